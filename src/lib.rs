@@ -1,0 +1,44 @@
+//! rmq-node: RocketMQ 4.9 as one process. This page is the map of the crate.
+//!
+//! Layers, lowest first; a module uses only modules of lower layers (`tests/it/tidy.rs` holds the
+//! graph as a table and fails when it is broken).
+//!
+//! | level | module | what it does |
+//! | --- | --- | --- |
+//! | 0 | [`clock`] | time behind a handle, so that tests can move it |
+//! | 0 | [`metrics`] | the registry and every metric's name |
+//! | 0 | [`model`] | the nouns: topics, queues, offsets, permissions |
+//! | 0 | [`systemd`] | readiness, status and watchdog |
+//! | 0 | [`task`] | spawning, and what a task's end means |
+//! | 1 | [`config`] | files, environment and flags into one checked value |
+//! | 1 | [`message`] | a message exactly as it lies in the log and in a pull answer |
+//! | 1 | [`remoting`] | 4.9 commands: bytes in, values out, no I/O |
+//! | 1 | [`kv`] | sled behind one small trait; nothing else names sled |
+//! | 2 | [`filter`] | does a message match a subscription |
+//! | 2 | [`transport`] | moves commands over TCP, both ways, with limits |
+//! | 2 | [`store`] | commit log, consume queues, key index, offsets, tables |
+//! | 3 | [`nameserver`] | which brokers serve which topics |
+//! | 3 | [`admin`] | every operator action on a cluster |
+//! | 3 | [`bench`] | the load generator |
+//! | 4 | [`broker`] | answers producers, consumers and tools |
+//! | 6 | [`node`] | builds all roles, starts and stops them in a listed order |
+//! | 7 | [`cli`] | arguments and output |
+
+pub mod admin;
+pub mod bench;
+pub mod broker;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod filter;
+pub mod kv;
+pub mod message;
+pub mod metrics;
+pub mod model;
+pub mod nameserver;
+pub mod node;
+pub mod remoting;
+pub mod store;
+pub mod systemd;
+pub mod task;
+pub mod transport;

@@ -1,0 +1,120 @@
+//! The properties text of a message: `key 0x01 value 0x02 ...` (ST-004).
+
+use std::fmt;
+
+/// Between a key and its value.
+pub const KEY_VALUE_SEPARATOR: char = '\u{1}';
+/// Between two properties.
+pub const PROPERTY_SEPARATOR: char = '\u{2}';
+
+/// Tag of the message; consumers filter by it.
+pub const TAGS: &str = "TAGS";
+/// Blank-separated keys that the message can be queried by.
+pub const KEYS: &str = "KEYS";
+/// The id that the producing client gave (ST-021).
+pub const UNIQ_KEY: &str = "UNIQ_KEY";
+/// `false`: the sender does not wait for flush and replication.
+pub const WAIT: &str = "WAIT";
+/// Delay level, 1 to 18 (B-270).
+pub const DELAY: &str = "DELAY";
+/// Where a delayed or half message goes in the end.
+pub const REAL_TOPIC: &str = "REAL_TOPIC";
+/// The queue that goes with [`REAL_TOPIC`].
+pub const REAL_QUEUE_ID: &str = "REAL_QID";
+/// The topic that a retried message came from.
+pub const RETRY_TOPIC: &str = "RETRY_TOPIC";
+/// The offset id of a retried message's first delivery.
+pub const ORIGIN_MESSAGE_ID: &str = "ORIGIN_MESSAGE_ID";
+/// `true`: a transactional half message.
+pub const TRANSACTION_PREPARED: &str = "TRAN_MSG";
+/// The cluster that stored the message (B-111).
+pub const CLUSTER: &str = "CLUSTER";
+
+/// A message's properties in their order of appearance; a later value replaces an earlier one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Properties {
+    entries: Vec<(String, String)>,
+}
+
+impl Properties {
+    /// Reads a properties text; entries with an empty key or value are dropped (ST-004).
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let mut properties = Self::default();
+        for (key, value) in iterate(text) {
+            properties.set(key, value);
+        }
+        properties
+    }
+
+    /// The value of `key`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.entries.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
+    }
+
+    /// Sets `key`, in place if it is there already.
+    pub fn set(&mut self, key: &str, value: &str) {
+        match self.entries.iter_mut().find(|(k, _)| k == key) {
+            Some((_, old)) => value.clone_into(old),
+            None => self.entries.push((key.to_owned(), value.to_owned())),
+        }
+    }
+
+    /// Removes `key` and returns its value.
+    pub fn remove(&mut self, key: &str) -> Option<String> {
+        let at = self.entries.iter().position(|(k, _)| k == key)?;
+        Some(self.entries.remove(at).1)
+    }
+
+    /// The entries in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+}
+
+/// The text form, without a trailing separator (ST-004).
+impl fmt::Display for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (key, value)) in self.entries.iter().enumerate() {
+            if index > 0 {
+                write!(f, "{PROPERTY_SEPARATOR}")?;
+            }
+            write!(f, "{key}{KEY_VALUE_SEPARATOR}{value}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The last value of `key` in a properties text, without building a table.
+#[must_use]
+pub fn find<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    iterate(text).filter(|(k, _)| *k == key).last().map(|(_, value)| value)
+}
+
+/// All entries of a properties text that have a key and a value.
+pub fn iterate(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.split(PROPERTY_SEPARATOR)
+        .filter_map(|entry| entry.split_once(KEY_VALUE_SEPARATOR))
+        .filter(|(key, value)| !key.is_empty() && !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_round_trips_and_drops_empty_entries() {
+        let properties = Properties::parse(
+            "TAGS\u{1}a\u{2}KEYS\u{1}k1 k2\u{2}\u{1}x\u{2}E\u{1}\u{2}TAGS\u{1}b\u{2}",
+        );
+        assert_eq!(properties.to_string(), "TAGS\u{1}b\u{2}KEYS\u{1}k1 k2");
+        assert_eq!(properties.get(KEYS), Some("k1 k2"));
+    }
+
+    #[test]
+    fn find_takes_the_last_value_as_decoders_do() {
+        assert_eq!(find("A\u{1}1\u{2}A\u{1}2", "A"), Some("2"));
+        assert_eq!(find("A\u{1}1", "B"), None);
+    }
+}
