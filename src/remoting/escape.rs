@@ -1,6 +1,6 @@
 //! Texts and numbers as fastjson 1.2.69 writes them: what headers and bodies share.
 //!
-//! Escaped are what must be, U+007F to U+009F, U+2028 and U+2029; `/` is not.
+//! Escaped are what must be, U+007F to U+009F, U+2028 and U+2029; `/` only in standard JSON.
 
 use bytes::BytesMut;
 
@@ -38,11 +38,16 @@ pub(super) fn push_quoted(text: &str, out: &mut BytesMut) {
     out.extend_from_slice(b"\"");
 }
 
-/// Appends a text in double quotes with every non-ASCII character as `\uXXXX` (R-105).
+/// Appends a text in double quotes with every non-ASCII character as `\uXXXX` and `/` as `\/`:
+/// fastjson's browser-compatible form (R-105).
 pub(super) fn push_quoted_ascii(text: &str, out: &mut BytesMut) {
     out.extend_from_slice(b"\"");
     let mut units = [0; 2];
     for character in text.chars() {
+        if character == '/' {
+            out.extend_from_slice(b"\\/");
+            continue;
+        }
         if character.is_ascii() {
             push_stop(character, out);
             continue;
@@ -122,7 +127,10 @@ mod tests {
 
     #[test]
     fn standard_json_holds_ascii_only() {
-        assert_eq!(written(push_quoted_ascii, "é\n\u{1f600}z"), "\"\\u00E9\\n\\uD83D\\uDE00z\"");
+        assert_eq!(
+            written(push_quoted_ascii, "é\n/\u{1f600}z"),
+            "\"\\u00E9\\n\\/\\uD83D\\uDE00z\""
+        );
     }
 
     #[test]

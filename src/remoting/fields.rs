@@ -147,7 +147,7 @@ pub enum FieldError {
 
 impl FieldError {
     /// Characters of a bad value that an error shows.
-    const SHOWN_MAX: usize = 40;
+    pub(super) const SHOWN_MAX: usize = 40;
 
     /// Reads a number; an absent or empty text is `None`.
     pub(super) fn parse<T: FromStr + Number>(

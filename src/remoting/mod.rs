@@ -5,13 +5,16 @@
 //! Invariant: bytes from the network never panic and never take more than a small multiple of their
 //! own size in memory.
 
+mod codes;
 mod command;
 mod escape;
 mod fields;
 mod header_binary;
 mod header_json;
+pub mod headers;
 mod scan;
 
+pub use codes::{request, response};
 pub use command::{
     Command, DecodeError, Language, SerializeType, VERSION_4_9_4, decode, encode, encode_head,
     frame_length,
