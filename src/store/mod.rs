@@ -1,5 +1,10 @@
 //! Commit log, consume queues, key index, offsets and tables of one broker group. DESIGN 6.
 
+mod disk;
+pub mod dispatch;
+mod log;
+pub mod options;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -28,9 +33,20 @@ pub enum AppendError {
     /// The message cannot be a record.
     #[error("{0}")]
     Illegal(#[from] crate::message::EncodeError),
+    /// The records are larger than the store takes.
+    #[error("the message needs {bytes} bytes in the log; at most {max} are allowed")]
+    TooLarge {
+        /// What the records would need.
+        bytes: usize,
+        /// What is allowed.
+        max: usize,
+    },
     /// The disk is too full to take more.
-    #[error("the disk is full")]
+    #[error("the disk is full: nothing is stored until space is freed")]
     DiskFull,
+    /// The log's file could not be written.
+    #[error("the log cannot be written: {0}")]
+    Failed(String),
     /// The store is stopping.
     #[error("the store is stopping")]
     Stopping,

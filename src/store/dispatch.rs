@@ -1,0 +1,311 @@
+//! What the log tells the consume queues and the key index about one record (ST-012, ST-030, ST-043, B-271).
+//!
+//! Not the queues or the index themselves. Invariant: all of it is computable from the record alone,
+//! so that master, slave, recovery and rebuild agree.
+
+use crate::message::{Record, properties, sys_flag};
+use crate::model::{PhysicalOffset, QueueId, QueueOffset, system};
+
+/// Between the tokens of the `KEYS` property.
+const KEY_SEPARATOR: char = ' ';
+/// Delay of a delayed message whose level is not configured, in milliseconds (B-271).
+const UNKNOWN_LEVEL_DELAY_MS: i64 = 1000;
+
+/// One record as the queues and the index see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dispatch<'a> {
+    /// The topic that the record is stored under.
+    pub topic: &'a str,
+    /// The queue of that topic.
+    pub queue_id: QueueId,
+    /// The record's position in its queue.
+    pub queue_offset: QueueOffset,
+    /// Where the record begins.
+    pub physical_offset: PhysicalOffset,
+    /// Bytes of the record.
+    pub size: u32,
+    /// What a queue entry carries: the tags' hash, or the delivery time of a delayed message.
+    pub tags_code: i64,
+    /// When the broker stored it, in milliseconds since 1970.
+    pub store_timestamp: i64,
+    /// Whether the record gets a queue entry: prepared and rolled-back ones do not (ST-012).
+    pub in_queue: bool,
+    /// [`key_hash`] of `UNIQ_KEY` and of each token of `KEYS`; empty for rolled-back records (ST-043).
+    pub key_hashes: &'a [u32],
+}
+
+/// The parts of a [`Dispatch`] that do not depend on where and when the record is stored.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    size: u32,
+    tags: Tags,
+    in_queue: bool,
+    key_hashes: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Tags {
+    /// The hash of the tags, 0 without tags.
+    Code(i64),
+    /// Delivery so many milliseconds after the store time.
+    DueAfter(i64),
+}
+
+impl Facts {
+    /// What `record` says; its place and time are not looked at.
+    #[must_use]
+    pub fn of(record: &Record<'_>, delay_levels: &DelayLevels) -> Self {
+        let transaction = record.sys_flag() & sys_flag::TRANSACTION_MASK;
+        let mut key_hashes = Vec::new();
+        let mut tags = Tags::Code(0);
+        let mut delay = None;
+        for (key, value) in properties::iterate(record.properties()) {
+            match key {
+                properties::TAGS => tags = Tags::Code(tags_code(value)),
+                properties::DELAY if record.topic() == system::SCHEDULE_TOPIC => {
+                    delay = delay_levels.delay_ms(value);
+                }
+                properties::UNIQ_KEY => key_hashes.push(key_hash(record.topic(), value)),
+                properties::KEYS => {
+                    let tokens = value.split(KEY_SEPARATOR).filter(|token| !token.is_empty());
+                    key_hashes.extend(tokens.map(|token| key_hash(record.topic(), token)));
+                }
+                _ => {}
+            }
+        }
+        if transaction == sys_flag::TRANSACTION_ROLLBACK {
+            key_hashes.clear();
+        }
+        if let Some(delay_ms) = delay {
+            tags = Tags::DueAfter(delay_ms);
+        }
+        Self {
+            size: u32::try_from(record.bytes().len()).unwrap_or(u32::MAX),
+            tags,
+            in_queue: transaction == 0 || transaction == sys_flag::TRANSACTION_COMMIT,
+            key_hashes,
+        }
+    }
+
+    /// Bytes of the record.
+    #[must_use]
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// Whether the record gets a queue entry and with it a queue offset.
+    #[must_use]
+    pub fn in_queue(&self) -> bool {
+        self.in_queue
+    }
+
+    /// Completes these facts with the record's queue, place and time.
+    #[must_use]
+    pub fn placed<'a>(&'a self, topic: &'a str, queue_id: QueueId, place: Place) -> Dispatch<'a> {
+        Dispatch {
+            topic,
+            queue_id,
+            queue_offset: place.queue_offset,
+            physical_offset: place.physical_offset,
+            size: self.size,
+            tags_code: match self.tags {
+                Tags::Code(code) => code,
+                Tags::DueAfter(delay_ms) => place.store_timestamp.saturating_add(delay_ms),
+            },
+            store_timestamp: place.store_timestamp,
+            in_queue: self.in_queue,
+            key_hashes: &self.key_hashes,
+        }
+    }
+}
+
+/// Where and when a record is stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Its position in its queue.
+    pub queue_offset: QueueOffset,
+    /// Where it begins in the log.
+    pub physical_offset: PhysicalOffset,
+    /// When, in milliseconds since 1970.
+    pub store_timestamp: i64,
+}
+
+impl Place {
+    /// The place and time written in a record.
+    #[must_use]
+    pub fn of(record: &Record<'_>) -> Self {
+        Self {
+            queue_offset: record.queue_offset(),
+            physical_offset: record.physical_offset(),
+            store_timestamp: record.store_timestamp(),
+        }
+    }
+}
+
+/// What follows the log's tail; called for every record, in the order of the log, from memory only.
+///
+/// The log knows its followers by this trait alone, so that it can be tested without them.
+pub trait Follower: Send + Sync {
+    /// The offset that the next record of a queue gets; 0 for a queue that was never written.
+    fn next_offset(&self, topic: &str, queue_id: QueueId) -> QueueOffset;
+    /// Takes one record. A queue offset beyond the next one leaves a hole that pulls step over.
+    fn dispatch(&self, dispatch: &Dispatch<'_>);
+}
+
+/// The tags code of a tag: Java's hash, sign-extended (S-25).
+#[must_use]
+pub fn tags_code(tags: &str) -> i64 {
+    i64::from(crate::model::java_hash_code(tags))
+}
+
+/// The hash that a key is indexed and looked up by: of `topic#key`, made positive as 4.9.4 does (ST-042).
+#[must_use]
+pub fn key_hash(topic: &str, key: &str) -> u32 {
+    let units = topic.encode_utf16().chain([u16::from(b'#')]).chain(key.encode_utf16());
+    let hash = units.fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    if hash == i32::MIN { 0 } else { hash.unsigned_abs() }
+}
+
+/// The delays of the delay levels, level 1 first (B-270).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DelayLevels {
+    delays_ms: Vec<i64>,
+}
+
+/// A delay-level text that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a delay; write a number and a unit of s, m, h or d, such as `10s`")]
+pub struct DelayLevelError(String);
+
+impl Default for DelayLevels {
+    /// 4.9.4's 18 levels: 1s 5s 10s 30s, 1m to 10m, 20m 30m, 1h 2h.
+    fn default() -> Self {
+        let seconds: [i64; 18] =
+            [1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 1800, 3600, 7200];
+        Self { delays_ms: seconds.iter().map(|seconds| seconds * 1000).collect() }
+    }
+}
+
+impl DelayLevels {
+    /// Reads a list such as `1s 5s 10s`.
+    ///
+    /// # Errors
+    /// [`DelayLevelError`] with the first word that is not a delay.
+    pub fn parse(text: &str) -> Result<Self, DelayLevelError> {
+        let delay = |word: &str| {
+            let (number, unit_ms) = match word.char_indices().last()? {
+                (at, 's') => (&word[..at], 1000),
+                (at, 'm') => (&word[..at], 60_000),
+                (at, 'h') => (&word[..at], 3_600_000),
+                (at, 'd') => (&word[..at], 86_400_000),
+                _ => return None,
+            };
+            number.parse::<u32>().ok().map(|number| i64::from(number) * unit_ms)
+        };
+        let delays_ms = text
+            .split_whitespace()
+            .map(|word| delay(word).ok_or_else(|| DelayLevelError(word.to_owned())))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { delays_ms })
+    }
+
+    /// How many levels there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.delays_ms.len()
+    }
+
+    /// The delay of a level, counted from 1, in milliseconds.
+    #[must_use]
+    pub fn level_ms(&self, level: usize) -> Option<i64> {
+        level.checked_sub(1).and_then(|index| self.delays_ms.get(index)).copied()
+    }
+
+    /// The delay that a `DELAY` property asks for; `None` if it asks for none (level 0 or less, not a number).
+    fn delay_ms(&self, property: &str) -> Option<i64> {
+        let level = property.parse::<i32>().ok().filter(|level| *level > 0)?;
+        let level = usize::try_from(level).unwrap_or(usize::MAX).min(self.count());
+        Some(self.level_ms(level).unwrap_or(UNKNOWN_LEVEL_DELAY_MS))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{NewMessage, encode};
+    use crate::model::{TopicName, java_hash_code};
+    use bytes::Bytes;
+
+    fn facts(topic: &str, sys_flag: i32, properties: &str) -> Facts {
+        let message = NewMessage {
+            topic: TopicName::new(topic),
+            queue_id: QueueId(1),
+            flag: 0,
+            sys_flag,
+            born_timestamp: 1,
+            born_host: "127.0.0.1:1".parse().unwrap(),
+            store_host: "127.0.0.1:2".parse().unwrap(),
+            reconsume_times: 0,
+            prepared_transaction_offset: 0,
+            body: Bytes::from_static(b"body"),
+            properties: properties.to_owned(),
+        };
+        let bytes = encode(&message).unwrap();
+        Facts::of(&Record::parse(&bytes).unwrap(), &DelayLevels::default())
+    }
+
+    fn place(store_timestamp: i64) -> Place {
+        Place { queue_offset: QueueOffset(0), physical_offset: PhysicalOffset(0), store_timestamp }
+    }
+
+    #[test]
+    fn keys_and_tags_are_hashed_as_java_does() {
+        let facts = facts("T", 0, "TAGS\u{1}TagA\u{2}KEYS\u{1}k1  k2\u{2}UNIQ_KEY\u{1}U");
+        let dispatch = facts.placed("T", QueueId(1), place(9));
+        assert_eq!(dispatch.tags_code, 2_598_919);
+        let expected: Vec<u32> =
+            ["T#k1", "T#k2", "T#U"].map(|key| java_hash_code(key).unsigned_abs()).to_vec();
+        assert_eq!(dispatch.key_hashes, expected);
+    }
+
+    #[test]
+    fn a_hash_of_the_smallest_integer_is_0_st042() {
+        assert_eq!(java_hash_code("T#E8Hcafb"), i32::MIN);
+        assert_eq!(key_hash("T", "E8Hcafb"), 0);
+    }
+
+    #[test]
+    fn delayed_messages_carry_their_delivery_time_b271() {
+        for (level, delay_ms) in [("1", 1000), ("3", 10_000), ("18", 7_200_000), ("99", 7_200_000)]
+        {
+            let facts = facts(system::SCHEDULE_TOPIC, 0, &format!("DELAY\u{1}{level}"));
+            let tags_code = facts.placed("x", QueueId(0), place(5)).tags_code;
+            assert_eq!(tags_code, 5 + delay_ms, "level {level}");
+        }
+        let facts = facts("T", 0, "DELAY\u{1}3\u{2}TAGS\u{1}TagA");
+        assert_eq!(facts.placed("T", QueueId(0), place(5)).tags_code, 2_598_919);
+    }
+
+    #[test]
+    fn prepared_and_rolled_back_records_get_no_queue_entry_st012() {
+        for (transaction, in_queue, keys) in [
+            (0, true, 1),
+            (sys_flag::TRANSACTION_PREPARED, false, 1),
+            (sys_flag::TRANSACTION_COMMIT, true, 1),
+            (sys_flag::TRANSACTION_ROLLBACK, false, 0),
+        ] {
+            let facts = facts("T", transaction, "KEYS\u{1}k");
+            assert_eq!((facts.in_queue(), facts.key_hashes.len()), (in_queue, keys));
+        }
+    }
+
+    #[test]
+    fn delay_level_texts_are_read_and_refused() {
+        let text = "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h";
+        assert_eq!(DelayLevels::parse(text), Ok(DelayLevels::default()));
+        assert_eq!(DelayLevels::parse("1d").unwrap().level_ms(1), Some(86_400_000));
+        for bad in ["1", "s", "1x", "1s -5s"] {
+            assert!(DelayLevels::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

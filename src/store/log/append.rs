@@ -1,0 +1,359 @@
+//! Appending by flat combining: who finds the log busy is written by whoever holds it (DESIGN 4).
+//!
+//! Records are encoded before the lock; inside it only queue offset, physical offset and store time are
+//! set, one `write` is done for all that was gathered, and the followers are told. Nothing here sleeps or
+//! hands work to another thread. Invariants: the records of a group are neighbours in their queue and in
+//! one segment; a failed write leaves the tail where it was; callbacks run without a lock held.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, TryLockError};
+use std::time::Duration;
+
+use super::flush::Waiter;
+use super::{CommitLog, Segment};
+use crate::message::{
+    BLANK_HEADER_BYTES, EncodeError, NewMessage, Record, encode, encode_blank, stamp,
+};
+use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
+use crate::store::disk::is_disk_full;
+use crate::store::dispatch::{Facts, Place};
+use crate::store::options::FlushMode;
+use crate::store::{AppendError, AppendResult, Appended, Durability};
+
+/// What is called when an append has ended.
+pub type Done = Box<dyn FnOnce(AppendResult) + Send>;
+
+/// How many bytes are gathered for one write, unless one group alone has more.
+const GATHERED_BYTES_MAX: usize = 1 << 20;
+
+/// The encoded messages of one queue that are stored together.
+pub(super) struct Group {
+    topic: TopicName,
+    queue_id: QueueId,
+    /// The records, one after the other.
+    bytes: Vec<u8>,
+    /// What the followers need to know of each record.
+    facts: Vec<Facts>,
+    wait: bool,
+    /// Taken away when the flush is to call it.
+    done: Option<Done>,
+}
+
+impl std::fmt::Debug for Group {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Group").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
+/// The log's end, held by whoever writes.
+#[derive(Debug)]
+pub(super) struct Tail {
+    pub(super) segment: Arc<Segment>,
+    pub(super) position: u64,
+    pub(super) last_store_timestamp: i64,
+    pub(super) stopped: bool,
+    /// Where groups are gathered; kept, so that it is allocated once.
+    gathered: Vec<u8>,
+}
+
+impl Tail {
+    pub(super) fn new(segment: Arc<Segment>, position: u64, last_store_timestamp: i64) -> Self {
+        Self { segment, position, last_store_timestamp, stopped: false, gathered: Vec::new() }
+    }
+
+    /// How many bytes of records and blank record the tail's segment can still take.
+    fn room(&self) -> usize {
+        usize::try_from(self.segment.end() - self.position).unwrap_or(usize::MAX)
+    }
+}
+
+/// What is left to do for a group when the log is no longer held.
+struct Finished {
+    group: Group,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    /// Written; its sender is told now, unless the flush took that over.
+    Written(Vec<Appended>),
+    Failed(AppendError),
+}
+
+impl CommitLog {
+    /// Queues the messages (a batch, or one; of one queue) for appending; `done` is called after the write.
+    pub fn enqueue(&self, messages: &[NewMessage], wait: bool, done: Done) {
+        let group = self.refuse_or_encode(messages);
+        match group {
+            Ok((bytes, facts)) => {
+                let (topic, queue_id) = (messages[0].topic.clone(), messages[0].queue_id);
+                let group = Group { topic, queue_id, bytes, facts, wait, done: Some(done) };
+                self.pending.lock().unwrap_or_else(PoisonError::into_inner).push_back(group);
+            }
+            Err(error) => done(Err(error)),
+        }
+    }
+
+    fn refuse_or_encode(
+        &self,
+        messages: &[NewMessage],
+    ) -> Result<(Vec<u8>, Vec<Facts>), AppendError> {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err(AppendError::Stopping);
+        }
+        if self.is_read_only() {
+            return Err(AppendError::DiskFull);
+        }
+        let mut facts = Vec::with_capacity(messages.len());
+        let mut bytes = Vec::new();
+        for message in messages {
+            let record = encode(message)?;
+            if record.len() > self.options.max_message_bytes {
+                return Err(self.too_large(record.len()));
+            }
+            let view =
+                Record::parse(&record).map_err(|_| EncodeError::BodyTooLong(record.len()))?;
+            facts.push(Facts::of(&view, &self.options.delay_levels));
+            if messages.len() == 1 {
+                bytes = record;
+            } else {
+                bytes.extend_from_slice(&record);
+            }
+        }
+        let segment_bytes = usize::try_from(self.segments.segment_bytes()).unwrap_or(usize::MAX);
+        if messages.is_empty() || bytes.len() + BLANK_HEADER_BYTES > segment_bytes {
+            return Err(self.too_large(bytes.len()));
+        }
+        Ok((bytes, facts))
+    }
+
+    fn too_large(&self, bytes: usize) -> AppendError {
+        AppendError::TooLarge { bytes, max: self.options.max_message_bytes }
+    }
+
+    /// Writes what is queued, unless another thread is at it: that one takes it along.
+    pub fn write_enqueued(&self) {
+        loop {
+            let mut finished = Vec::new();
+            let mut tail = match self.tail.try_lock() {
+                Ok(tail) => tail,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
+            let groups = self.take_pending();
+            if !groups.is_empty() {
+                self.write(&mut tail, groups, &mut finished);
+            }
+            drop(tail);
+            self.complete(finished);
+            // What was queued between taking and letting go found the log held, and relies on us.
+            if self.pending.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn take_pending(&self) -> VecDeque<Group> {
+        std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&self, tail: &mut Tail, mut groups: VecDeque<Group>, finished: &mut Vec<Finished>) {
+        while let Some(first) = groups.front() {
+            if tail.stopped {
+                fail(groups.drain(..), &AppendError::Stopping, finished);
+                return;
+            }
+            let room = tail.room();
+            if first.bytes.len() + BLANK_HEADER_BYTES > room {
+                if let Err(error) = self.roll(tail) {
+                    fail(groups.drain(..), &self.append_error(&error), finished);
+                    return;
+                }
+                continue;
+            }
+            let mut bytes = first.bytes.len();
+            let mut count = 1;
+            while let Some(group) = groups.get(count) {
+                bytes += group.bytes.len();
+                if bytes > GATHERED_BYTES_MAX || bytes + BLANK_HEADER_BYTES > room {
+                    break;
+                }
+                count += 1;
+            }
+            let mut gathered: Vec<Group> = groups.drain(..count).collect();
+            let appended = self.place(tail, &mut gathered);
+            match write_gathered(tail, &gathered) {
+                Ok(end) => self.written(tail, end, gathered, appended, finished),
+                Err(error) => fail(gathered, &self.append_error(&error), finished),
+            }
+        }
+    }
+
+    /// Gives every record its place and time.
+    fn place(&self, tail: &Tail, groups: &mut [Group]) -> Vec<Vec<Appended>> {
+        let store_timestamp = tail.last_store_timestamp.max(self.clock.now_ms());
+        let mut position = tail.position;
+        let mut next_offsets: Vec<(TopicName, QueueId, QueueOffset)> = Vec::new();
+        let mut placed = Vec::with_capacity(groups.len());
+        for Group { topic, queue_id, bytes, facts, .. } in groups {
+            let known = next_offsets.iter().position(|(t, q, _)| q == queue_id && t == topic);
+            let mut next = match known {
+                Some(index) => next_offsets[index].2,
+                None => self.follower.next_offset(topic.as_str(), *queue_id),
+            };
+            let mut rest = bytes.as_mut_slice();
+            let mut appended = Vec::with_capacity(facts.len());
+            for fact in facts.iter() {
+                let size = fact.size() as usize;
+                // ST-034: records without a queue entry say 0.
+                let queue_offset = if fact.in_queue() { next } else { QueueOffset(0) };
+                let physical_offset = PhysicalOffset(position);
+                stamp(&mut rest[..size], queue_offset, physical_offset, store_timestamp);
+                appended.push(Appended { physical_offset, queue_offset, store_timestamp });
+                rest = &mut rest[size..];
+                position += size as u64;
+                next = next.plus(u64::from(fact.in_queue()));
+            }
+            match known {
+                Some(index) => next_offsets[index].2 = next,
+                None => next_offsets.push((topic.clone(), *queue_id, next)),
+            }
+            placed.push(appended);
+        }
+        placed
+    }
+
+    /// Moves the tail, tells the followers and decides who is told by the flush.
+    fn written(
+        &self,
+        tail: &mut Tail,
+        end: u64,
+        groups: Vec<Group>,
+        placed: Vec<Vec<Appended>>,
+        finished: &mut Vec<Finished>,
+    ) {
+        let mut group_end = tail.position;
+        tail.position = end;
+        self.end.store(end, Ordering::Release);
+        let mut waiters = Vec::new();
+        for (mut group, appended) in groups.into_iter().zip(placed) {
+            for (fact, place) in group.facts.iter().zip(&appended) {
+                tail.last_store_timestamp = place.store_timestamp;
+                self.follower.dispatch(&fact.placed(
+                    group.topic.as_str(),
+                    group.queue_id,
+                    place_of(place),
+                ));
+            }
+            let waits = self.options.flush == FlushMode::Sync && group.wait;
+            group_end += group.bytes.len() as u64;
+            // A segment is on the disk before anything in the next one is acknowledged.
+            let needed = if waits { group_end } else { tail.segment.start() };
+            if needed > self.flush.flushed_to()
+                && let Some(done) = group.done.take()
+            {
+                let timeout = Duration::from_millis(self.options.sync_flush_timeout_ms);
+                let deadline = self.clock.monotonic() + timeout;
+                waiters.push(Waiter { end: needed, deadline, appended: appended.clone(), done });
+            }
+            finished.push(Finished { group, outcome: Outcome::Written(appended) });
+        }
+        if !waiters.is_empty() {
+            self.flush.park(waiters);
+        }
+        self.wake_allocation(end);
+    }
+
+    /// Ends the tail's segment with a blank record (ST-005) and goes on in the next one.
+    fn roll(&self, tail: &mut Tail) -> io::Result<()> {
+        let next = self.segments.get_or_create(tail.segment.end())?;
+        let remaining = u32::try_from(tail.room()).unwrap_or(u32::MAX);
+        if remaining > 0 {
+            tail.segment.write_at(&encode_blank(remaining), tail.position)?;
+        }
+        tail.position = next.start();
+        tail.segment = next;
+        self.end.store(tail.position, Ordering::Release);
+        Ok(())
+    }
+
+    fn append_error(&self, error: &io::Error) -> AppendError {
+        tracing::error!(%error, "the log cannot be written");
+        if is_disk_full(error) {
+            self.set_no_space(true);
+            AppendError::DiskFull
+        } else {
+            AppendError::Failed(error.to_string())
+        }
+    }
+
+    fn complete(&self, finished: Vec<Finished>) {
+        for Finished { group, outcome } in finished {
+            match outcome {
+                Outcome::Written(appended) => {
+                    self.tell_listener(&group, &appended);
+                    if let Some(done) = group.done {
+                        done(Ok((appended, Durability::Reached)));
+                    }
+                }
+                Outcome::Failed(error) => {
+                    if let Some(done) = group.done {
+                        done(Err(error));
+                    }
+                }
+            }
+        }
+    }
+
+    fn tell_listener(&self, group: &Group, appended: &[Appended]) {
+        let Some(listener) = self.listener.get() else { return };
+        for (fact, place) in group.facts.iter().zip(appended).filter(|(fact, _)| fact.in_queue()) {
+            let dispatch = fact.placed(group.topic.as_str(), group.queue_id, place_of(place));
+            listener(&group.topic, group.queue_id, place.queue_offset, dispatch.tags_code);
+        }
+    }
+
+    /// Refuses all further appends, those that are queued too.
+    pub(super) fn stop_appending(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.stopped = true;
+        drop(tail);
+        self.write_enqueued();
+    }
+}
+
+/// Writes the groups at the tail with one system call and returns where they end.
+fn write_gathered(tail: &mut Tail, groups: &[Group]) -> io::Result<u64> {
+    let Tail { segment, position, gathered, .. } = tail;
+    let bytes = match groups {
+        [only] => &only.bytes,
+        _ => {
+            gathered.clear();
+            for group in groups {
+                gathered.extend_from_slice(&group.bytes);
+            }
+            gathered
+        }
+    };
+    segment.write_at(bytes, *position)?;
+    Ok(*position + bytes.len() as u64)
+}
+
+fn fail(
+    groups: impl IntoIterator<Item = Group>,
+    error: &AppendError,
+    finished: &mut Vec<Finished>,
+) {
+    let failed = |group| Finished { group, outcome: Outcome::Failed(error.clone()) };
+    finished.extend(groups.into_iter().map(failed));
+}
+
+fn place_of(appended: &Appended) -> Place {
+    Place {
+        queue_offset: appended.queue_offset,
+        physical_offset: appended.physical_offset,
+        store_timestamp: appended.store_timestamp,
+    }
+}

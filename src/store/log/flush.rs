@@ -1,0 +1,202 @@
+//! Brings written bytes to the disk and tells those who wait for it (ST-060, ST-061).
+//!
+//! One thread flushes; whatever was written while a flush ran goes with the next one, so that many
+//! senders share a flush without a timer. Invariants: bytes become durable in the order of the log;
+//! waiters are ordered by the offset they wait for; their callbacks run without a lock held.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::append::Done;
+use super::{CommitLog, Stop};
+use crate::store::{Appended, Durability};
+
+/// How often waiters are looked through for those that waited too long, as a part of that time.
+const EXPIRY_CHECKS: u32 = 10;
+
+/// How far the log is flushed and who waits for it.
+#[derive(Debug)]
+pub(super) struct Flush {
+    flushed_to: AtomicU64,
+    state: Mutex<State>,
+    /// Wakes the flushing thread.
+    work: Condvar,
+    /// Wakes the expiring thread, to stop it.
+    expiry: Condvar,
+    /// Wakes those in [`Flush::wait_for`].
+    flushed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    waiters: VecDeque<Waiter>,
+    /// Up to which offset somebody asked to be flushed at once.
+    requested_to: u64,
+    /// Whether the flushing thread sleeps and must be woken.
+    idle: bool,
+    stop: Option<Stop>,
+    /// The flushing thread is gone; nothing will be flushed any more.
+    ended: bool,
+}
+
+/// An append whose sender is told when the log is flushed up to `end`.
+pub(super) struct Waiter {
+    pub(super) end: u64,
+    pub(super) deadline: Instant,
+    pub(super) appended: Vec<Appended>,
+    pub(super) done: Done,
+}
+
+impl std::fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Waiter").field("end", &self.end).finish_non_exhaustive()
+    }
+}
+
+impl Flush {
+    pub(super) fn new(flushed_to: u64) -> Self {
+        Self {
+            flushed_to: AtomicU64::new(flushed_to),
+            state: Mutex::new(State {
+                waiters: VecDeque::new(),
+                requested_to: flushed_to,
+                idle: false,
+                stop: None,
+                ended: false,
+            }),
+            work: Condvar::new(),
+            expiry: Condvar::new(),
+            flushed: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Up to which offset the log is on the disk.
+    pub(super) fn flushed_to(&self) -> u64 {
+        self.flushed_to.load(Ordering::Acquire)
+    }
+
+    /// Adds waiters and wakes the flushing thread.
+    pub(super) fn park(&self, waiters: impl IntoIterator<Item = Waiter>) {
+        let mut state = self.lock();
+        for waiter in waiters {
+            state.requested_to = state.requested_to.max(waiter.end);
+            state.waiters.push_back(waiter);
+        }
+        self.wake(&mut state);
+    }
+
+    fn wake(&self, state: &mut State) {
+        if std::mem::take(&mut state.idle) {
+            self.work.notify_one();
+        }
+    }
+
+    /// Waits until the log is flushed up to `end`; false if that will not happen any more.
+    pub(super) fn wait_for(&self, end: u64) -> bool {
+        let mut state = self.lock();
+        state.requested_to = state.requested_to.max(end);
+        self.wake(&mut state);
+        while self.flushed_to() < end && !state.ended {
+            state = self.flushed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        self.flushed_to() >= end
+    }
+
+    /// Asks both threads to end; with [`Stop::Finish`] after everything written is flushed.
+    pub(super) fn stop(&self, stop: Stop) {
+        let mut state = self.lock();
+        state.stop.get_or_insert(stop);
+        state.idle = false;
+        self.work.notify_all();
+        self.expiry.notify_all();
+    }
+
+    /// The flushing thread.
+    pub(super) fn run(&self, log: &CommitLog, interval: Duration) {
+        loop {
+            let stop = self.wait_for_work(log, interval);
+            if stop == Some(Stop::Abandon) {
+                break;
+            }
+            let to = log.end();
+            if let Err((path, error)) = self.flush_up_to(log, to) {
+                log.disk().flush_failed(&path, &error);
+                break;
+            }
+            self.serve(to);
+            if stop.is_some() && log.end() == to {
+                break;
+            }
+        }
+        let mut state = self.lock();
+        state.ended = true;
+        self.flushed.notify_all();
+    }
+
+    /// Sleeps until somebody waits, the interval is over with something to flush, or the end has come.
+    fn wait_for_work(&self, log: &CommitLog, interval: Duration) -> Option<Stop> {
+        let mut state = self.lock();
+        while state.stop.is_none() && state.requested_to <= self.flushed_to() {
+            state.idle = true;
+            let (woken, timeout) =
+                self.work.wait_timeout(state, interval).unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            state.idle = false;
+            if timeout.timed_out() && log.end() > self.flushed_to() {
+                break;
+            }
+        }
+        state.stop
+    }
+
+    fn flush_up_to(&self, log: &CommitLog, to: u64) -> Result<(), (std::path::PathBuf, io::Error)> {
+        let from = self.flushed_to();
+        for segment in log.segments().all().iter() {
+            if segment.end() > from && segment.start() < to {
+                let flushed = log.disk().flush(segment.file(), segment.path());
+                flushed.map_err(|error| (segment.path().to_owned(), error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes that the log is flushed up to `to` and calls those who waited for it.
+    fn serve(&self, to: u64) {
+        self.flushed_to.store(to, Ordering::Release);
+        let mut state = self.lock();
+        let count = state.waiters.partition_point(|waiter| waiter.end <= to);
+        let served: Vec<Waiter> = state.waiters.drain(..count).collect();
+        self.flushed.notify_all();
+        drop(state);
+        for waiter in served {
+            (waiter.done)(Ok((waiter.appended, Durability::Reached)));
+        }
+    }
+
+    /// The expiring thread: tells those who waited longer than `timeout` that the flush is late (ST-061).
+    pub(super) fn run_expiry(&self, log: &CommitLog, timeout: Duration) {
+        let mut state = self.lock();
+        while state.stop.is_none() {
+            let (woken, _) = self
+                .expiry
+                .wait_timeout(state, timeout / EXPIRY_CHECKS)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            let now = log.clock().monotonic();
+            let count = state.waiters.partition_point(|waiter| waiter.deadline <= now);
+            let late: Vec<Waiter> = state.waiters.drain(..count).collect();
+            drop(state);
+            for waiter in late {
+                (waiter.done)(Ok((waiter.appended, Durability::FlushTimeout)));
+            }
+            state = self.lock();
+        }
+    }
+}

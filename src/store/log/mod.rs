@@ -1,0 +1,312 @@
+//! The commit log: segment files, appending, flushing, reading (ST-001 to ST-007, ST-060 to ST-063).
+//!
+//! Not what is built from it: queues and index follow it as a [`Follower`]. Invariants: bytes below
+//! [`CommitLog::end`] never change; every byte below it belongs to a whole record, a blank record, or
+//! a hole that recovery found; one thread at a time writes, all others read without a lock.
+
+mod append;
+mod flush;
+mod segments;
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+pub use append::Done;
+pub use segments::{Segment, Segments, SegmentsError};
+
+use self::append::{Group, Tail};
+use self::flush::Flush;
+use super::disk::{Disk, is_disk_full};
+use super::dispatch::Follower;
+use super::options::{FlushMode, StoreOptions};
+use crate::clock::Clock;
+use crate::message::Record;
+use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
+
+/// The beginning of a record, up to and with its own physical offset.
+const HEAD_BYTES: usize = 36;
+/// The largest record that is read by its offset alone, whatever its size field says.
+const RECORD_BYTES_MAX: u32 = 64 << 20;
+
+/// What is told about every new message: topic, queue, its offset there, its tags code.
+pub type Listener = Arc<dyn Fn(&TopicName, QueueId, QueueOffset, i64) + Send + Sync>;
+
+/// How the log's threads end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// After all that is written is flushed.
+    Finish,
+    /// At once, as if the process had been killed.
+    Abandon,
+}
+
+/// Where a log that was opened begins and ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// The offset that the next record gets.
+    pub end: u64,
+    /// Up to where the log is on the disk.
+    pub flushed_to: u64,
+    /// The newest store time, in milliseconds since 1970.
+    pub last_store_timestamp: i64,
+}
+
+/// The commit log of one group.
+pub struct CommitLog {
+    options: StoreOptions,
+    clock: Clock,
+    disk: Arc<dyn Disk>,
+    follower: Arc<dyn Follower>,
+    segments: Segments,
+    pending: Mutex<VecDeque<Group>>,
+    tail: Mutex<Tail>,
+    /// The offset that the next record gets.
+    end: AtomicU64,
+    /// Where the log ended when it was opened.
+    opened_at: u64,
+    flush: Flush,
+    listener: OnceLock<Listener>,
+    stopping: AtomicBool,
+    /// Space could not be allocated.
+    no_space: AtomicBool,
+    /// The disk is fuller than `disk_read_only_percent`.
+    too_full: AtomicBool,
+    /// When the log's end passes this, space is to be allocated.
+    allocate_at: AtomicU64,
+    allocator: OnceLock<std::thread::Thread>,
+}
+
+impl std::fmt::Debug for CommitLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CommitLog").field("end", &self.end).finish_non_exhaustive()
+    }
+}
+
+impl CommitLog {
+    /// A log over recovered segments; the first segment is made if there is none.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new(
+        options: StoreOptions,
+        clock: Clock,
+        disk: Arc<dyn Disk>,
+        follower: Arc<dyn Follower>,
+        segments: Segments,
+        extent: Extent,
+    ) -> io::Result<Self> {
+        let Extent { end, flushed_to, last_store_timestamp } = extent;
+        let segment = match segments.holding(end) {
+            Some(segment) => segment,
+            None => segments.get_or_create(end)?,
+        };
+        Ok(Self {
+            options,
+            clock,
+            disk,
+            follower,
+            segments,
+            pending: Mutex::default(),
+            tail: Mutex::new(Tail::new(segment, end, last_store_timestamp)),
+            end: AtomicU64::new(end),
+            opened_at: end,
+            flush: Flush::new(flushed_to),
+            listener: OnceLock::new(),
+            stopping: AtomicBool::new(false),
+            no_space: AtomicBool::new(false),
+            too_full: AtomicBool::new(false),
+            allocate_at: AtomicU64::new(end),
+            allocator: OnceLock::new(),
+        })
+    }
+
+    /// The offset of the first byte there is.
+    #[must_use]
+    pub fn start(&self) -> u64 {
+        self.segments.start()
+    }
+
+    /// The offset that the next record gets.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// Up to where the log is on the disk.
+    #[must_use]
+    pub fn flushed_to(&self) -> u64 {
+        self.flush.flushed_to()
+    }
+
+    /// Where the log ended when it was opened.
+    #[must_use]
+    pub fn opened_at(&self) -> u64 {
+        self.opened_at
+    }
+
+    /// The segment files.
+    #[must_use]
+    pub fn segments(&self) -> &Segments {
+        &self.segments
+    }
+
+    pub(super) fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Registers what is told about every new message; only the first registration counts.
+    pub fn set_listener(&self, listener: Listener) {
+        if self.listener.set(listener).is_err() {
+            tracing::warn!("the log has a listener already");
+        }
+    }
+
+    /// Waits until the log is on the disk up to `end`; false if that will not happen any more. Blocks.
+    #[must_use]
+    pub fn flush_to(&self, end: u64) -> bool {
+        self.flush.wait_for(end)
+    }
+
+    /// Whether appends are refused because the disk is full.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.no_space.load(Ordering::Relaxed) || self.too_full.load(Ordering::Relaxed)
+    }
+
+    fn set_no_space(&self, no_space: bool) {
+        if self.no_space.swap(no_space, Ordering::Relaxed) != no_space {
+            tracing::warn!(no_space, "space for the log");
+        }
+    }
+
+    /// Sets whether the disk is too full to append (ST-095).
+    pub fn set_too_full(&self, too_full: bool) {
+        self.too_full.store(too_full, Ordering::Relaxed);
+    }
+
+    /// Reads bytes of the log; they must lie in one segment and below the end. May block on the disk.
+    ///
+    /// # Errors
+    /// `NotFound` if the range is no longer or not yet there, else what the system says.
+    pub fn read_into(&self, range: Range<u64>, into: &mut [u8]) -> io::Result<()> {
+        let segment = self.segments.holding(range.start).filter(|_| range.end <= self.end());
+        let Some(segment) = segment.filter(|segment| range.end <= segment.end()) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        segment.read_at(into, range.start)
+    }
+
+    /// The record that begins at `offset`: its own offset and its lengths must agree (unlike B-214). May block.
+    #[must_use]
+    pub fn record_at(&self, offset: PhysicalOffset) -> Option<Bytes> {
+        let mut head = [0; HEAD_BYTES];
+        self.read_into(offset.0..offset.0.checked_add(head.len() as u64)?, &mut head).ok()?;
+        let size = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
+        let says_it_lies_here = head[28..] == offset.0.to_be_bytes();
+        if says_it_lies_here && size <= RECORD_BYTES_MAX {
+            self.record_of(offset, size)
+        } else {
+            None
+        }
+    }
+
+    /// The record of `size` bytes at `offset`, checked like [`Self::record_at`].
+    #[must_use]
+    pub fn record_of(&self, offset: PhysicalOffset, size: u32) -> Option<Bytes> {
+        let mut bytes = BytesMut::zeroed(usize::try_from(size).ok()?);
+        self.read_into(offset.0..offset.0.checked_add(u64::from(size))?, &mut bytes).ok()?;
+        let fits = is_record_at(&bytes, offset);
+        fits.then(|| bytes.freeze())
+    }
+
+    /// The store time of the record at `offset`. May block.
+    #[must_use]
+    pub fn store_time_at(&self, offset: PhysicalOffset, size: u32) -> Option<i64> {
+        let record = self.record_of(offset, size)?;
+        Record::parse(&record).ok().map(|record| record.store_timestamp())
+    }
+
+    fn wake_allocation(&self, end: u64) {
+        if end >= self.allocate_at.load(Ordering::Relaxed)
+            && let Some(allocator) = self.allocator.get()
+        {
+            self.allocate_at.store(u64::MAX, Ordering::Relaxed);
+            allocator.unpark();
+        }
+    }
+
+    /// Reserves space ahead of the log's end, in the next segment too (DESIGN 6). Blocks.
+    ///
+    /// A full disk makes the log read-only until a later call succeeds. The calling thread is woken
+    /// (unparked) when the log has grown enough for another call.
+    pub fn allocate_ahead(&self) {
+        self.allocator.get_or_init(std::thread::current);
+        let end = self.end();
+        let step = self.options.allocate_ahead_bytes.min(self.segments.segment_bytes());
+        // Twice the step, so that one step is always left when the next one is asked for.
+        match self.allocate_to(end, end + 2 * step) {
+            Ok(()) => self.set_no_space(false),
+            Err(error) => {
+                if is_disk_full(&error) {
+                    self.set_no_space(true);
+                }
+                tracing::warn!(%error, "space for the log cannot be reserved");
+            }
+        }
+        self.allocate_at.store(end + step, Ordering::Relaxed);
+    }
+
+    fn allocate_to(&self, from: u64, to: u64) -> io::Result<()> {
+        let mut at = from;
+        while at < to {
+            let segment = match self.segments.holding(at) {
+                Some(segment) => segment,
+                None => self.segments.get_or_create(at)?,
+            };
+            segment.allocate_to(self.disk(), from, to)?;
+            at = segment.end();
+        }
+        Ok(())
+    }
+
+    /// The flushing thread's work; returns when the log is stopped.
+    pub fn run_flush(&self) {
+        self.flush.run(self, Duration::from_millis(self.options.flush_interval_ms));
+    }
+
+    /// The work of the thread that answers those who wait too long for the disk; returns when the log is stopped.
+    pub fn run_flush_expiry(&self) {
+        if self.options.flush == FlushMode::Sync {
+            let timeout = Duration::from_millis(self.options.sync_flush_timeout_ms);
+            self.flush.run_expiry(self, timeout);
+        }
+    }
+
+    /// Refuses further appends; what is queued is refused too.
+    pub fn stop_appends(&self) {
+        self.stop_appending();
+    }
+
+    /// Ends the flushing threads.
+    pub fn stop(&self, stop: Stop) {
+        self.flush.stop(stop);
+    }
+}
+
+/// Whether `bytes` are exactly one record that says that it lies at `offset`.
+#[must_use]
+pub fn is_record_at(bytes: &[u8], offset: PhysicalOffset) -> bool {
+    Record::parse(bytes).is_ok_and(|record| {
+        record.bytes().len() == bytes.len() && record.physical_offset() == offset
+    })
+}

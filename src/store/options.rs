@@ -1,0 +1,76 @@
+//! What a store is told when it is opened. Not the configuration file: `config` maps that onto this.
+
+use std::path::PathBuf;
+
+use super::dispatch::DelayLevels;
+
+/// When an append is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlushMode {
+    /// When it is in the kernel's page cache; the disk follows every `flush_interval_ms` (ST-060).
+    Async,
+    /// When it is on the disk (ST-061).
+    Sync,
+}
+
+/// Options of one group's store; [`StoreOptions::new`] has 4.9.4's defaults.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// The group's folder.
+    pub dir: PathBuf,
+    /// Size of a commit-log segment; must be that of the segments already there.
+    pub segment_bytes: u64,
+    /// How far ahead of the log's end disk space is allocated.
+    pub allocate_ahead_bytes: u64,
+    /// When an append is acknowledged.
+    pub flush: FlushMode,
+    /// Longest time that written bytes stay unflushed in [`FlushMode::Async`].
+    pub flush_interval_ms: u64,
+    /// How long a sender waits for the disk in [`FlushMode::Sync`].
+    pub sync_flush_timeout_ms: u64,
+    /// Largest record, all fields included.
+    pub max_message_bytes: usize,
+    /// How far behind the log's end a record still counts as in memory (B-173).
+    pub in_memory_bytes: u64,
+    /// How often queues, index, tables and checkpoint are saved.
+    pub checkpoint_interval_ms: u64,
+    /// After how many bytes of log they are saved earlier.
+    pub checkpoint_bytes: u64,
+    /// Age of a segment's last message after which the segment is deleted (ST-091, S-62).
+    pub retention_hours: u64,
+    /// Hours of the day (UTC) in which expired segments are deleted (ST-090).
+    pub delete_hours: Vec<u8>,
+    /// Disk use in percent above which expired segments are deleted at any hour (ST-090).
+    pub disk_expire_percent: u8,
+    /// Disk use in percent above which the oldest segments are deleted, expired or not (ST-091).
+    pub disk_force_percent: u8,
+    /// Disk use in percent above which nothing more is appended (ST-095).
+    pub disk_read_only_percent: u8,
+    /// The delays of the delay levels (B-270).
+    pub delay_levels: DelayLevels,
+}
+
+impl StoreOptions {
+    /// The defaults for a store in `dir`.
+    #[must_use]
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            segment_bytes: 1 << 30,
+            allocate_ahead_bytes: 64 << 20,
+            flush: FlushMode::Async,
+            flush_interval_ms: 500,
+            sync_flush_timeout_ms: 5000,
+            max_message_bytes: 4 << 20,
+            in_memory_bytes: 1 << 30,
+            checkpoint_interval_ms: 5000,
+            checkpoint_bytes: 256 << 20,
+            retention_hours: 72,
+            delete_hours: vec![4],
+            disk_expire_percent: 75,
+            disk_force_percent: 85,
+            disk_read_only_percent: 90,
+            delay_levels: DelayLevels::default(),
+        }
+    }
+}
