@@ -39,6 +39,7 @@ pub(super) fn decode(header: &[u8]) -> Result<Command, DecodeError> {
                 scanner.skip_value()?;
             }
         }
+        scanner.separates(b'}')?;
     }
     if scanner.at_end() { Ok(command) } else { Err(scanner.error("text after the header")) }
 }
@@ -79,6 +80,7 @@ fn fields(scanner: &mut Scanner<'_>, text_bytes: usize) -> Result<Option<ExtFiel
         } else {
             arena.truncate(key_start);
         }
+        scanner.separates(b'}')?;
     }
     Ok(Some(fields))
 }

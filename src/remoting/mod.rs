@@ -12,6 +12,7 @@ mod fields;
 mod header_binary;
 mod header_json;
 pub mod headers;
+pub mod json;
 mod scan;
 
 pub use codes::{request, response};

@@ -75,6 +75,14 @@ impl<'a> Scanner<'a> {
         self.take(close)
     }
 
+    /// Checks that a comma or the closing bracket is next.
+    pub(super) fn separates(&mut self, close: u8) -> Result<(), DecodeError> {
+        match self.peek() {
+            Some(byte) if byte == b',' || byte == close => Ok(()),
+            _ => Err(self.error(&format!("expected `,` or `{}`", char::from(close)))),
+        }
+    }
+
     /// A text in single or double quotes; borrowed when it holds no escape.
     pub(super) fn string(&mut self) -> Result<Cow<'a, str>, DecodeError> {
         let quote = self.open_quote()?;
@@ -159,9 +167,7 @@ impl<'a> Scanner<'a> {
         match word {
             "null" | "undefined" => Ok(None),
             "true" | "false" => Ok(Some(word)),
-            _ if word.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.')) => {
-                Ok(Some(word))
-            }
+            _ if is_number(word) => Ok(Some(word)),
             _ => {
                 self.at = start;
                 Err(self.error("expected a value"))
@@ -278,6 +284,16 @@ impl<'a> Scanner<'a> {
         self.at += digits;
         u32::from_str_radix(text, 16).ok()
     }
+}
+
+/// Whether a bare word is a number, perhaps with one of Java's type letters as fastjson takes them.
+fn is_number(word: &str) -> bool {
+    let number = word.strip_suffix(['L', 'S', 'B', 'F', 'D']).unwrap_or(word);
+    let digits = number.strip_prefix(['-', '+']).unwrap_or(number);
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return !digits.is_empty();
+    }
+    digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') && digits.parse::<f64>().is_ok()
 }
 
 #[cfg(test)]
