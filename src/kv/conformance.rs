@@ -1,0 +1,208 @@
+//! What every database must do; run by sled and by its twin, and sled's seatbelts under damage.
+
+use std::fs;
+use std::path::Path;
+
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+use super::{Batch, Database, KvError, MemoryDatabase, OpenError, SledDatabase, VALUE_BYTES_MAX};
+
+const TREE: &str = "tree";
+const IDENTITY: &[u8] = b"me";
+
+fn create(dir: &Path) -> SledDatabase {
+    SledDatabase::create(dir, IDENTITY).unwrap()
+}
+
+/// Runs a check on an empty database of each kind.
+fn on_both(check: impl Fn(&dyn Database)) {
+    check(&MemoryDatabase::default());
+    let dir = tempfile::tempdir().unwrap();
+    check(&create(&dir.path().join("kv")));
+}
+
+fn insert(database: &dyn Database, key: &[u8], value: &[u8]) {
+    let mut batch = Batch::default();
+    batch.insert(key, value);
+    database.apply(TREE, batch).unwrap();
+}
+
+#[test]
+fn trees_are_apart_and_a_later_change_of_a_batch_wins() {
+    on_both(|database| {
+        let mut batch = Batch::default();
+        batch.insert(*b"a", *b"1");
+        batch.remove(*b"a");
+        batch.insert(*b"b", *b"1");
+        batch.insert(*b"b", *b"2");
+        assert_eq!(batch.len(), 4);
+        database.apply(TREE, batch).unwrap();
+        assert_eq!(database.get(TREE, b"a").unwrap(), None);
+        assert_eq!(database.get(TREE, b"b").unwrap().unwrap(), b"2");
+        assert_eq!(database.get("other", b"b").unwrap(), None);
+        database.flush().unwrap();
+    });
+}
+
+#[test]
+fn a_batch_with_a_too_large_value_changes_nothing() {
+    on_both(|database| {
+        let mut batch = Batch::default();
+        batch.insert(*b"a", vec![0; VALUE_BYTES_MAX]);
+        batch.insert(*b"b", vec![0; VALUE_BYTES_MAX + 1]);
+        assert!(matches!(database.apply(TREE, batch), Err(KvError::TooLarge(4097))));
+        assert_eq!(database.get(TREE, b"a").unwrap(), None);
+        insert(database, b"a", &[0; VALUE_BYTES_MAX]);
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+    #[test]
+    fn both_behave_as_an_ordered_map(
+        steps in prop::collection::vec((prop::collection::vec(0u8..4, 0..4), any::<Option<u8>>()), 0..60),
+        asked in prop::collection::vec(prop::collection::vec(0u8..4, 0..4), 1..10),
+    ) {
+        let mut model = BTreeMap::new();
+        for (key, value) in &steps {
+            match value {
+                Some(value) => model.insert(key.clone(), vec![*value]),
+                None => model.remove(key),
+            };
+        }
+        on_both(|database| {
+            for (key, value) in &steps {
+                let mut batch = Batch::default();
+                match value {
+                    Some(value) => batch.insert(key.clone(), vec![*value]),
+                    None => batch.remove(key.clone()),
+                }
+                database.apply(TREE, batch).unwrap();
+            }
+            for key in &asked {
+                assert_eq!(database.get(TREE, key).unwrap().as_ref(), model.get(key));
+                let last = model.range(..=key.clone()).next_back();
+                let last = last.map(|(key, value)| (key.clone(), value.clone()));
+                assert_eq!(database.last_up_to(TREE, key).unwrap(), last);
+                let mut rows = Vec::new();
+                let mut visit = |key: &[u8], value: &[u8]| {
+                    rows.push((key.to_vec(), value.to_vec()));
+                    rows.len() < 5
+                };
+                database.scan(TREE, key, &mut visit).unwrap();
+                let from = model.range(key.clone()..).take(5);
+                let expected: Vec<_> = from.map(|(k, v)| (k.clone(), v.clone())).collect();
+                assert_eq!(rows, expected);
+            }
+        });
+    }
+}
+
+/// A database with many rows, closed.
+fn closed_database(dir: &Path) {
+    let database = create(dir);
+    for part in 0..20u32 {
+        let mut batch = Batch::default();
+        for row in 0..1000u32 {
+            batch.insert((part * 1000 + row).to_be_bytes(), row.to_be_bytes().repeat(20));
+        }
+        database.apply(TREE, batch).unwrap();
+    }
+    database.flush().unwrap();
+}
+
+#[test]
+fn a_database_is_as_it_was_after_reopening_and_knows_whose_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kv");
+    assert!(matches!(SledDatabase::open(&path, IDENTITY), Err(OpenError::Missing)));
+    closed_database(&path);
+    {
+        let database = SledDatabase::open(&path, IDENTITY).unwrap();
+        assert!(database.get(TREE, &19_999u32.to_be_bytes()).unwrap().is_some());
+        assert!(!path.join("opening").exists());
+    }
+    assert!(matches!(SledDatabase::open(&path, b"you"), Err(OpenError::Condemned(_))));
+    assert!(matches!(SledDatabase::create(&path, IDENTITY), Err(OpenError::Io(_))));
+}
+
+#[test]
+fn a_torn_snapshot_is_deleted_and_every_row_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kv");
+    closed_database(&path);
+    let torn = path.join("snap.FFFFFFFFFFFFFF00.generating");
+    fs::write(&torn, b"torn").unwrap();
+    let database = SledDatabase::open(&path, IDENTITY).unwrap();
+    assert!(!torn.exists());
+    let mut rows = 0;
+    let mut count = |_: &[u8], _: &[u8]| {
+        rows += 1;
+        true
+    };
+    database.scan(TREE, &[], &mut count).unwrap();
+    assert_eq!(rows, 20_000);
+}
+
+#[test]
+fn a_half_deleted_database_is_missing_or_condemned_never_empty() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kv");
+    closed_database(&path);
+    fs::remove_file(path.join("db")).unwrap();
+    assert!(matches!(SledDatabase::open(&path, IDENTITY), Err(OpenError::Missing)));
+    fs::write(path.join("db"), b"").unwrap();
+    assert!(matches!(SledDatabase::open(&path, IDENTITY), Err(OpenError::Condemned(_))));
+}
+
+#[test]
+fn a_database_whose_opening_never_ends_is_condemned_at_the_third_try() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kv");
+    closed_database(&path);
+    // One opening that the process did not survive is no reason yet.
+    fs::write(path.join("opening"), b"x").unwrap();
+    drop(SledDatabase::open(&path, IDENTITY).unwrap());
+    assert!(!path.join("opening").exists());
+    fs::write(path.join("opening"), b"xx").unwrap();
+    let condemned = SledDatabase::open(&path, IDENTITY);
+    assert!(matches!(condemned, Err(OpenError::Condemned(why)) if why.contains("never ended")));
+}
+
+#[test]
+fn a_panic_while_opening_leaves_a_mark() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kv");
+    closed_database(&path);
+    // sled reads this file while it opens, and panics on one kind of nonsense or another.
+    let opened = damage_until_it_panics(&path);
+    assert_eq!(opened, 1);
+    assert!(std::panic::catch_unwind(|| SledDatabase::open(&path, IDENTITY)).is_err());
+    assert!(matches!(SledDatabase::open(&path, IDENTITY), Err(OpenError::Condemned(_))));
+}
+
+/// Damages the closed database in ways that are tried in turn; the number of marks left by the panic.
+fn damage_until_it_panics(path: &Path) -> usize {
+    let good = fs::read(path.join("db")).unwrap();
+    let snapshots: Vec<_> = fs::read_dir(path)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("snap."))
+        .collect();
+    for snapshot in snapshots {
+        fs::remove_file(snapshot).unwrap();
+    }
+    for at in (0..good.len()).step_by(701) {
+        let mut bad = good.clone();
+        for byte in bad.iter_mut().skip(at).take(300) {
+            *byte = 0xA5;
+        }
+        fs::write(path.join("db"), &bad).unwrap();
+        let opened = std::panic::catch_unwind(|| drop(SledDatabase::open(path, IDENTITY)));
+        if opened.is_err() {
+            return fs::read(path.join("opening")).unwrap().len();
+        }
+    }
+    0
+}
