@@ -4,6 +4,8 @@ mod disk;
 pub mod dispatch;
 mod log;
 pub mod options;
+pub mod schema;
+pub mod tables;
 
 use std::sync::Arc;
 
