@@ -1,0 +1,452 @@
+// The Go client of the interop suite: `interop NAME_SERVER PREFIX before|after`.
+//
+// Prints one line a check, `ok NAME` or `FAIL NAME: why`. The environment's BROKER is the broker's address, which this
+// client's admin part cannot find by itself. Topics and groups begin with PREFIX. "after" runs once the
+// server was restarted.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/apache/rocketmq-client-go/v2"
+	"github.com/apache/rocketmq-client-go/v2/admin"
+	"github.com/apache/rocketmq-client-go/v2/consumer"
+	"github.com/apache/rocketmq-client-go/v2/primitive"
+	"github.com/apache/rocketmq-client-go/v2/producer"
+	"github.com/apache/rocketmq-client-go/v2/rlog"
+)
+
+const wait = 60 * time.Second
+
+var (
+	nameServer, prefix string
+	broker             = os.Getenv("BROKER")
+	sender             rocketmq.Producer
+	instances          atomic.Int64
+	background         = context.Background()
+)
+
+func main() {
+	nameServer, prefix = os.Args[1], os.Args[2]
+	rlog.SetLogLevel("error")
+	var err error
+	sender, err = rocketmq.NewProducer(producer.WithNameServer(primitive.NamesrvAddr{nameServer}), producer.WithGroupName(prefix+"_Producer"),
+		producer.WithSendMsgTimeout(10*time.Second), producer.WithRetry(2))
+	if err == nil {
+		err = sender.Start()
+	}
+	if err != nil {
+		fmt.Println("the producer does not start:", err)
+		os.Exit(1)
+	}
+	if os.Args[3] == "before" {
+		before()
+	} else {
+		check("consumer goes on after the node's restart", consumerAfterRestart)
+	}
+	_ = sender.Shutdown()
+}
+
+func before() {
+	check("create topics", createTopics)
+	// The client asks for routes every 30 s, so that of its retry topic comes late: this consumer waits beside the others.
+	failing := consume("_RetryGroup", "_Retry", "*", func(*primitive.MessageExt) bool { return false }, consumer.WithMaxReconsumeTimes(1))
+	_ = sendText("_Retry", "again")
+	check("send sync", sendSync)
+	check("send async", sendAsync)
+	check("send oneway", sendOneway)
+	check("send batch", sendBatch)
+	check("send to an unknown topic creates it", func() error { return sendText("_Auto", "first") })
+	check("push clustering", pushClustering)
+	check("push broadcasting", pushBroadcasting)
+	check("pull", pull)
+	check("orderly", orderly)
+	check("tag filter", tagFilter)
+	check("delay level", delayLevel)
+	check("compressed body", compressedBody)
+	check("consumer restart keeps offsets", consumerRestart)
+	check("retry then dead letter", func() error { return retryThenDeadLetter(failing) })
+}
+
+// A push consumer that remembers what it was given.
+type seen struct {
+	lock     sync.Mutex
+	messages []*primitive.MessageExt
+	times    []time.Time
+	consumer rocketmq.PushConsumer
+	err      error
+}
+
+func consume(group, topic, tags string, handle func(*primitive.MessageExt) bool, options ...consumer.Option) *seen {
+	s := &seen{}
+	options = append([]consumer.Option{consumer.WithNameServer(primitive.NamesrvAddr{nameServer}), consumer.WithGroupName(prefix + group),
+		consumer.WithInstance(fmt.Sprintf("%s-%d", prefix, instances.Add(1))), consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset)}, options...)
+	s.consumer, s.err = rocketmq.NewPushConsumer(options...)
+	if s.err != nil {
+		return s
+	}
+	s.err = s.consumer.Subscribe(prefix+topic, consumer.MessageSelector{Type: consumer.TAG, Expression: tags},
+		func(ctx context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
+			s.lock.Lock()
+			defer s.lock.Unlock()
+			for _, message := range messages {
+				s.messages = append(s.messages, message)
+				s.times = append(s.times, time.Now())
+				if handle != nil && !handle(message) {
+					if concurrent, ok := primitive.GetConcurrentlyCtx(ctx); ok {
+						concurrent.DelayLevelWhenNextConsume = 1
+					}
+					return consumer.ConsumeRetryLater, nil
+				}
+			}
+			return consumer.ConsumeSuccess, nil
+		})
+	if s.err == nil {
+		s.err = s.consumer.Start()
+	}
+	return s
+}
+
+func (s *seen) count() int {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	return len(s.messages)
+}
+
+func (s *seen) bodies() []string {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	var bodies []string
+	for _, message := range s.messages {
+		bodies = append(bodies, string(message.Body))
+	}
+	return bodies
+}
+
+// Waits for count messages and then ends the consumer.
+func (s *seen) finish(count int) error {
+	if s.err != nil {
+		return s.err
+	}
+	err := waitFor(fmt.Sprintf("%d consumed", count), func() bool { return s.count() >= count })
+	return errors.Join(err, s.consumer.Shutdown())
+}
+
+func createTopics() error {
+	tool, err := admin.NewAdmin(admin.WithResolver(primitive.NewPassthroughResolver([]string{nameServer})))
+	if err != nil {
+		return err
+	}
+	for _, topic := range []string{"_Basic", "_Oneway", "_Cluster", "_Broadcast", "_Pull", "_Orderly", "_Tags", "_Delay", "_Large", "_Retry", "_Restart"} {
+		err = tool.CreateTopic(background, admin.WithTopicCreate(prefix+topic), admin.WithBrokerAddrCreate(broker),
+			admin.WithReadQueueNums(4), admin.WithWriteQueueNums(4))
+		if err != nil {
+			return err
+		}
+		err = waitFor("route of "+topic, func() bool {
+			list, err := tool.FetchAllTopicList(background)
+			return err == nil && strings.Contains(strings.Join(list.TopicList, " ")+" ", prefix+topic+" ")
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func message(topic, body string) *primitive.Message {
+	return primitive.NewMessage(prefix+topic, []byte(body))
+}
+
+func send(message *primitive.Message) error {
+	result, err := sender.SendSync(background, message)
+	if err != nil {
+		return err
+	}
+	if result.Status != primitive.SendOK || len(result.OffsetMsgID) != 32 || len(result.MsgID) != 32 {
+		return fmt.Errorf("result %s", result)
+	}
+	return nil
+}
+
+func sendText(topic, body string) error { return send(message(topic, body)) }
+
+func sendNumbered(topic, text string, first, end int) error {
+	for i := first; i < end; i++ {
+		if err := sendText(topic, text+strconv.Itoa(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sendSync() error {
+	for i := 0; i < 20; i++ {
+		if err := send(message("_Basic", "sync").WithTag("A").WithKeys([]string{prefix + "-key-" + strconv.Itoa(i)})); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sendAsync() error {
+	results := make(chan error, 20)
+	for i := 0; i < 20; i++ {
+		err := sender.SendAsync(background, func(_ context.Context, result *primitive.SendResult, err error) {
+			if err == nil && result.Status != primitive.SendOK {
+				err = fmt.Errorf("result %s", result)
+			}
+			results <- err
+		}, message("_Basic", "async"))
+		if err != nil {
+			return err
+		}
+	}
+	for i := 0; i < 20; i++ {
+		select {
+		case err := <-results:
+			if err != nil {
+				return err
+			}
+		case <-time.After(wait):
+			return fmt.Errorf("only %d callbacks", i)
+		}
+	}
+	return nil
+}
+
+func sendOneway() error {
+	for i := 0; i < 20; i++ {
+		if err := sender.SendOneWay(background, message("_Oneway", "o-"+strconv.Itoa(i))); err != nil {
+			return err
+		}
+	}
+	s := consume("_OnewayGroup", "_Oneway", "*", nil)
+	return errors.Join(s.finish(20), numbered(s.bodies(), "o-", 0, 20))
+}
+
+func sendBatch() error {
+	var batch []*primitive.Message
+	for i := 0; i < 10; i++ {
+		batch = append(batch, message("_Basic", "batch-"+strconv.Itoa(i)))
+	}
+	result, err := sender.SendSync(background, batch...)
+	if err != nil {
+		return err
+	}
+	if result.Status != primitive.SendOK || len(strings.Split(result.OffsetMsgID, ",")) != 10 {
+		return fmt.Errorf("result %s", result)
+	}
+	return nil
+}
+
+func pushClustering() error {
+	first, second := consume("_ClusterGroup", "_Cluster", "*", nil), consume("_ClusterGroup", "_Cluster", "*", nil)
+	if err := errors.Join(first.err, second.err, sendNumbered("_Cluster", "c-", 0, 100)); err != nil {
+		return err
+	}
+	err := waitFor("100 consumed", func() bool { return first.count()+second.count() >= 100 })
+	err = errors.Join(err, first.finish(0), second.finish(0))
+	all := append(first.bodies(), second.bodies()...)
+	// While the two share out the queues a message may come to both; none may be missing.
+	unique := map[string]bool{}
+	for _, body := range all {
+		unique[body] = true
+	}
+	if len(unique) != 100 {
+		return errors.Join(err, fmt.Errorf("%d different messages", len(unique)))
+	}
+	return err
+}
+
+func pushBroadcasting() error {
+	first := consume("_BroadcastGroup", "_Broadcast", "*", nil, consumer.WithConsumerModel(consumer.BroadCasting))
+	second := consume("_BroadcastGroup", "_Broadcast", "*", nil, consumer.WithConsumerModel(consumer.BroadCasting))
+	if err := errors.Join(first.err, second.err, sendNumbered("_Broadcast", "b-", 0, 20)); err != nil {
+		return err
+	}
+	return errors.Join(first.finish(20), second.finish(20), numbered(first.bodies(), "b-", 0, 20), numbered(second.bodies(), "b-", 0, 20))
+}
+
+func pull() error {
+	if err := sendNumbered("_Pull", "p-", 0, 20); err != nil {
+		return err
+	}
+	puller, err := rocketmq.NewPullConsumer(consumer.WithNameServer(primitive.NamesrvAddr{nameServer}), consumer.WithGroupName(prefix+"_PullGroup"),
+		consumer.WithInstance(fmt.Sprintf("%s-%d", prefix, instances.Add(1))))
+	if err != nil {
+		return err
+	}
+	if err = puller.Subscribe(prefix+"_Pull", consumer.MessageSelector{Type: consumer.TAG, Expression: "*"}); err != nil {
+		return err
+	}
+	if err = puller.Start(); err != nil {
+		return err
+	}
+	defer puller.Shutdown()
+	var bodies []string
+	for id := 0; id < 4; id++ {
+		queue := &primitive.MessageQueue{Topic: prefix + "_Pull", BrokerName: "broker-a", QueueId: id}
+		deadline := time.Now().Add(wait)
+		for next := int64(0); next < 5; {
+			result, err := puller.PullFrom(background, queue, next, 3)
+			if err != nil {
+				return err
+			}
+			// A message is filed in its queue a little after it was acknowledged.
+			if result.Status == primitive.PullNoNewMsg && time.Now().Before(deadline) {
+				continue
+			}
+			if result.Status != primitive.PullFound || result.MaxOffset != 5 || result.MinOffset != 0 {
+				return fmt.Errorf("queue %d at %d: %+v", id, next, result)
+			}
+			for _, message := range result.GetMessageExts() {
+				bodies = append(bodies, string(message.Body))
+			}
+			next = result.NextBeginOffset
+		}
+	}
+	return numbered(bodies, "p-", 0, 20)
+}
+
+func orderly() error {
+	for i := 0; i < 40; i++ {
+		if err := send(message("_Orderly", strconv.Itoa(i)).WithShardingKey(strconv.Itoa(i % 4))); err != nil {
+			return err
+		}
+	}
+	s := consume("_OrderlyGroup", "_Orderly", "*", nil, consumer.WithConsumerOrder(true))
+	if err := s.finish(40); err != nil {
+		return err
+	}
+	last := map[int]int{}
+	for _, message := range s.messages {
+		number, _ := strconv.Atoi(string(message.Body))
+		if before, there := last[message.Queue.QueueId]; there && before >= number {
+			return fmt.Errorf("queue %d: %d after %d", message.Queue.QueueId, number, before)
+		}
+		last[message.Queue.QueueId] = number
+	}
+	return numbered(s.bodies(), "", 0, 40)
+}
+
+func tagFilter() error {
+	for i := 0; i < 30; i++ {
+		tag := []string{"red", "green", "blue"}[i%3]
+		if err := send(message("_Tags", tag+strconv.Itoa(i)).WithTag(tag)); err != nil {
+			return err
+		}
+	}
+	s := consume("_TagsGroup", "_Tags", "red || blue", nil)
+	if err := s.finish(20); err != nil {
+		return err
+	}
+	if all := strings.Join(s.bodies(), " "); s.count() != 20 || strings.Contains(all, "green") {
+		return fmt.Errorf("consumed %s", all)
+	}
+	return nil
+}
+
+func delayLevel() error {
+	s := consume("_DelayGroup", "_Delay", "*", nil)
+	sent := time.Now()
+	if err := send(message("_Delay", "late").WithDelayTimeLevel(2)); err != nil {
+		return err
+	}
+	if err := s.finish(1); err != nil {
+		return err
+	}
+	if after := s.times[0].Sub(sent); after < 4990*time.Millisecond {
+		return fmt.Errorf("came after %s", after)
+	}
+	return nil
+}
+
+func compressedBody() error {
+	body := strings.Repeat("compress me ", 4000)
+	s := consume("_LargeGroup", "_Large", "*", nil)
+	if err := errors.Join(sendText("_Large", body), s.finish(1)); err != nil {
+		return err
+	}
+	if s.bodies()[0] != body || s.messages[0].StoreSize > 4000 {
+		return fmt.Errorf("body differs, or was stored with %d bytes", s.messages[0].StoreSize)
+	}
+	return nil
+}
+
+func retryThenDeadLetter(failing *seen) error {
+	if err := failing.finish(2); err != nil {
+		return err
+	}
+	if failing.messages[0].ReconsumeTimes != 0 || failing.messages[1].ReconsumeTimes != 1 {
+		return fmt.Errorf("reconsume times %d and %d", failing.messages[0].ReconsumeTimes, failing.messages[1].ReconsumeTimes)
+	}
+	tool, err := admin.NewAdmin(admin.WithResolver(primitive.NewPassthroughResolver([]string{nameServer})))
+	if err != nil {
+		return err
+	}
+	return waitFor("dead letter topic", func() bool {
+		list, err := tool.FetchAllTopicList(background)
+		return err == nil && strings.Contains(strings.Join(list.TopicList, " "), "%DLQ%"+prefix+"_RetryGroup")
+	})
+}
+
+func consumerRestart() error {
+	first := consume("_RestartGroup", "_Restart", "*", nil)
+	if err := errors.Join(sendNumbered("_Restart", "r-", 0, 20), first.finish(20), numbered(first.bodies(), "r-", 0, 20)); err != nil {
+		return err
+	}
+	if err := sendNumbered("_Restart", "r-", 20, 40); err != nil {
+		return err
+	}
+	second := consume("_RestartGroup", "_Restart", "*", nil)
+	return errors.Join(second.finish(20), numbered(second.bodies(), "r-", 20, 40), sendNumbered("_Restart", "r-", 40, 50))
+}
+
+func consumerAfterRestart() error {
+	if err := sendNumbered("_Restart", "r-", 50, 60); err != nil {
+		return err
+	}
+	s := consume("_RestartGroup", "_Restart", "*", nil)
+	return errors.Join(s.finish(20), numbered(s.bodies(), "r-", 40, 60))
+}
+
+func numbered(bodies []string, text string, first, end int) error {
+	var wanted []string
+	for i := first; i < end; i++ {
+		wanted = append(wanted, text+strconv.Itoa(i))
+	}
+	sort.Strings(bodies)
+	sort.Strings(wanted)
+	if strings.Join(bodies, " ") != strings.Join(wanted, " ") {
+		return fmt.Errorf("got %v, wanted %s%d to %d", bodies, text, first, end-1)
+	}
+	return nil
+}
+
+func waitFor(what string, holds func() bool) error {
+	for deadline := time.Now().Add(wait); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return errors.New("timed out: " + what)
+		}
+	}
+	return nil
+}
+
+func check(name string, body func() error) {
+	started := time.Now()
+	if err := body(); err != nil {
+		fmt.Printf("FAIL %s: %s\n", name, strings.ReplaceAll(err.Error(), "\n", " "))
+		return
+	}
+	fmt.Printf("ok %s\t%d ms\n", name, time.Since(started).Milliseconds())
+}

@@ -1,0 +1,247 @@
+"""The C++ client of the interop suite, through PyPI's `rocketmq`: `client.py NAME_SERVER PREFIX before|after`.
+
+Prints one line a check, `ok NAME` or `FAIL NAME: why`. Its topics exist already (the client cannot make any, apart from
+the broker's automatic ones). "after" runs once the server was restarted.
+"""
+
+import os
+import sys
+import threading
+import time
+
+from rocketmq.client import Message, MessageModel, Producer, PullConsumer, PushConsumer, SendStatus
+
+WAIT_S = 60
+name_server, prefix, phase = sys.argv[1:4]
+
+
+def check(name, body):
+    started = time.monotonic()
+    try:
+        body()
+        print(f"ok {name}\t{(time.monotonic() - started) * 1000:.0f} ms", flush=True)
+    except Exception as error:
+        print(f"FAIL {name}: {type(error).__name__} {error}".replace("\n", " "), flush=True)
+
+
+def require(holds, why):
+    if not holds:
+        raise AssertionError(why)
+
+
+def wait_for(what, condition, timeout_s=WAIT_S):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        require(time.monotonic() < deadline, f"timed out: {what}")
+        time.sleep(0.02)
+
+
+def message(topic, body, tags=None, keys=None, delay_level=None):
+    made = Message(prefix + topic)
+    made.set_body(body)
+    if tags:
+        made.set_tags(tags)
+    if keys:
+        made.set_keys(keys)
+    if delay_level:
+        made.set_delay_time_level(delay_level)
+    return made
+
+
+class Seen:
+    """What a push consumer was given, in order."""
+
+    def __init__(self, group, topic, expression="*", orderly=False, fail=lambda received: False, **more):
+        self.bodies, self.queues, self.times, self.reconsumed, self.lock = [], [], {}, [], threading.Lock()
+        self.consumer = PushConsumer(prefix + group, orderly=orderly, **more)
+        self.consumer.set_namesrv_addr(name_server)
+        self.consumer.set_instance_name(f"{group}-{id(self)}")
+
+        def on_message(received):
+            body = received.body.decode()
+            with self.lock:
+                self.bodies.append(body)
+                self.queues.append(received.queue_id)
+                self.reconsumed.append(received.reconsume_times)
+                self.times[body] = time.time()
+            if fail(received):
+                raise RuntimeError("asked to fail")
+
+        self.consumer.subscribe(prefix + topic, on_message, expression)
+        self.consumer.start()
+
+    def wait(self, count):
+        wait_for(f"{count} consumed, {len(self.bodies)} so far", lambda: len(self.bodies) >= count)
+
+    def close(self):
+        self.consumer.shutdown()
+
+
+def require_numbered(bodies, text, first, end):
+    wanted = sorted(f"{text}{i}" for i in range(first, end))
+    require(sorted(bodies) == wanted, f"missing {sorted(set(wanted) - set(bodies))}, got {len(bodies)} of {len(wanted)}")
+
+
+def send_numbered(topic, text, first, end):
+    for i in range(first, end):
+        require(producer.send_sync(message(topic, f"{text}{i}")).status == SendStatus.OK, "send status")
+
+
+def send_sync():
+    for i in range(20):
+        sent = producer.send_sync(message("_Basic", f"sync-{i}", "A", f"{prefix}-key-{i}"))
+        require(sent.status == SendStatus.OK and len(sent.msg_id) == 32, f"result {sent}")
+
+
+def send_async():
+    done, failed = [], []
+    for i in range(20):
+        producer.send_async(message("_Basic", f"async-{i}"), done.append, failed.append)
+    wait_for("20 callbacks", lambda: len(done) + len(failed) == 20)
+    require(not failed, f"failed {failed}")
+
+
+def send_oneway():
+    seen = Seen("_OnewayGroup", "_Oneway")
+    for i in range(20):
+        producer.send_oneway(message("_Oneway", f"o-{i}"))
+    seen.wait(20)
+    seen.close()
+    require_numbered(seen.bodies, "o-", 0, 20)
+
+
+def send_batch():
+    sent = producer.send_batch([message("_Batch", f"batch-{i}") for i in range(5)])
+    require(sent.status == SendStatus.OK, f"result {sent}")
+
+
+def auto_create():
+    require(producer.send_sync(message("_Auto", "first")).status == SendStatus.OK, "send status")
+
+
+def push_clustering():
+    seen = Seen("_ClusterGroup", "_Cluster")
+    send_numbered("_Cluster", "c-", 0, 50)
+    seen.wait(50)
+    seen.close()
+    require_numbered(seen.bodies, "c-", 0, 50)
+
+
+def push_broadcasting():
+    first = Seen("_BroadcastGroup", "_Broadcast", message_model=MessageModel.BROADCASTING)
+    wait_for("first message", lambda: producer.send_sync(message("_Broadcast", "warm")).status == SendStatus.OK and first.bodies)
+    send_numbered("_Broadcast", "b-", 0, 20)
+    wait_for("20 consumed", lambda: sum(body != "warm" for body in first.bodies) >= 20)
+    first.close()
+    require_numbered([body for body in first.bodies if body != "warm"], "b-", 0, 20)
+
+
+def pull():
+    send_numbered("_Pull", "p-", 0, 20)
+    consumer = PullConsumer(prefix + "_PullGroup")
+    consumer.set_namesrv_addr(name_server)
+    consumer.start()
+    bodies = []
+
+    def pulled_all():  # the broker may file a message a little after it acknowledged it; the consumer remembers its offsets
+        bodies.extend(received.body.decode() for received in consumer.pull(prefix + "_Pull"))
+        return len(bodies) >= 20
+
+    wait_for("20 pulled", pulled_all)
+    consumer.shutdown()
+    require_numbered(bodies, "p-", 0, 20)
+
+
+def orderly():
+    for i in range(40):
+        require(producer.send_orderly(message("_Orderly", str(i)), i).status == SendStatus.OK, "send status")
+    seen = Seen("_OrderlyGroup", "_Orderly", orderly=True)
+    seen.wait(40)
+    seen.close()
+    require(len(seen.bodies) == 40 and len(set(seen.queues)) == 4, f"{len(seen.bodies)} from queues {set(seen.queues)}")
+    for queue in set(seen.queues):
+        numbers = [int(body) for body, at in zip(seen.bodies, seen.queues) if at == queue]
+        require(numbers == sorted(numbers), f"order of queue {queue}: {numbers}")
+
+
+def tag_filter():
+    seen = Seen("_TagsGroup", "_Tags", "red||blue")
+    for i in range(30):
+        producer.send_sync(message("_Tags", f"{i % 3}-{i}", ("red", "green", "blue")[i % 3]))
+    seen.wait(20)
+    seen.close()
+    require(len(seen.bodies) == 20 and not [body for body in seen.bodies if body.startswith("1-")], f"consumed {seen.bodies}")
+
+
+def delay_level():
+    seen = Seen("_DelayGroup", "_Delay")
+    sent = time.time()
+    producer.send_sync(message("_Delay", "late", delay_level=2))
+    seen.wait(1)
+    seen.close()
+    require(seen.times["late"] - sent >= 4.99, f"came after {seen.times['late'] - sent:.2f} s")
+
+
+def compressed_body():
+    body = "compress me " * 4000
+    seen = Seen("_LargeGroup", "_Large")
+    producer.send_sync(message("_Large", body))
+    seen.wait(1)
+    seen.close()
+    require(seen.bodies == [body], "body differs")
+
+
+def retry():
+    retried.wait(2)
+    retried.close()
+    require(retried.bodies == ["again", "again"] and retried.reconsumed == [0, 1], f"{retried.bodies} {retried.reconsumed}")
+
+
+def consumer_restart():
+    first = Seen("_RestartGroup", "_Restart")
+    send_numbered("_Restart", "r-", 0, 20)
+    first.wait(20)
+    first.close()
+    send_numbered("_Restart", "r-", 20, 40)
+    second = Seen("_RestartGroup", "_Restart")
+    second.wait(20)
+    second.close()
+    require_numbered(first.bodies, "r-", 0, 20)
+    require_numbered(second.bodies, "r-", 20, 40)
+    send_numbered("_Restart", "r-", 40, 50)
+
+
+def consumer_after_restart():
+    send_numbered("_Restart", "r-", 50, 60)
+    seen = Seen("_RestartGroup", "_Restart")
+    seen.wait(20)
+    seen.close()
+    require_numbered(seen.bodies, "r-", 40, 60)
+
+
+producer = Producer(prefix + "_Producer")
+producer.set_namesrv_addr(name_server)
+producer.set_timeout(10_000)
+producer.start()
+if phase == "before":
+    # The client asks for routes every 30 s, so that of its retry topic comes late: this consumer waits beside the others.
+    retried = Seen("_RetryGroup", "_Retry", fail=lambda received: received.reconsume_times == 0)
+    producer.send_sync(message("_Retry", "again"))
+    check("send sync", send_sync)
+    check("send async", send_async)
+    check("send oneway", send_oneway)
+    check("send batch", send_batch)
+    check("send to an unknown topic creates it", auto_create)
+    check("push clustering", push_clustering)
+    check("push broadcasting", push_broadcasting)
+    check("pull", pull)
+    check("orderly", orderly)
+    check("tag filter", tag_filter)
+    check("delay level", delay_level)
+    check("compressed body", compressed_body)
+    check("consumer restart keeps offsets", consumer_restart)
+    check("retry", retry)
+else:
+    check("consumer goes on after the node's restart", consumer_after_restart)
+sys.stdout.flush()
+os._exit(0)  # the C++ core's own threads must not decide when this ends

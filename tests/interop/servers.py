@@ -1,0 +1,177 @@
+"""The two servers the interop suite can run against: real RocketMQ 4.9.4 processes (the control) and our own node.
+
+Both listen on loopback only as far as they can be told to (4.9.4 binds every interface), keep everything in a temporary
+folder, and are ended by their process id. Nothing here checks anything; `run` does.
+"""
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+START_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 40
+
+LOGBACK = """<configuration><appender name="file" class="ch.qos.logback.core.FileAppender"><file>{file}</file>
+<encoder><pattern>%d %p %c{{1}} - %m%n</pattern></encoder></appender><root level="INFO"><appender-ref ref="file"/></root></configuration>
+"""
+
+# 4.9.4 was written for JDK 8: it unmaps files and reads the page size through these.
+JDK_OPENINGS = [
+    "--add-opens=java.base/java.nio=ALL-UNNAMED",
+    "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
+    "--add-opens=java.base/jdk.internal.ref=ALL-UNNAMED",
+    "--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED",
+]
+
+
+def wait_until(what, condition, timeout_s=START_TIMEOUT_S):
+    """Polls until the condition holds; past the time-out it raises and says what did not come."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"timed out after {timeout_s} s: {what}")
+        time.sleep(0.02)
+
+
+def is_open(host, port):
+    """Whether something accepts connections there."""
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
+def can_bind(host, port):
+    """Whether the port is free on that address."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            return True
+        except OSError:
+            return False
+
+
+def free_ports(host, offsets):
+    """A base port such that base + offset is free for every offset; below the range the kernel hands out by itself."""
+    while True:
+        base = random.randrange(12000, 30000)
+        if all(can_bind(host, base + offset) for offset in offsets):
+            return base
+
+
+class Process:
+    """One server process with its output in a file."""
+
+    def __init__(self, name, command, folder, log, environment=None):
+        self.name, self.command, self.folder, self.log = name, command, folder, log
+        self.environment = {**os.environ, **(environment or {})}
+        self.child = None
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
+                                          env=self.environment)
+
+    def alive(self):
+        if self.child.poll() is not None:
+            with open(self.log, errors="replace") as log:
+                raise RuntimeError(f"{self.name} ended with {self.child.returncode}:\n{log.read()[-4000:]}")
+        return True
+
+    def stop(self, how=signal.SIGTERM):
+        """Sends the signal and waits; what ended by itself before, or does not stop in time, raises."""
+        if self.child is None:
+            return
+        self.alive()
+        self.child.send_signal(how)
+        try:
+            self.child.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+            raise RuntimeError(f"{self.name} did not stop within {STOP_TIMEOUT_S} s") from None
+
+
+class Apache:
+    """Name server and broker of RocketMQ 4.9.4, from the jars in `lib`."""
+
+    def __init__(self, lib):
+        self.home = tempfile.mkdtemp(prefix="interop-apache-")
+        host = "127.0.0.1"
+        names, broker = free_ports(host, [0]), free_ports(host, [-2, 0, 1])
+        self.name_server, self.ports = f"{host}:{names}", [(host, names), (host, broker)]
+        os.makedirs(f"{self.home}/conf")
+        for part in ("namesrv", "broker", "tools"):
+            with open(f"{self.home}/conf/logback_{part}.xml", "w") as file:
+                file.write(LOGBACK.format(file=f"{self.home}/{part}.log"))
+        with open(f"{self.home}/namesrv.properties", "w") as file:
+            file.write(f"listenPort={names}\nkvConfigPath={self.home}/kvConfig.json\nconfigStorePath={self.home}/namesrv.properties\n")
+        with open(f"{self.home}/broker.properties", "w") as file:
+            file.write(
+                f"brokerClusterName=DefaultCluster\nbrokerName=broker-a\nbrokerId=0\nbrokerIP1={host}\nlistenPort={broker}\n"
+                f"namesrvAddr={self.name_server}\nstorePathRootDir={self.home}/store\nstorePathCommitLog={self.home}/store/commitlog\n"
+                # A loaded two-core machine must not look like an overloaded broker.
+                "autoCreateTopicEnable=true\nwaitTimeMillsInSendQueue=5000\nosPageCacheBusyTimeOutMills=10000\n"
+                "diskMaxUsedSpaceRatio=95\n"
+            )
+        java = ["java", "-Xms256m", "-Xmx512m", *JDK_OPENINGS, f"-Duser.home={self.home}", "-cp", f"{lib}/*"]
+        environment = {"ROCKETMQ_HOME": self.home}
+        self.names = Process("4.9.4 name server", [*java, "org.apache.rocketmq.namesrv.NamesrvStartup", "-c", f"{self.home}/namesrv.properties"],
+                             self.home, f"{self.home}/namesrv.out", environment)
+        self.broker = Process("4.9.4 broker", [*java, "org.apache.rocketmq.broker.BrokerStartup", "-c", f"{self.home}/broker.properties"],
+                              self.home, f"{self.home}/broker.out", environment)
+
+    def start(self):
+        for process, port in ((self.names, self.ports[0]), (self.broker, self.ports[1])):
+            process.start()
+            wait_until(f"{process.name} on {port}", lambda: process.alive() and is_open(*port))
+
+    def stop(self):
+        self.broker.stop()
+        self.names.stop()
+
+    def logs(self):
+        return [f"{self.home}/{name}" for name in ("namesrv.out", "broker.out", "namesrv.log", "broker.log")]
+
+    def remove(self):
+        for process in (self.broker, self.names):
+            if process.child is not None and process.child.poll() is None:
+                process.stop(signal.SIGKILL)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+class Ours:
+    """One node of ours with its default ports on a loopback address of its own."""
+
+    def __init__(self, binary):
+        self.home = tempfile.mkdtemp(prefix="interop-ours-")
+        while True:
+            host = f"127.{random.randrange(1, 255)}.{random.randrange(0, 255)}.{random.randrange(1, 255)}"
+            self.ports = [(host, 9876), (host, 10911)]
+            if all(can_bind(host, port) for port in (9876, 10909, 10911, 10912)):
+                break
+        self.name_server = f"{host}:9876"
+        self.node = Process("rmq-node", [binary, "run", "--data-dir", f"{self.home}/data", "--listen", host], self.home, f"{self.home}/node.log")
+
+    def start(self):
+        self.node.start()
+        for port in self.ports:
+            wait_until(f"rmq-node on {port}", lambda: self.node.alive() and is_open(*port))
+
+    def stop(self, how=signal.SIGTERM):
+        self.node.stop(how)
+
+    def logs(self):
+        return [self.node.log]
+
+    def remove(self):
+        if self.node.child is not None and self.node.child.poll() is None:
+            self.node.stop(signal.SIGKILL)
+        shutil.rmtree(self.home, ignore_errors=True)
