@@ -1,10 +1,21 @@
 //! Commit log, consume queues, key index, offsets and tables of one broker group. DESIGN 6.
 
+pub mod consume_queue;
+pub mod derived;
+#[cfg(test)]
+mod derived_tests;
 mod disk;
 pub mod dispatch;
+pub mod key_index;
 mod log;
 pub mod options;
+mod queue_tail;
+pub mod rebuild;
 pub mod schema;
+mod slice_begin;
+mod slice_keys;
+mod slice_rows;
+mod slices;
 pub mod tables;
 
 use std::sync::Arc;
