@@ -13,6 +13,8 @@ import subprocess
 import tempfile
 import time
 
+from remoting import Connection
+
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 40
 
@@ -66,6 +68,13 @@ def free_ports(host, offsets):
             return base
 
 
+def wait_for_registration(server):
+    """Waits until the name server knows broker-a and its topics."""
+    names = Connection(server.name_server)
+    wait_until("broker-a registered", lambda: b"broker-a" in names.call(106).body and names.call(105, {"topic": "TBW102"}).code == 0)
+    names.close()
+
+
 class Process:
     """One server process with its output in a file."""
 
@@ -85,6 +94,15 @@ class Process:
                 raise RuntimeError(f"{self.name} ended with {self.child.returncode}:\n{log.read()[-4000:]}")
         return True
 
+    def running(self):
+        return self.child is not None and self.child.poll() is None
+
+    def kill(self):
+        """kill -9; returns when it is gone."""
+        if self.running():
+            self.child.kill()
+            self.child.wait()
+
     def stop(self, how=signal.SIGTERM):
         """Sends the signal and waits; what ended by itself before, or does not stop in time, raises."""
         if self.child is None:
@@ -102,10 +120,10 @@ class Process:
 class Apache:
     """Name server and broker of RocketMQ 4.9.4, from the jars in `lib`."""
 
-    def __init__(self, lib):
+    def __init__(self, lib, flush="async", names_port=None, broker_port=None):
         self.home = tempfile.mkdtemp(prefix="interop-apache-")
         host = "127.0.0.1"
-        names, broker = free_ports(host, [0]), free_ports(host, [-2, 0, 1])
+        names, broker = names_port or free_ports(host, [0]), broker_port or free_ports(host, [-2, 0, 1])
         self.name_server, self.ports = f"{host}:{names}", [(host, names), (host, broker)]
         os.makedirs(f"{self.home}/conf")
         for part in ("namesrv", "broker", "tools"):
@@ -119,9 +137,9 @@ class Apache:
                 f"namesrvAddr={self.name_server}\nstorePathRootDir={self.home}/store\nstorePathCommitLog={self.home}/store/commitlog\n"
                 # A loaded two-core machine must not look like an overloaded broker.
                 "autoCreateTopicEnable=true\nwaitTimeMillsInSendQueue=5000\nosPageCacheBusyTimeOutMills=10000\n"
-                "diskMaxUsedSpaceRatio=95\n"
+                f"diskMaxUsedSpaceRatio=95\nflushDiskType={flush.upper()}_FLUSH\n"
             )
-        java = ["java", "-Xms256m", "-Xmx512m", *JDK_OPENINGS, f"-Duser.home={self.home}", "-cp", f"{lib}/*"]
+        java = ["java", "-Xms256m", "-Xmx512m", *JDK_OPENINGS, f"-Duser.home={self.home}", "-cp", f"{os.path.abspath(lib)}/*"]
         environment = {"ROCKETMQ_HOME": self.home}
         self.names = Process("4.9.4 name server", [*java, "org.apache.rocketmq.namesrv.NamesrvStartup", "-c", f"{self.home}/namesrv.properties"],
                              self.home, f"{self.home}/namesrv.out", environment)
@@ -130,27 +148,31 @@ class Apache:
 
     def start(self):
         for process, port in ((self.names, self.ports[0]), (self.broker, self.ports[1])):
-            process.start()
+            if not process.running():
+                process.start()
             wait_until(f"{process.name} on {port}", lambda: process.alive() and is_open(*port))
 
     def stop(self):
         self.broker.stop()
         self.names.stop()
 
+    def kill(self):
+        """kill -9 of the broker; the name server keeps no messages and stays."""
+        self.broker.kill()
+
     def logs(self):
         return [f"{self.home}/{name}" for name in ("namesrv.out", "broker.out", "namesrv.log", "broker.log")]
 
     def remove(self):
-        for process in (self.broker, self.names):
-            if process.child is not None and process.child.poll() is None:
-                process.stop(signal.SIGKILL)
+        self.broker.kill()
+        self.names.kill()
         shutil.rmtree(self.home, ignore_errors=True)
 
 
 class Ours:
     """One node of ours with its default ports on a loopback address of its own."""
 
-    def __init__(self, binary):
+    def __init__(self, binary, flush="async"):
         self.home = tempfile.mkdtemp(prefix="interop-ours-")
         while True:
             host = f"127.{random.randrange(1, 255)}.{random.randrange(0, 255)}.{random.randrange(1, 255)}"
@@ -158,20 +180,31 @@ class Ours:
             if all(can_bind(host, port) for port in (9876, 10909, 10911, 10912)):
                 break
         self.name_server = f"{host}:9876"
-        self.node = Process("rmq-node", [binary, "run", "--data-dir", f"{self.home}/data", "--listen", host], self.home, f"{self.home}/node.log")
+        command = [binary, "run", "--data-dir", f"{self.home}/data"]
+        if flush == "async":
+            command += ["--listen", host]
+        else:
+            with open(f"{self.home}/rmq-node.toml", "w") as file:
+                file.write(f'listen = "{host}"\nadvertise = "{host}"\nname_servers = ["{self.name_server}"]\n\n[name_server]\nport = 9876\n\n'
+                           f'[[broker]]\ngroup = "broker-a"\nrole = "master"\nport = 10911\nflush = "{flush}"\n')
+            command += ["--config", f"{self.home}/rmq-node.toml"]
+        self.node = Process("rmq-node", command, self.home, f"{self.home}/node.log")
 
     def start(self):
         self.node.start()
         for port in self.ports:
             wait_until(f"rmq-node on {port}", lambda: self.node.alive() and is_open(*port))
 
-    def stop(self, how=signal.SIGTERM):
-        self.node.stop(how)
+    def stop(self):
+        self.node.stop()
+
+    def kill(self):
+        """kill -9."""
+        self.node.kill()
 
     def logs(self):
         return [self.node.log]
 
     def remove(self):
-        if self.node.child is not None and self.node.child.poll() is None:
-            self.node.stop(signal.SIGKILL)
+        self.node.kill()
         shutil.rmtree(self.home, ignore_errors=True)

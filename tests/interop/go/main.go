@@ -138,7 +138,7 @@ func (s *seen) finish(count int) error {
 		return s.err
 	}
 	err := waitFor(fmt.Sprintf("%d consumed", count), func() bool { return s.count() >= count })
-	return errors.Join(err, s.consumer.Shutdown())
+	return join(err, s.consumer.Shutdown())
 }
 
 func createTopics() error {
@@ -231,7 +231,7 @@ func sendOneway() error {
 		}
 	}
 	s := consume("_OnewayGroup", "_Oneway", "*", nil)
-	return errors.Join(s.finish(20), numbered(s.bodies(), "o-", 0, 20))
+	return join(s.finish(20), numbered(s.bodies(), "o-", 0, 20))
 }
 
 func sendBatch() error {
@@ -251,11 +251,11 @@ func sendBatch() error {
 
 func pushClustering() error {
 	first, second := consume("_ClusterGroup", "_Cluster", "*", nil), consume("_ClusterGroup", "_Cluster", "*", nil)
-	if err := errors.Join(first.err, second.err, sendNumbered("_Cluster", "c-", 0, 100)); err != nil {
+	if err := join(first.err, second.err, sendNumbered("_Cluster", "c-", 0, 100)); err != nil {
 		return err
 	}
 	err := waitFor("100 consumed", func() bool { return first.count()+second.count() >= 100 })
-	err = errors.Join(err, first.finish(0), second.finish(0))
+	err = join(err, first.finish(0), second.finish(0))
 	all := append(first.bodies(), second.bodies()...)
 	// While the two share out the queues a message may come to both; none may be missing.
 	unique := map[string]bool{}
@@ -263,7 +263,7 @@ func pushClustering() error {
 		unique[body] = true
 	}
 	if len(unique) != 100 {
-		return errors.Join(err, fmt.Errorf("%d different messages", len(unique)))
+		return join(err, fmt.Errorf("%d different messages", len(unique)))
 	}
 	return err
 }
@@ -271,10 +271,10 @@ func pushClustering() error {
 func pushBroadcasting() error {
 	first := consume("_BroadcastGroup", "_Broadcast", "*", nil, consumer.WithConsumerModel(consumer.BroadCasting))
 	second := consume("_BroadcastGroup", "_Broadcast", "*", nil, consumer.WithConsumerModel(consumer.BroadCasting))
-	if err := errors.Join(first.err, second.err, sendNumbered("_Broadcast", "b-", 0, 20)); err != nil {
+	if err := join(first.err, second.err, sendNumbered("_Broadcast", "b-", 0, 20)); err != nil {
 		return err
 	}
-	return errors.Join(first.finish(20), second.finish(20), numbered(first.bodies(), "b-", 0, 20), numbered(second.bodies(), "b-", 0, 20))
+	return join(first.finish(20), second.finish(20), numbered(first.bodies(), "b-", 0, 20), numbered(second.bodies(), "b-", 0, 20))
 }
 
 func pull() error {
@@ -374,7 +374,7 @@ func delayLevel() error {
 func compressedBody() error {
 	body := strings.Repeat("compress me ", 4000)
 	s := consume("_LargeGroup", "_Large", "*", nil)
-	if err := errors.Join(sendText("_Large", body), s.finish(1)); err != nil {
+	if err := join(sendText("_Large", body), s.finish(1)); err != nil {
 		return err
 	}
 	if s.bodies()[0] != body || s.messages[0].StoreSize > 4000 {
@@ -402,14 +402,14 @@ func retryThenDeadLetter(failing *seen) error {
 
 func consumerRestart() error {
 	first := consume("_RestartGroup", "_Restart", "*", nil)
-	if err := errors.Join(sendNumbered("_Restart", "r-", 0, 20), first.finish(20), numbered(first.bodies(), "r-", 0, 20)); err != nil {
+	if err := join(sendNumbered("_Restart", "r-", 0, 20), first.finish(20), numbered(first.bodies(), "r-", 0, 20)); err != nil {
 		return err
 	}
 	if err := sendNumbered("_Restart", "r-", 20, 40); err != nil {
 		return err
 	}
 	second := consume("_RestartGroup", "_Restart", "*", nil)
-	return errors.Join(second.finish(20), numbered(second.bodies(), "r-", 20, 40), sendNumbered("_Restart", "r-", 40, 50))
+	return join(second.finish(20), numbered(second.bodies(), "r-", 20, 40), sendNumbered("_Restart", "r-", 40, 50))
 }
 
 func consumerAfterRestart() error {
@@ -417,7 +417,7 @@ func consumerAfterRestart() error {
 		return err
 	}
 	s := consume("_RestartGroup", "_Restart", "*", nil)
-	return errors.Join(s.finish(20), numbered(s.bodies(), "r-", 40, 60))
+	return join(s.finish(20), numbered(s.bodies(), "r-", 40, 60))
 }
 
 func numbered(bodies []string, text string, first, end int) error {
@@ -429,6 +429,16 @@ func numbered(bodies []string, text string, first, end int) error {
 	sort.Strings(wanted)
 	if strings.Join(bodies, " ") != strings.Join(wanted, " ") {
 		return fmt.Errorf("got %v, wanted %s%d to %d", bodies, text, first, end-1)
+	}
+	return nil
+}
+
+// The first of the errors; errors.Join is newer than the Go of Debian 12.
+func join(all ...error) error {
+	for _, err := range all {
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
