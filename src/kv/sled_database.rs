@@ -21,8 +21,9 @@ const IDENTITY_KEY: &[u8] = b"identity";
 const MARKER: &str = "opening";
 /// How many such openings condemn.
 const MARKS_MAX: usize = 2;
-/// Memory that sled aims to cache pages in; small, because it bounds pages and not bytes.
-const CACHE_BYTES: u64 = 8 << 20;
+/// Memory that sled aims to cache pages in. It bounds little: a page is only evicted after some 16 000 others
+/// were looked at, so whoever reads much closes the database now and then.
+const CACHE_BYTES: u64 = 1 << 20;
 /// A database that was just closed may hold its lock for a moment, until sled's threads let go.
 const LOCK_TRIES: u32 = 200;
 const LOCK_WAIT: Duration = Duration::from_millis(10);

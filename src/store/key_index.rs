@@ -19,6 +19,9 @@ use super::slices::Slices;
 use crate::kv::{Batch, Database, KvError};
 use crate::model::PhysicalOffset;
 
+/// Rows that a look into a run reads: its own and a chunk.
+const ROWS_PER_RUN: usize = 2;
+
 /// Keys of one slice in the order of the log, not yet written.
 #[derive(Clone, Debug)]
 struct OpenRun {
@@ -37,13 +40,18 @@ struct State {
     last: Option<(PhysicalOffset, i64)>,
 }
 
-/// A run to be written: its slice, row and sorted entries.
+/// A run to be written: its times and sorted entries.
 #[derive(Debug)]
 pub(super) struct UnwrittenRun {
-    pub(super) slice: u64,
     first_store_time: i64,
     last_store_time: i64,
     entries: Vec<KeyEntry>,
+}
+
+impl UnwrittenRun {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
 }
 
 /// The index of a group.
@@ -114,8 +122,8 @@ impl KeyIndex {
             let mut entries = run.entries[..run.entries.partition_point(below)].to_vec();
             entries.sort_unstable();
             entries.dedup();
-            let OpenRun { slice, first_store_time, last_store_time, .. } = **run;
-            UnwrittenRun { slice, first_store_time, last_store_time, entries }
+            let OpenRun { first_store_time, last_store_time, .. } = **run;
+            UnwrittenRun { first_store_time, last_store_time, entries }
         });
         parts.filter(|part| !part.entries.is_empty()).collect()
     }
@@ -166,7 +174,9 @@ impl KeyIndex {
                     Err(_) if !self.slices.numbers().contains(&number) => continue,
                     Err(error) => return Err(error),
                 };
-                query.search(&*database).map_err(|error| self.slices.failed(number, &error))?;
+                let runs = query.search(&*database);
+                let runs = runs.map_err(|error| self.slices.failed(number, &error))?;
+                self.slices.used(number, ROWS_PER_RUN * runs);
             }
         }
         Ok(query.found.into_iter().map(PhysicalOffset).collect())
@@ -208,13 +218,15 @@ impl Query<'_> {
         }
     }
 
-    /// Looks through the runs of a slice, newest first.
-    fn search(&mut self, database: &dyn Database) -> Result<(), KvError> {
+    /// Looks through the runs of a slice, newest first; returns how many it looked at.
+    fn search(&mut self, database: &dyn Database) -> Result<usize, KvError> {
         let mut before = u64::MAX;
+        let mut runs = 0;
         while let Some(info) = last_run(database, before)? {
             if self.is_full() {
                 break;
             }
+            runs += 1;
             if info.last_store_time >= self.times.0 && info.first_store_time <= self.times.1 {
                 let entries = find(database, info.first, self.hash)?;
                 let newest_first = entries.into_iter().rev();
@@ -225,7 +237,7 @@ impl Query<'_> {
             }
             before = info.first - 1;
         }
-        Ok(())
+        Ok(runs)
     }
 }
 
@@ -303,8 +315,11 @@ pub(super) fn write_run(database: &dyn Database, run: UnwrittenRun) -> Result<()
     database.apply(schema::RUNS, batch)
 }
 
+/// The key of a chunk, and its entries.
+type Chunk = (Vec<u8>, Vec<KeyEntry>);
+
 /// All chunks of a run.
-fn chunks(database: &dyn Database, first: u64) -> Result<Vec<(Vec<u8>, Vec<KeyEntry>)>, KvError> {
+fn chunks(database: &dyn Database, first: u64) -> Result<Vec<Chunk>, KvError> {
     let mut found = Vec::new();
     let mut is_damaged = false;
     let from = run_key(first, KeyEntry { hash: 0, physical_offset: 0 });
@@ -348,7 +363,7 @@ mod tests {
             })
             .collect();
         entries.sort_unstable();
-        UnwrittenRun { slice: 0, first_store_time: 0, last_store_time: 9, entries }
+        UnwrittenRun { first_store_time: 0, last_store_time: 9, entries }
     }
 
     fn found(database: &dyn Database, hash: u32, count_max: usize) -> Vec<u64> {

@@ -1,0 +1,213 @@
+//! Measures what queues and key index cost: dispatching, saving, disk, opening, reading, memory.
+//!
+//! Not a test: it prints figures, which are noted in `store::derived`. Messages are 1 KiB with one key, in 400
+//! queues of 100 topics. `slices [MILLIONS OF MESSAGES] [GIB OF LOG A SLICE] [FOLDER]`
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use rmq_node::clock::Clock;
+use rmq_node::model::{PhysicalOffset, QueueId, QueueOffset, TopicConfig, TopicName};
+use rmq_node::store::derived::{Derived, LogExtent, SliceOptions};
+use rmq_node::store::dispatch::{Dispatch, Follower, key_hash};
+use rmq_node::store::tables::Tables;
+
+const TOPICS: u32 = 100;
+const QUEUES: u32 = 4;
+const RECORD_BYTES: u32 = 1200;
+/// Saved as often as at 50 000 messages a second every 5 s.
+const SAVED_EVERY: u64 = 250_000;
+const READS: u64 = 20_000;
+const QUERIES: u64 = 1000;
+/// Clock ticks a second in `/proc` (`getconf CLK_TCK`).
+const TICKS: f64 = 100.0;
+
+/// User and system time of this process, in seconds.
+fn cpu_seconds() -> anyhow::Result<f64> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let (_, fields) = stat.rsplit_once(')').context("no process name")?;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+    Ok(ticks.sum::<Result<f64, _>>()? / TICKS)
+}
+
+/// Resident memory that is not of files, in MB.
+fn memory_mb() -> anyhow::Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line =
+        status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? / 1024)
+}
+
+fn disk_bytes(path: &Path) -> anyhow::Result<u64> {
+    if path.is_file() {
+        return Ok(fs::metadata(path)?.len());
+    }
+    fs::read_dir(path)?.map(|entry| disk_bytes(&entry?.path())).sum()
+}
+
+/// Numbers that look random, the same at each run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+struct Bench {
+    dir: PathBuf,
+    slice_bytes: u64,
+    clock: Clock,
+    topics: Vec<String>,
+    next: Vec<u64>,
+}
+
+impl Bench {
+    fn open(&self, checkpoint: Option<u64>) -> anyhow::Result<Derived> {
+        let (tables, source) = Tables::open(&self.dir, "bench", &self.clock)?;
+        for topic in &self.topics {
+            tables.topics.put_if_absent(TopicConfig::new(TopicName::new(topic), QUEUES));
+        }
+        let options = SliceOptions {
+            dir: self.dir.join("slices"),
+            slice_bytes: self.slice_bytes,
+            identity: "bench".to_owned(),
+        };
+        let log =
+            LogExtent { start: PhysicalOffset(0), checkpoint: checkpoint.map(PhysicalOffset) };
+        Ok(Derived::open(options, Arc::new(tables), source, log, &self.clock)?.derived)
+    }
+
+    fn key(&self, message: u64) -> u32 {
+        key_hash(self.topic(message), &format!("7F00000100002A9F{message:016X}"))
+    }
+
+    fn queue(message: u64) -> usize {
+        usize::try_from(message % u64::from(TOPICS * QUEUES)).unwrap_or(0)
+    }
+
+    fn topic(&self, message: u64) -> &str {
+        &self.topics[Self::queue(message) / QUEUES as usize]
+    }
+
+    fn queue_id(message: u64) -> QueueId {
+        QueueId(u32::try_from(Self::queue(message)).unwrap_or(0) % QUEUES)
+    }
+
+    fn dispatch(&mut self, derived: &Derived, message: u64, key: u32) {
+        let (topic, queue_id) = (self.topic(message), Self::queue_id(message));
+        let queue_offset = derived.next_offset(topic, queue_id);
+        derived.dispatch(&Dispatch {
+            topic,
+            queue_id,
+            queue_offset,
+            physical_offset: PhysicalOffset(message * u64::from(RECORD_BYTES)),
+            size: RECORD_BYTES,
+            tags_code: 2_598_919,
+            store_timestamp: 1_700_000_000_000 + i64::try_from(message / 50).unwrap_or(0),
+            in_queue: true,
+            key_hashes: &[key],
+        });
+        self.next[Self::queue(message)] = queue_offset.0 + 1;
+    }
+
+    fn since(&self, start: std::time::Instant) -> Duration {
+        self.clock.monotonic().duration_since(start)
+    }
+}
+
+fn write(bench: &mut Bench, messages: u64) -> anyhow::Result<()> {
+    let derived = bench.open(None)?;
+    let (mut dispatching, mut saving, mut longest) = (0.0, 0.0, Duration::ZERO);
+    let mut from = 0;
+    while from < messages {
+        let to = (from + SAVED_EVERY).min(messages);
+        let keys: Vec<u32> = (from..to).map(|message| bench.key(message)).collect();
+        let before = cpu_seconds()?;
+        for (message, key) in (from..to).zip(keys) {
+            bench.dispatch(&derived, message, key);
+        }
+        let between = cpu_seconds()?;
+        let start = bench.clock.monotonic();
+        derived.write_behind(PhysicalOffset(to * u64::from(RECORD_BYTES)))?;
+        longest = longest.max(bench.since(start));
+        dispatching += between - before;
+        saving += cpu_seconds()? - between;
+        from = to;
+    }
+    let micros = |seconds: f64| seconds * 1e6 / messages as f64;
+    println!("dispatching: {:.2} us of CPU a message, next offset included", micros(dispatching));
+    println!("saving: {:.2} us of CPU a message; longest saving {longest:.1?}", micros(saving));
+    println!("memory while writing: {} MB", memory_mb()?);
+    Ok(())
+}
+
+fn read(bench: &Bench, messages: u64) -> anyhow::Result<()> {
+    let start = bench.clock.monotonic();
+    let derived = bench.open(Some(messages * u64::from(RECORD_BYTES)))?;
+    println!("opened in {:.0?}, memory {} MB", bench.since(start), memory_mb()?);
+    let mut random = Random(1);
+    let start = bench.clock.monotonic();
+    let cpu = cpu_seconds()?;
+    for _ in 0..READS {
+        let message = random.below(messages);
+        let offset = QueueOffset(random.below(bench.next[Bench::queue(message)].max(33) - 32));
+        let (topic, queue_id) = (bench.topic(message), Bench::queue_id(message));
+        let found = derived.queues().entries(topic, queue_id, offset, 32, true)?;
+        anyhow::ensure!(found.len() == 32, "{} entries at {offset}", found.len());
+    }
+    let each = bench.since(start) / u32::try_from(READS)?;
+    let cpu = (cpu_seconds()? - cpu) * 1e6 / READS as f64;
+    println!(
+        "{READS} random reads of 32 entries: {each:.1?}, {cpu:.1} us of CPU each; memory {} MB",
+        memory_mb()?
+    );
+    let start = bench.clock.monotonic();
+    for _ in 0..QUERIES {
+        let message = random.below(messages);
+        let hash = bench.key(message);
+        let found = derived.index().query(hash, &(0..=i64::MAX), 64, &|_| None)?;
+        let expected = PhysicalOffset(message * u64::from(RECORD_BYTES));
+        anyhow::ensure!(found.contains(&expected), "message {message} is not found by its key");
+    }
+    let each = bench.since(start) / u32::try_from(QUERIES)?;
+    println!("{QUERIES} queries by key: {each:.1?} each; memory {} MB", memory_mb()?);
+    Ok(())
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |index: usize, default: &str| {
+        let text = arguments.get(index).map_or(default, String::as_str);
+        text.parse::<u64>().with_context(|| format!("`{text}` is not a number"))
+    };
+    let (messages, slice_gib) = (number(0, "10")? * 1_000_000, number(1, "8")?);
+    let dir = PathBuf::from(arguments.get(2).map_or("slices-bench", String::as_str));
+    anyhow::ensure!(!dir.exists(), "{} exists: name a folder that does not", dir.display());
+    let mut bench = Bench {
+        dir,
+        slice_bytes: slice_gib << 30,
+        clock: Clock::system(),
+        topics: (0..TOPICS).map(|topic| format!("Topic{topic:03}")).collect(),
+        next: vec![0; (TOPICS * QUEUES) as usize],
+    };
+    println!("{messages} messages of {RECORD_BYTES} bytes, {slice_gib} GiB of log a slice");
+    write(&mut bench, messages)?;
+    let disk = disk_bytes(&bench.dir)?;
+    println!("disk: {} MB, {:.1} bytes a message", disk >> 20, disk as f64 / messages as f64);
+    for entry in fs::read_dir(bench.dir.join("slices"))? {
+        let path = entry?.path();
+        println!("  {}: {} KB", path.display(), disk_bytes(&path)? >> 10);
+    }
+    println!("first time (the newest slice without a snapshot):");
+    read(&bench, messages)?;
+    println!("second time:");
+    read(&bench, messages)?;
+    fs::remove_dir_all(&bench.dir)?;
+    Ok(())
+}
