@@ -1,10 +1,29 @@
-//! Moves commands over TCP, both ways, with limits. Contract section 1.6.
+//! Moves commands over TCP, both ways, with limits. Contract sections 1.5 and 1.6.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `server` | a listening port: accepting and stopping |
+//! | `client` | calls to other processes, a connection per address |
+//! | `connection` | handles: [`Connection`], [`Responder`], and what they share with the driver |
+//! | `driver` | the task of one connection: reads, hands over, writes |
+//! | `outgoing` | frames that wait to be written |
+//! | `limits` | what peers can make us hold |
+//!
+//! Not here: what requests mean. Invariants: a request costs no task, no channel and no timer; an
+//! answer may come at any time from any thread; [`Service::on_close`] comes once per connection; a
+//! bad frame ends its own connection only.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+mod client;
+mod connection;
+mod driver;
+mod limits;
+mod outgoing;
+mod server;
 
-use tokio_util::sync::CancellationToken;
+pub use client::Client;
+pub use connection::{Connection, Responder};
+pub use limits::{LimitNumbers, Limits};
+pub use server::Server;
 
 use crate::remoting::Command;
 
@@ -16,63 +35,6 @@ pub trait Service: Send + Sync + 'static {
     fn on_batch_end(&self) {}
     /// The connection is gone.
     fn on_close(&self, _connection: &Connection) {}
-}
-
-/// A cheap handle to one connection; equal handles mean the same connection.
-#[derive(Clone, Debug)]
-pub struct Connection;
-
-impl Connection {
-    /// Unique in this process, never used again.
-    #[must_use]
-    pub fn id(&self) -> u64 {
-        todo!()
-    }
-    /// The peer's address.
-    #[must_use]
-    pub fn remote(&self) -> SocketAddr {
-        todo!()
-    }
-    /// Whether it can still be written to.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        todo!()
-    }
-    /// Sends a request that has no answer.
-    pub fn send_oneway(&self, _request: Command) {
-        todo!()
-    }
-    /// Sends a request and waits for its answer.
-    ///
-    /// # Errors
-    /// Connection lost or no answer within `timeout`.
-    pub async fn call(&self, _request: Command, _timeout: Duration) -> Result<Command, CallError> {
-        todo!()
-    }
-    /// Closes it; queued answers may be lost.
-    pub fn close(&self, _reason: &str) {
-        todo!()
-    }
-}
-
-/// Sends the one answer of one request.
-#[derive(Debug)]
-pub struct Responder;
-
-impl Responder {
-    /// Where the request came from.
-    #[must_use]
-    pub fn connection(&self) -> &Connection {
-        todo!()
-    }
-    /// Sends the answer (opaque and serialize type are the request's); nothing for oneway requests.
-    pub fn send(self, _answer: Command) {
-        todo!()
-    }
-    /// Sends the answer with a JSON header whatever the request had.
-    pub fn send_json(self, _answer: Command) {
-        todo!()
-    }
 }
 
 /// Why a call has no answer.
@@ -92,62 +54,4 @@ pub enum CallError {
     /// No answer in time.
     #[error("no answer from {0} in time")]
     Timeout(String),
-}
-
-/// A bound listening socket that is not served yet.
-#[derive(Debug)]
-pub struct Server;
-
-impl Server {
-    /// Binds with the socket options of R-062; must run inside a tokio runtime.
-    ///
-    /// # Errors
-    /// The address is in use or not ours.
-    pub fn bind(_address: SocketAddr, _limits: Arc<Limits>) -> std::io::Result<Self> {
-        todo!()
-    }
-    /// The bound address.
-    #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
-        todo!()
-    }
-    /// Serves until `stop`; then stops accepting, answers what is in flight, closes.
-    pub async fn serve(self, _service: Arc<dyn Service>, _stop: CancellationToken) {
-        todo!()
-    }
-}
-
-/// Numbers that bound what peers can make us hold (DESIGN 10).
-#[derive(Clone, Debug)]
-pub struct Limits;
-
-/// Calls to other processes, one connection an address, made when first needed.
-#[derive(Clone, Debug)]
-pub struct Client;
-
-impl Client {
-    /// A client without connections; `service` answers what peers ask over them.
-    #[must_use]
-    pub fn new(_service: Option<Arc<dyn Service>>) -> Self {
-        todo!()
-    }
-    /// Sends a request to `host:port` and waits for its answer.
-    ///
-    /// # Errors
-    /// [`CallError`].
-    pub async fn call(
-        &self,
-        _address: &str,
-        _request: Command,
-        _timeout: Duration,
-    ) -> Result<Command, CallError> {
-        todo!()
-    }
-    /// Sends a request that has no answer.
-    ///
-    /// # Errors
-    /// No connection could be made.
-    pub async fn send_oneway(&self, _address: &str, _request: Command) -> Result<(), CallError> {
-        todo!()
-    }
 }

@@ -1,0 +1,133 @@
+//! Calls to other processes.
+//!
+//! One connection per address, made when first needed, shared by all callers, made anew by the next
+//! call after it was lost. A caller that must know its connection (a broker is known to a name
+//! server by it, N-024) asks for it with [`Client::connection`] and uses it directly.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+use super::driver::Driver;
+use super::{CallError, Connection, Limits, Service};
+use crate::remoting::Command;
+use crate::task;
+
+///
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Calls to other processes, one connection an address, made when first needed. Dropping the last
+/// clone closes the connections.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+/// The connection to one address; locked while it is being made, so that it is made once.
+type Slot = Arc<tokio::sync::Mutex<Option<Connection>>>;
+
+struct Inner {
+    service: Option<Arc<dyn Service>>,
+    limits: Arc<Limits>,
+    slots: Mutex<HashMap<String, Slot>>,
+}
+
+impl Client {
+    /// A client without connections; `service` answers what peers ask over them, without one they
+    /// get code 3.
+    #[must_use]
+    pub fn new(service: Option<Arc<dyn Service>>) -> Self {
+        Self(Arc::new(Inner { service, limits: Arc::default(), slots: Mutex::default() }))
+    }
+
+    /// Sends a request to `host:port` and waits for its answer.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn call(
+        &self,
+        address: &str,
+        request: Command,
+        timeout: Duration,
+    ) -> Result<Command, CallError> {
+        self.connection(address).await?.call(request, timeout).await
+    }
+
+    /// Sends a request that has no answer.
+    ///
+    /// # Errors
+    /// No connection could be made.
+    pub async fn send_oneway(&self, address: &str, request: Command) -> Result<(), CallError> {
+        self.connection(address).await?.send_oneway(request);
+        Ok(())
+    }
+
+    /// The connection to `host:port`, made now if there is none.
+    ///
+    /// # Errors
+    /// No connection could be made within 3 s.
+    pub async fn connection(&self, address: &str) -> Result<Connection, CallError> {
+        let slot = {
+            let mut slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            match slots.get(address) {
+                Some(slot) => Arc::clone(slot),
+                None => Arc::clone(slots.entry(address.to_owned()).or_default()),
+            }
+        };
+        let mut held = slot.lock().await;
+        if let Some(connection) = held.as_ref().filter(|connection| connection.is_open()) {
+            return Ok(connection.clone());
+        }
+        let connection = self.connect(address).await?;
+        *held = Some(connection.clone());
+        Ok(connection)
+    }
+
+    /// Closes the connection to `host:port`, if there is one.
+    pub async fn close(&self, address: &str, reason: &str) {
+        let slot = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(address);
+        if let Some(slot) = slot
+            && let Some(connection) = slot.lock().await.take()
+        {
+            connection.close(reason);
+        }
+    }
+
+    async fn connect(&self, address: &str) -> Result<Connection, CallError> {
+        let failed = |reason: String| CallError::Connect { address: address.to_owned(), reason };
+        let connecting = async {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            let remote = stream.peer_addr()?;
+            Ok::<_, std::io::Error>((stream, remote))
+        };
+        let (stream, remote) = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+            .await
+            .map_err(|_| failed(format!("no answer in {} s", CONNECT_TIMEOUT.as_secs())))?
+            .map_err(|error| failed(error.to_string()))?;
+        let connection = Connection::new(remote, Arc::clone(&self.0.limits));
+        let driver = Driver::new(connection.clone(), stream, self.0.service.clone());
+        task::spawn(task::Kind::Ignore, "connection", driver.run());
+        Ok(connection)
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let slots = self.slots.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for slot in slots.values() {
+            // Nobody can hold it: whoever does has a clone of the client.
+            if let Ok(mut held) = slot.try_lock()
+                && let Some(connection) = held.take()
+            {
+                connection.close("its client is gone");
+            }
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! Handles to a connection, and the state they share with the task that drives it (`driver`).
+//!
+//! One mutex per connection holds everything both sides touch. It is taken for a few instructions at
+//! a time and never while a service runs. Invariant: whoever gives the driver something to do takes
+//! the waker out of the state and wakes it, so that no wake-up is lost.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::outgoing::Outgoing;
+use super::{CallError, Limits};
+use crate::remoting::{Command, SerializeType};
+
+/// The number of the last connection made.
+static LAST_ID: AtomicU64 = AtomicU64::new(0);
+/// The opaque of the next request of ours (R-032: one counter a process).
+static NEXT_OPAQUE: AtomicI32 = AtomicI32::new(0);
+
+/// A cheap handle to one connection; equal handles mean the same connection.
+#[derive(Clone)]
+pub struct Connection(Arc<Shared>);
+
+/// What handles and driver share.
+struct Shared {
+    id: u64,
+    remote: SocketAddr,
+    limits: Arc<Limits>,
+    state: Mutex<State>,
+}
+
+/// The part of a connection that changes.
+#[derive(Default)]
+pub(super) struct State {
+    /// Frames that the driver has not taken yet.
+    pub(super) out: Outgoing,
+    /// Bytes the driver took and could not write yet.
+    pub(super) stuck_bytes: usize,
+    /// Our share of `Limits::unsent_bytes`.
+    counted_bytes: usize,
+    /// Requests of the peer without an answer, oneway ones aside.
+    pub(super) in_flight: usize,
+    /// Our requests without an answer, by opaque.
+    calls: HashMap<i32, oneshot::Sender<Command>>,
+    /// Set while the driver sleeps.
+    pub(super) waker: Option<Waker>,
+    pub(super) phase: Phase,
+}
+
+/// How far a connection is in its life.
+#[derive(Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    #[default]
+    Open,
+    /// Nothing more is read; ends when everything is answered and written.
+    Draining,
+    /// To be ended by the driver, or ended.
+    Closed(Closing),
+}
+
+/// Why a connection ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Closing {
+    pub(super) reason: String,
+    /// Whether the peer did something an operator should see.
+    pub(super) is_fault: bool,
+}
+
+impl Closing {
+    pub(super) fn ordinary(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), is_fault: false }
+    }
+
+    pub(super) fn fault(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), is_fault: true }
+    }
+}
+
+impl Connection {
+    pub(super) fn new(remote: SocketAddr, limits: Arc<Limits>) -> Self {
+        let id = LAST_ID.fetch_add(1, Ordering::Relaxed) + 1;
+        Self(Arc::new(Shared { id, remote, limits, state: Mutex::default() }))
+    }
+
+    /// Unique in this process, never used again.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    /// The peer's address.
+    #[must_use]
+    pub fn remote(&self) -> SocketAddr {
+        self.0.remote
+    }
+
+    /// Whether it can still be written to.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !matches!(self.lock().phase, Phase::Closed(_))
+    }
+
+    /// Sends a request that has no answer.
+    pub fn send_oneway(&self, request: Command) {
+        let opaque = NEXT_OPAQUE.fetch_add(1, Ordering::Relaxed);
+        self.push(&Command { opaque, ..request.oneway() }, false);
+    }
+
+    /// Sends a request and waits for its answer.
+    ///
+    /// # Errors
+    /// Connection lost or no answer within `timeout`.
+    pub async fn call(
+        &self,
+        mut request: Command,
+        timeout: Duration,
+    ) -> Result<Command, CallError> {
+        request.opaque = NEXT_OPAQUE.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        {
+            let mut state = self.lock();
+            if matches!(state.phase, Phase::Closed(_)) {
+                return Err(CallError::Lost(self.remote().to_string()));
+            }
+            state.calls.insert(request.opaque, sender);
+        }
+        let _forget = ForgetCall { connection: self, opaque: request.opaque };
+        self.push(&request, false);
+        match tokio::time::timeout(timeout, receiver).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) => Err(CallError::Lost(self.remote().to_string())),
+            Err(_) => Err(CallError::Timeout(self.remote().to_string())),
+        }
+    }
+
+    /// Closes it; queued answers may be lost.
+    pub fn close(&self, reason: &str) {
+        self.end(Closing::ordinary(reason));
+    }
+
+    pub(super) fn limits(&self) -> &Arc<Limits> {
+        &self.0.limits
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts one request of the peer; false if it must be refused.
+    pub(super) fn begin_request(&self, code: i32) -> bool {
+        self.lock().in_flight += 1;
+        self.limits().begin_request(code)
+    }
+
+    /// Hands an answer to the call that waits for it; a late one finds none and is dropped.
+    pub(super) fn complete_call(&self, answer: Command) {
+        let call = self.lock().calls.remove(&answer.opaque);
+        if let Some(call) = call {
+            // The caller may have given up in this instant.
+            let _ = call.send(answer);
+        }
+    }
+
+    /// Nothing more is read; the driver ends when everything is answered and written.
+    pub(super) fn drain(&self) {
+        let mut state = self.lock();
+        if state.phase == Phase::Open {
+            state.phase = Phase::Draining;
+        }
+        wake(state);
+    }
+
+    /// The driver is gone: nobody waits any more and nothing is counted any more.
+    pub(super) fn ended(&self) {
+        let (unanswered, _calls) = {
+            let mut state = self.lock();
+            if !matches!(state.phase, Phase::Closed(_)) {
+                state.phase = Phase::Closed(Closing::ordinary("its task was dropped"));
+            }
+            state.out = Outgoing::default();
+            state.stuck_bytes = 0;
+            self.count_unsent(&mut state);
+            state.waker = None;
+            (std::mem::take(&mut state.in_flight), std::mem::take(&mut state.calls))
+        };
+        self.limits().end_requests(unanswered);
+    }
+
+    /// Brings our share of the unsent bytes up to date; false if one of the limits is crossed.
+    pub(super) fn count_unsent(&self, state: &mut State) -> bool {
+        let limits = self.limits();
+        let unsent = state.stuck_bytes + state.out.len();
+        // Bytes count as unsent from the first write that the peer did not take.
+        let counted = if state.stuck_bytes > 0 { unsent } else { 0 };
+        let fits = counted == state.counted_bytes
+            || limits.count_unsent(state.counted_bytes, counted)
+            || counted == 0;
+        state.counted_bytes = counted;
+        fits && unsent <= limits.numbers().connection_unsent_bytes_max
+    }
+
+    /// Queues a frame; with `answers` it ends a request of the peer.
+    fn push(&self, command: &Command, answers: bool) {
+        let mut state = self.lock();
+        if matches!(state.phase, Phase::Closed(_)) {
+            return;
+        }
+        state.out.push(command);
+        if !self.count_unsent(&mut state) {
+            let reason = "it does not read what it is sent";
+            state.phase = Phase::Closed(Closing::fault(reason));
+        }
+        if answers {
+            state.in_flight -= 1;
+            self.limits().end_requests(1);
+        }
+        wake(state);
+    }
+
+    /// A request of the peer will never be answered.
+    fn abandon(&self) {
+        let mut state = self.lock();
+        // Zero only after the end, which counted them all off.
+        if let Some(left) = state.in_flight.checked_sub(1) {
+            state.in_flight = left;
+            self.limits().end_requests(1);
+        }
+        wake(state);
+    }
+
+    fn end(&self, closing: Closing) {
+        let mut state = self.lock();
+        if !matches!(state.phase, Phase::Closed(_)) {
+            state.phase = Phase::Closed(closing);
+        }
+        wake(state);
+    }
+}
+
+/// Wakes the driver if it sleeps, after the lock is gone.
+fn wake(mut state: MutexGuard<'_, State>) {
+    let waker = state.waker.take();
+    drop(state);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+impl PartialEq for Connection {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl Eq for Connection {}
+
+impl Hash for Connection {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Connection({}, {})", self.id(), self.remote())
+    }
+}
+
+/// Takes a call off the list when its caller got the answer or gave up.
+struct ForgetCall<'a> {
+    connection: &'a Connection,
+    opaque: i32,
+}
+
+impl Drop for ForgetCall<'_> {
+    fn drop(&mut self) {
+        self.connection.lock().calls.remove(&self.opaque);
+    }
+}
+
+/// Sends the one answer of one request. Dropped without an answer, the peer never gets one.
+#[derive(Debug)]
+pub struct Responder {
+    connection: Connection,
+    opaque: i32,
+    serialize_type: SerializeType,
+    /// Whether an answer is still owed; never for oneway requests.
+    owed: bool,
+}
+
+impl Responder {
+    /// Of a request that [`Connection::begin_request`] counted, if it is not oneway.
+    pub(super) fn new(connection: Connection, request: &Command) -> Self {
+        Self {
+            connection,
+            opaque: request.opaque,
+            serialize_type: request.serialize_type,
+            owed: !request.is_oneway(),
+        }
+    }
+
+    /// Where the request came from.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Sends the answer (opaque and serialize type are the request's); nothing for oneway requests.
+    pub fn send(self, answer: Command) {
+        let serialize_type = self.serialize_type;
+        self.send_as(answer, serialize_type);
+    }
+
+    /// Sends the answer with a JSON header whatever the request had.
+    pub fn send_json(self, answer: Command) {
+        self.send_as(answer, SerializeType::Json);
+    }
+
+    fn send_as(mut self, mut answer: Command, serialize_type: SerializeType) {
+        if std::mem::take(&mut self.owed) {
+            answer.opaque = self.opaque;
+            answer.flag = 1;
+            answer.serialize_type = serialize_type;
+            self.connection.push(&answer, true);
+        }
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        if self.owed {
+            self.connection.abandon();
+        }
+    }
+}

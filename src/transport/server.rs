@@ -1,0 +1,153 @@
+//! A listening port: accepts, and stops in an orderly way.
+//!
+//! Not here: what a connection does (`driver`). A connection is in `Open` from its acceptance to the
+//! end of its task.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::driver::Driver;
+use super::{Connection, Limits, Service};
+use crate::task;
+
+/// Connections the kernel keeps for us to accept.
+const BACKLOG: u32 = 1024;
+/// How long requests in flight may take once the server stops.
+const STOP_GRACE: Duration = Duration::from_secs(3);
+/// The pause after a failed accept; running out of descriptors does not pass at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A bound listening socket that is not served yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    limits: Arc<Limits>,
+}
+
+impl Server {
+    /// Binds with the socket options of R-062; must run inside a tokio runtime.
+    ///
+    /// # Errors
+    /// The address is in use or not ours.
+    pub fn bind(address: SocketAddr, limits: Arc<Limits>) -> io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address, limits })
+    }
+
+    /// The bound address.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`; then stops accepting, answers what is in flight, closes.
+    pub async fn serve(self, service: Arc<dyn Service>, stop: CancellationToken) {
+        let Self { listener, limits, .. } = self;
+        let open = Arc::new(Open::default());
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, remote)) => start(&open, &limits, &service, stream, remote),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+        drop(listener);
+        open.each(Connection::drain);
+        if tokio::time::timeout(STOP_GRACE, open.wait_until_empty()).await.is_err() {
+            open.each(|connection| connection.close("we stop"));
+            open.wait_until_empty().await;
+        }
+    }
+}
+
+/// Starts the task of one accepted connection.
+fn start(
+    open: &Arc<Open>,
+    limits: &Arc<Limits>,
+    service: &Arc<dyn Service>,
+    stream: TcpStream,
+    remote: SocketAddr,
+) {
+    if !limits.open_connection() {
+        tracing::warn!(peer = %remote, "refused: too many connections");
+        return;
+    }
+    if let Err(error) = stream.set_nodelay(true) {
+        // The peer is gone already; the first read says so.
+        tracing::debug!(peer = %remote, %error, "cannot set TCP_NODELAY");
+    }
+    let connection = Connection::new(remote, Arc::clone(limits));
+    let entry = Entry { open: Arc::clone(open), connection: connection.clone() };
+    open.lock().insert(connection.id(), connection.clone());
+    let driver = Driver::new(connection, stream, Some(Arc::clone(service)));
+    task::spawn(task::Kind::Ignore, "connection", async move {
+        let _entry = entry;
+        driver.run().await;
+    });
+}
+
+/// The connections of one server.
+#[derive(Default)]
+struct Open {
+    connections: Mutex<HashMap<u64, Connection>>,
+    emptied: Notify,
+}
+
+impl Open {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Connection>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn each(&self, action: impl Fn(&Connection)) {
+        let connections: Vec<Connection> = self.lock().values().cloned().collect();
+        connections.iter().for_each(action);
+    }
+
+    async fn wait_until_empty(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.lock().is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+}
+
+/// Takes a connection off the list when its task ends, however that happens.
+struct Entry {
+    open: Arc<Open>,
+    connection: Connection,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.connection.limits().close_connection();
+        let is_empty = {
+            let mut connections = self.open.lock();
+            connections.remove(&self.connection.id());
+            connections.is_empty()
+        };
+        if is_empty {
+            self.open.emptied.notify_waiters();
+        }
+    }
+}
