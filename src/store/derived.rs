@@ -5,12 +5,18 @@
 //! slice before the log bytes it points to are on the disk; a new slice's `begin` is on the disk before
 //! anything else of it; taking a record never touches the disk.
 //!
-//! Measured by `tests/bench/slices.rs` (2 cores, 20 M messages of 1 200 bytes with one key, 400 queues, slices of
-//! 8 GiB, saved every 250 000 messages): dispatching 0.14 us of CPU a message, next offset included; saving
-//! 0.45 to 0.57 us; the longest saving, with the sealing of a slice, 0.5 to 0.9 s; 58 to 66 bytes of disk a message
-//! (405 MB a slice, 9 MB of it for its keys file); opening 20 to 90 ms; a random read of 32 entries 20 to 40 us;
-//! a query by key over all slices 3 to 5 ms; memory 130 MB while writing, 240 MB after 80 000 reads and queries
-//! all over three open slices (430 MB before databases were closed now and then, see `slices`).
+//! Measured by `tests/bench/slices.rs` (2 cores, one run: 20 M messages of 1 200 bytes with one key, 400 queues,
+//! slices of 8 GiB, saved every 250 000 messages; `files cold`: dropped from the page cache before):
+//!
+//! | | |
+//! | --- | --- |
+//! | dispatching, next offset included | 0.16 us of CPU a message |
+//! | saving | 0.47 us of CPU a message; the longest, with the sealing of a slice, 0.6 s |
+//! | disk | 63 bytes a message; a full slice 425 to 457 MB, its keys file 9 MB |
+//! | opening | 99 ms with files cold, 9 ms else |
+//! | 20 000 random reads of 32 entries over all three slices | 123 us each with files cold, 60 us else |
+//! | 1 000 queries by key over all three slices | 7 to 8 ms each |
+//! | memory | 130 MB after writing, 240 MB after 42 000 reads and queries |
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};

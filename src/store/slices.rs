@@ -232,6 +232,9 @@ impl Slices {
         let dir = self.path(number, "");
         if dir.exists() {
             let aside = self.path(number, "deleting");
+            if aside.exists() {
+                fs::remove_dir_all(&aside)?;
+            }
             fs::rename(&dir, &aside)?;
             fs::remove_dir_all(&aside)?;
         }
