@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Interval;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::connection::{Closing, Phase};
 use super::outgoing::Outgoing;
@@ -62,6 +62,9 @@ impl Driver {
         stream: TcpStream,
         service: Option<Arc<dyn Service>>,
     ) -> Self {
+        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
+        // After a stall of the machine the peer gets its whole time again.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             connection,
             stream,
@@ -72,7 +75,7 @@ impl Driver {
             rest_is_ready: false,
             active: false,
             quiet_ticks: 0,
-            ticks: tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK),
+            ticks,
         }
     }
 

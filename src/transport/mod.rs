@@ -19,6 +19,8 @@ mod driver;
 mod limits;
 mod outgoing;
 mod server;
+#[cfg(test)]
+mod tests;
 
 pub use client::Client;
 pub use connection::{Connection, Responder};
