@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+from remoting import Connection
 from rocketmq.client import Message, MessageModel, Producer, PullConsumer, PushConsumer, SendStatus
 
 WAIT_S = 60
@@ -197,14 +199,28 @@ def retry():
     require(retried.bodies == ["again", "again"] and retried.reconsumed == [0, 1], f"{retried.bodies} {retried.reconsumed}")
 
 
+def wait_for_commits(group, topic, count):
+    """The consumer counts a message as consumed after its callback, and tells the broker some seconds later."""
+    broker = Connection(os.environ["BROKER"])
+
+    def committed():
+        answers = [broker.call(14, {"consumerGroup": prefix + group, "topic": prefix + topic, "queueId": queue}) for queue in range(4)]
+        return sum(int(answer.fields.get("offset", 0)) for answer in answers)
+
+    wait_for(f"{count} committed", lambda: committed() >= count)
+    broker.close()
+
+
 def consumer_restart():
     first = Seen("_RestartGroup", "_Restart")
     send_numbered("_Restart", "r-", 0, 20)
     first.wait(20)
+    wait_for_commits("_RestartGroup", "_Restart", 20)
     first.close()
     send_numbered("_Restart", "r-", 20, 40)
     second = Seen("_RestartGroup", "_Restart")
     second.wait(20)
+    wait_for_commits("_RestartGroup", "_Restart", 40)
     second.close()
     require_numbered(first.bodies, "r-", 0, 20)
     require_numbered(second.bodies, "r-", 20, 40)
