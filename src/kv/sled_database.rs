@@ -73,6 +73,15 @@ impl SledDatabase {
     /// # Errors
     /// [`OpenError`]: above all, that it is missing or to be made again.
     pub fn open(dir: &Path, identity: &[u8]) -> Result<Self, OpenError> {
+        Self::open_by(dir, identity, Self::start)
+    }
+
+    /// [`Self::open`] with what starts sled, in whose place tests put a panic.
+    pub(super) fn open_by(
+        dir: &Path,
+        identity: &[u8],
+        start: impl FnOnce(&Path) -> Result<Self, OpenError>,
+    ) -> Result<Self, OpenError> {
         if !dir.join(DATA_FILE).is_file() {
             return Err(OpenError::Missing);
         }
@@ -84,7 +93,7 @@ impl SledDatabase {
         }
         fs::write(&marker, vec![b'x'; marks + 1])?;
         fs::File::open(&marker)?.sync_all()?;
-        let opened = Self::start(dir);
+        let opened = start(dir);
         fs::remove_file(&marker)?;
         let opened = opened?;
         match opened.database.get(IDENTITY_KEY).map_err(condemned_or_io)? {
