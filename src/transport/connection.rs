@@ -107,6 +107,13 @@ impl Connection {
         !matches!(self.lock().phase, Phase::Closed(_))
     }
 
+    /// Bytes queued or not taken by the peer yet, for callers who can wait instead of queueing more.
+    #[must_use]
+    pub fn unsent_bytes(&self) -> usize {
+        let state = self.lock();
+        state.out.len() + state.stuck_bytes
+    }
+
     /// Sends a request that has no answer.
     pub fn send_oneway(&self, request: Command) {
         let opaque = NEXT_OPAQUE.fetch_add(1, Ordering::Relaxed);
