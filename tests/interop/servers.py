@@ -120,7 +120,7 @@ class Process:
 class Apache:
     """Name server and broker of RocketMQ 4.9.4, from the jars in `lib`."""
 
-    def __init__(self, lib, flush="async", names_port=None, broker_port=None):
+    def __init__(self, lib, flush="async", names_port=None, broker_port=None, heap_mb=512):
         self.home = tempfile.mkdtemp(prefix="interop-apache-")
         host = "127.0.0.1"
         names, broker = names_port or free_ports(host, [0]), broker_port or free_ports(host, [-2, 0, 1])
@@ -139,7 +139,7 @@ class Apache:
                 "autoCreateTopicEnable=true\nwaitTimeMillsInSendQueue=5000\nosPageCacheBusyTimeOutMills=10000\n"
                 f"diskMaxUsedSpaceRatio=95\nflushDiskType={flush.upper()}_FLUSH\n"
             )
-        java = ["java", "-Xms256m", "-Xmx512m", *JDK_OPENINGS, f"-Duser.home={self.home}", "-cp", f"{os.path.abspath(lib)}/*"]
+        java = ["java", f"-Xms{heap_mb // 2}m", f"-Xmx{heap_mb}m", *JDK_OPENINGS, f"-Duser.home={self.home}", "-cp", f"{os.path.abspath(lib)}/*"]
         environment = {"ROCKETMQ_HOME": self.home}
         self.names = Process("4.9.4 name server", [*java, "org.apache.rocketmq.namesrv.NamesrvStartup", "-c", f"{self.home}/namesrv.properties"],
                              self.home, f"{self.home}/namesrv.out", environment)
