@@ -1,1 +1,119 @@
-//! Not yet written.
+//! The registry and every metric's name; names, units and help stand nowhere else.
+//!
+//! Not an endpoint: who serves the text asks [`Metrics::encode`]. What others count anyway (open
+//! connections, bytes of log) is not counted again here but read when asked, by [`Metrics::gauge`].
+//! Invariants: counting is one atomic addition, without a lock; a handle is an `Arc<Metrics>` that is
+//! passed down, never a global.
+
+use std::sync::{Mutex, PoisonError};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+/// Everything this process counts.
+#[derive(Debug)]
+pub struct Metrics {
+    /// `rmq_messages_in_total`: messages that producers were told are stored.
+    pub messages_in: Counter,
+    /// `rmq_messages_out_total`: messages in answers to pulls.
+    pub messages_out: Counter,
+    registry: Mutex<Registry>,
+}
+
+/// What is read when somebody asks; the names are `rmq_` and this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gauge {
+    /// Open connections of all ports.
+    Connections,
+    /// Requests without an answer yet.
+    RequestsInFlight,
+    /// Bytes of frames that have not arrived in full.
+    HalfReadBytes,
+    /// Bytes of answers that peers have not read.
+    UnsentBytes,
+}
+
+impl Gauge {
+    fn name_and_help(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Connections => ("connections", "Open connections of all ports"),
+            Self::RequestsInFlight => ("requests_in_flight", "Requests without an answer yet"),
+            Self::HalfReadBytes => ("half_read_bytes", "Bytes of frames not arrived in full"),
+            Self::UnsentBytes => ("unsent_bytes", "Bytes of answers that peers have not read"),
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("rmq");
+        let (messages_in, messages_out) = (Counter::default(), Counter::default());
+        registry.register("messages_in", "Messages stored for producers", messages_in.clone());
+        registry.register("messages_out", "Messages in answers to pulls", messages_out.clone());
+        Self { messages_in, messages_out, registry: Mutex::new(registry) }
+    }
+}
+
+impl Metrics {
+    /// Shows what somebody else counts; `read` is called for each scrape and must not wait.
+    pub fn gauge(&self, gauge: Gauge, read: impl Fn() -> usize + Send + Sync + 'static) {
+        let reading = Reading { gauge, read };
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(reading));
+    }
+
+    /// All metrics as OpenMetrics text.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        encode(&mut text, &registry).expect("a String takes any text");
+        text
+    }
+}
+
+struct Reading<F> {
+    gauge: Gauge,
+    read: F,
+}
+
+impl<F> std::fmt::Debug for Reading<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.gauge.fmt(f)
+    }
+}
+
+impl<F: Fn() -> usize + Send + Sync + 'static> Collector for Reading<F> {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let (name, help) = self.gauge.name_and_help();
+        let value = ConstGauge::new(i64::try_from((self.read)()).unwrap_or(i64::MAX));
+        let encoder = encoder.encode_descriptor(name, help, None, value.metric_type())?;
+        value.encode(encoder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn counters_and_readings_are_in_the_text() {
+        let metrics = Metrics::default();
+        metrics.messages_in.inc_by(3);
+        let open = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&open);
+        metrics.gauge(Gauge::Connections, move || counted.load(Ordering::Relaxed));
+        open.store(7, Ordering::Relaxed);
+        let text = metrics.encode();
+        assert!(text.contains("rmq_messages_in_total 3\n"), "{text}");
+        assert!(text.contains("rmq_messages_out_total 0\n"), "{text}");
+        assert!(text.contains("# TYPE rmq_connections gauge\nrmq_connections 7\n"), "{text}");
+    }
+}

@@ -1,24 +1,29 @@
-//! Spawning: every task says what its end means to the node.
+//! Spawning: every task says what its end means to the node, and everything spawned has a name.
 //!
-//! Not a supervisor. A panic ends the process anyway (`panic = "abort"`), so a kind is about tasks
-//! that return. Invariant: no other file calls `tokio::spawn` (`clippy.toml` forbids it).
+//! Not a supervisor: a panic ends the process of a release build at once (`panic = "abort"`), and
+//! nothing is started again within a process. What runs stops by a [`CancellationToken`] that its
+//! owner passes to it. Invariant: no other file calls `tokio::spawn` or tokio's `spawn_blocking`
+//! (`clippy.toml` forbids both).
 
 use std::future::Future;
-use std::sync::OnceLock;
+use std::io;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// What the end of a task means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Kind {
-    /// Ordinary: it had its share of work (a connection, a timer of one request).
+    /// Nothing: it had its share of work (a connection, one request), or goes when its runtime goes.
     Ignore,
-    /// The node cannot go on without it: its end asks the whole node to stop.
-    StopNode,
+    /// The node cannot go on without it: its end, by a panic too, cancels this token.
+    StopNode(CancellationToken),
 }
 
 /// Spawns a task on the current runtime; `name` is what the log calls it.
+///
+/// # Panics
+/// There is no current runtime.
 #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
 pub fn spawn<F>(kind: Kind, name: &'static str, future: F) -> JoinHandle<()>
 where
@@ -26,20 +31,51 @@ where
 {
     match kind {
         Kind::Ignore => tokio::spawn(future),
-        Kind::StopNode => tokio::spawn(async move {
+        Kind::StopNode(stop) => tokio::spawn(async move {
+            let _vital = Vital { name, stop };
             future.await;
-            if !stop_requested().is_cancelled() {
-                tracing::error!(task = name, "task ended, stopping the node");
-                stop_requested().cancel();
-            }
         }),
     }
 }
 
-/// Cancelled when the node is to stop: by a signal, or by the end of a [`Kind::StopNode`] task.
-pub fn stop_requested() -> &'static CancellationToken {
-    static STOP: OnceLock<CancellationToken> = OnceLock::new();
-    STOP.get_or_init(CancellationToken::new)
+/// Runs `work` on a thread for blocking work, where it may wait for the disk; events inside carry `name`.
+///
+/// # Panics
+/// There is no current runtime.
+#[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+pub fn spawn_blocking<F, T>(name: &'static str, work: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    tokio::task::spawn_blocking(move || tracing::debug_span!("blocking", name).in_scope(work))
+}
+
+/// Starts a named thread for work that lasts (the kernel shows the first 15 bytes of `name`).
+///
+/// # Errors
+/// The system has no thread left.
+pub fn spawn_thread<F, T>(name: &str, work: F) -> io::Result<std::thread::JoinHandle<T>>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    std::thread::Builder::new().name(name.to_owned()).spawn(work)
+}
+
+/// Lives as long as a task of [`Kind::StopNode`].
+struct Vital {
+    name: &'static str,
+    stop: CancellationToken,
+}
+
+impl Drop for Vital {
+    fn drop(&mut self) {
+        if !self.stop.is_cancelled() {
+            tracing::error!(task = self.name, "task ended, stopping the node");
+            self.stop.cancel();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -47,10 +83,26 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_the_end_of_a_vital_task_stops_the_node() {
+    async fn the_end_of_a_vital_task_stops_the_node() {
+        let stop = CancellationToken::new();
         spawn(Kind::Ignore, "ordinary", async {}).await.unwrap();
-        assert!(!stop_requested().is_cancelled());
-        spawn(Kind::StopNode, "vital", async {}).await.unwrap();
-        assert!(stop_requested().is_cancelled());
+        assert!(!stop.is_cancelled());
+        spawn(Kind::StopNode(stop.clone()), "vital", async {}).await.unwrap();
+        assert!(stop.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn so_does_its_panic() {
+        let stop = CancellationToken::new();
+        let vital = Kind::StopNode(stop.clone());
+        spawn(vital, "vital", async { panic!("on purpose") }).await.unwrap_err();
+        assert!(stop.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn blocking_work_returns_its_value_and_threads_have_names() {
+        assert_eq!(spawn_blocking("sum", || 1 + 1).await.unwrap(), 2);
+        let name = || std::thread::current().name().map(str::to_owned);
+        assert_eq!(spawn_thread("flush", name).unwrap().join().unwrap().as_deref(), Some("flush"));
     }
 }
