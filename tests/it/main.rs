@@ -1,3 +1,6 @@
 //! Integration tests, one binary.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 mod golden;
+mod tidy;
