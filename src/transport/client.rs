@@ -40,7 +40,8 @@ impl Client {
         Self(Arc::new(Inner { service, limits: Arc::default(), slots: Mutex::default() }))
     }
 
-    /// Sends a request to `host:port` and waits for its answer.
+    /// Sends a request to `host:port` and waits for its answer, for `timeout` after the connection
+    /// was made and for as long before.
     ///
     /// # Errors
     /// [`CallError`].
@@ -50,7 +51,9 @@ impl Client {
         request: Command,
         timeout: Duration,
     ) -> Result<Command, CallError> {
-        self.connection(address).await?.call(request, timeout).await
+        let connection = tokio::time::timeout(timeout, self.connection(address));
+        let connection = connection.await.map_err(|_| CallError::Timeout(address.to_owned()))??;
+        connection.call(request, timeout).await
     }
 
     /// Sends a request that has no answer.
@@ -129,5 +132,22 @@ impl Drop for Inner {
                 connection.close("its client is gone");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_does_not_wait_longer_than_its_time_for_a_connection() {
+        let client = Client::new(None);
+        let address = "127.0.0.1:1";
+        let slot = Slot::default();
+        client.0.slots.lock().unwrap().insert(address.to_owned(), Arc::clone(&slot));
+        // Somebody else is connecting for ever.
+        let _held = slot.lock().await;
+        let result = client.call(address, Command::request(34), Duration::from_secs(1)).await;
+        assert!(matches!(result, Err(CallError::Timeout(_))));
     }
 }

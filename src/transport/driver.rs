@@ -28,6 +28,8 @@ use crate::remoting::{self, Command, response};
 /// A connection without read and write for this long is closed, up to one tick later.
 const IDLE_TICKS: u32 = 4;
 const TICK: Duration = Duration::from_secs(30);
+/// Reads of one turn of the task, so that a flood on one connection does not keep the others waiting.
+const READS_PER_TURN: u32 = 8;
 /// Bytes of one read.
 const READ_BYTES_MAX: usize = 64 << 10;
 
@@ -113,6 +115,7 @@ impl Driver {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<std::convert::Infallible, Closing>> {
+        let mut reads = 0;
         loop {
             let may_read = {
                 let mut state = self.connection.lock();
@@ -123,7 +126,12 @@ impl Driver {
                 self.may_read(&state.phase, state.in_flight, state.out.len())
             };
             let is_stuck = self.poll_write(context)?.is_pending();
+            if may_read && reads == READS_PER_TURN {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if may_read && self.poll_input(context)?.is_ready() {
+                reads += 1;
                 continue;
             }
             while self.ticks.poll_tick(context).is_ready() {
