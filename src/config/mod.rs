@@ -1,1 +1,150 @@
-//! Not yet written.
+//! Files, environment and flags into one checked, immutable [`Config`].
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `settings` | every key with its type |
+//! | `read` | one file, strictly, with positions |
+//! | `layers` | all sources, merged, with origins |
+//! | `check` | what they mean together |
+//!
+//! `conf/rmq-node.toml` documents every setting, with its default and the 4.9.4 key that it replaces;
+//! the defaults are read from it. Not here: what the rest makes of the numbers (`node` maps them).
+//! Invariant: a [`Config`] only comes out of [`load`], and nothing is touched before.
+
+mod check;
+mod layers;
+mod read;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use layers::Origins;
+pub use layers::{Origin, REFERENCE};
+pub use settings::{Flush, Level, Limits, Log, Store};
+
+/// Read when no file is named, if it is there.
+pub const DEFAULT_FILE: &str = "/etc/rmq-node/rmq-node.toml";
+
+/// Where the settings come from.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// `--config`: must be there; without it, [`DEFAULT_FILE`] may be.
+    pub config_file: Option<PathBuf>,
+    /// `--data-dir`.
+    pub data_dir: Option<String>,
+    /// `--listen`.
+    pub listen: Option<IpAddr>,
+    /// The environment: `RMQ_NODE_*`, and `STATE_DIRECTORY` that systemd sets.
+    pub environment: Vec<(String, String)>,
+}
+
+/// The checked configuration of one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The cluster of the brokers here (`brokerClusterName`).
+    pub cluster: String,
+    /// What all ports are bound on.
+    pub listen: IpAddr,
+    /// What clients and peers dial (`brokerIP1`).
+    pub advertise: IpAddr,
+    /// Where the brokers register, each as `host:port` (`namesrvAddr`); at least one.
+    pub name_servers: Vec<String>,
+    /// Where everything is kept (`storePathRootDir`).
+    pub data_dir: PathBuf,
+    /// The name server of this host, if it runs one.
+    pub name_server: Option<NameServer>,
+    /// The brokers of this host; at least one.
+    pub brokers: Vec<Broker>,
+    /// Their stores.
+    pub store: Store,
+    /// What peers can make us hold.
+    pub limits: Limits,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// A name server to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameServer {
+    /// Its port (`listenPort`).
+    pub port: u16,
+}
+
+/// A master to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broker {
+    /// The group's name, which is its folder's name too (`brokerName`).
+    pub group: String,
+    /// Its port; port - 2 and port + 1 are within 1 to 65535 (`listenPort`).
+    pub port: u16,
+    /// When a message counts as stored (`flushDiskType`).
+    pub flush: Flush,
+}
+
+/// The checked configuration, and where each value came from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What to run.
+    pub config: Config,
+    /// Every value by its key's path (`store.segment_bytes`, `broker[0].port`).
+    pub origins: Origins,
+    /// Whether no broker is configured, so that the built-in one runs.
+    pub standalone: bool,
+}
+
+/// Something that is wrong, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// `file:line:column`, `environment NAME` or `flag --name`.
+    pub at: Option<String>,
+    /// The sentence.
+    pub text: String,
+}
+
+/// Everything that is wrong with a configuration; one line each.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError(pub Vec<Problem>);
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.at {
+            Some(at) => write!(f, "{at}: {}", self.text),
+            None => f.write_str(&self.text),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+/// Reads, merges and checks all sources.
+///
+/// # Errors
+/// Everything that is wrong with the first source that is wrong in itself, or with all of them together.
+pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
+    let mut layers = layers::files(sources).map_err(ConfigError)?;
+    layers.push(layers::environment(&sources.environment).map_err(ConfigError)?);
+    layers.push(layers::flags(sources));
+    let standalone = !layers.iter().any(|layer| layer.table.contains_key("broker"));
+    layers.insert(0, layers::defaults(standalone));
+    let (settings, _) = merge(&layers)?;
+    let derived = layers::derived(&settings, sources);
+    layers.insert(0, derived);
+    let (settings, origins) = merge(&layers)?;
+    let config = check::check(settings, &origins)?;
+    Ok(Loaded { config, origins, standalone })
+}
+
+fn merge(layers: &[read::Document]) -> Result<(settings::Settings, Origins), ConfigError> {
+    // Each layer is right in itself, so this only tells of a rule that strict reading does not know.
+    let refuse = |error: config::ConfigError| Problem { at: None, text: error.to_string() };
+    layers::merge(layers).map_err(|error| ConfigError(vec![refuse(error)]))
+}

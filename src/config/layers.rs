@@ -1,0 +1,282 @@
+//! The layers of the configuration: defaults, files, environment, flags; merged by the `config` crate.
+//!
+//! Not the strict reading of a file (`read`) nor the meaning of values (`check`). Invariant: every
+//! merged value keeps where it came from.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use config::{ConfigError as MergeError, Map, Source, Value, ValueKind};
+
+use super::read::{Document, explain, read};
+use super::settings::Settings;
+use super::{Problem, Sources};
+
+/// What all variables of the environment begin with.
+const PREFIX: &str = "RMQ_NODE_";
+/// The shipped file, with its defaults commented out.
+pub const REFERENCE: &str = include_str!("../../conf/rmq-node.toml");
+/// What the origins of all built-in values begin with.
+pub const DEFAULT: &str = "default";
+
+/// A merged value and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The value as TOML.
+    pub value: String,
+    /// `file:line:column`, `environment NAME`, `flag --name` or `default`.
+    pub origin: String,
+}
+
+/// All merged values by their keys' paths.
+pub type Origins = BTreeMap<String, Origin>;
+
+impl Source for Document {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, MergeError> {
+        let pairs = self.table.iter();
+        Ok(pairs.map(|(key, value)| (key.clone(), self.value(key, value))).collect())
+    }
+}
+
+impl Document {
+    fn value(&self, path: &str, value: &toml::Value) -> Value {
+        let kind = match value {
+            toml::Value::String(text) => ValueKind::String(text.clone()),
+            toml::Value::Integer(number) => ValueKind::I64(*number),
+            toml::Value::Float(number) => ValueKind::Float(*number),
+            toml::Value::Boolean(truth) => ValueKind::Boolean(*truth),
+            toml::Value::Datetime(time) => ValueKind::String(time.to_string()),
+            toml::Value::Array(items) => {
+                let items = items.iter().enumerate();
+                let value = |(at, item)| self.value(&format!("{path}[{at}]"), item);
+                ValueKind::Array(items.map(value).collect())
+            }
+            toml::Value::Table(table) => {
+                let below = |key: &String| format!("{path}.{key}");
+                let pair = |(key, value)| (String::clone(key), self.value(&below(key), value));
+                ValueKind::Table(table.iter().map(pair).collect())
+            }
+        };
+        let origin = self.positions.get(path).map_or(DEFAULT, String::as_str);
+        Value::new(Some(&origin.to_owned()), kind)
+    }
+}
+
+/// The defaults in the shipped file; `standalone` with the name server and broker of a host without any.
+///
+/// # Panics
+/// The shipped file is wrong, which a test excludes.
+pub fn defaults(standalone: bool) -> Document {
+    let setting = |line: &&str| {
+        let mut first = line.chars();
+        first.next().is_none_or(|c| c != '#')
+            || first.next().is_some_and(|c| c == '[' || c.is_ascii_lowercase())
+    };
+    let lines = REFERENCE.lines().filter(setting);
+    let text: Vec<&str> = lines.map(|line| line.strip_prefix('#').unwrap_or(line)).collect();
+    let mut table: toml::Table = toml::from_str(&text.join("\n")).expect("a test reads it");
+    if !standalone {
+        table.remove("name_server");
+        table.remove("broker");
+        table.insert("listen".to_owned(), "0.0.0.0".into());
+    }
+    Document { table, positions: BTreeMap::new() }
+}
+
+/// The main file, if it is there or was asked for, then `conf.d/*.toml` beside it by name.
+pub fn files(sources: &Sources) -> Result<Vec<Document>, Vec<Problem>> {
+    let main = sources.config_file.as_deref().unwrap_or(Path::new(super::DEFAULT_FILE));
+    let mut paths = Vec::new();
+    if sources.config_file.is_some() || main.exists() {
+        paths.push(main.to_owned());
+    }
+    if let Some(folder) = main.parent() {
+        paths.extend(parts(&folder.join("conf.d")).map_err(|problem| vec![problem])?);
+    }
+    let (mut documents, mut problems) = (Vec::new(), Vec::new());
+    for path in paths {
+        let name = path.display().to_string();
+        let text = fs::read_to_string(&path).map_err(|error| Problem {
+            at: Some(name.clone()),
+            text: format!("cannot be read: {error}"),
+        });
+        match text.and_then(|text| read(&name, &text)) {
+            Ok(document) => documents.push(document),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() { Ok(documents) } else { Err(problems) }
+}
+
+fn parts(folder: &Path) -> Result<Vec<PathBuf>, Problem> {
+    let refuse = |error: std::io::Error| Problem {
+        at: Some(folder.display().to_string()),
+        text: format!("cannot be read: {error}"),
+    };
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(refuse)?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(refuse)?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// `RMQ_NODE_STORE__SEGMENT_BYTES` is `store.segment_bytes`; values are TOML, texts without quotes too,
+/// lists also as texts separated by `,` or `;`.
+pub fn environment(variables: &[(String, String)]) -> Result<Document, Vec<Problem>> {
+    let mut all = Document { table: toml::Table::new(), positions: BTreeMap::new() };
+    let mut problems = Vec::new();
+    for (name, text) in variables {
+        let Some(key) = name.strip_prefix(PREFIX) else { continue };
+        let path = key.to_ascii_lowercase().replace("__", ".");
+        let at = format!("environment {name}");
+        if path.split('.').next() == Some("broker") {
+            let text = "brokers are set in a file only".to_owned();
+            problems.push(Problem { at: Some(at), text });
+            continue;
+        }
+        match variable(&path, text) {
+            Ok(value) => {
+                put(&mut all.table, &path, value);
+                all.positions.insert(path, at);
+            }
+            Err(text) => problems.push(Problem { at: Some(at), text }),
+        }
+    }
+    if problems.is_empty() { Ok(all) } else { Err(problems) }
+}
+
+/// The first reading of `text` that is of the setting's type.
+fn variable(path: &str, text: &str) -> Result<toml::Value, String> {
+    let as_list = || text.split([',', ';']).map(str::trim).filter(|item| !item.is_empty());
+    let readings = [
+        text.parse::<toml::Value>().ok(),
+        Some(toml::Value::String(text.to_owned())),
+        Some(as_list().map(toml::Value::from).collect::<Vec<_>>().into()),
+    ];
+    let mut refused = None;
+    for value in readings.into_iter().flatten() {
+        let mut table = toml::Table::new();
+        put(&mut table, path, value.clone());
+        match table.try_into::<Settings>() {
+            Ok(_) => return Ok(value),
+            Err(error) => refused = refused.or_else(|| Some(explain(error.message()))),
+        }
+    }
+    Err(refused.unwrap_or_default())
+}
+
+fn put(table: &mut toml::Table, path: &str, value: toml::Value) {
+    match path.split_once('.') {
+        None => {
+            table.insert(path.to_owned(), value);
+        }
+        Some((key, rest)) => {
+            let below = table.entry(key).or_insert_with(|| toml::Table::new().into());
+            if let toml::Value::Table(below) = below {
+                put(below, rest, value);
+            }
+        }
+    }
+}
+
+/// What the command line says.
+pub fn flags(sources: &Sources) -> Document {
+    let mut flags = Document { table: toml::Table::new(), positions: BTreeMap::new() };
+    let mut set = |key: &str, flag: &str, value: String| {
+        flags.table.insert(key.to_owned(), value.into());
+        flags.positions.insert(key.to_owned(), format!("flag {flag}"));
+    };
+    if let Some(dir) = &sources.data_dir {
+        set("data_dir", "--data-dir", dir.clone());
+    }
+    if let Some(address) = sources.listen {
+        set("listen", "--listen", address.to_string());
+    }
+    flags
+}
+
+/// Defaults that follow from other settings: the lowest layer of all.
+pub fn derived(settings: &Settings, sources: &Sources) -> Document {
+    let mut table = toml::Table::new();
+    let mut positions = BTreeMap::new();
+    let mut set = |key: &str, origin: &str, value: toml::Value| {
+        table.insert(key.to_owned(), value);
+        positions.insert(key.to_owned(), origin.to_owned());
+    };
+    let listen = settings.listen.filter(|address| !address.is_unspecified());
+    if let Some(address) = listen {
+        set("advertise", "default: as listen", address.to_string().into());
+    }
+    if let (Some(server), Some(address)) = (&settings.name_server, settings.advertise.or(listen)) {
+        let own = SocketAddr::new(address, server.port).to_string();
+        set("name_servers", "default: the name server here", vec![own].into());
+    }
+    let is_state = |(name, _): &&(String, String)| name == "STATE_DIRECTORY";
+    match sources.environment.iter().find(is_state) {
+        // systemd separates several by colons; ours has one.
+        Some((_, dirs)) => {
+            let first = dirs.split(':').next().unwrap_or_default();
+            set("data_dir", "environment STATE_DIRECTORY", first.into());
+        }
+        None => set("data_dir", DEFAULT, "./rmq-node-data".into()),
+    }
+    Document { table, positions }
+}
+
+/// All layers as one, a later one winning, and where each value came from.
+pub fn merge(layers: &[Document]) -> Result<(Settings, Origins), MergeError> {
+    let mut builder = config::Config::builder();
+    for layer in layers {
+        builder = builder.add_source(layer.clone());
+    }
+    let merged = builder.build()?;
+    let mut origins = Origins::new();
+    flatten(&merged.cache, "", &mut origins);
+    Ok((merged.try_deserialize()?, origins))
+}
+
+fn flatten(value: &Value, path: &str, origins: &mut Origins) {
+    match &value.kind {
+        ValueKind::Table(table) => {
+            for (key, value) in table {
+                let dot = if path.is_empty() { "" } else { "." };
+                flatten(value, &format!("{path}{dot}{key}"), origins);
+            }
+        }
+        ValueKind::Array(items)
+            if items.iter().any(|item| matches!(item.kind, ValueKind::Table(_))) =>
+        {
+            for (at, item) in items.iter().enumerate() {
+                flatten(item, &format!("{path}[{at}]"), origins);
+            }
+        }
+        _ => {
+            let origin = value.origin().unwrap_or(DEFAULT).to_owned();
+            origins.insert(path.to_owned(), Origin { value: as_toml(value), origin });
+        }
+    }
+}
+
+fn as_toml(value: &Value) -> String {
+    match &value.kind {
+        ValueKind::String(text) => toml::Value::String(text.clone()).to_string(),
+        ValueKind::Array(items) => {
+            format!("[{}]", items.iter().map(as_toml).collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,201 @@
+//! Reads one file strictly: what it says, and where it says it.
+//!
+//! Not the meaning of values across files. Invariant: whatever [`read`] accepts, the merged value of
+//! all layers deserialises too; what it refuses is refused with line, column and what to write instead.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue};
+
+use super::Problem;
+use super::settings::Settings;
+
+/// A file that is right in itself.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// What it says.
+    pub table: toml::Table,
+    /// `file:line:column` of each value, by its key's path (`broker[0].port`).
+    pub positions: BTreeMap<String, String>,
+}
+
+/// Reads `text`; `name` is what its positions begin with.
+///
+/// # Errors
+/// The first thing in it that is not TOML, not a setting, or not of the setting's type.
+pub fn read(name: &str, text: &str) -> Result<Document, Problem> {
+    let at = |span: Option<Range<usize>>| span.map(|span| position(name, text, span.start));
+    let refuse =
+        |error: toml::de::Error| Problem { at: at(error.span()), text: explain(error.message()) };
+    toml::from_str::<Settings>(text).map_err(refuse)?;
+    let table = toml::from_str(text).map_err(refuse)?;
+    let mut positions = BTreeMap::new();
+    let spans = DeTable::parse(text).map_err(refuse)?;
+    collect(spans.get_ref(), "", &mut |path, at| {
+        positions.insert(path, position(name, text, at));
+    });
+    Ok(Document { table, positions })
+}
+
+fn collect(table: &DeTable<'_>, prefix: &str, found: &mut dyn FnMut(String, usize)) {
+    for (key, value) in table {
+        let path = format!("{prefix}{}", key.get_ref());
+        found(path.clone(), value.span().start);
+        match value.get_ref() {
+            DeValue::Table(table) => collect(table, &format!("{path}."), found),
+            DeValue::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    found(format!("{path}[{index}]"), item.span().start);
+                    if let DeValue::Table(table) = item.get_ref() {
+                        collect(table, &format!("{path}[{index}]."), found);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn position(name: &str, text: &str, at: usize) -> String {
+    let before = text.get(..at).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = before.matches('\n').count() + 1;
+    format!("{name}:{line}:{}", before[line_start..].chars().count() + 1)
+}
+
+/// What serde says, in the words of somebody who writes a file.
+pub(super) fn explain(message: &str) -> String {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    if let ("unknown field", [written, known @ ..]) = (first_words(message), quoted.as_slice()) {
+        return format!("unknown key `{written}`{}", did_you_mean(written, known));
+    }
+    if let ("unknown variant", [written, known @ ..]) = (first_words(message), quoted.as_slice()) {
+        let known: Vec<String> = known.iter().map(|word| format!("\"{word}\"")).collect();
+        return format!("\"{written}\" is not one of {}", known.join(", "));
+    }
+    let mut text = message.trim().replace('\n', ", ");
+    for (theirs, ours) in [
+        ("missing field", "missing key"),
+        ("expected u8", "expected a whole number from 0 to 255"),
+        ("expected u16", "expected a whole number from 0 to 65535"),
+        ("expected u32", "expected a whole number from 0 to 4294967295"),
+        ("expected u64", "expected a whole number from 0"),
+        ("expected usize", "expected a whole number from 0"),
+        ("expected a string", "expected a text in quotes"),
+        ("expected path string", "expected a text in quotes"),
+        ("expected string or table", "expected a text in quotes"),
+        ("expected a sequence", "expected a list in brackets"),
+        ("expected IP address", "expected an IP address in quotes"),
+        ("invalid IP address syntax", "not an IP address"),
+        ("expected struct NameServerTable", "expected a table: [name_server]"),
+        ("expected struct BrokerTable", "expected tables: [[broker]]"),
+    ] {
+        text = text.replace(theirs, ours);
+    }
+    text
+}
+
+fn first_words(message: &str) -> &str {
+    message.split_once(" `").map_or(message, |(words, _)| words)
+}
+
+/// The known word that differs least, if it is near enough to be meant.
+pub(super) fn did_you_mean(written: &str, known: &[&str]) -> String {
+    let nearest = known.iter().map(|word| (distance(written, word), *word)).min();
+    match nearest {
+        Some((edits, word)) if edits <= 1 + written.len() / 4 => {
+            format!("; did you mean `{word}`?")
+        }
+        _ => format!("; known here: {}", known.join(", ")),
+    }
+}
+
+/// How many characters must be put in, taken out, replaced or swapped with the next.
+fn distance(from: &str, to: &str) -> usize {
+    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
+    let mut rows = vec![(0..=to.len()).collect::<Vec<usize>>()];
+    for i in 1..=from.len() {
+        let mut row = vec![i];
+        for j in 1..=to.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(from[i - 1] != to[j - 1]);
+            let mut least = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[from.len()][to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        read("a.toml", text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_line_and_column() {
+        let cases = [
+            ("x", "a.toml:1:2: key with no value, expected `=`"),
+            ("clustr = \"c\"", "a.toml:1:1: unknown key `clustr`; did you mean `cluster`?"),
+            (
+                "cluster = \"c\"\n[stroe]\nx = 1",
+                "a.toml:2:2: unknown key `stroe`; did you mean `store`?",
+            ),
+            (
+                "[store]\n  segment_byte = 1",
+                "a.toml:2:3: unknown key `segment_byte`; did you mean `segment_bytes`?",
+            ),
+            (
+                "[tls]\n",
+                "a.toml:1:2: unknown key `tls`; known here: cluster, listen, advertise, \
+                 name_servers, data_dir, name_server, broker, store, limits, log",
+            ),
+            (
+                "[[broker]]\ngroup = \"a\"\nport = 70000",
+                "a.toml:3:8: invalid value: integer `70000`, expected a whole number from 0 to 65535",
+            ),
+            (
+                "[store]\nretention_hours = \"72\"",
+                "a.toml:2:19: invalid type: string \"72\", expected a whole number from 0",
+            ),
+            (
+                "name_servers = \"a:9876\"",
+                "a.toml:1:16: invalid type: string \"a:9876\", expected a list in brackets",
+            ),
+            ("listen = \"here\"", "a.toml:1:10: not an IP address"),
+            (
+                "[[broker]]\ngroup = \"a\"\nflush = \"SYNC\"",
+                "a.toml:3:9: \"SYNC\" is not one of \"async\", \"sync\"",
+            ),
+            ("[[broker]]\nport = 1", "a.toml:1:1: missing key `group`"),
+            ("cluster = \"a\"\ncluster = \"b\"", "a.toml:2:1: duplicate key"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(refused(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn positions_are_kept_for_each_value() {
+        let text =
+            "cluster = \"c\"\n\n[[broker]]\ngroup = \"a\"\n[[broker]]\ngroup = \"b\"\n  port = 1\n";
+        let document = read("a.toml", text).unwrap();
+        assert_eq!(document.positions["cluster"], "a.toml:1:11");
+        assert_eq!(document.positions["broker[1].port"], "a.toml:7:10");
+        assert_eq!(document.table["broker"][1]["port"].as_integer(), Some(1));
+    }
+
+    #[test]
+    fn nearness_counts_edits() {
+        assert_eq!(distance("store", "store"), 0);
+        assert_eq!(distance("stroe", "store"), 1);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(did_you_mean("xyz", &["store", "log"]), "; known here: store, log");
+    }
+}

@@ -1,0 +1,157 @@
+//! What may stand in a file: every key with its type. Defaults are not here but in
+//! `conf/rmq-node.toml`, which is shipped and is the first layer.
+//!
+//! Not checked values: [`super::check`] makes a [`super::Config`] of them. Invariants: serde refuses
+//! every key that is not a field here, so a setting that nothing reads cannot be written; the zeros of
+//! `Default` only fill what one file leaves out while that file is read alone.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// One file, or all layers together.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    pub cluster: String,
+    pub listen: Option<IpAddr>,
+    pub advertise: Option<IpAddr>,
+    pub name_servers: Vec<String>,
+    pub data_dir: PathBuf,
+    pub name_server: Option<NameServerTable>,
+    pub broker: Vec<BrokerTable>,
+    pub store: Store,
+    pub limits: Limits,
+    pub log: Log,
+}
+
+/// `[name_server]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NameServerTable {
+    #[serde(default = "name_server_port")]
+    pub port: u16,
+}
+
+/// `[[broker]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrokerTable {
+    pub group: String,
+    #[serde(default)]
+    pub role: Role,
+    pub id: Option<u32>,
+    #[serde(default = "broker_port")]
+    pub port: u16,
+    #[serde(default)]
+    pub flush: Flush,
+    #[serde(default)]
+    pub replication: Replication,
+}
+
+/// What a broker is in its group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Takes messages.
+    #[default]
+    Master,
+    /// Copies a master; known, so that its refusal can say that it is not built yet.
+    Slave,
+}
+
+/// When a message counts as stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Flush {
+    /// When the kernel has it.
+    #[default]
+    Async,
+    /// When the disk has it.
+    Sync,
+}
+
+/// Whether a sender waits for a slave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Replication {
+    /// It does not.
+    #[default]
+    Async,
+    /// It does; known, so that its refusal can say that it is not built yet.
+    Sync,
+}
+
+/// `[store]`: the stores of all brokers here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// Size of a log file (`mappedFileSizeCommitLog`).
+    pub segment_bytes: u64,
+    /// How long messages are kept (`fileReservedTime`).
+    pub retention_hours: u64,
+    /// UTC hours in which expired files are deleted (`deleteWhen`).
+    pub delete_hours: Vec<u8>,
+    /// Disk use above which they are deleted at any hour (`diskMaxUsedSpaceRatio`).
+    pub disk_expire_percent: u8,
+    /// Disk use above which the oldest files are deleted (`diskSpaceCleanForciblyRatio`).
+    pub disk_force_percent: u8,
+    /// Disk use above which nothing is stored (`diskSpaceWarningLevelRatio`).
+    pub disk_read_only_percent: u8,
+    /// Longest time unflushed with `flush = "async"` (`flushIntervalCommitLog`).
+    pub flush_interval_ms: u64,
+    /// Longest wait for the disk with `flush = "sync"` (`syncFlushTimeout`).
+    pub sync_flush_timeout_ms: u64,
+    /// Largest record (`maxMessageSize`).
+    pub max_message_bytes: usize,
+}
+
+/// `[limits]`: what peers can make us hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Open connections of all ports.
+    pub connections_max: usize,
+    /// Requests in flight on one connection.
+    pub connection_in_flight_max: usize,
+    /// Requests in flight on all connections (`sendThreadPoolQueueCapacity`).
+    pub in_flight_max: usize,
+    /// One frame (`com.rocketmq.remoting.frameMaxLength`).
+    pub frame_bytes_max: usize,
+    /// Bytes of incomplete frames, all connections together.
+    pub half_read_bytes_max: usize,
+    /// Unread answers of one connection (`writeBufferHighWaterMark`).
+    pub connection_unsent_bytes_max: usize,
+    /// Unread answers, all connections together.
+    pub unsent_bytes_max: usize,
+}
+
+/// `[log]`: what is told on standard error or to the journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// The least severe events that are told (`logback_broker.xml`).
+    pub level: Level,
+}
+
+/// How severe an event must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names are those of `tracing`")]
+pub enum Level {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+fn name_server_port() -> u16 {
+    9876
+}
+
+fn broker_port() -> u16 {
+    10911
+}

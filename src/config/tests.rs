@@ -1,0 +1,276 @@
+//! Layers, origins and refusals, through [`super::load`].
+
+use std::fs;
+
+use super::*;
+
+/// A folder with a main file and, if not empty, `conf.d/10.toml`.
+struct Files {
+    dir: tempfile::TempDir,
+    sources: Sources,
+}
+
+impl Files {
+    fn new(main: &str, part: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("rmq-node.toml");
+        fs::write(&file, main).unwrap();
+        if !part.is_empty() {
+            fs::create_dir(dir.path().join("conf.d")).unwrap();
+            fs::write(dir.path().join("conf.d/10.toml"), part).unwrap();
+        }
+        let sources = Sources { config_file: Some(file), ..Sources::default() };
+        Self { dir, sources }
+    }
+
+    fn set(mut self, name: &str, value: &str) -> Self {
+        self.sources.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn load(&self) -> Result<Loaded, String> {
+        let folder = format!("{}/", self.dir.path().display());
+        load(&self.sources).map_err(|error| error.to_string().replace(&folder, ""))
+    }
+
+    fn origin(&self, loaded: &Loaded, path: &str) -> String {
+        let folder = format!("{}/", self.dir.path().display());
+        loaded.origins[path].origin.replace(&folder, "")
+    }
+}
+
+fn refused(main: &str) -> String {
+    Files::new(main, "").load().unwrap_err()
+}
+
+#[test]
+fn nothing_configured_is_standalone_on_loopback() {
+    let loaded = Files::new("", "").load().unwrap();
+    let config = &loaded.config;
+    assert!(loaded.standalone);
+    assert_eq!(config.cluster, "DefaultCluster");
+    assert_eq!((config.listen, config.advertise), ([127, 0, 0, 1].into(), [127, 0, 0, 1].into()));
+    assert_eq!(config.name_servers, ["127.0.0.1:9876"]);
+    assert_eq!(config.name_server, Some(NameServer { port: 9876 }));
+    let broker = Broker { group: "broker-a".to_owned(), port: 10911, flush: Flush::Async };
+    assert_eq!(config.brokers, [broker]);
+    assert_eq!(config.data_dir, PathBuf::from("./rmq-node-data"));
+    assert_eq!((config.store.segment_bytes, config.store.retention_hours), (1 << 30, 72));
+    assert_eq!((config.limits.connections_max, config.limits.frame_bytes_max), (20_000, 16 << 20));
+}
+
+#[test]
+fn later_layers_win_and_origins_are_kept() {
+    let main = "cluster = \"one\"\n[store]\nretention_hours = 1\nflush_interval_ms = 10\n";
+    let mut files = Files::new(main, "[store]\nretention_hours = 2\n")
+        .set("RMQ_NODE_STORE__FLUSH_INTERVAL_MS", "20")
+        .set("RMQ_NODE_LISTEN", "127.0.0.3")
+        .set("STATE_DIRECTORY", "/var/lib/rmq-node:/other");
+    files.sources.listen = Some([127, 0, 0, 2].into());
+    let loaded = files.load().unwrap();
+    let config = &loaded.config;
+    assert_eq!(config.cluster, "one");
+    assert_eq!((config.store.retention_hours, config.store.flush_interval_ms), (2, 20));
+    assert_eq!((config.listen, config.advertise), ([127, 0, 0, 2].into(), [127, 0, 0, 2].into()));
+    assert_eq!(config.data_dir, PathBuf::from("/var/lib/rmq-node"));
+    for (path, origin) in [
+        ("cluster", "rmq-node.toml:1:11"),
+        ("store.retention_hours", "conf.d/10.toml:2:19"),
+        ("store.flush_interval_ms", "environment RMQ_NODE_STORE__FLUSH_INTERVAL_MS"),
+        ("store.segment_bytes", "default"),
+        ("listen", "flag --listen"),
+        ("advertise", "default: as listen"),
+        ("data_dir", "environment STATE_DIRECTORY"),
+        ("broker[0].port", "default"),
+    ] {
+        assert_eq!(files.origin(&loaded, path), origin, "{path}");
+    }
+    assert_eq!(loaded.origins["listen"].value, "\"127.0.0.2\"");
+}
+
+#[test]
+fn a_later_list_of_brokers_replaces_an_earlier_one() {
+    let main = "listen = \"127.0.0.1\"\n[name_server]\n[[broker]]\ngroup = \"a\"\n[[broker]]\ngroup = \"b\"\nport = 10921\n";
+    let loaded = Files::new(main, "[[broker]]\ngroup = \"c\"\nflush = \"sync\"\n").load().unwrap();
+    let broker = Broker { group: "c".to_owned(), port: 10911, flush: Flush::Sync };
+    assert_eq!(loaded.config.brokers, [broker]);
+    assert!(!loaded.standalone);
+}
+
+#[test]
+fn a_host_with_brokers_runs_a_name_server_only_if_told() {
+    let main =
+        "advertise = \"10.0.0.1\"\nname_servers = [\"10.0.0.2:9876\"]\n[[broker]]\ngroup = \"a\"\n";
+    let config = Files::new(main, "").load().unwrap().config;
+    assert_eq!(config.name_server, None);
+    assert!(config.listen.is_unspecified());
+}
+
+#[test]
+fn variables_are_toml_or_plain_text_or_lists() {
+    let files = Files::new("", "")
+        .set("RMQ_NODE_CLUSTER", "7")
+        .set("RMQ_NODE_NAME_SERVERS", "127.0.0.1:1; 127.0.0.1:2")
+        .set("RMQ_NODE_STORE__DELETE_HOURS", "[3, 4]")
+        .set("RMQ_NODE_LOG__LEVEL", "debug")
+        .set("HOME", "/root");
+    let config = files.load().unwrap().config;
+    assert_eq!(config.cluster, "7");
+    assert_eq!(config.name_servers, ["127.0.0.1:1", "127.0.0.1:2"]);
+    assert_eq!(config.store.delete_hours, [3, 4]);
+    assert_eq!(config.log.level, Level::Debug);
+}
+
+#[test]
+fn wrong_variables_are_refused_all_at_once() {
+    let files = Files::new("", "")
+        .set("RMQ_NODE_CLUSTR", "c")
+        .set("RMQ_NODE_STORE__RETENTION_HOURS", "long")
+        .set("RMQ_NODE_BROKER__0__PORT", "1");
+    assert_eq!(
+        files.load().unwrap_err(),
+        "environment RMQ_NODE_CLUSTR: unknown key `clustr`; did you mean `cluster`?\n\
+         environment RMQ_NODE_STORE__RETENTION_HOURS: invalid type: string \"long\", expected a whole number from 0\n\
+         environment RMQ_NODE_BROKER__0__PORT: brokers are set in a file only"
+    );
+}
+
+#[test]
+fn a_file_that_was_named_must_be_there() {
+    let sources = Sources { config_file: Some("/nowhere/x.toml".into()), ..Sources::default() };
+    let expected = "/nowhere/x.toml: cannot be read: No such file or directory (os error 2)";
+    assert_eq!(load(&sources).unwrap_err().to_string(), expected);
+}
+
+#[test]
+fn ports_that_meet_are_refused() {
+    let broker =
+        |group: &str, port: u16| format!("[[broker]]\ngroup = \"{group}\"\nport = {port}\n");
+    let head = "listen = \"127.0.0.1\"\n[name_server]\n";
+    let main = format!("{head}{}{}", broker("a", 10911), broker("b", 10914));
+    assert_eq!(
+        refused(&main),
+        "rmq-node.toml:8:8: port 10912 is both the HA port of a (port + 1) and the VIP port of b (port - 2): \
+         choose ports further apart"
+    );
+    let main = format!("{head}{}", broker("a", 9878));
+    assert_eq!(
+        refused(&main),
+        "rmq-node.toml:5:8: port 9876 is both the name server's port and the VIP port of a (port - 2): \
+         choose ports further apart"
+    );
+    let main = format!("{head}{}{}", broker("a", 10911), broker("b", 10915));
+    assert!(Files::new(&main, "").load().is_ok(), "four apart is enough");
+    for port in [0, 1, 2, 65535] {
+        let expected = format!(
+            "rmq-node.toml:5:8: port {port}: port - 2 and port + 1 are used too, write 3 to 65534"
+        );
+        assert_eq!(refused(&format!("{head}{}", broker("a", port))), expected);
+    }
+}
+
+#[test]
+fn what_is_not_built_yet_is_said_to_be_so() {
+    let main = "listen = \"127.0.0.1\"\n[name_server]\n[[broker]]\ngroup = \"a\"\nrole = \"slave\"\nreplication = \"sync\"\n";
+    assert_eq!(
+        refused(main),
+        "rmq-node.toml:5:8: role = \"slave\" is not built yet: this version has masters only; leave this [[broker]] out\n\
+         rmq-node.toml:6:15: replication = \"sync\" is not built yet: this version has no slaves; write \"async\""
+    );
+}
+
+#[test]
+fn one_id_of_a_group_is_given_once() {
+    let main = "listen = \"127.0.0.1\"\n[name_server]\n[[broker]]\ngroup = \"a\"\n[[broker]]\ngroup = \"a\"\nport = 10921\n";
+    assert_eq!(
+        refused(main),
+        "rmq-node.toml:6:9: group \"a\" has id 0 twice, first at rmq-node.toml:4:9: one broker a host may have it"
+    );
+    let main = "listen = \"127.0.0.1\"\n[name_server]\n[[broker]]\ngroup = \"a\"\nid = 1\n";
+    assert_eq!(refused(main), "rmq-node.toml:5:6: a master's id is 0: leave the line out");
+}
+
+#[test]
+fn name_servers_are_one_address_each() {
+    assert_eq!(
+        refused("name_servers = [\"127.0.0.1:9876;127.0.0.2:9876\"]"),
+        "rmq-node.toml:1:16: \"127.0.0.1:9876;127.0.0.2:9876\" is more than one address: \
+         write [\"127.0.0.1:9876\", \"127.0.0.2:9876\"]"
+    );
+    assert_eq!(
+        refused("name_servers = [\"127.0.0.1\"]"),
+        "rmq-node.toml:1:16: \"127.0.0.1\" has no port: write \"127.0.0.1:9876\""
+    );
+    let main = "listen = \"127.0.0.1\"\n[[broker]]\ngroup = \"a\"\n";
+    assert!(refused(main).starts_with("nobody could find the brokers: write name_servers = "));
+}
+
+#[test]
+fn the_advertised_address_can_be_dialled() {
+    let rest = "name_servers = [\"192.168.1.162:9876\"]\n[[broker]]\ngroup = \"a\"\n";
+    assert_eq!(
+        refused(&format!("advertise = \"127.0.0.1\"\n{rest}")),
+        "rmq-node.toml:1:13: advertise = \"127.0.0.1\" is this host only, but 192.168.1.162:9876 is elsewhere and \
+         would send clients to itself: write the address that others dial"
+    );
+    assert!(
+        refused(rest).starts_with("advertise is missing: with listen = \"0.0.0.0\" nobody knows")
+    );
+    assert!(refused(&format!("advertise = \"0.0.0.0\"\n{rest}")).contains("cannot be dialled"));
+    assert!(Files::new(&format!("advertise = \"192.168.1.161\"\n{rest}"), "").load().is_ok());
+}
+
+#[test]
+fn names_that_would_be_folders_are_checked() {
+    for group in ["", "a/b", "..", "a b", "nameserver"] {
+        let main =
+            format!("listen = \"127.0.0.1\"\n[name_server]\n[[broker]]\ngroup = \"{group}\"\n");
+        assert!(refused(&main).starts_with("rmq-node.toml:4:9: group "), "{group}");
+    }
+}
+
+#[test]
+fn numbers_that_cannot_work_are_refused() {
+    for (main, expected) in [
+        ("[store]\nsegment_bytes = 5", "rmq-node.toml:2:17: write at least 1048576"),
+        (
+            "[store]\ndelete_hours = [24]",
+            "rmq-node.toml:2:16: write hours from 0 to 23, such as [4]",
+        ),
+        ("[store]\nretention_hours = 0", "rmq-node.toml:2:19: write at least 1"),
+        (
+            "[store]\ndisk_expire_percent = 99",
+            "rmq-node.toml:2:23: disk percents are [99, 85, 90]: expire, force",
+        ),
+        ("[limits]\nin_flight_max = 0", "rmq-node.toml:2:17: write at least 1"),
+        ("[limits]\nframe_bytes_max = 4194304", "rmq-node.toml:2:19: a frame must hold a message"),
+        ("[store]\nmax_message_bytes = 1", "rmq-node.toml:2:21: write 1024 to 536870912"),
+    ] {
+        let error = refused(main);
+        assert!(error.starts_with(expected), "{main}: {error}");
+    }
+}
+
+#[test]
+fn the_shipped_file_is_the_defaults() {
+    let shipped = Files::new(REFERENCE, "").load().unwrap();
+    let nothing = Files::new("", "").load().unwrap();
+    assert_eq!(shipped.config, nothing.config);
+    let defaults = layers::defaults(true);
+    let uncommented = toml::to_string(&defaults.table).unwrap();
+    assert_eq!(Files::new(&uncommented, "").load().unwrap().config, nothing.config);
+}
+
+#[test]
+fn every_example_in_the_shipped_file_is_right() {
+    for line in REFERENCE.lines().filter(|line| line.starts_with("# ") && line.contains(" = ")) {
+        let example = line.trim_start_matches("# ");
+        if example
+            .split(' ')
+            .next()
+            .is_some_and(|key| !key.contains(|c: char| !c.is_ascii_lowercase() && c != '_'))
+        {
+            toml::from_str::<settings::Settings>(example).unwrap();
+        }
+    }
+}
