@@ -1,14 +1,32 @@
-//! Arguments and output.
+//! Arguments, output and exit codes.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `config` | `rmq-node config check`, `show` |
+//! | `bench` | `rmq-node bench produce`, `consume` |
+//! | `generate` | man pages and completions from these definitions |
+//!
+//! Not here: what the commands do. Invariant: 78 means that the settings are wrong and will stay so,
+//! 1 that something failed which time or a hand can heal.
 
 pub mod bench;
+pub mod config;
+pub mod generate;
 
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-/// RocketMQ 4.9 as one process.
+use crate::config::{ConfigError, Loaded, Sources};
+
+/// `EX_CONFIG` of sysexits.h; systemd does not start the unit again after it.
+const EXIT_CONFIG: u8 = 78;
+
+/// RocketMQ 4.9 as one process: name server and broker.
 #[derive(Debug, Parser)]
-#[command(name = "rmq-node", version)]
+#[command(name = "rmq-node", version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -16,17 +34,89 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the node: without any settings, a name server and a broker on 127.0.0.1.
+    Run {
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Check or show the settings.
+    #[command(subcommand)]
+    Config(config::ConfigAction),
     Bench(bench::BenchArgs),
+    /// Write man pages and completions below a folder.
+    #[command(hide = true)]
+    Generate {
+        /// The folder; `packaging` holds the committed ones.
+        folder: PathBuf,
+    },
 }
+
+/// Where the settings come from; see `rmq-node config show --defaults` for what they are.
+#[derive(Debug, Args)]
+pub struct Settings {
+    /// The file with the settings; conf.d/*.toml beside it follow [default: /etc/rmq-node/rmq-node.toml if there].
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where everything is kept [default: $STATE_DIRECTORY, else ./rmq-node-data].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// The address that all ports are bound on [default: 127.0.0.1 if no broker is configured].
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<IpAddr>,
+}
+
+impl Settings {
+    /// Reads, merges and checks everything.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn load(&self) -> Result<Loaded, ConfigError> {
+        crate::config::load(&Sources {
+            config_file: self.config.clone(),
+            data_dir: self.data_dir.clone(),
+            listen: self.listen,
+            // What is not text has no name that we know.
+            environment: std::env::vars_os()
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
+                .collect(),
+        })
+    }
+}
+
+/// The version with what it was built from, for `--version`.
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (commit ",
+    env!("RMQ_NODE_COMMIT"),
+    ", ",
+    env!("RMQ_NODE_TARGET"),
+    ")"
+);
 
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let matches = Cli::command().long_version(LONG_VERSION).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let result = match cli.command {
+        Command::Run { settings } => run(&settings),
+        Command::Config(action) => config::run(&action).map_err(Into::into),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Generate { folder } => generate::write(&folder),
     };
     result.unwrap_or_else(|error| {
+        if let Some(wrong) = error.downcast_ref::<ConfigError>() {
+            eprintln!("{wrong}");
+            return ExitCode::from(EXIT_CONFIG);
+        }
         eprintln!("error: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
+    crate::node::run(&settings.load()?)?;
+    Ok(ExitCode::SUCCESS)
 }

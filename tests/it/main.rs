@@ -3,4 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod golden;
+mod node;
+mod shipped;
+mod support;
 mod tidy;

@@ -1,0 +1,105 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_rmq_node_global_optspecs
+    string join \n h/help V/version
+end
+
+function __fish_rmq_node_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_rmq_node_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_rmq_node_using_subcommand
+    set -l cmd (__fish_rmq_node_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c rmq-node -n "__fish_rmq_node_needs_command" -s h -l help -d 'Print help'
+complete -c rmq-node -n "__fish_rmq_node_needs_command" -s V -l version -d 'Print version'
+complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "run" -d 'Run the node: without any settings, a name server and a broker on 127.0.0.1'
+complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "config" -d 'Check or show the settings'
+complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "bench" -d 'Measures a cluster, ours or Apache\'s: sends or pulls as fast as it answers'
+complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "generate" -d 'Write man pages and completions below a folder'
+complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand run" -s c -l config -d 'The file with the settings; conf.d/*.toml beside it follow [default: /etc/rmq-node/rmq-node.toml if there]' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand run" -l data-dir -d 'Where everything is kept [default: $STATE_DIRECTORY, else ./rmq-node-data]' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand run" -l listen -d 'The address that all ports are bound on [default: 127.0.0.1 if no broker is configured]' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand run" -s h -l help -d 'Print help'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show help" -s h -l help -d 'Print help'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show help" -f -a "check" -d 'Look for mistakes; exit code 78 if there are any'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show help" -f -a "show" -d 'Print every setting with where it comes from'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from check" -s c -l config -d 'The file with the settings; conf.d/*.toml beside it follow [default: /etc/rmq-node/rmq-node.toml if there]' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from check" -l data-dir -d 'Where everything is kept [default: $STATE_DIRECTORY, else ./rmq-node-data]' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from check" -l listen -d 'The address that all ports are bound on [default: 127.0.0.1 if no broker is configured]' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from show" -s c -l config -d 'The file with the settings; conf.d/*.toml beside it follow [default: /etc/rmq-node/rmq-node.toml if there]' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from show" -l data-dir -d 'Where everything is kept [default: $STATE_DIRECTORY, else ./rmq-node-data]' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from show" -l listen -d 'The address that all ports are bound on [default: 127.0.0.1 if no broker is configured]' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from show" -l defaults -d 'Print the documented defaults instead, as a file to start from'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "check" -d 'Look for mistakes; exit code 78 if there are any'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "show" -d 'Print every setting with where it comes from'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and not __fish_seen_subcommand_from produce consume echo help" -s h -l help -d 'Print help'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and not __fish_seen_subcommand_from produce consume echo help" -f -a "produce" -d 'Send messages'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and not __fish_seen_subcommand_from produce consume echo help" -f -a "consume" -d 'Pull all queues of a topic from their beginning'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and not __fish_seen_subcommand_from produce consume echo help" -f -a "echo" -d 'A peer that only answers: the floor that brokers are compared with'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and not __fish_seen_subcommand_from produce consume echo help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -s n -l name-server -d 'Name servers as HOST:PORT, separated by `;` or `,`' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l broker -d 'One broker as HOST:PORT, asked directly; its topic is taken to have four queues' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -s t -l topic -d 'The topic; the first send creates it where brokers allow that' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -s c -l connections -d 'Connections to each broker' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -s i -l in-flight -d 'Requests in flight on each connection' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -s d -l duration -d 'Seconds to run; `consume` starts over at the queues\' ends' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -s m -l messages -d 'Messages to move' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -s o -l output -d 'How the summary is printed' -r -f -a "text\t''
+json\t''"
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -s s -l size -d 'Bytes of each body' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -s b -l batch -d 'Messages of one request' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l tags -d 'Give all messages this tag' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -s r -l rate -d 'Messages per second; without it, as many as possible' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l binary -d 'Encode request headers in the binary form instead of JSON'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l oneway -d 'Send without waiting for answers'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l keys -d 'Give each message a key of its own'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -s h -l help -d 'Print help'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -s n -l name-server -d 'Name servers as HOST:PORT, separated by `;` or `,`' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -l broker -d 'One broker as HOST:PORT, asked directly; its topic is taken to have four queues' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -s t -l topic -d 'The topic; the first send creates it where brokers allow that' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -s c -l connections -d 'Connections to each broker' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -s i -l in-flight -d 'Requests in flight on each connection' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -s d -l duration -d 'Seconds to run; `consume` starts over at the queues\' ends' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -s m -l messages -d 'Messages to move' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -s o -l output -d 'How the summary is printed' -r -f -a "text\t''
+json\t''"
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -s b -l batch -d 'Messages of one pull' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -l binary -d 'Encode request headers in the binary form instead of JSON'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -s h -l help -d 'Print help'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from echo" -l listen -d 'Where to listen' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from echo" -l commands -d 'Decode and encode through the node\'s transport instead of bare TCP, which needs `--binary` requests'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from echo" -s h -l help -d 'Print help'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "produce" -d 'Send messages'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "consume" -d 'Pull all queues of a topic from their beginning'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "echo" -d 'A peer that only answers: the floor that brokers are compared with'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand generate" -s h -l help -d 'Print help'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench generate help" -f -a "run" -d 'Run the node: without any settings, a name server and a broker on 127.0.0.1'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench generate help" -f -a "config" -d 'Check or show the settings'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench generate help" -f -a "bench" -d 'Measures a cluster, ours or Apache\'s: sends or pulls as fast as it answers'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench generate help" -f -a "generate" -d 'Write man pages and completions below a folder'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Look for mistakes; exit code 78 if there are any'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Print every setting with where it comes from'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "produce" -d 'Send messages'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "consume" -d 'Pull all queues of a topic from their beginning'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "echo" -d 'A peer that only answers: the floor that brokers are compared with'

@@ -1,0 +1,116 @@
+//! `rmq-node config`: what the settings are, and whether they are right. Binds and locks nothing.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::Settings;
+use crate::config::{ConfigError, Loaded, REFERENCE};
+
+/// Reads the settings without starting anything.
+#[derive(Debug, Subcommand)]
+pub enum ConfigAction {
+    /// Look for mistakes; exit code 78 if there are any.
+    Check {
+        /// Where they come from.
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Print every setting with where it comes from.
+    Show {
+        /// Where they come from.
+        #[command(flatten)]
+        settings: Settings,
+        /// Print the documented defaults instead, as a file to start from.
+        #[arg(long)]
+        defaults: bool,
+    },
+}
+
+/// Runs the action.
+///
+/// # Errors
+/// Everything that is wrong with the settings.
+pub fn run(action: &ConfigAction) -> Result<ExitCode, ConfigError> {
+    match action {
+        ConfigAction::Check { settings } => {
+            println!("{}", summary(&settings.load()?));
+        }
+        ConfigAction::Show { defaults: true, .. } => print!("{REFERENCE}"),
+        ConfigAction::Show { settings, .. } => print!("{}", listing(&settings.load()?)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn summary(loaded: &Loaded) -> String {
+    let config = &loaded.config;
+    let mut roles: Vec<String> = Vec::new();
+    roles.extend(
+        config.name_server.as_ref().map(|server| format!("name server on {}", server.port)),
+    );
+    roles.extend(
+        config.brokers.iter().map(|one| format!("master of {} on {}", one.group, one.port)),
+    );
+    let kind = if loaded.standalone { ", standalone" } else { "" };
+    format!(
+        "the configuration is right{kind}: {}; dialled at {}",
+        roles.join(", "),
+        config.advertise
+    )
+}
+
+/// TOML that could be read again, each value followed by its origin.
+fn listing(loaded: &Loaded) -> String {
+    // Top-level settings first: below a table's head they would belong to it.
+    let (top, tables): (Vec<_>, Vec<_>) =
+        loaded.origins.iter().partition(|(path, _)| !path.contains('.'));
+    let mut text = String::new();
+    let mut head = "";
+    for (path, found) in top.into_iter().chain(tables) {
+        let (table, key) = path.rsplit_once('.').unwrap_or(("", path));
+        if table != head {
+            head = table;
+            text.push_str(&match table.split_once('[') {
+                Some((list, _)) => format!("\n[[{list}]]\n"),
+                None => format!("\n[{table}]\n"),
+            });
+        }
+        let setting = format!("{key} = {}", found.value);
+        text.push_str(&format!("{setting:<40} # {}\n", found.origin));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Sources, load};
+
+    fn loaded(text: &str) -> Loaded {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.toml");
+        std::fs::write(&file, text).unwrap();
+        load(&Sources { config_file: Some(file), ..Sources::default() }).unwrap()
+    }
+
+    const TWO: &str = "listen = \"127.0.0.1\"\n[name_server]\n[[broker]]\ngroup = \"a\"\n[[broker]]\ngroup = \"b\"\nport = 10921\n";
+
+    #[test]
+    fn what_is_shown_can_be_read_again() {
+        let before = loaded(TWO);
+        let shown = listing(&before);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert!(lines[0].starts_with("advertise = \"127.0.0.1\" "), "{shown}");
+        assert!(lines[0].ends_with(" # default: as listen"), "{shown}");
+        assert!(shown.contains("a.toml:7:8\n"), "{shown}");
+        assert_eq!(loaded(&shown).config, before.config);
+    }
+
+    #[test]
+    fn the_summary_names_roles_and_ports() {
+        let expected = "the configuration is right: name server on 9876, master of a on 10911, master of b on 10921; \
+                        dialled at 127.0.0.1";
+        assert_eq!(summary(&loaded(TWO)), expected);
+        assert!(summary(&loaded("")).starts_with("the configuration is right, standalone: "));
+    }
+}

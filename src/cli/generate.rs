@@ -1,0 +1,60 @@
+//! Man pages and shell completions, made of the argument definitions; a test compares the committed ones.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::Cli;
+
+/// Writes all files below `folder`.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write(folder: &Path) -> anyhow::Result<ExitCode> {
+    for (path, content) in files()? {
+        let path = folder.join(path);
+        std::fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        std::fs::write(path, content)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Every file, as it is committed below `packaging/`, by its path there.
+///
+/// # Errors
+/// Never in practice: the files are made in memory.
+pub fn files() -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    let mut files = Vec::new();
+    man_pages(&command, &mut files)?;
+    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+        let mut content = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "rmq-node", &mut content);
+        let name: OsString = match shell {
+            Shell::Zsh => "_rmq-node".into(),
+            Shell::Fish => "rmq-node.fish".into(),
+            _ => "rmq-node".into(),
+        };
+        files.push((Path::new("completions").join(shell.to_string()).join(name), content));
+    }
+    Ok(files)
+}
+
+/// A page for `command`, which was built, and for each of its visible subcommands.
+fn man_pages(command: &clap::Command, files: &mut Vec<(PathBuf, Vec<u8>)>) -> io::Result<()> {
+    let mut content = Vec::new();
+    // Without a date, so that the same definitions make the same page.
+    let page = clap_mangen::Man::new(command.clone()).date("").manual("rmq-node");
+    page.render(&mut content)?;
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+    files.push((Path::new("man").join(format!("{name}.1")), content));
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+        man_pages(below, files)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! The few lines that somebody at a terminal sees when the node serves; the journal gets one event.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+
+use super::data_dir::DataDir;
+use super::logging;
+use crate::config::{Config, Loaded};
+
+/// Tells what listens where, where the data is, and what to try next.
+pub fn show(loaded: &Loaded, data_dir: &DataDir, status: &str) {
+    let config = &loaded.config;
+    if logging::is_journal() {
+        let data = data_dir.path().display();
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %config.listen, %data, status, "serving");
+        return;
+    }
+    let text = text(config, &data_dir.path().display().to_string(), status);
+    // Nobody may be there to read it, and the node goes on all the same.
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
+fn text(config: &Config, data: &str, status: &str) -> String {
+    let at = |port: u16| SocketAddr::new(config.listen, port);
+    let mut lines = vec![format!("rmq-node {} is up: {status}", env!("CARGO_PKG_VERSION"))];
+    if let Some(server) = &config.name_server {
+        lines.push(format!("  name server  {}", at(server.port)));
+    }
+    for broker in &config.brokers {
+        let (vip, ha) = (broker.port - 2, broker.port + 1);
+        let cluster = &config.cluster;
+        lines.push(format!(
+            "  {:<11}  {}  master in {cluster}, VIP port {vip}, HA port {ha}",
+            broker.group,
+            at(broker.port)
+        ));
+    }
+    lines.push(format!("  data         {data}"));
+    let names = config.name_servers.join(";");
+    lines.push(format!("Point any RocketMQ 4.x client at {names}, or try in another terminal:"));
+    lines.push(format!("  rmq-node bench produce -n {names} --duration 5"));
+    lines.push("Ctrl-C stops it.".to_owned());
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Sources, load};
+
+    #[test]
+    fn the_default_node_is_described() {
+        // A folder without a file or conf.d, so that this host's own settings do not count.
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("empty.toml");
+        std::fs::write(&file, "").unwrap();
+        let sources = Sources { config_file: Some(file), ..Sources::default() };
+        let config = load(&sources).unwrap().config;
+        let version = env!("CARGO_PKG_VERSION");
+        let expected = format!(
+            "rmq-node {version} is up: serving
+  name server  127.0.0.1:9876
+  broker-a     127.0.0.1:10911  master in DefaultCluster, VIP port 10909, HA port 10912
+  data         /data
+Point any RocketMQ 4.x client at 127.0.0.1:9876, or try in another terminal:
+  rmq-node bench produce -n 127.0.0.1:9876 --duration 5
+Ctrl-C stops it.
+"
+        );
+        assert_eq!(text(&config, "/data", "serving"), expected);
+    }
+}
