@@ -17,6 +17,6 @@ fn main() {
     }
     // A source archive has no repository of its own, and must not name one around it.
     let commit = git(&["rev-parse", "--short=12", "HEAD"]).filter(|_| Path::new(".git").exists());
-    println!("cargo:rustc-env=RMQ_NODE_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
-    println!("cargo:rustc-env=RMQ_NODE_TARGET={}", std::env::var("TARGET").unwrap_or_default());
+    println!("cargo:rustc-env=BUILD_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
+    println!("cargo:rustc-env=BUILD_TARGET={}", std::env::var("TARGET").unwrap_or_default());
 }

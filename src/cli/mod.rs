@@ -89,9 +89,9 @@ impl Settings {
 const LONG_VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (commit ",
-    env!("RMQ_NODE_COMMIT"),
+    env!("BUILD_COMMIT"),
     ", ",
-    env!("RMQ_NODE_TARGET"),
+    env!("BUILD_TARGET"),
     ")"
 );
 

@@ -1,6 +1,6 @@
 //! The data directory: made if need be, and locked for one process at a time.
 //!
-//! Not what lies in it. Invariant: nothing in the directory but `LOCK` is touched before the lock is
+//! Not what roles keep in it. `node.json` says which format they keep it in. Invariant: nothing in the directory but `LOCK` is touched before the lock is
 //! held, and the lock is held until [`DataDir`] is dropped, by `kill -9` too (flock(2)).
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -8,10 +8,14 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::StartError;
 
 /// Readable by the group, for backups; not by others.
 const DIR_MODE: u32 = 0o750;
+/// The format that this version writes.
+const FORMAT: u32 = 1;
 
 /// The locked data directory.
 #[derive(Debug)]
@@ -54,10 +58,69 @@ impl DataDir {
         Ok(Self { path, _lock: lock })
     }
 
+    /// Checks that what lies here is in our format, or notes the format in an empty directory; to be
+    /// called before anything here is opened.
+    ///
+    /// # Errors
+    /// A newer rmq-node wrote here, or the segments have another size than configured.
+    pub fn check_format(&self, segment_bytes: u64) -> Result<(), StartError> {
+        let file = self.path.join("node.json");
+        let refuse =
+            |error: &dyn std::fmt::Display| StartError(format!("{}: {error}", file.display()));
+        match fs::read_to_string(&file) {
+            Ok(text) => {
+                let format: Format = serde_json::from_str(&text).map_err(|error| refuse(&error))?;
+                format.check(segment_bytes).map_err(|error| refuse(&error))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let format = Format { format: FORMAT, segment_bytes };
+                self.write(&file, &format).map_err(|error| refuse(&error))
+            }
+            Err(error) => Err(refuse(&error)),
+        }
+    }
+
+    /// All of the file or none of it, and on the disk.
+    fn write(&self, file: &Path, format: &Format) -> io::Result<()> {
+        let new = file.with_extension("json.tmp");
+        let mut written = File::create(&new)?;
+        writeln!(written, "{}", serde_json::to_string(format)?)?;
+        written.sync_all()?;
+        fs::rename(&new, file)?;
+        File::open(&self.path)?.sync_all()
+    }
+
     /// The absolute path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// `node.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Format {
+    /// Raised when an older rmq-node could no longer read what is here.
+    format: u32,
+    /// Size of the log files of all stores here.
+    segment_bytes: u64,
+}
+
+impl Format {
+    fn check(&self, segment_bytes: u64) -> Result<(), String> {
+        if self.format > FORMAT {
+            return Err(format!(
+                "written by a newer rmq-node (format {}, this one knows {FORMAT}): start that one",
+                self.format
+            ));
+        }
+        if self.segment_bytes != segment_bytes {
+            return Err(format!(
+                "the log files here have {0} bytes: write segment_bytes = {0} in [store]",
+                self.segment_bytes
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -91,6 +154,23 @@ mod tests {
         );
         drop(first);
         DataDir::lock(&path).unwrap();
+    }
+
+    #[test]
+    fn another_format_or_segment_size_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::lock(dir.path()).unwrap();
+        data.check_format(1 << 20).unwrap();
+        data.check_format(1 << 20).unwrap();
+        let refused = data.check_format(1 << 30).unwrap_err().to_string();
+        assert!(refused.ends_with("node.json: the log files here have 1048576 bytes: write segment_bytes = 1048576 in [store]"), "{refused}");
+        let file = data.path().join("node.json");
+        fs::write(&file, "{\"format\":2,\"segment_bytes\":1048576}").unwrap();
+        assert!(
+            data.check_format(1 << 20).unwrap_err().to_string().contains("by a newer rmq-node")
+        );
+        fs::write(&file, "{").unwrap();
+        data.check_format(1 << 20).unwrap_err();
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Where events go: to standard error, one line each, or to the journal with their fields.
 //!
 //! Not what is told: modules do that with `tracing`. Invariant: no place in the code is heard more than
-//! [`EVENTS_MAX`] times in [`WINDOW`]; what is left out is counted and told by [`RateLimit::report`].
+//! [`EVENTS_MAX`] times in [`WINDOW`], unless it is for debugging; what is left out is counted and told
+//! by [`RateLimit::report`].
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal};
@@ -39,6 +40,12 @@ pub fn start(level: Level, clock: &Clock) -> RateLimit {
     if let Err(error) = started {
         tracing::debug!(%error, "events were already being told");
     }
+    std::panic::set_hook(Box::new(|panic| {
+        let text = panic.payload_as_str().unwrap_or("no text");
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let backtrace = std::backtrace::Backtrace::capture();
+        tracing::error!(place, %backtrace, "a bug ends the node: {text}");
+    }));
     limit
 }
 
@@ -121,7 +128,8 @@ impl RateLimit {
 
 impl<S: Subscriber> Layer<S> for RateLimit {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
-        self.admits(event.metadata())
+        // Who asks for debug events wants them all.
+        *event.metadata().level() > tracing::Level::INFO || self.admits(event.metadata())
     }
 }
 
@@ -145,6 +153,9 @@ mod tests {
             assert!(left_out[0].0.contains("logging.rs"), "{left_out:?}");
             clock.advance(WINDOW);
             noise();
+            for _ in 0..EVENTS_MAX + 3 {
+                tracing::debug!("details");
+            }
             assert!(limit.take_left_out().is_empty());
         });
     }

@@ -109,10 +109,12 @@ async fn start_and_stop(
     let data_dir = DataDir::lock(&config.data_dir)?;
     // 3. Every port is bound.
     let ports = roles::bind(config, &base)?;
-    // 4. The name server, then the brokers: they answer.
+    // 4. What lies in the directory is in our format.
+    data_dir.check_format(config.store.segment_bytes)?;
+    // 5. The name server, then the brokers: they answer.
     let mut roles = Roles::serve(ports, &base);
     let status = "ports are bound, but nothing answers on them yet";
-    // 5. Whoever waits for us is told.
+    // 6. Whoever waits for us is told.
     task::spawn(Kind::Ignore, "watchdog", watchdog::run(base.data.clone()));
     task::spawn(Kind::Ignore, "log report", report(rate_limit));
     banner::show(loaded, &data_dir, status);

@@ -55,3 +55,11 @@ fn the_version_names_commit_and_target() {
     assert!(!commit.is_empty(), "{text}");
     assert!(target.contains("linux"), "{text}");
 }
+
+#[test]
+fn what_the_build_script_exports_is_no_setting() {
+    // `cargo run` passes it on to the node, which refuses settings that it does not know.
+    let script = include_str!("../../proto/build.rs");
+    assert!(script.contains("rustc-env=BUILD_COMMIT="));
+    assert!(!script.contains("rustc-env=RMQ_NODE_"));
+}
