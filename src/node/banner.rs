@@ -36,9 +36,7 @@ fn text(config: &Config, data: &str, status: &str) -> String {
         ));
     }
     lines.push(format!("  data         {data}"));
-    let names = config.name_servers.join(";");
-    lines.push(format!("Point any RocketMQ 4.x client at {names}, or try in another terminal:"));
-    lines.push(format!("  rmq-node bench produce -n {names} --duration 5"));
+    lines.push("Try in another terminal: rmq-node config show".to_owned());
     lines.push("Ctrl-C stops it.".to_owned());
     lines.join("\n") + "\n"
 }
@@ -62,8 +60,7 @@ mod tests {
   name server  127.0.0.1:9876
   broker-a     127.0.0.1:10911  master in DefaultCluster, VIP port 10909, HA port 10912
   data         /data
-Point any RocketMQ 4.x client at 127.0.0.1:9876, or try in another terminal:
-  rmq-node bench produce -n 127.0.0.1:9876 --duration 5
+Try in another terminal: rmq-node config show
 Ctrl-C stops it.
 "
         );
