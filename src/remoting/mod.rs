@@ -5,6 +5,7 @@
 //! Invariant: bytes from the network never panic and never take more than a small multiple of their
 //! own size in memory.
 
+pub mod bodies;
 mod codes;
 mod command;
 mod escape;

@@ -18,16 +18,27 @@ mod slice_rows;
 mod slices;
 pub mod tables;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::clock::Clock;
 use crate::message::NewMessage;
 use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
+
+pub use consume_queue::ReadError;
+pub use options::StoreOptions;
+pub use tables::{StartTopics, Tables};
 
 /// The store of one broker group; shared as `Arc<Store>`.
 #[derive(Debug)]
 pub struct Store;
+
+/// Why a store cannot be opened; nothing was thrown away.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct OpenError(pub String);
 
 /// Where an appended message lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +119,30 @@ pub struct Pulled {
     pub count: u32,
 }
 
+/// What a pull asks for.
+#[derive(Clone, Copy)]
+pub struct PullRequest<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// The queue of it.
+    pub queue_id: QueueId,
+    /// Where to begin, as the client says it; may be negative.
+    pub offset: i64,
+    /// The most messages wanted.
+    pub count_max: u32,
+    /// Which messages are wanted.
+    pub filter: &'a dyn EntryFilter,
+}
+
+/// What a query by key found.
+#[derive(Clone, Debug, Default)]
+pub struct Queried {
+    /// Whole records, in the order of the log.
+    pub records: Vec<Bytes>,
+    /// The newest indexed record's offset and store time (B-212).
+    pub index_last: Option<(PhysicalOffset, i64)>,
+}
+
 /// Does an entry of a queue match a subscription.
 pub trait EntryFilter {
     /// By the tags code alone, without reading the record.
@@ -119,10 +154,29 @@ pub trait EntryFilter {
 }
 
 impl Store {
-    /// Queues a group of messages (a batch, or one) of one queue for appending; `done` is called after the write.
+    /// Opens the store in `options.dir`, recovering what a crash left, and starts its threads. Blocks for as long as
+    /// the recovery takes; `progress` is told now and then how many bytes of log are read, of how many.
+    ///
+    /// # Errors
+    /// [`OpenError`], in words an operator can act on.
+    pub fn open(
+        _options: StoreOptions,
+        _start_topics: &StartTopics,
+        _clock: &Clock,
+        _progress: &dyn Fn(u64, u64),
+    ) -> Result<Arc<Self>, OpenError> {
+        todo!()
+    }
+    /// Topics, groups, and positions.
+    #[must_use]
+    pub fn tables(&self) -> &Tables {
+        todo!()
+    }
+    /// Queues a group of messages (a batch, or one) of one queue for appending; `done` is called after the write,
+    /// from any thread, without a lock held. Followed by [`Self::write_enqueued`].
     pub fn enqueue(
         &self,
-        _messages: Vec<NewMessage>,
+        _messages: &[NewMessage],
         _wait: bool,
         _done: Box<dyn FnOnce(AppendResult) + Send>,
     ) {
@@ -143,22 +197,23 @@ impl Store {
     ) -> Result<(Appended, Durability), AppendError> {
         todo!()
     }
-    /// Reads messages; `None` means that the disk may have to be read: ask again from a blocking thread with `may_block`.
-    #[must_use]
-    pub fn pull(
+    /// Reads messages (B-170 to B-176).
+    ///
+    /// # Errors
+    /// [`ReadError::WouldBlock`]: ask again from a blocking thread with `may_block`; [`ReadError::Unavailable`]: later.
+    pub fn pull(&self, _request: &PullRequest<'_>, _may_block: bool) -> Result<Pulled, ReadError> {
+        todo!()
+    }
+    /// First and next offset of a queue, both 0 if unknown (S-20).
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub fn queue_range(
         &self,
         _topic: &str,
         _queue: QueueId,
-        _offset: i64,
-        _count_max: u32,
-        _filter: &dyn EntryFilter,
         _may_block: bool,
-    ) -> Option<Pulled> {
-        todo!()
-    }
-    /// First offset of a queue, 0 if unknown (S-20). May block.
-    #[must_use]
-    pub fn min_offset(&self, _topic: &str, _queue: QueueId) -> QueueOffset {
+    ) -> Result<(QueueOffset, QueueOffset), ReadError> {
         todo!()
     }
     /// Next offset of a queue, 0 if unknown (S-20).
@@ -166,36 +221,70 @@ impl Store {
     pub fn max_offset(&self, _topic: &str, _queue: QueueId) -> QueueOffset {
         todo!()
     }
-    /// The entry nearest in time (B-306). May block.
-    #[must_use]
-    pub fn offset_by_time(&self, _topic: &str, _queue: QueueId, _timestamp: i64) -> QueueOffset {
+    /// The entry nearest in time (B-306). Blocks.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`]
+    pub fn offset_by_time(
+        &self,
+        _topic: &str,
+        _queue: QueueId,
+        _timestamp: i64,
+    ) -> Result<QueueOffset, ReadError> {
         todo!()
     }
-    /// Store time of a queue's message, if it has it. May block.
-    #[must_use]
+    /// Store time of a queue's message, if it has it. Blocks.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`]
     pub fn store_time_of(
         &self,
         _topic: &str,
         _queue: QueueId,
         _offset: QueueOffset,
-    ) -> Option<i64> {
+    ) -> Result<Option<i64>, ReadError> {
         todo!()
     }
-    /// The record at a physical offset, if there is one. May block.
+    /// Store time of the log's first record. Blocks.
+    #[must_use]
+    pub fn earliest_store_time(&self) -> Option<i64> {
+        todo!()
+    }
+    /// The record at a physical offset, if there is one. Blocks.
     #[must_use]
     pub fn record_at(&self, _offset: PhysicalOffset) -> Option<Bytes> {
         todo!()
     }
-    /// Records by key hash, ascending by offset; at most `count_max` (B-210 to B-212). May block.
-    #[must_use]
+    /// Records by key hash, newest first (B-210 to B-212). Blocks.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`]
     pub fn query(
         &self,
         _topic: &str,
         _key: &str,
         _count_max: usize,
-        _begin: i64,
-        _end: i64,
-    ) -> Vec<Bytes> {
+        _times: RangeInclusive<i64>,
+    ) -> Result<Queried, ReadError> {
+        todo!()
+    }
+    /// Deletes a topic with its queues and all positions in it (B-062, S-46); returns whether it was there.
+    pub fn remove_topic(&self, _topic: &str) -> bool {
+        todo!()
+    }
+    /// Where the log begins and where its next record will begin.
+    #[must_use]
+    pub fn log_range(&self) -> (PhysicalOffset, PhysicalOffset) {
+        todo!()
+    }
+    /// Up to where the log is on the disk.
+    #[must_use]
+    pub fn flushed_to(&self) -> PhysicalOffset {
+        todo!()
+    }
+    /// Whether appends are refused because the disk is full.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
         todo!()
     }
     /// Registers what is told about every new message: topic, queue, its offset, tags code (long polling).
@@ -203,6 +292,10 @@ impl Store {
         &self,
         _listener: Arc<dyn Fn(&TopicName, QueueId, QueueOffset, i64) + Send + Sync>,
     ) {
+        todo!()
+    }
+    /// Refuses further appends, brings everything to the disk, and ends the threads. Blocks.
+    pub fn stop(&self) {
         todo!()
     }
 }

@@ -1,0 +1,79 @@
+//! Every request code: which file answers it, or why it is refused. The one map; nothing is answered elsewhere.
+//!
+//! Not what the answers say. Invariants: a request that may wait for the disk goes through [`blocking`].
+
+use std::sync::Arc;
+
+use super::Broker;
+use crate::remoting::{Command, FieldError, request, response};
+use crate::store::ReadError;
+use crate::task;
+use crate::transport::{Connection, Responder};
+
+/// Why a request is not done; the answer's code and remark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// A response code.
+    pub code: i32,
+    /// What the client logs.
+    pub remark: String,
+}
+
+impl Refusal {
+    /// A refusal.
+    pub fn new(code: i32, remark: impl Into<String>) -> Self {
+        Self { code, remark: remark.into() }
+    }
+}
+
+impl From<FieldError> for Refusal {
+    /// S-09: 4.9.4's remark does not name the field.
+    fn from(error: FieldError) -> Self {
+        Self::new(response::SYSTEM_ERROR, error.to_string())
+    }
+}
+
+impl From<ReadError> for Refusal {
+    /// Clients retry code 1; offsets computed now would make consumers jump over their backlog.
+    fn from(error: ReadError) -> Self {
+        Self::new(response::SYSTEM_ERROR, error.to_string())
+    }
+}
+
+/// What most requests end with.
+pub(super) type Answer = Result<Command, Refusal>;
+
+/// Sends an answer or a refusal.
+pub(super) fn send_answer(responder: Responder, answer: Answer) {
+    match answer {
+        Ok(answer) => responder.send(answer),
+        Err(Refusal { code, remark }) => {
+            responder.send(Command::response(code).with_remark(remark));
+        }
+    }
+}
+
+/// Answers a request, now or later.
+pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responder) {
+    let _ = (broker, request::SEND_MESSAGE);
+    not_supported(&request, responder);
+}
+
+/// Answers from a thread that may wait for the disk.
+fn blocking(
+    broker: &Arc<Broker>,
+    request: Command,
+    responder: Responder,
+    work: fn(&Arc<Broker>, &Command, &Connection) -> Answer,
+) {
+    let broker = Arc::clone(broker);
+    task::spawn_blocking("request", move || {
+        let answer = work(&broker, &request, responder.connection());
+        send_answer(responder, answer);
+    });
+}
+
+fn not_supported(request: &Command, responder: Responder) {
+    let remark = format!(" request type {} not supported", request.code);
+    responder.send(Command::response(response::REQUEST_CODE_NOT_SUPPORTED).with_remark(remark));
+}

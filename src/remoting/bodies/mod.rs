@@ -1,0 +1,3 @@
+//! Bodies of requests and answers, in fastjson's dialect; one file per family.
+//!
+//! Not headers. Invariants: reading is as lenient as fastjson, writing is what 4.9.4 writes byte for byte.
