@@ -104,6 +104,40 @@ mod tests {
         assert!(lines[0].ends_with(" # default: as listen"), "{shown}");
         assert!(shown.contains("a.toml:7:8\n"), "{shown}");
         assert_eq!(loaded(&shown).config, before.config);
+        // Tables that are there with nothing in them have their defaults, with that origin.
+        for line in ["[name_server]\nport = 9876 ", "flush = \"async\" ", "id = 0 "] {
+            let rest = shown.split_once(line).expect(&shown).1.lines().next();
+            assert_eq!(rest.unwrap().trim_start(), "# default", "{shown}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_shown_can_be_read_again(
+            server in proptest::option::of(9876_u16..9878),
+            ports in proptest::collection::vec(proptest::option::of(0_u16..3), 0..3),
+            hours in proptest::collection::vec(0_u8..24, 1..4),
+            cluster in "[a-zA-Z0-9_-]{1,9}",
+        ) {
+            let mut text = format!("cluster = \"{cluster}\"\nlisten = \"127.0.0.2\"\nname_servers = [\"[::1]:9\"]\n");
+            text.push_str(&format!("[store]\ndelete_hours = {hours:?}\n[log]\n"));
+            match server {
+                Some(9876) => text.push_str("[name_server]\n"),
+                Some(port) => text.push_str(&format!("[name_server]\nport = {port}\n")),
+                None => {}
+            }
+            for (at, port) in ports.iter().enumerate() {
+                text.push_str(&format!("[[broker]]\ngroup = \"g{at}\"\nflush = \"sync\"\n"));
+                let number = 20_000 + at * 100 + usize::from(port.unwrap_or_default());
+                // Only one may have the default port.
+                if port.is_some() || at > 0 {
+                    text.push_str(&format!("port = {number}\n"));
+                }
+            }
+            let before = loaded(&text);
+            let after = loaded(&listing(&before));
+            proptest::prop_assert_eq!(after.config, before.config);
+        }
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
     let mut findings = Findings { origins, problems: Vec::new() };
     check_names(&settings, &mut findings);
     check_brokers(&settings.broker, &mut findings);
+    if settings.broker.is_empty() && settings.name_server.is_none() {
+        findings.add("broker", "nothing to run: write [name_server] or a [[broker]]".to_owned());
+    }
     check_ports(&settings, &mut findings);
     check_name_servers(&settings, &mut findings);
     check_store(&settings, &mut findings);

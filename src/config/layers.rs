@@ -68,11 +68,11 @@ impl Document {
     }
 }
 
-/// The defaults in the shipped file; `standalone` with the name server and broker of a host without any.
+/// The defaults in the shipped file, with the name server and the broker of a host without any settings.
 ///
 /// # Panics
 /// The shipped file is wrong, which a test excludes.
-pub fn defaults(standalone: bool) -> Document {
+pub fn defaults() -> Document {
     let setting = |line: &&str| {
         let mut first = line.chars();
         first.next().is_none_or(|c| c != '#')
@@ -80,13 +80,40 @@ pub fn defaults(standalone: bool) -> Document {
     };
     let lines = REFERENCE.lines().filter(setting);
     let text: Vec<&str> = lines.map(|line| line.strip_prefix('#').unwrap_or(line)).collect();
-    let mut table: toml::Table = toml::from_str(&text.join("\n")).expect("a test reads it");
-    if !standalone {
-        table.remove("name_server");
-        table.remove("broker");
-        table.insert("listen".to_owned(), "0.0.0.0".into());
-    }
+    let table: toml::Table = toml::from_str(&text.join("\n")).expect("a test reads it");
     Document { table, positions: BTreeMap::new() }
+}
+
+/// Fits `defaults` to what the other layers hold: every table that is there gets its defaults, as values
+/// that can be shown; a host with brokers of its own runs a name server only if told to.
+pub fn fit_defaults(defaults: &mut Document, layers: &mut [Document]) {
+    let has = |key| layers.iter().any(|layer| layer.table.contains_key(key));
+    if !has("broker") {
+        return;
+    }
+    if !has("name_server") {
+        defaults.table.remove("name_server");
+    }
+    defaults.table.insert("listen".to_owned(), "0.0.0.0".into());
+    // A later list of brokers replaces this one as a whole, so each list is completed by itself.
+    let Some(built_in) = defaults.table.remove("broker").as_ref().and_then(first_table).cloned()
+    else {
+        return;
+    };
+    for layer in layers {
+        let brokers = layer.table.get_mut("broker").and_then(toml::Value::as_array_mut);
+        for broker in brokers.into_iter().flatten().filter_map(toml::Value::as_table_mut) {
+            // The id 0 is a master's.
+            let is_slave = broker.get("role").and_then(toml::Value::as_str) == Some("slave");
+            for (key, value) in built_in.iter().filter(|(key, _)| !is_slave || *key != "id") {
+                broker.entry(key).or_insert_with(|| value.clone());
+            }
+        }
+    }
+}
+
+fn first_table(list: &toml::Value) -> Option<&toml::Table> {
+    list.as_array()?.first()?.as_table()
 }
 
 /// The main file, if it is there or was asked for, then `conf.d/*.toml` beside it by name.

@@ -57,7 +57,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The name server of this host, if it runs one.
     pub name_server: Option<NameServer>,
-    /// The brokers of this host; at least one.
+    /// The brokers of this host; none if the file says `broker = []` and it runs a name server.
     pub brokers: Vec<Broker>,
     /// Their stores.
     pub store: Store,
@@ -134,7 +134,9 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     layers.push(layers::environment(&sources.environment).map_err(ConfigError)?);
     layers.push(layers::flags(sources));
     let standalone = !layers.iter().any(|layer| layer.table.contains_key("broker"));
-    layers.insert(0, layers::defaults(standalone));
+    let mut defaults = layers::defaults();
+    layers::fit_defaults(&mut defaults, &mut layers);
+    layers.insert(0, defaults);
     let (settings, _) = merge(&layers)?;
     let derived = layers::derived(&settings, sources);
     layers.insert(0, derived);

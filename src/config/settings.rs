@@ -27,10 +27,9 @@ pub struct Settings {
 }
 
 /// `[name_server]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct NameServerTable {
-    #[serde(default = "name_server_port")]
     pub port: u16,
 }
 
@@ -42,7 +41,7 @@ pub struct BrokerTable {
     #[serde(default)]
     pub role: Role,
     pub id: Option<u32>,
-    #[serde(default = "broker_port")]
+    #[serde(default)]
     pub port: u16,
     #[serde(default)]
     pub flush: Flush,
@@ -146,12 +145,4 @@ pub enum Level {
     Info,
     Debug,
     Trace,
-}
-
-fn name_server_port() -> u16 {
-    9876
-}
-
-fn broker_port() -> u16 {
-    10911
 }

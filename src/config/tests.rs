@@ -107,6 +107,18 @@ fn a_host_with_brokers_runs_a_name_server_only_if_told() {
 }
 
 #[test]
+fn a_host_may_run_a_name_server_only_but_not_nothing() {
+    let main = "listen = \"127.0.0.1\"\nbroker = []\n";
+    let config = Files::new(&format!("{main}[name_server]\n"), "").load().unwrap().config;
+    assert_eq!((config.name_server, config.brokers.len()), (Some(NameServer { port: 9876 }), 0));
+    let main = format!("name_servers = [\"127.0.0.1:9876\"]\n{main}");
+    assert_eq!(
+        refused(&main),
+        "rmq-node.toml:3:10: nothing to run: write [name_server] or a [[broker]]"
+    );
+}
+
+#[test]
 fn variables_are_toml_or_plain_text_or_lists() {
     let files = Files::new("", "")
         .set("RMQ_NODE_CLUSTER", "7")
@@ -256,7 +268,7 @@ fn the_shipped_file_is_the_defaults() {
     let shipped = Files::new(REFERENCE, "").load().unwrap();
     let nothing = Files::new("", "").load().unwrap();
     assert_eq!(shipped.config, nothing.config);
-    let defaults = layers::defaults(true);
+    let defaults = layers::defaults();
     let uncommented = toml::to_string(&defaults.table).unwrap();
     assert_eq!(Files::new(&uncommented, "").load().unwrap().config, nothing.config);
 }
