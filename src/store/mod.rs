@@ -1,39 +1,84 @@
-//! Commit log, consume queues, key index, offsets and tables of one broker group. DESIGN 6.
+//! Commit log, consume queues, key index, offsets and tables of one broker group (DESIGN 6, contract 3.17).
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `log/` | the commit log: segments, appending, flushing, scanning |
+//! | `dispatch` | what the log tells its followers about a record |
+//! | `derived` | queues and index, followed in memory and saved in slices |
+//! | `consume_queue`, `queue_tail` | the queues |
+//! | `key_index` | the index of keys |
+//! | `slices`, `slice_*`, `schema`, `rebuild` | the databases that queues and index are saved in |
+//! | `tables/` | topics, groups, positions, and their mirror in 4.9.4's files |
+//! | `recovery` | opening a store, after a crash too |
+//! | `saver`, `checkpoint` | saving behind the log, in order |
+//! | `keeper` | rebuilding, retention, a full disk |
+//! | `reading` | pulls and look-ups |
+//!
+//! Not here: what clients are told. Invariants: an appended message is in the file before its sender is told;
+//! whatever is not in the log can be made again from it; only `disk`'s failed flush ends the process.
 
+mod checkpoint;
 pub mod consume_queue;
 pub mod derived;
 #[cfg(test)]
 mod derived_tests;
 mod disk;
 pub mod dispatch;
+mod keeper;
 pub mod key_index;
 mod log;
 pub mod options;
 mod queue_tail;
+mod reading;
 pub mod rebuild;
+mod recovery;
+mod saver;
 pub mod schema;
 mod slice_begin;
 mod slice_keys;
 mod slice_rows;
 mod slices;
+#[cfg(test)]
+mod store_tests;
 pub mod tables;
 
-use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
+use self::derived::Derived;
+use self::disk::{Disk, SystemDisk};
+use self::keeper::Keeper;
+use self::log::{CommitLog, Stop};
+use self::recovery::{Recovered, Recovery};
+use self::saver::Saver;
 use crate::clock::Clock;
 use crate::message::NewMessage;
-use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
+use crate::model::{PhysicalOffset, QueueId, QueueOffset};
 
 pub use consume_queue::ReadError;
 pub use options::StoreOptions;
 pub use tables::{StartTopics, Tables};
 
-/// The store of one broker group; shared as `Arc<Store>`.
+/// The store of one broker group; shared as `Arc<Store>`. Dropped without [`Store::stop`], it ends as if the process
+/// had been killed.
 #[derive(Debug)]
-pub struct Store;
+pub struct Store {
+    log: Arc<CommitLog>,
+    derived: Arc<Derived>,
+    tables: Arc<Tables>,
+    saver: Arc<Saver>,
+    keeper: Arc<Keeper>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    in_memory_bytes: u64,
+}
+
+/// What is told about every new message: topic, queue, its offset there, its tags code.
+pub use self::log::Listener;
 
 /// Why a store cannot be opened; nothing was thrown away.
 #[derive(Debug, thiserror::Error)]
@@ -160,142 +205,173 @@ impl Store {
     /// # Errors
     /// [`OpenError`], in words an operator can act on.
     pub fn open(
-        _options: StoreOptions,
-        _start_topics: &StartTopics,
-        _clock: &Clock,
-        _progress: &dyn Fn(u64, u64),
+        options: StoreOptions,
+        start_topics: &StartTopics,
+        clock: &Clock,
+        progress: &dyn Fn(u64, u64),
     ) -> Result<Arc<Self>, OpenError> {
-        todo!()
+        Self::open_on(Arc::new(SystemDisk), options, start_topics, clock, progress)
     }
+
+    /// [`Self::open`] on a disk that tests put faults in.
+    fn open_on(
+        disk: Arc<dyn Disk>,
+        options: StoreOptions,
+        start_topics: &StartTopics,
+        clock: &Clock,
+        progress: &dyn Fn(u64, u64),
+    ) -> Result<Arc<Self>, OpenError> {
+        let recovery = Recovery { options: &options, clock, disk: &*disk, progress };
+        let recovered = recovery.run(start_topics)?;
+        let Recovered { tables, derived, segments, extent, checkpoint_file, saved_to } = recovered;
+        let follower = Arc::clone(&derived);
+        let log = CommitLog::new(options.clone(), clock.clone(), disk, follower, segments, extent);
+        let dir = options.dir.display();
+        let log = Arc::new(log.map_err(|error| OpenError(format!("{dir}: {error}")))?);
+        let parts = (Arc::clone(&log), Arc::clone(&derived), Arc::clone(&tables));
+        let saver = Arc::new(Saver::new(parts.0, parts.1, parts.2, checkpoint_file, saved_to));
+        let signal = Arc::downgrade(&saver);
+        tables.topics.add_hook(Box::new(move |_| {
+            if let Some(saver) = signal.upgrade() {
+                saver.configs_changed();
+            }
+        }));
+        let keeper = Arc::new(Keeper {
+            options: options.clone(),
+            clock: clock.clone(),
+            log: Arc::clone(&log),
+            derived: Arc::clone(&derived),
+            saver: Arc::clone(&saver),
+            stopped: AtomicBool::new(false),
+            thread: OnceLock::new(),
+        });
+        let threads = Mutex::default();
+        let in_memory_bytes = options.in_memory_bytes;
+        let store = Self { log, derived, tables, saver, keeper, threads, in_memory_bytes };
+        store.start_threads(&options).map_err(|error| OpenError(format!("{dir}: {error}")))?;
+        Ok(Arc::new(store))
+    }
+
+    fn start_threads(&self, options: &StoreOptions) -> std::io::Result<()> {
+        let start = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            let thread = crate::task::spawn_thread(name, work)?;
+            self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+            Ok::<_, std::io::Error>(())
+        };
+        let log = Arc::clone(&self.log);
+        start("log flush", Box::new(move || log.run_flush()))?;
+        let log = Arc::clone(&self.log);
+        start("log expiry", Box::new(move || log.run_flush_expiry()))?;
+        let (log, saver) = (Arc::clone(&self.log), Arc::clone(&self.saver));
+        let checkpoint_bytes = options.checkpoint_bytes;
+        start(
+            "log allocate",
+            Box::new(move || log.run_allocation(|| saver.log_grew(checkpoint_bytes))),
+        )?;
+        let saver = Arc::clone(&self.saver);
+        let interval = Duration::from_millis(options.checkpoint_interval_ms);
+        start("store save", Box::new(move || saver.run(interval)))?;
+        let keeper = Arc::clone(&self.keeper);
+        start("store keep", Box::new(move || keeper.run()))
+    }
+
     /// Topics, groups, and positions.
     #[must_use]
     pub fn tables(&self) -> &Tables {
-        todo!()
+        &self.tables
     }
+
     /// Queues a group of messages (a batch, or one) of one queue for appending; `done` is called after the write,
     /// from any thread, without a lock held. Followed by [`Self::write_enqueued`].
     pub fn enqueue(
         &self,
-        _messages: &[NewMessage],
-        _wait: bool,
-        _done: Box<dyn FnOnce(AppendResult) + Send>,
+        messages: &[NewMessage],
+        wait: bool,
+        done: Box<dyn FnOnce(AppendResult) + Send>,
     ) {
-        todo!()
+        self.log.enqueue(messages, wait, done);
     }
+
     /// Writes what is queued, unless another thread is at it already and takes it along.
     pub fn write_enqueued(&self) {
-        todo!()
+        self.log.write_enqueued();
     }
+
     /// Appends one message and waits for it.
     ///
     /// # Errors
     /// [`AppendError`]; nothing was stored.
     pub async fn append(
         &self,
-        _message: NewMessage,
-        _wait: bool,
+        message: NewMessage,
+        wait: bool,
     ) -> Result<(Appended, Durability), AppendError> {
-        todo!()
+        let (sender, receiver) = oneshot::channel();
+        let done = Box::new(move |result: AppendResult| {
+            // Who waited may have gone.
+            let _ = sender.send(result);
+        });
+        self.log.enqueue(&[message], wait, done);
+        self.log.write_enqueued();
+        let (appended, durability) = receiver.await.unwrap_or(Err(AppendError::Stopping))?;
+        let only = appended.first().copied().ok_or(AppendError::Stopping)?;
+        Ok((only, durability))
     }
-    /// Reads messages (B-170 to B-176).
-    ///
-    /// # Errors
-    /// [`ReadError::WouldBlock`]: ask again from a blocking thread with `may_block`; [`ReadError::Unavailable`]: later.
-    pub fn pull(&self, _request: &PullRequest<'_>, _may_block: bool) -> Result<Pulled, ReadError> {
-        todo!()
-    }
-    /// First and next offset of a queue, both 0 if unknown (S-20).
-    ///
-    /// # Errors
-    /// [`ReadError`]
-    pub fn queue_range(
-        &self,
-        _topic: &str,
-        _queue: QueueId,
-        _may_block: bool,
-    ) -> Result<(QueueOffset, QueueOffset), ReadError> {
-        todo!()
-    }
-    /// Next offset of a queue, 0 if unknown (S-20).
-    #[must_use]
-    pub fn max_offset(&self, _topic: &str, _queue: QueueId) -> QueueOffset {
-        todo!()
-    }
-    /// The entry nearest in time (B-306). Blocks.
-    ///
-    /// # Errors
-    /// [`ReadError::Unavailable`]
-    pub fn offset_by_time(
-        &self,
-        _topic: &str,
-        _queue: QueueId,
-        _timestamp: i64,
-    ) -> Result<QueueOffset, ReadError> {
-        todo!()
-    }
-    /// Store time of a queue's message, if it has it. Blocks.
-    ///
-    /// # Errors
-    /// [`ReadError::Unavailable`]
-    pub fn store_time_of(
-        &self,
-        _topic: &str,
-        _queue: QueueId,
-        _offset: QueueOffset,
-    ) -> Result<Option<i64>, ReadError> {
-        todo!()
-    }
-    /// Store time of the log's first record. Blocks.
-    #[must_use]
-    pub fn earliest_store_time(&self) -> Option<i64> {
-        todo!()
-    }
-    /// The record at a physical offset, if there is one. Blocks.
-    #[must_use]
-    pub fn record_at(&self, _offset: PhysicalOffset) -> Option<Bytes> {
-        todo!()
-    }
-    /// Records by key hash, newest first (B-210 to B-212). Blocks.
-    ///
-    /// # Errors
-    /// [`ReadError::Unavailable`]
-    pub fn query(
-        &self,
-        _topic: &str,
-        _key: &str,
-        _count_max: usize,
-        _times: RangeInclusive<i64>,
-    ) -> Result<Queried, ReadError> {
-        todo!()
-    }
+
     /// Deletes a topic with its queues and all positions in it (B-062, S-46); returns whether it was there.
-    pub fn remove_topic(&self, _topic: &str) -> bool {
-        todo!()
+    pub fn remove_topic(&self, topic: &str) -> bool {
+        self.log.while_held(|end, _| self.derived.remove_topic(topic, end))
     }
+
     /// Where the log begins and where its next record will begin.
     #[must_use]
     pub fn log_range(&self) -> (PhysicalOffset, PhysicalOffset) {
-        todo!()
+        (PhysicalOffset(self.log.start()), PhysicalOffset(self.log.end()))
     }
+
     /// Up to where the log is on the disk.
     #[must_use]
     pub fn flushed_to(&self) -> PhysicalOffset {
-        todo!()
+        PhysicalOffset(self.log.flushed_to())
     }
+
     /// Whether appends are refused because the disk is full.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
-        todo!()
+        self.log.is_read_only()
     }
-    /// Registers what is told about every new message: topic, queue, its offset, tags code (long polling).
-    pub fn set_listener(
-        &self,
-        _listener: Arc<dyn Fn(&TopicName, QueueId, QueueOffset, i64) + Send + Sync>,
-    ) {
-        todo!()
+
+    /// Registers what is told about every new message (long polling); only the first registration counts.
+    pub fn set_listener(&self, listener: Listener) {
+        self.log.set_listener(listener);
     }
+
     /// Refuses further appends, brings everything to the disk, and ends the threads. Blocks.
     pub fn stop(&self) {
-        todo!()
+        self.log.stop_appends();
+        if let Err(error) = self.saver.save() {
+            tracing::error!(%error, "not all could be saved; it is made again at the next start");
+        }
+        self.end(Stop::Finish);
+    }
+
+    fn end(&self, stop: Stop) {
+        self.keeper.stop();
+        self.saver.stop();
+        self.log.stop(stop);
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store ended by a panic");
+            }
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.log.stop_appends();
+        self.end(Stop::Abandon);
     }
 }

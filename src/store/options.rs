@@ -20,6 +20,8 @@ pub struct StoreOptions {
     pub dir: PathBuf,
     /// Size of a commit-log segment; must be that of the segments already there.
     pub segment_bytes: u64,
+    /// Bytes of log that one database of queues and index covers.
+    pub slice_bytes: u64,
     /// How far ahead of the log's end disk space is allocated.
     pub allocate_ahead_bytes: u64,
     /// When an append is acknowledged.
@@ -57,6 +59,7 @@ impl StoreOptions {
         Self {
             dir: dir.into(),
             segment_bytes: 1 << 30,
+            slice_bytes: 8 << 30,
             allocate_ahead_bytes: 64 << 20,
             flush: FlushMode::Async,
             flush_interval_ms: 500,

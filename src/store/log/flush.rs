@@ -118,6 +118,11 @@ impl Flush {
         self.expiry.notify_all();
     }
 
+    /// Whether the threads are to end.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.lock().stop.is_some()
+    }
+
     /// The flushing thread.
     pub(super) fn run(&self, log: &CommitLog, interval: Duration) {
         loop {

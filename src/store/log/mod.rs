@@ -6,18 +6,19 @@
 
 mod append;
 mod flush;
+mod scan;
 mod segments;
 
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-pub use append::Done;
+pub(in crate::store) use scan::{Found, Scanner};
 pub use segments::{Segment, Segments, SegmentsError};
 
 use self::append::{Group, Tail};
@@ -33,6 +34,9 @@ use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
 const HEAD_BYTES: usize = 36;
 /// The largest record that is read by its offset alone, whatever its size field says.
 const RECORD_BYTES_MAX: u32 = 64 << 20;
+
+/// How often space is asked for on a full disk.
+const ALLOCATION_RETRY: Duration = Duration::from_secs(1);
 
 /// What is told about every new message: topic, queue, its offset there, its tags code.
 pub type Listener = Arc<dyn Fn(&TopicName, QueueId, QueueOffset, i64) + Send + Sync>;
@@ -236,6 +240,13 @@ impl CommitLog {
         Record::parse(&record).ok().map(|record| record.store_timestamp())
     }
 
+    /// The store time of a segment's first record, if it has one. May block.
+    #[must_use]
+    pub fn first_store_time_in(&self, segment: &Segment) -> Option<i64> {
+        let record = self.record_at(PhysicalOffset(segment.start()))?;
+        Record::parse(&record).ok().map(|record| record.store_timestamp())
+    }
+
     fn wake_allocation(&self, end: u64) {
         if end >= self.allocate_at.load(Ordering::Relaxed)
             && let Some(allocator) = self.allocator.get()
@@ -279,6 +290,22 @@ impl CommitLog {
         Ok(())
     }
 
+    /// The work of the thread that allocates space: whenever the log has grown, and every second while the disk is
+    /// full; `grown` is called each time. Returns when the log is stopped.
+    pub fn run_allocation(&self, grown: impl Fn()) {
+        // Known before it is asked whether to end, so that it is woken for that.
+        self.allocator.get_or_init(std::thread::current);
+        while !self.flush.is_stopped() {
+            self.allocate_ahead();
+            grown();
+            if self.is_read_only() {
+                std::thread::park_timeout(ALLOCATION_RETRY);
+            } else {
+                std::thread::park();
+            }
+        }
+    }
+
     /// The flushing thread's work; returns when the log is stopped.
     pub fn run_flush(&self) {
         self.flush.run(self, Duration::from_millis(self.options.flush_interval_ms));
@@ -292,14 +319,27 @@ impl CommitLog {
         }
     }
 
+    /// Calls `work` with the log's end and its newest store time while no record is appended.
+    pub fn while_held<T>(&self, work: impl FnOnce(PhysicalOffset, i64) -> T) -> T {
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = work(PhysicalOffset(tail.position), tail.last_store_timestamp);
+        drop(tail);
+        // What was queued meanwhile found the log held.
+        self.write_enqueued();
+        done
+    }
+
     /// Refuses further appends; what is queued is refused too.
     pub fn stop_appends(&self) {
         self.stop_appending();
     }
 
-    /// Ends the flushing threads.
+    /// Ends the log's threads.
     pub fn stop(&self, stop: Stop) {
         self.flush.stop(stop);
+        if let Some(allocator) = self.allocator.get() {
+            allocator.unpark();
+        }
     }
 }
 

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use nix::errno::Errno;
+use nix::unistd::{Whence, lseek};
 
 use crate::store::disk::{Disk, flush_dir, zero};
 
@@ -81,6 +83,22 @@ impl Segment {
         disk.allocate(&self.file, from - self.start, to - from)?;
         self.allocated_to.store(to, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// The first physical offset from `at` on that may hold something else than zeros; `None` if there is none.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn next_data(&self, at: u64) -> io::Result<Option<u64>> {
+        let from = i64::try_from(at - self.start).map_err(|_| io::ErrorKind::InvalidInput)?;
+        match lseek(&self.file, from, Whence::SeekData) {
+            Ok(found) => Ok(Some(self.start + u64::try_from(found).unwrap_or(0))),
+            // No data up to the end of the file.
+            Err(Errno::ENXIO) => Ok(None),
+            // A file system that does not know.
+            Err(Errno::EINVAL | Errno::EOPNOTSUPP) => Ok(Some(at).filter(|at| *at < self.end())),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Makes everything from the physical offset `at` on zero, and that durable.

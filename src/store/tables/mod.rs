@@ -66,6 +66,14 @@ pub struct NotedPositions {
     delay_offsets: Option<BTreeMap<i32, i64>>,
 }
 
+impl NotedPositions {
+    /// Whether nothing changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.consumer_offsets.is_empty() && self.delay_offsets.is_none()
+    }
+}
+
 impl Tables {
     /// Opens the tables in a group's folder; what cannot be opened is set aside and made again from the
     /// exported files. `identity` says whose they are.
@@ -177,14 +185,15 @@ impl Tables {
     /// # Errors
     /// What the database or the system says; what was not saved is noted again the next time.
     pub fn save_positions(&self, noted: &NotedPositions) -> Result<(), KvError> {
-        let saved = self.try_save_positions(noted);
-        if saved.is_err() {
-            self.consumer_offsets.not_saved(&noted.consumer_offsets);
-            if noted.delay_offsets.is_some() {
-                self.delay_offsets.not_saved();
-            }
+        self.try_save_positions(noted).inspect_err(|_| self.positions_not_saved(noted))
+    }
+
+    /// Puts back positions that were noted and cannot be saved now: they are noted again the next time.
+    pub fn positions_not_saved(&self, noted: &NotedPositions) {
+        self.consumer_offsets.not_saved(&noted.consumer_offsets);
+        if noted.delay_offsets.is_some() {
+            self.delay_offsets.not_saved();
         }
-        saved
     }
 
     fn try_save_positions(&self, noted: &NotedPositions) -> Result<(), KvError> {

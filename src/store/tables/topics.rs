@@ -338,6 +338,17 @@ impl Topics {
         row
     }
 
+    /// Lowers floors above the log's end, which it lost: what is appended there is of no deleted topic.
+    pub(in crate::store) fn lower_floors(&self, log_end: PhysicalOffset) {
+        let mut state = self.write();
+        let is_above = |(_, row): &(&TopicName, &TopicRow)| row.floor > log_end;
+        let names: Vec<_> =
+            state.rows.iter().filter(is_above).map(|(name, _)| name.clone()).collect();
+        for name in names {
+            state.row(&name).floor = log_end;
+        }
+    }
+
     /// All names with their rows.
     pub(in crate::store) fn rows(&self) -> Vec<(TopicName, TopicRow)> {
         self.read().rows.iter().map(|(name, row)| (name.clone(), row.clone())).collect()

@@ -1,0 +1,130 @@
+//! Keeps a store in order, on a thread of its own: makes condemned slices again, watches the disk, and deletes what
+//! is too old (ST-090 to ST-095).
+//!
+//! Invariants: the segment that the log ends in is never deleted, nor is one above the checkpoint; a file's age is
+//! that of its newest message, not of the file (S-62).
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use super::derived::Derived;
+use super::dispatch::{Facts, Place};
+use super::log::{CommitLog, Segment};
+use super::options::StoreOptions;
+use super::recovery::read_records;
+use super::saver::Saver;
+use crate::clock::Clock;
+use crate::model::PhysicalOffset;
+
+/// How often condemned slices are looked for.
+const REBUILD_PERIOD: Duration = Duration::from_secs(1);
+/// How often the disk and the age of segments are looked at (B-043).
+const CLEAN_PERIOD: Duration = Duration::from_secs(10);
+/// How many segments are deleted at once (ST-091).
+const DELETED_MAX: usize = 10;
+const HOUR_MS: i64 = 3_600_000;
+
+/// Keeps a store in order.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    pub(super) options: StoreOptions,
+    pub(super) clock: Clock,
+    pub(super) log: Arc<CommitLog>,
+    pub(super) derived: Arc<Derived>,
+    pub(super) saver: Arc<Saver>,
+    pub(super) stopped: AtomicBool,
+    pub(super) thread: OnceLock<Thread>,
+}
+
+impl Keeper {
+    /// The thread.
+    pub(super) fn run(&self) {
+        self.thread.get_or_init(std::thread::current);
+        let mut clean_at: Option<Instant> = None;
+        while !self.stopped.load(Ordering::Acquire) {
+            if let Err(error) = self.rebuild_condemned() {
+                tracing::error!(%error, "a slice cannot be made again now");
+            }
+            let now = self.clock.monotonic();
+            if clean_at.is_none_or(|at| at <= now) {
+                clean_at = Some(now + CLEAN_PERIOD);
+                if let Err(error) = self.clean() {
+                    tracing::error!(%error, "old files of the log cannot be deleted now");
+                }
+            }
+            std::thread::park_timeout(REBUILD_PERIOD);
+        }
+    }
+
+    /// Ends the thread, when it has done what it is at.
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    /// Makes all condemned slices again, from the log.
+    pub(super) fn rebuild_condemned(&self) -> io::Result<()> {
+        while let Some(mut rebuild) = self.derived.wanted_rebuild()? {
+            let (from, to) = rebuild.range();
+            let segments = self.log.segments();
+            let from = from.0.max(segments.start());
+            // A slice may begin within a record; a segment does not.
+            let boundary = segments.holding(from).map_or(from, |segment| segment.start());
+            read_records(segments, boundary..to.0.min(self.log.end()), |record| {
+                if self.stopped.load(Ordering::Acquire) {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
+                if record.physical_offset().0 < from {
+                    return Ok(());
+                }
+                let facts = Facts::of(record, &self.options.delay_levels);
+                let dispatch = facts.placed(record.topic(), record.queue_id(), Place::of(record));
+                rebuild.dispatch(&dispatch).map_err(io::Error::other)
+            })?;
+            rebuild.finish().map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
+
+    /// Looks how full the disk is, and deletes the segments that are too old, or that the disk has no room for.
+    pub(super) fn clean(&self) -> io::Result<()> {
+        let used = self.log.disk().used_percent(&self.options.dir)?;
+        self.log.set_too_full(used > f64::from(self.options.disk_read_only_percent));
+        let is_forced = used > f64::from(self.options.disk_force_percent);
+        let is_time = self.is_delete_hour() || used > f64::from(self.options.disk_expire_percent);
+        let mut deleted = 0;
+        while (is_forced || is_time) && deleted < DELETED_MAX {
+            let list = self.log.segments().all();
+            let [oldest, next, ..] = list.as_slice() else { break };
+            let is_saved = self.saver.saved_to().is_some_and(|saved| oldest.end() <= saved);
+            if !is_saved || !(is_forced || self.is_expired(next)) {
+                break;
+            }
+            tracing::info!(segment = %oldest.path().display(), used, is_forced, "a file of the log is deleted");
+            self.log.segments().remove_oldest()?;
+            deleted += 1;
+        }
+        if deleted > 0 {
+            self.derived.expire_below(PhysicalOffset(self.log.start()));
+        }
+        Ok(())
+    }
+
+    fn is_delete_hour(&self) -> bool {
+        let hour = self.clock.now_ms().div_euclid(HOUR_MS).rem_euclid(24);
+        self.options.delete_hours.iter().any(|wanted| i64::from(*wanted) == hour)
+    }
+
+    /// Whether everything before `next` is too old: it was stored before the first message of `next`.
+    fn is_expired(&self, next: &Segment) -> bool {
+        let hours = i64::try_from(self.options.retention_hours).unwrap_or(i64::MAX);
+        let oldest_kept = self.clock.now_ms().saturating_sub(hours.saturating_mul(HOUR_MS));
+        let first = self.log.first_store_time_in(next);
+        first.is_some_and(|stored| stored < oldest_kept)
+    }
+}

@@ -1,0 +1,331 @@
+//! Reading messages: pulls, look-ups by time, key and offset (B-170 to B-176, B-210 to B-214, B-306).
+//!
+//! Not which answer a client gets. Invariants: the bytes of a record are given out as they lie in the log, and only
+//! whole; a caller that must not block reads only what was written lately; what is read from the disk is checked.
+
+use std::ops::{Range, RangeInclusive};
+
+use bytes::{Bytes, BytesMut};
+
+use super::consume_queue::{Entry, ReadError};
+use super::dispatch::key_hash;
+use super::log::is_record_at;
+use super::{PullRequest, PullStatus, Pulled, Queried, Store};
+use crate::message::Record;
+use crate::model::{PhysicalOffset, QueueId, QueueOffset};
+
+/// The most entries that one pull looks at, unless it asks for more messages than a 20th of it (B-174).
+const SCANNED_MAX: usize = 800;
+/// How many entries are looked at together.
+const SCANNED_AT_ONCE: usize = 128;
+/// The most bytes of an answer, and messages, from memory (B-173).
+const MEMORY_MAX: (u64, u32) = (256 << 10, 32);
+/// The most bytes of an answer, and messages, from the disk (B-173).
+const DISK_MAX: (u64, u32) = (64 << 10, 8);
+/// How far behind the log's end its bytes may be read by who must not block: the kernel has them in memory.
+const NEVER_BLOCKS_BYTES: u64 = 256 << 20;
+
+impl Store {
+    /// Reads messages (B-170 to B-176).
+    ///
+    /// # Errors
+    /// [`ReadError::WouldBlock`]: ask again from a blocking thread with `may_block`; [`ReadError::Unavailable`]: later.
+    pub fn pull(&self, request: &PullRequest<'_>, may_block: bool) -> Result<Pulled, ReadError> {
+        let (topic, queue_id) = (request.topic, request.queue_id);
+        let (min_offset, max_offset) = self.derived.queues().range(topic, queue_id, may_block)?;
+        let mut pulled = Pulled {
+            status: PullStatus::NoMessageInQueue,
+            next_offset: QueueOffset(0),
+            min_offset,
+            max_offset,
+            body: Bytes::new(),
+            count: 0,
+        };
+        let offset = u64::try_from(request.offset).ok();
+        let (status, next) = match offset {
+            _ if max_offset.0 == 0 => (PullStatus::NoMessageInQueue, 0),
+            Some(offset) if offset >= min_offset.0 && offset < max_offset.0 => {
+                self.collect(request, offset, &mut pulled, may_block)?;
+                return Ok(pulled);
+            }
+            Some(offset) if offset == max_offset.0 => (PullStatus::OffsetOverflowOne, offset),
+            Some(offset) if offset > max_offset.0 => {
+                (PullStatus::OffsetOverflowBadly, max_offset.0)
+            }
+            _ => (PullStatus::OffsetTooSmall, min_offset.0),
+        };
+        (pulled.status, pulled.next_offset) = (status, QueueOffset(next));
+        Ok(pulled)
+    }
+
+    /// Goes through the queue from `offset` on, until the answer is full.
+    fn collect(
+        &self,
+        request: &PullRequest<'_>,
+        offset: u64,
+        pulled: &mut Pulled,
+        may_block: bool,
+    ) -> Result<(), ReadError> {
+        let log_end = self.log.end();
+        let scanned_max = SCANNED_MAX.max(usize::try_from(request.count_max).unwrap_or(usize::MAX));
+        let mut answer = Answer { count_max: request.count_max, ..Answer::default() };
+        let mut scanned = 0;
+        let mut is_gone = false;
+        // Without a filter, as many entries as messages are needed.
+        let mut at_once = usize::try_from(request.count_max).unwrap_or(usize::MAX);
+        'scan: while scanned < scanned_max && !answer.has_all() {
+            let from = QueueOffset(offset + scanned as u64);
+            let wanted = at_once.clamp(1, SCANNED_AT_ONCE).min(scanned_max - scanned);
+            at_once = SCANNED_AT_ONCE;
+            let queues = self.derived.queues();
+            let read = queues.entries(request.topic, request.queue_id, from, wanted, may_block);
+            let entries = match read {
+                Ok(entries) => entries,
+                Err(_) if scanned > 0 => break,
+                Err(error) => return Err(error),
+            };
+            if entries.is_empty() {
+                break;
+            }
+            for entry in &entries {
+                let place = Place::of(entry, log_end, self.in_memory_bytes);
+                if answer.is_full(&place) {
+                    break 'scan;
+                }
+                scanned += 1;
+                if entry.is_hole() {
+                    is_gone = true;
+                    continue;
+                }
+                if !request.filter.matches_tags_code(entry.tags_code) {
+                    continue;
+                }
+                if !may_block && !self.is_in_memory(place.range.start, log_end) {
+                    if answer.count > 0 {
+                        scanned -= 1;
+                        break 'scan;
+                    }
+                    return Err(ReadError::WouldBlock);
+                }
+                if request.filter.needs_properties() && !self.matches_properties(request, entry) {
+                    continue;
+                }
+                answer.add(place);
+            }
+        }
+        pulled.next_offset = QueueOffset(offset + scanned as u64);
+        (pulled.body, pulled.count) = self.read_ranges(&answer, log_end);
+        pulled.status = match (pulled.count, is_gone || answer.count > 0) {
+            (0, true) => PullStatus::MessageWasRemoving,
+            (0, false) => PullStatus::NoMatchedMessage,
+            _ => PullStatus::Found,
+        };
+        Ok(())
+    }
+
+    /// Whether reading there does not wait for the disk.
+    fn is_in_memory(&self, at: u64, log_end: u64) -> bool {
+        at >= self.log.opened_at() && log_end - at <= NEVER_BLOCKS_BYTES
+    }
+
+    fn matches_properties(&self, request: &PullRequest<'_>, entry: &Entry) -> bool {
+        let record = self.log.record_of(entry.physical_offset, entry.size);
+        let record = record.as_deref().and_then(|bytes| Record::parse(bytes).ok());
+        record.is_some_and(|record| request.filter.matches_properties(record.properties()))
+    }
+
+    /// Reads the records; those that are gone or damaged are left out.
+    fn read_ranges(&self, answer: &Answer, log_end: u64) -> (Bytes, u32) {
+        let mut body = BytesMut::with_capacity(usize::try_from(answer.bytes).unwrap_or(0));
+        let mut count = 0;
+        let mut at = 0;
+        while let Some(first) = answer.ranges.get(at) {
+            let neighbours =
+                answer.ranges[at..].windows(2).take_while(|two| two[0].end == two[1].start);
+            let taken = neighbours.count() + 1;
+            let whole = first.start..answer.ranges[at + taken - 1].end;
+            let is_hot = self.is_in_memory(first.start, log_end);
+            // Neighbours in two segments cannot be read together, damaged ones must not be.
+            if !(is_hot && self.read_into(&whole, &mut body)) {
+                for range in &answer.ranges[at..at + taken] {
+                    let start = body.len();
+                    let is_good = self.read_into(range, &mut body)
+                        && is_record_at(&body[start..], PhysicalOffset(range.start));
+                    if !is_good {
+                        tracing::warn!(
+                            physical_offset = range.start,
+                            "a record is gone or damaged, and is left out"
+                        );
+                        body.truncate(start);
+                    }
+                    count += u32::from(is_good);
+                }
+            } else {
+                count += u32::try_from(taken).unwrap_or(u32::MAX);
+            }
+            at += taken;
+        }
+        (body.freeze(), count)
+    }
+
+    /// Appends bytes of the log to `body`; false, and nothing is appended, if they are not there.
+    fn read_into(&self, range: &Range<u64>, body: &mut BytesMut) -> bool {
+        let start = body.len();
+        let Ok(bytes) = usize::try_from(range.end - range.start) else { return false };
+        body.resize(start + bytes, 0);
+        let read = self.log.read_into(range.clone(), &mut body[start..]);
+        if read.is_err() {
+            body.truncate(start);
+        }
+        read.is_ok()
+    }
+
+    /// First and next offset of a queue, both 0 if unknown (S-20).
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub fn queue_range(
+        &self,
+        topic: &str,
+        queue: QueueId,
+        may_block: bool,
+    ) -> Result<(QueueOffset, QueueOffset), ReadError> {
+        self.derived.queues().range(topic, queue, may_block)
+    }
+
+    /// Next offset of a queue, 0 if unknown (S-20).
+    #[must_use]
+    pub fn max_offset(&self, topic: &str, queue: QueueId) -> QueueOffset {
+        self.derived.queues().next_offset(topic, queue)
+    }
+
+    /// The entry nearest in time (B-306). Blocks.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`]
+    pub fn offset_by_time(
+        &self,
+        topic: &str,
+        queue: QueueId,
+        timestamp: i64,
+    ) -> Result<QueueOffset, ReadError> {
+        let (from, to) = self.derived.queues().range_around(topic, queue, timestamp, true)?;
+        let (mut low, mut high) = (from.0, to.0);
+        // The first entry that is not older; entries without a record count as older.
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.store_time_of(topic, queue, QueueOffset(middle))? {
+                Some(stored) if stored >= timestamp => high = middle,
+                _ => low = middle + 1,
+            }
+        }
+        if low >= to.0 {
+            return Ok(QueueOffset(to.0.saturating_sub(1).max(from.0)));
+        }
+        if low == from.0 {
+            return Ok(from);
+        }
+        let newer = self.store_time_of(topic, queue, QueueOffset(low))?;
+        let older = self.store_time_of(topic, queue, QueueOffset(low - 1))?;
+        let is_older_nearer = match (older, newer) {
+            (Some(older), Some(newer)) => timestamp - older < newer - timestamp,
+            _ => false,
+        };
+        Ok(QueueOffset(low - u64::from(is_older_nearer)))
+    }
+
+    /// Store time of a queue's message, if it has it. Blocks.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`]
+    pub fn store_time_of(
+        &self,
+        topic: &str,
+        queue: QueueId,
+        offset: QueueOffset,
+    ) -> Result<Option<i64>, ReadError> {
+        let entries = self.derived.queues().entries(topic, queue, offset, 1, true)?;
+        let entry = entries.first().filter(|entry| !entry.is_hole());
+        Ok(entry.and_then(|entry| self.log.store_time_at(entry.physical_offset, entry.size)))
+    }
+
+    /// Store time of the log's first record. Blocks.
+    #[must_use]
+    pub fn earliest_store_time(&self) -> Option<i64> {
+        let list = self.log.segments().all();
+        list.first().and_then(|segment| self.log.first_store_time_in(segment))
+    }
+
+    /// The record at a physical offset, if there is one. Blocks.
+    #[must_use]
+    pub fn record_at(&self, offset: PhysicalOffset) -> Option<Bytes> {
+        self.log.record_at(offset)
+    }
+
+    /// Records by key hash, newest first (B-210 to B-212). Blocks.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`]
+    pub fn query(
+        &self,
+        topic: &str,
+        key: &str,
+        count_max: usize,
+        times: RangeInclusive<i64>,
+    ) -> Result<Queried, ReadError> {
+        let index = self.derived.index();
+        let store_time = |offset| {
+            let record = self.log.record_at(offset)?;
+            Record::parse(&record).ok().map(|record| record.store_timestamp())
+        };
+        let hash = key_hash(topic, key);
+        let mut offsets = index.query(hash, &times, count_max, &store_time)?;
+        offsets.sort_unstable();
+        let records = offsets.into_iter().filter_map(|offset| self.log.record_at(offset));
+        Ok(Queried { records: records.collect(), index_last: index.last() })
+    }
+}
+
+/// Where a record lies, and whether it counts as in memory.
+struct Place {
+    range: Range<u64>,
+    is_on_disk: bool,
+}
+
+impl Place {
+    fn of(entry: &Entry, log_end: u64, in_memory_bytes: u64) -> Self {
+        let start = entry.physical_offset.0;
+        let is_on_disk = log_end.saturating_sub(start) > in_memory_bytes;
+        Self { range: start..start.saturating_add(u64::from(entry.size)), is_on_disk }
+    }
+}
+
+/// What was collected for an answer.
+#[derive(Default)]
+struct Answer {
+    ranges: Vec<Range<u64>>,
+    bytes: u64,
+    count: u32,
+    count_max: u32,
+}
+
+impl Answer {
+    /// Whether one more record would be too much; the first one never is (B-173).
+    fn is_full(&self, next: &Place) -> bool {
+        let (bytes_max, count_max) = if next.is_on_disk { DISK_MAX } else { MEMORY_MAX };
+        let bytes = self.bytes + (next.range.end - next.range.start);
+        self.count > 0
+            && (self.count >= self.count_max || self.count >= count_max || bytes > bytes_max)
+    }
+
+    /// Whether there are as many messages as any answer has.
+    fn has_all(&self) -> bool {
+        self.count > 0 && self.count >= self.count_max.min(MEMORY_MAX.1)
+    }
+
+    fn add(&mut self, place: Place) {
+        self.bytes += place.range.end - place.range.start;
+        self.count += 1;
+        self.ranges.push(place.range);
+    }
+}

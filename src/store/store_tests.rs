@@ -1,0 +1,343 @@
+//! The store as a whole: what was appended is there, in its queue and under its key, after whatever happened.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::options::FlushMode;
+use super::{
+    AppendResult, EntryFilter, OpenError, PullRequest, PullStatus, Pulled, StartTopics, Store,
+    StoreOptions,
+};
+use crate::clock::Clock;
+use crate::message::{NewMessage, Record};
+use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicConfig, TopicName};
+
+/// Where a record's body begins (ST-001); its CRC covers nothing else.
+pub(super) const BODY_AT: u64 = 88;
+
+/// Every message.
+struct All;
+
+impl EntryFilter for All {
+    fn matches_tags_code(&self, _tags_code: i64) -> bool {
+        true
+    }
+    fn matches_properties(&self, _properties: &str) -> bool {
+        true
+    }
+    fn needs_properties(&self) -> bool {
+        false
+    }
+}
+
+/// A store in a folder, with a segment of 64 KiB and a slice of four.
+pub(super) struct World {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) clock: Clock,
+    pub(super) options: StoreOptions,
+    pub(super) store: Option<Arc<Store>>,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(super) fn with(change: impl FnOnce(&mut StoreOptions)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = StoreOptions {
+            segment_bytes: 64 << 10,
+            slice_bytes: 256 << 10,
+            allocate_ahead_bytes: 16 << 10,
+            // Saved when a test says so.
+            checkpoint_interval_ms: 3_600_000,
+            ..StoreOptions::new(dir.path().join("broker-a"))
+        };
+        change(&mut options);
+        let clock = Clock::system();
+        let mut world = Self { dir, clock, options, store: None };
+        world.open().unwrap();
+        world
+    }
+
+    pub(super) fn open(&mut self) -> Result<(), OpenError> {
+        let start = StartTopics::new("C", "broker-a");
+        self.store = Some(Store::open(self.options.clone(), &start, &self.clock, &|_, _| {})?);
+        Ok(())
+    }
+
+    pub(super) fn store(&self) -> &Arc<Store> {
+        self.store.as_ref().unwrap()
+    }
+
+    /// As if the process had been killed.
+    pub(super) fn kill(&mut self) {
+        self.store = None;
+    }
+
+    pub(super) fn reopen(&mut self) {
+        self.kill();
+        self.open().unwrap();
+    }
+
+    pub(super) fn group_dir(&self) -> &Path {
+        &self.options.dir
+    }
+
+    pub(super) fn append(&self, topic: &str, queue: u32, body: &str) -> super::Appended {
+        let result = self.try_append(&[message(topic, queue, body)]);
+        result.unwrap().0[0]
+    }
+
+    pub(super) fn try_append(&self, messages: &[NewMessage]) -> AppendResult {
+        let (sender, receiver) = mpsc::channel();
+        let done = Box::new(move |result| sender.send(result).unwrap());
+        self.store().enqueue(messages, true, done);
+        self.store().write_enqueued();
+        receiver.recv_timeout(Duration::from_secs(20)).unwrap()
+    }
+
+    pub(super) fn pull(&self, topic: &str, queue: u32, offset: i64) -> Pulled {
+        let queue_id = QueueId(queue);
+        let request = PullRequest { topic, queue_id, offset, count_max: 32, filter: &All };
+        self.store().pull(&request, true).unwrap()
+    }
+
+    /// The bodies of all messages of a queue, from its first one on.
+    pub(super) fn bodies(&self, topic: &str, queue: u32) -> Vec<String> {
+        let (mut offset, mut all) = (self.pull(topic, queue, 0).min_offset.to_wire(), Vec::new());
+        loop {
+            let pulled = self.pull(topic, queue, offset);
+            let mut rest = pulled.body.as_ref();
+            for _ in 0..pulled.count {
+                let record = Record::parse(rest).unwrap();
+                all.push(String::from_utf8(record.body().to_vec()).unwrap());
+                rest = &rest[record.bytes().len()..];
+            }
+            assert!(rest.is_empty(), "records are whole");
+            if pulled.next_offset.to_wire() <= offset {
+                return all;
+            }
+            offset = pulled.next_offset.to_wire();
+        }
+    }
+
+    /// The file of the segment that holds a physical offset, and where it is in there.
+    pub(super) fn file_of(&self, physical: u64) -> (PathBuf, u64) {
+        let start = physical - physical % self.options.segment_bytes;
+        (self.group_dir().join("commitlog").join(format!("{start:020}")), physical - start)
+    }
+
+    /// Turns a byte of the log over.
+    pub(super) fn flip(&self, physical: u64) {
+        let (path, at) = self.file_of(physical);
+        let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[!byte[0]], at).unwrap();
+    }
+}
+
+pub(super) fn message(topic: &str, queue: u32, body: &str) -> NewMessage {
+    NewMessage {
+        topic: TopicName::new(topic),
+        queue_id: QueueId(queue),
+        flag: 0,
+        sys_flag: 0,
+        born_timestamp: 1,
+        born_host: "127.0.0.1:1".parse().unwrap(),
+        store_host: "127.0.0.1:2".parse().unwrap(),
+        reconsume_times: 0,
+        prepared_transaction_offset: 0,
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        properties: format!("KEYS\u{1}key-{}", body.get(..20).unwrap_or(body)),
+    }
+}
+
+fn names(count: usize) -> Vec<String> {
+    (0..count).map(|index| format!("m{index}")).collect()
+}
+
+#[test]
+fn messages_are_pulled_in_order_and_found_by_key_time_and_place() {
+    let world = World::new();
+    let mut appended = Vec::new();
+    for body in names(40) {
+        world.clock.advance(Duration::from_millis(1000));
+        appended.push(world.append("T", 0, &body));
+    }
+    assert_eq!(appended[7].queue_offset, QueueOffset(7));
+    assert_eq!(world.bodies("T", 0), names(40));
+    let store = world.store();
+    let found = store.query("T", "key-m9", 10, 0..=i64::MAX).unwrap();
+    assert_eq!(Record::parse(&found.records[0]).unwrap().body(), b"m9");
+    assert_eq!(found.index_last.unwrap().0, appended[39].physical_offset);
+    let record = store.record_at(appended[3].physical_offset).unwrap();
+    assert_eq!(Record::parse(&record).unwrap().body(), b"m3");
+    assert_eq!(store.record_at(PhysicalOffset(appended[3].physical_offset.0 + 1)), None);
+    let at = appended[20].store_timestamp;
+    for (time, offset) in [(at, 20), (at + 100, 20), (at + 900, 21), (0, 0), (i64::MAX, 39)] {
+        assert_eq!(store.offset_by_time("T", QueueId(0), time).unwrap(), QueueOffset(offset));
+    }
+    assert_eq!(store.earliest_store_time(), Some(appended[0].store_timestamp));
+}
+
+#[test]
+fn pulls_outside_a_queue_say_where_to_go_on_b170() {
+    let world = World::new();
+    for body in names(3) {
+        world.append("T", 0, &body);
+    }
+    for (topic, offset, status, next) in [
+        ("T", 3, PullStatus::OffsetOverflowOne, 3),
+        ("T", 9, PullStatus::OffsetOverflowBadly, 3),
+        ("T", -1, PullStatus::OffsetTooSmall, 0),
+        ("unknown", 0, PullStatus::NoMessageInQueue, 0),
+        ("unknown", 5, PullStatus::NoMessageInQueue, 0),
+    ] {
+        let pulled = world.pull(topic, 0, offset);
+        assert_eq!(
+            (pulled.status, pulled.next_offset),
+            (status, QueueOffset(next)),
+            "{topic} {offset}"
+        );
+    }
+}
+
+#[test]
+fn an_answer_has_at_most_32_messages_and_256_kib_b173() {
+    let world = World::with(|options| options.segment_bytes = 4 << 20);
+    for body in names(50) {
+        world.append("small", 0, &body);
+    }
+    assert_eq!(world.pull("small", 0, 0).count, 32);
+    for _ in 0..5 {
+        world.append("large", 0, &"x".repeat(100 << 10));
+    }
+    assert_eq!(world.pull("large", 0, 0).count, 2);
+}
+
+#[test]
+fn everything_is_there_after_a_stop_and_after_a_kill() {
+    let mut world = World::new();
+    for (round, is_stopped) in [true, false, false, true].into_iter().enumerate() {
+        for body in &names(300)[..] {
+            world.append("T", 0, &format!("{round}-{body}"));
+        }
+        world.store().tables().consumer_offsets.commit("T", "G", QueueId(0), 7);
+        if is_stopped {
+            world.store().stop();
+        }
+        world.reopen();
+        let bodies = world.bodies("T", 0);
+        assert_eq!(bodies.len(), 300 * (round + 1));
+        assert_eq!(bodies[300 * round + 5], format!("{round}-m5"));
+        let found = world.store().query("T", &format!("key-{round}-m77"), 10, 0..=i64::MAX);
+        assert_eq!(found.unwrap().records.len(), 1);
+        let committed = world.store().tables().consumer_offsets.query("T", "G", QueueId(0));
+        assert_eq!(committed, Some(7), "saved by the first stop");
+    }
+    assert!(world.store().log_range().1.0 > 2 * world.options.segment_bytes);
+}
+
+#[test]
+fn a_torn_tail_is_cut_and_nothing_stale_comes_back() {
+    let mut world = World::new();
+    for body in names(20) {
+        world.append("T", 0, &body);
+    }
+    world.store().stop();
+    let torn = world.append_after_reopen("torn");
+    world.kill();
+    world.flip(torn.physical_offset.0 + BODY_AT);
+    world.open().unwrap();
+    assert_eq!(world.bodies("T", 0), names(20));
+    assert_eq!(world.store().log_range().1, torn.physical_offset);
+    let next = world.append("T", 0, "next");
+    assert_eq!(next.physical_offset, torn.physical_offset);
+    world.reopen();
+    assert_eq!(world.bodies("T", 0).last().unwrap(), "next");
+    let aside = world.group_dir().join(format!("cut-{:020}", torn.physical_offset.0));
+    assert!(fs::metadata(aside).unwrap().len() > 0);
+}
+
+impl World {
+    fn append_after_reopen(&mut self, body: &str) -> super::Appended {
+        self.reopen();
+        self.append("T", 0, body)
+    }
+}
+
+#[test]
+fn a_flipped_byte_below_what_was_flushed_costs_one_message_only() {
+    let mut world = World::new();
+    let appended: Vec<_> = names(50).iter().map(|body| world.append("T", 0, body)).collect();
+    world.store().stop();
+    world.kill();
+    world.flip(appended[10].physical_offset.0 + BODY_AT);
+    // Read again from the start: the checkpoint and the slices are lost.
+    fs::remove_file(world.group_dir().join("checkpoint")).unwrap();
+    fs::remove_dir_all(world.group_dir().join("slices")).unwrap();
+    world.open().unwrap();
+    let bodies = world.bodies("T", 0);
+    assert_eq!(bodies.len(), 49);
+    assert!(!bodies.contains(&"m10".to_owned()));
+    assert_eq!(world.append("T", 0, "next").queue_offset, QueueOffset(50));
+}
+
+#[test]
+fn a_topic_made_again_begins_at_0_and_keeps_to_its_own_messages_b062() {
+    let mut world = World::new();
+    for body in names(10) {
+        world.append("T", 0, &body);
+    }
+    world.store().tables().topics.put(TopicConfig::new(TopicName::new("T"), 1));
+    world.store().tables().consumer_offsets.commit("T", "G", QueueId(0), 5);
+    assert!(world.store().remove_topic("T"));
+    assert_eq!(world.store().max_offset("T", QueueId(0)), QueueOffset(0));
+    assert_eq!(world.store().tables().consumer_offsets.query("T", "G", QueueId(0)), None);
+    world.store().tables().topics.put(TopicConfig::new(TopicName::new("T"), 1));
+    assert_eq!(world.append("T", 0, "again").queue_offset, QueueOffset(0));
+    assert_eq!(world.bodies("T", 0), ["again"]);
+    world.store().stop();
+    fs::remove_dir_all(world.group_dir().join("slices")).unwrap();
+    fs::remove_file(world.group_dir().join("checkpoint")).unwrap();
+    world.reopen();
+    assert_eq!(world.bodies("T", 0), ["again"], "after a rebuild too");
+}
+
+#[test]
+fn sync_flush_answers_when_the_disk_has_it_st061() {
+    let world = World::with(|options| options.flush = FlushMode::Sync);
+    let appended = world.append("T", 0, "x");
+    assert!(world.store().flushed_to() > appended.physical_offset);
+}
+
+#[test]
+fn too_old_segments_are_deleted_and_queues_begin_later_st090() {
+    let world = World::with(|options| options.delete_hours = (0..24).collect());
+    for body in names(2000) {
+        world.append("T", 0, &body);
+    }
+    world.store().saver.save().unwrap();
+    let end = world.store().log_range().1;
+    world.store().keeper.clean().unwrap();
+    assert_eq!(world.store().log_range().0, PhysicalOffset(0), "nothing is too old yet");
+    world.clock.advance(Duration::from_secs(73 * 3600));
+    world.append("T", 0, "new");
+    world.store().keeper.clean().unwrap();
+    let start = world.store().log_range().0;
+    assert_eq!(start.0, end.0 - end.0 % world.options.segment_bytes);
+    let bodies = world.bodies("T", 0);
+    assert_eq!(bodies.last().unwrap(), "new");
+    assert!(bodies.len() < 1000);
+    let pulled = world.pull("T", 0, 0);
+    assert_eq!(pulled.status, PullStatus::OffsetTooSmall);
+    assert_eq!(pulled.next_offset, pulled.min_offset);
+}
