@@ -1,3 +1,7 @@
 //! Bodies of requests and answers, in fastjson's dialect; one file per family.
 //!
 //! Not headers. Invariants: reading is as lenient as fastjson, writing is what 4.9.4 writes byte for byte.
+
+pub mod registration;
+pub mod route;
+pub mod topics;
