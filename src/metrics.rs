@@ -35,6 +35,8 @@ pub enum Gauge {
     HalfReadBytes,
     /// Bytes of answers that peers have not read.
     UnsentBytes,
+    /// Pulls that wait for a message.
+    WaitingPulls,
 }
 
 impl Gauge {
@@ -44,6 +46,7 @@ impl Gauge {
             Self::RequestsInFlight => ("requests_in_flight", "Requests without an answer yet"),
             Self::HalfReadBytes => ("half_read_bytes", "Bytes of frames not arrived in full"),
             Self::UnsentBytes => ("unsent_bytes", "Bytes of answers that peers have not read"),
+            Self::WaitingPulls => ("waiting_pulls", "Pulls that wait for a message"),
         }
     }
 }

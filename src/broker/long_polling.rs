@@ -1,8 +1,296 @@
-//! Skeleton.
+//! Pulls that wait for a message (B-200 to B-204).
+//!
+//! 4.9.4 looks for new messages and for timeouts every 5 s besides; here each message wakes who waits for it,
+//! and each pull ends at its own time (S-21). Not here: what a woken pull answers (`pull`). Invariants: whoever
+//! appends only looks up who waits, and never executes a pull; a message that arrives between a pull's read and
+//! its parking is seen by one of the two; a parked pull is in all three indexes, an ended one in none.
 
-/// Skeleton.
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::Broker;
+use super::pull::{Pass, Pull, Wish};
+use super::requests::Refusal;
+use crate::metrics::Gauge;
+use crate::model::{QueueId, QueueOffset, TopicName};
+use crate::remoting::response;
+use crate::task;
+use crate::transport::Connection;
+
+/// The most pulls that wait (DESIGN 10); one counts once for every started [`HEADER_BYTES`] of its header.
+const WEIGHT_MAX: usize = 200_000;
+/// A header that counts once.
+const HEADER_BYTES: usize = 1024;
+/// The longest wait, whatever the client says.
+const TIMEOUT_MS_MAX: i64 = 3_600_000;
+/// Messages that do not match after which a pull ends all the same, so that the next one begins behind them; a
+/// pull does not look at more entries than these at once (B-174).
+const UNMATCHED_MAX: u64 = 800;
+/// Pulls that are taken out at once when their time is over: whoever appends may wait meanwhile.
+const EXPIRED_MAX: usize = 1024;
+/// Woken pulls that are executed before others get their turn.
+const BURST: usize = 32;
+
+/// The waiting pulls of one broker.
 #[derive(Debug, Default)]
-pub(super) struct LongPolling;
+pub(super) struct LongPolling {
+    /// How many wait; looked at for each new message before anything is locked.
+    count: AtomicUsize,
+    state: Mutex<State>,
+    /// There is an earlier deadline than the one that the timer waits for.
+    sooner: Notify,
+}
 
-/// Skeleton.
-pub(super) fn listen(_broker: &std::sync::Arc<super::Broker>) {}
+#[derive(Debug, Default)]
+struct State {
+    /// Where woken pulls are executed; `None` before the start and after the end.
+    runtime: Option<Handle>,
+    next_id: u64,
+    parked: HashMap<u64, Parked>,
+    weight: usize,
+    /// What waits for a message of a queue, in the order of arrival.
+    by_queue: HashMap<TopicName, HashMap<QueueId, BTreeSet<u64>>>,
+    by_deadline: BTreeSet<(Instant, u64)>,
+    by_connection: BTreeSet<(u64, u64)>,
+    /// When the timer looks next; `None` if it waits to be told.
+    timer_at: Option<Instant>,
+}
+
+/// One waiting pull.
+#[derive(Debug)]
+struct Parked {
+    pull: Pull,
+    wish: Wish,
+    deadline: Instant,
+    weight: usize,
+}
+
+impl State {
+    /// Puts a pull into all indexes; gives it back if there are too many.
+    fn insert(&mut self, parked: Parked) -> Result<u64, Pull> {
+        let weight = self.weight + parked.weight;
+        if self.runtime.is_none() || weight > WEIGHT_MAX {
+            return Err(parked.pull);
+        }
+        self.weight = weight;
+        let id = self.next_id;
+        self.next_id += 1;
+        let topic = &parked.wish.subscription.topic;
+        let queue = match self.by_queue.get_mut(topic.as_str()) {
+            Some(queues) => queues.entry(parked.wish.queue_id),
+            None => self.by_queue.entry(topic.clone()).or_default().entry(parked.wish.queue_id),
+        };
+        queue.or_default().insert(id);
+        self.by_deadline.insert((parked.deadline, id));
+        self.by_connection.insert((parked.pull.responder.connection().id(), id));
+        self.parked.insert(id, parked);
+        Ok(id)
+    }
+
+    /// Takes a pull out of all indexes.
+    fn remove(&mut self, id: u64) -> Option<Pull> {
+        let Parked { pull, wish, deadline, weight } = self.parked.remove(&id)?;
+        self.weight -= weight;
+        let topic = wish.subscription.topic.as_str();
+        if let Some(queues) = self.by_queue.get_mut(topic) {
+            if let Some(ids) = queues.get_mut(&wish.queue_id) {
+                ids.remove(&id);
+                if ids.is_empty() {
+                    queues.remove(&wish.queue_id);
+                }
+            }
+            if queues.is_empty() {
+                self.by_queue.remove(topic);
+            }
+        }
+        self.by_deadline.remove(&(deadline, id));
+        self.by_connection.remove(&(pull.responder.connection().id(), id));
+        Some(pull)
+    }
+
+    /// Who is to be woken by a new message.
+    fn waiting_for(
+        &self,
+        topic: &str,
+        queue_id: QueueId,
+        offset: QueueOffset,
+        tags_code: i64,
+    ) -> Vec<u64> {
+        let ids = self.by_queue.get(topic).and_then(|queues| queues.get(&queue_id));
+        let wants = |id: &&u64| {
+            self.parked.get(id).is_some_and(|Parked { wish, .. }| {
+                offset.0 >= wish.offset
+                    && (wish.subscription.matches_tags_code(tags_code)
+                        || offset.0 - wish.offset >= UNMATCHED_MAX)
+            })
+        };
+        ids.into_iter().flatten().filter(wants).copied().collect()
+    }
+}
+
+impl LongPolling {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes pulls out and counts those that are left.
+    fn take(&self, state: &mut State, ids: &[u64]) -> Vec<Pull> {
+        let taken = ids.iter().filter_map(|id| state.remove(*id)).collect();
+        self.count.store(state.parked.len(), Ordering::Relaxed);
+        taken
+    }
+
+    /// Lets a pull wait until a message arrives or its time is over.
+    pub(super) fn park(&self, broker: &Arc<Broker>, pull: Pull, wish: Wish) {
+        let timeout_ms = wish.timeout_ms.clamp(0, TIMEOUT_MS_MAX).unsigned_abs();
+        let deadline = broker.clock.monotonic() + Duration::from_millis(timeout_ms);
+        let fields = pull.request.fields.iter().flat_map(|fields| fields.iter());
+        let bytes: usize = fields.map(|(key, value)| key.len() + value.len()).sum();
+        let connection = pull.responder.connection().clone();
+        let (subscription, queue_id, offset) =
+            (Arc::clone(&wish.subscription), wish.queue_id, wish.offset);
+        let parked = Parked { pull, wish, deadline, weight: 1 + bytes / HEADER_BYTES };
+        let id = {
+            let mut state = self.lock();
+            let id = match state.insert(parked) {
+                Ok(id) => id,
+                Err(pull) => {
+                    drop(state);
+                    let remark = "too many pulls wait, start flow control for a while";
+                    return pull.refuse(Refusal::new(response::SYSTEM_BUSY, remark));
+                }
+            };
+            self.count.store(state.parked.len(), Ordering::Relaxed);
+            if state.timer_at.is_none_or(|at| deadline < at) {
+                state.timer_at = Some(deadline);
+                self.sooner.notify_one();
+            }
+            id
+        };
+        // Pairs with the fence in `arrived`: a message is seen here, or we are seen there.
+        fence(Ordering::SeqCst);
+        let is_late = broker.store.max_offset(subscription.topic.as_str(), queue_id).0 > offset;
+        if is_late || !connection.is_open() {
+            let taken = self.take(&mut self.lock(), &[id]);
+            for pull in taken.into_iter().filter(|_| is_late) {
+                execute(broker, pull);
+            }
+        }
+    }
+
+    /// Takes out who is to be woken by a new message. Called by whoever appends.
+    fn arrived(
+        &self,
+        topic: &TopicName,
+        queue_id: QueueId,
+        offset: QueueOffset,
+        tags_code: i64,
+    ) -> Option<(Handle, Vec<Pull>)> {
+        fence(Ordering::SeqCst);
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let mut state = self.lock();
+        let ids = state.waiting_for(topic.as_str(), queue_id, offset, tags_code);
+        if ids.is_empty() {
+            return None;
+        }
+        let woken = self.take(&mut state, &ids);
+        Some((state.runtime.clone()?, woken))
+    }
+
+    /// Drops what a closed connection waits for (B-204): nobody is there to be answered.
+    pub(super) fn forget_connection(&self, connection: &Connection) {
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let mut state = self.lock();
+        let range = (connection.id(), 0)..=(connection.id(), u64::MAX);
+        let ids: Vec<u64> = state.by_connection.range(range).map(|(_, id)| *id).collect();
+        let dropped = self.take(&mut state, &ids);
+        drop(state);
+        drop(dropped);
+    }
+
+    /// Takes out whose time is over, and says when to come again.
+    fn expired(&self, now: Instant) -> (Vec<Pull>, Option<Instant>) {
+        let mut state = self.lock();
+        let ended = state.by_deadline.range(..=(now, u64::MAX)).take(EXPIRED_MAX);
+        let ids: Vec<u64> = ended.map(|(_, id)| *id).collect();
+        let expired = self.take(&mut state, &ids);
+        state.timer_at = state.by_deadline.first().map(|(deadline, _)| *deadline);
+        (expired, state.timer_at)
+    }
+
+    /// Takes everything out, and nothing in any more.
+    fn close(&self) -> Vec<Pull> {
+        let mut state = self.lock();
+        state.runtime = None;
+        let ids: Vec<u64> = state.parked.keys().copied().collect();
+        self.take(&mut state, &ids)
+    }
+}
+
+/// Makes the store wake the waiting pulls.
+pub(super) fn listen(broker: &Arc<Broker>) {
+    let long_polling = Arc::clone(&broker.long_polling);
+    broker.metrics.gauge(Gauge::WaitingPulls, move || long_polling.count.load(Ordering::Relaxed));
+    let long_polling = Arc::clone(&broker.long_polling);
+    // The store is the broker's: it must not keep the broker in turn.
+    let broker_handle: Weak<Broker> = Arc::downgrade(broker);
+    broker.store.set_listener(Arc::new(move |topic, queue_id, offset, tags_code| {
+        let woken = long_polling.arrived(topic, queue_id, offset, tags_code);
+        let Some((runtime, woken)) = woken else { return };
+        let Some(broker) = broker_handle.upgrade() else { return };
+        let _runtime = runtime.enter();
+        task::spawn(task::Kind::Ignore, "woken pulls", execute_in_turn(broker, woken));
+    }));
+}
+
+/// Lets pulls wait, until `stop`; then those that wait are answered.
+pub(super) fn start(broker: &Arc<Broker>, handle: &Handle, stop: &CancellationToken) {
+    broker.long_polling.lock().runtime = Some(handle.clone());
+    let (broker, stop) = (Arc::clone(broker), stop.clone());
+    let _runtime = handle.enter();
+    let kind = task::Kind::StopNode(stop.clone());
+    task::spawn(kind, "long polling", async move {
+        while !stop.is_cancelled() {
+            let (expired, next) = broker.long_polling.expired(broker.clock.monotonic());
+            execute_in_turn(Arc::clone(&broker), expired).await;
+            let timer = async {
+                match next {
+                    Some(next) => tokio::time::sleep_until(next.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = timer => {}
+                () = broker.long_polling.sooner.notified() => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        let rest = broker.long_polling.close();
+        execute_in_turn(Arc::clone(&broker), rest).await;
+    });
+}
+
+/// Executes pulls and lets others run in between.
+async fn execute_in_turn(broker: Arc<Broker>, pulls: Vec<Pull>) {
+    for (number, pull) in pulls.into_iter().enumerate() {
+        if number % BURST == BURST - 1 {
+            tokio::task::yield_now().await;
+        }
+        execute(&broker, pull);
+    }
+}
+
+/// Executes a pull that waited.
+fn execute(broker: &Arc<Broker>, pull: Pull) {
+    Pull { pass: Pass::Woken, ..pull }.run(broker, false);
+}

@@ -73,7 +73,7 @@ pub struct Broker {
     metrics: Arc<Metrics>,
     clients: clients::Clients,
     order_locks: order_locks::OrderLocks,
-    long_polling: long_polling::LongPolling,
+    long_polling: Arc<long_polling::LongPolling>,
     statistics: statistics::Statistics,
     registration: registration::Registration,
 }
@@ -90,7 +90,7 @@ impl Broker {
         let broker = Arc::new(Self {
             clients: clients::Clients::new(clock),
             order_locks: order_locks::OrderLocks::new(clock),
-            long_polling: long_polling::LongPolling::default(),
+            long_polling: Arc::default(),
             statistics: statistics::Statistics::new(clock),
             registration: registration::Registration::default(),
             options,
@@ -110,7 +110,8 @@ impl Broker {
         data: &tokio::runtime::Handle,
         stop: &CancellationToken,
     ) {
-        let _ = (control, data, stop);
+        let _ = control;
+        long_polling::start(self, data, stop);
     }
 
     /// Waits until one name server has answered a registration.
@@ -140,5 +141,6 @@ impl Service for BrokerService {
 
     fn on_close(&self, connection: &Connection) {
         self.0.clients.forget_connection(connection);
+        self.0.long_polling.forget_connection(connection);
     }
 }

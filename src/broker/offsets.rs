@@ -1,1 +1,176 @@
-//! Skeleton.
+//! Positions of consumer groups (14, 15) and offsets of queues (29 to 32).
+//!
+//! Not the positions that pulls commit (`pull`). Invariants: neither topic, queue nor group need exist: unknown
+//! queues begin and end at 0 (S-20); what is known without the disk is answered on the connection's task.
+
+use std::sync::Arc;
+
+use super::Broker;
+use super::requests::{Answer, Refusal, blocking, send_answer};
+use crate::message::Record;
+use crate::model::{QueueId, QueueOffset};
+use crate::remoting::{Command, FieldError, response};
+use crate::store::{EntryFilter, PullRequest, ReadError};
+use crate::transport::{Connection, Responder};
+
+/// The queue that a request is about; `None` for a negative id, which no queue has.
+fn queue_id(request: &Command) -> Result<Option<QueueId>, FieldError> {
+    let id = request.required_i32("queueId")?;
+    Ok(u32::try_from(id).ok().map(QueueId))
+}
+
+fn with_offset(offset: i64) -> Command {
+    Command::response(response::SUCCESS).with_field("offset", offset)
+}
+
+/// Notes how far a group is (15). Always done, also for what does not exist, and backwards (B-241, S-68).
+pub(super) fn update(broker: &Broker, request: &Command) -> Answer {
+    let group = request.required_str("consumerGroup")?;
+    let topic = request.required_str("topic")?;
+    let queue_id = queue_id(request)?;
+    let offset = request.required_i64("commitOffset")?;
+    if let Some(queue_id) = queue_id {
+        broker.store.tables().consumer_offsets.commit(topic, group, queue_id, offset);
+    }
+    Ok(Command::response(response::SUCCESS).with_empty_fields())
+}
+
+/// How far a group is (14).
+pub(super) fn query(broker: &Arc<Broker>, request: Command, responder: Responder) {
+    match stored_position(broker, &request) {
+        Ok(Some(offset)) => responder.send(with_offset(offset)),
+        Ok(None) => blocking(broker, request, responder, first_position),
+        Err(error) => send_answer(responder, Err(error.into())),
+    }
+}
+
+/// A position that is there and not negative, as 4.9.4 asks.
+fn stored_position(broker: &Broker, request: &Command) -> Result<Option<i64>, FieldError> {
+    let group = request.required_str("consumerGroup")?;
+    let topic = request.required_str("topic")?;
+    let Some(queue_id) = queue_id(request)? else { return Ok(None) };
+    let stored = broker.store.tables().consumer_offsets.query(topic, group, queue_id);
+    Ok(stored.filter(|offset| *offset >= 0))
+}
+
+/// Where a group without a position begins: at 0 while the queue's first message is there and in memory, also
+/// in unknown queues; otherwise the client decides (B-242, S-19).
+fn first_position(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
+    let is_young = match queue_id(request)? {
+        Some(queue_id) => begins_in_memory(broker, request.required_str("topic")?, queue_id)?,
+        None => true,
+    };
+    if is_young {
+        return Ok(with_offset(0));
+    }
+    let remark = "Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first";
+    Ok(Command::response(response::QUERY_NOT_FOUND).with_remark(remark).with_empty_fields())
+}
+
+fn begins_in_memory(broker: &Broker, topic: &str, queue_id: QueueId) -> Result<bool, ReadError> {
+    let (first, next) = broker.store.queue_range(topic, queue_id, true)?;
+    if first.0 > 0 || next.0 == 0 {
+        return Ok(next.0 == 0);
+    }
+    let request = PullRequest { topic, queue_id, offset: 0, count_max: 1, filter: &Everything };
+    let pulled = broker.store.pull(&request, true)?;
+    let record = Record::parse(&pulled.body).ok();
+    Ok(record.is_none_or(|record| broker.store.is_in_memory(record.physical_offset())))
+}
+
+struct Everything;
+
+impl EntryFilter for Everything {
+    fn matches_tags_code(&self, _tags_code: i64) -> bool {
+        true
+    }
+
+    fn matches_properties(&self, _properties: &str) -> bool {
+        true
+    }
+
+    fn needs_properties(&self) -> bool {
+        false
+    }
+}
+
+/// Where the message nearest in time is (29, B-306).
+pub(super) fn search(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
+    let topic = request.required_str("topic")?;
+    let queue_id = queue_id(request)?;
+    let timestamp = request.required_i64("timestamp")?;
+    let Some(queue_id) = queue_id else { return Ok(with_offset(0)) };
+    let offset = broker.store.offset_by_time(topic, queue_id, timestamp)?;
+    Ok(with_offset(offset.to_wire()))
+}
+
+/// Where the next message will be (30, B-307).
+pub(super) fn max(broker: &Broker, request: &Command) -> Answer {
+    let topic = request.required_str("topic")?;
+    let next = queue_id(request)?.map(|queue_id| broker.store.max_offset(topic, queue_id));
+    Ok(with_offset(next.unwrap_or_default().to_wire()))
+}
+
+/// Where the first message is (31, B-308).
+pub(super) fn min(broker: &Arc<Broker>, request: Command, responder: Responder) {
+    let answer = match first_offset(broker, &request, false) {
+        Err(Failed::Read(ReadError::WouldBlock)) => {
+            return blocking(broker, request, responder, |broker, request, _| {
+                Ok(with_offset(first_offset(broker, request, true)?))
+            });
+        }
+        other => other.map(with_offset).map_err(Into::into),
+    };
+    send_answer(responder, answer);
+}
+
+fn first_offset(broker: &Broker, request: &Command, may_block: bool) -> Result<i64, Failed> {
+    let topic = request.required_str("topic")?;
+    let Some(queue_id) = queue_id(request)? else { return Ok(0) };
+    let (first, _) = broker.store.queue_range(topic, queue_id, may_block)?;
+    Ok(first.to_wire())
+}
+
+/// Why an offset is not known.
+enum Failed {
+    Field(FieldError),
+    Read(ReadError),
+}
+
+impl From<FieldError> for Failed {
+    fn from(error: FieldError) -> Self {
+        Self::Field(error)
+    }
+}
+
+impl From<ReadError> for Failed {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl From<Failed> for Refusal {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Field(error) => error.into(),
+            Failed::Read(error) => error.into(),
+        }
+    }
+}
+
+/// When the queue's first message was stored (32, B-309).
+pub(super) fn earliest_store_time(
+    broker: &Arc<Broker>,
+    request: &Command,
+    _: &Connection,
+) -> Answer {
+    let topic = request.required_str("topic")?;
+    let time = match queue_id(request)? {
+        Some(queue_id) => {
+            let (first, _) = broker.store.queue_range(topic, queue_id, true)?;
+            broker.store.store_time_of(topic, queue_id, first)?
+        }
+        None => None,
+    };
+    Ok(Command::response(response::SUCCESS).with_field("timestamp", time.unwrap_or(-1)))
+}

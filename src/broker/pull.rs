@@ -1,1 +1,361 @@
-//! Skeleton.
+//! Pulls (11): checks, the read, and what its end means to the consumer (B-160 to B-205).
+//!
+//! Not how messages are found (`store`) and not how pulls wait (`long_polling`). Invariants: nothing is done
+//! per message here; a pull is executed twice at most for one answer, and only the first time may it wait,
+//! commit a position, or keep the encoding of its request (B-180, B-202).
+
+use std::sync::Arc;
+
+use super::Broker;
+use super::clients::MessageModel;
+use super::requests::{Refusal, send_answer};
+use crate::filter::Subscription;
+use crate::message::{NewMessage, Properties, properties};
+use crate::model::{BrokerId, Permission, QueueId, QueueOffset, SubscriptionGroupConfig};
+use crate::model::{TopicName, system};
+use crate::remoting::headers::{PullHeader, PullResponse, pull_flag};
+use crate::remoting::json::{Form, Value};
+use crate::remoting::{Command, response};
+use crate::store::{AppendResult, EntryFilter, PullRequest, PullStatus, Pulled, ReadError};
+use crate::task;
+use crate::transport::{Connection, Responder};
+
+/// What 4.9.4 ends some remarks with.
+const FAQ: &str = "\nSee http://rocketmq.apache.org/docs/faq/ for further details.";
+
+/// Which time a pull is executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// As it came.
+    First,
+    /// After it waited (B-202).
+    Woken,
+}
+
+/// A pull without an answer.
+#[derive(Debug)]
+pub(super) struct Pull {
+    /// The request; its body is of no use.
+    pub request: Command,
+    /// Takes the answer.
+    pub responder: Responder,
+    /// Which time this is.
+    pub pass: Pass,
+}
+
+/// How an execution ends.
+enum Outcome {
+    Answer(Command),
+    Wait(Wish),
+    /// Once more from a thread that may wait for the disk.
+    WouldBlock,
+}
+
+/// What a pull waits for.
+#[derive(Clone, Debug)]
+pub(super) struct Wish {
+    /// The queue, and where in it.
+    pub queue_id: QueueId,
+    /// The first message wanted; the queue's end when the pull began to wait.
+    pub offset: u64,
+    /// Which messages are wanted.
+    pub subscription: Arc<Subscription>,
+    /// How long at most, as the client says it.
+    pub timeout_ms: i64,
+}
+
+impl EntryFilter for Subscription {
+    fn matches_tags_code(&self, tags_code: i64) -> bool {
+        Self::matches_tags_code(self, tags_code)
+    }
+
+    fn matches_properties(&self, _properties: &str) -> bool {
+        true
+    }
+
+    fn needs_properties(&self) -> bool {
+        false
+    }
+}
+
+/// Answers a pull, now or when there is something to answer.
+pub(super) fn answer(broker: &Arc<Broker>, mut request: Command, responder: Responder) {
+    // It would keep the whole frame alive while the pull waits.
+    drop(request.take_body());
+    Pull { request, responder, pass: Pass::First }.run(broker, false);
+}
+
+impl Pull {
+    /// Executes the pull and answers it, or lets it wait. Never waits for the disk itself unless it `may_block`.
+    pub(super) fn run(self, broker: &Arc<Broker>, may_block: bool) {
+        let header = match PullHeader::parse(&self.request) {
+            Ok(header) => header,
+            Err(error) => return send_answer(self.responder, Err(error.into())),
+        };
+        match execute(broker, &header, self.responder.connection(), self.pass, may_block) {
+            Ok(Outcome::Answer(answer)) => self.send(answer),
+            Ok(Outcome::Wait(wish)) => broker.long_polling.park(broker, self, wish),
+            Ok(Outcome::WouldBlock) => {
+                let broker = Arc::clone(broker);
+                task::spawn_blocking("pull", move || self.run(&broker, true));
+            }
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
+    /// Answers with a refusal, in the form that 4.9.4 has for pulls: with fields, of which there are none.
+    pub(super) fn refuse(self, Refusal { code, remark }: Refusal) {
+        self.send(Command::response(code).with_remark(remark).with_empty_fields());
+    }
+
+    fn send(self, answer: Command) {
+        match self.pass {
+            Pass::First => self.responder.send(answer),
+            Pass::Woken => self.responder.send_json(answer),
+        }
+    }
+}
+
+fn execute(
+    broker: &Arc<Broker>,
+    header: &PullHeader<'_>,
+    connection: &Connection,
+    pass: Pass,
+    may_block: bool,
+) -> Result<Outcome, Refusal> {
+    let (group, queue_id) = check_target(broker, header, connection)?;
+    let subscription = subscription(broker, header, &group)?;
+    let request = PullRequest {
+        topic: header.topic,
+        queue_id,
+        offset: header.queue_offset,
+        count_max: u32::try_from(header.max_msg_nums).unwrap_or(0).max(1),
+        filter: &*subscription,
+    };
+    let pulled = match broker.store.pull(&request, may_block) {
+        Err(ReadError::WouldBlock) if !may_block => return Ok(Outcome::WouldBlock),
+        other => other,
+    };
+    if pass == Pass::First && header.has(pull_flag::COMMIT_OFFSET) && !is_slave(broker) {
+        let positions = &broker.store.tables().consumer_offsets;
+        positions.commit(header.topic, header.consumer_group, queue_id, header.commit_offset);
+    }
+    let pulled = pulled?;
+    let code = code_of(pulled.status, header.queue_offset);
+    if code == response::PULL_NOT_FOUND && pass == Pass::First && header.has(pull_flag::SUSPEND) {
+        return Ok(Outcome::Wait(Wish {
+            queue_id,
+            offset: u64::try_from(header.queue_offset).unwrap_or(0),
+            subscription,
+            timeout_ms: header.suspend_timeout_ms,
+        }));
+    }
+    Ok(Outcome::Answer(found(broker, header, &group, pulled, code)))
+}
+
+/// Whether this broker copies another one.
+fn is_slave(broker: &Broker) -> bool {
+    broker.options.id != BrokerId(0)
+}
+
+/// Group, topic and queue, in the order of B-162.
+fn check_target(
+    broker: &Broker,
+    header: &PullHeader<'_>,
+    connection: &Connection,
+) -> Result<(Arc<SubscriptionGroupConfig>, QueueId), Refusal> {
+    let (name, topic) = (header.consumer_group, header.topic);
+    let tables = broker.store.tables();
+    let Some(group) = tables.groups.get_or_create(name, true) else {
+        let remark = format!("subscription group [{name}] does not exist, {FAQ}");
+        return Err(Refusal::new(response::SUBSCRIPTION_GROUP_NOT_EXIST, remark));
+    };
+    if !group.consume_enable {
+        let remark = format!("subscription group no permission, {name}");
+        return Err(Refusal::new(response::NO_PERMISSION, remark));
+    }
+    let Some(config) = tables.topics.get(topic) else {
+        let remark = format!("topic[{topic}] not exist, apply first please! {FAQ}");
+        return Err(Refusal::new(response::TOPIC_NOT_EXIST, remark));
+    };
+    if !config.permission.contains(Permission::READ) {
+        let remark = format!("the topic[{topic}] pulling message is forbidden");
+        return Err(Refusal::new(response::NO_PERMISSION, remark));
+    }
+    match u32::try_from(header.queue_id) {
+        Ok(queue_id) if queue_id < config.read_queues => Ok((group, QueueId(queue_id))),
+        _ => Err(Refusal::new(
+            response::SYSTEM_ERROR,
+            format!(
+                "queueId[{}] is illegal, topic:[{topic}] topicConfig.readQueueNums:[{}] consumer:[/{}]",
+                header.queue_id,
+                config.read_queues,
+                connection.remote()
+            ),
+        )),
+    }
+}
+
+/// The subscription of the header, else the group's, in the order of B-163 and B-164.
+fn subscription(
+    broker: &Broker,
+    header: &PullHeader<'_>,
+    group: &SubscriptionGroupConfig,
+) -> Result<Arc<Subscription>, Refusal> {
+    let subscription = if header.has(pull_flag::SUBSCRIPTION) {
+        let expression = header.subscription.unwrap_or_default();
+        let kind = header.expression_type;
+        let parsed = Subscription::parse(header.topic, expression, kind, header.sub_version);
+        Arc::new(parsed.map_err(|_| {
+            let remark = "parse the consumer's subscription failed";
+            Refusal::new(response::SUBSCRIPTION_PARSE_FAILED, remark)
+        })?)
+    } else {
+        group_subscription(broker, header, group)?
+    };
+    if !subscription.is_tag_type() {
+        let kind = &subscription.expression_type;
+        let remark = format!("The broker does not support consumer to filter message by {kind}");
+        return Err(Refusal::new(response::SYSTEM_ERROR, remark));
+    }
+    Ok(subscription)
+}
+
+/// What the group's members subscribed to with their heartbeats (B-163).
+fn group_subscription(
+    broker: &Broker,
+    header: &PullHeader<'_>,
+    group: &SubscriptionGroupConfig,
+) -> Result<Arc<Subscription>, Refusal> {
+    let name = header.consumer_group;
+    let found = broker.clients.subscription(name, header.topic);
+    // Only who has no subscription, or may not broadcast, needs a look at the group itself.
+    if found.is_none() || !group.consume_broadcast_enable {
+        let Some(online) = broker.clients.consumer_group(name) else {
+            let remark = format!("the consumer's group info not exist{FAQ}");
+            return Err(Refusal::new(response::SUBSCRIPTION_NOT_EXIST, remark));
+        };
+        if !group.consume_broadcast_enable && online.message_model == MessageModel::Broadcasting {
+            let remark = format!("the consumer group[{name}] can not consume by broadcast way");
+            return Err(Refusal::new(response::NO_PERMISSION, remark));
+        }
+    }
+    let Some(found) = found else {
+        let remark = format!("the consumer's subscription not exist{FAQ}");
+        return Err(Refusal::new(response::SUBSCRIPTION_NOT_EXIST, remark));
+    };
+    if found.version < header.sub_version {
+        let remark = "the consumer's subscription not latest";
+        return Err(Refusal::new(response::SUBSCRIPTION_NOT_LATEST, remark));
+    }
+    Ok(found)
+}
+
+/// The answer's code (B-170).
+fn code_of(status: PullStatus, queue_offset: i64) -> i32 {
+    match status {
+        PullStatus::Found => response::SUCCESS,
+        PullStatus::NoMatchedMessage | PullStatus::MessageWasRemoving => {
+            response::PULL_RETRY_IMMEDIATELY
+        }
+        PullStatus::NoMessageInQueue if queue_offset != 0 => response::PULL_OFFSET_MOVED,
+        PullStatus::NoMessageInQueue
+        | PullStatus::OffsetOverflowOne
+        | PullStatus::OffsetFoundNull => response::PULL_NOT_FOUND,
+        PullStatus::OffsetTooSmall | PullStatus::OffsetOverflowBadly => response::PULL_OFFSET_MOVED,
+    }
+}
+
+/// The name that 4.9.4 gives a status; the answer's remark (B-160).
+fn name_of(status: PullStatus) -> &'static str {
+    match status {
+        PullStatus::Found => "FOUND",
+        PullStatus::NoMatchedMessage => "NO_MATCHED_MESSAGE",
+        PullStatus::MessageWasRemoving => "MESSAGE_WAS_REMOVING",
+        PullStatus::NoMessageInQueue => "NO_MESSAGE_IN_QUEUE",
+        PullStatus::OffsetTooSmall => "OFFSET_TOO_SMALL",
+        PullStatus::OffsetOverflowOne => "OFFSET_OVERFLOW_ONE",
+        PullStatus::OffsetOverflowBadly => "OFFSET_OVERFLOW_BADLY",
+        PullStatus::OffsetFoundNull => "OFFSET_FOUND_NULL",
+    }
+}
+
+/// The answer to a pull that was executed (B-160, B-171, B-172, B-190).
+fn found(
+    broker: &Broker,
+    header: &PullHeader<'_>,
+    group: &SubscriptionGroupConfig,
+    pulled: Pulled,
+    mut code: i32,
+) -> Command {
+    let mut fields = PullResponse {
+        suggest_which_broker_id: 0,
+        next_begin_offset: pulled.next_offset.to_wire(),
+        min_offset: pulled.min_offset.to_wire(),
+        max_offset: pulled.max_offset.to_wire(),
+    };
+    match code {
+        response::SUCCESS => {
+            let (count, bytes) = (u64::from(pulled.count), pulled.body.len());
+            let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+            broker.statistics.messages_out(header.consumer_group, header.topic, count, bytes);
+        }
+        response::PULL_RETRY_IMMEDIATELY => {}
+        // A slave may only be behind: it leaves the offset as it is.
+        _ if is_slave(broker) => {
+            fields.next_begin_offset = header.queue_offset;
+            if code == response::PULL_OFFSET_MOVED {
+                code = response::PULL_RETRY_IMMEDIATELY;
+                fields.suggest_which_broker_id = group.broker_id;
+            }
+        }
+        response::PULL_OFFSET_MOVED => {
+            note_offset_moved(broker, header, pulled.next_offset);
+        }
+        _ => {}
+    }
+    let mut answer =
+        Command::response(code).with_remark(name_of(pulled.status)).with_body(pulled.body);
+    fields.write(&mut answer);
+    answer
+}
+
+/// Stores the note that a group asked for an offset that does not exist (B-171); nobody waits for it.
+fn note_offset_moved(broker: &Broker, header: &PullHeader<'_>, new: QueueOffset) {
+    let group = header.consumer_group;
+    let queue = Value::object([
+        ("brokerName", Value::from(broker.options.group.as_str())),
+        ("queueId", Value::from(header.queue_id)),
+        ("topic", Value::from(header.topic)),
+    ]);
+    let body = Value::object([
+        ("consumerGroup", Value::from(group)),
+        ("messageQueue", queue),
+        ("offsetNew", Value::from(new.to_wire())),
+        ("offsetRequest", Value::from(header.queue_offset)),
+    ]);
+    let mut texts = Properties::default();
+    texts.set(properties::KEYS, group);
+    texts.set(properties::DELAY, "0");
+    texts.set(properties::TAGS, group);
+    let message = NewMessage {
+        topic: TopicName::new(system::OFFSET_MOVED_TOPIC),
+        queue_id: QueueId(0),
+        flag: 0,
+        sys_flag: 0,
+        born_timestamp: broker.clock.now_ms(),
+        born_host: broker.options.address,
+        store_host: broker.options.address,
+        reconsume_times: 0,
+        prepared_transaction_offset: 0,
+        body: body.to_bytes(Form::Dialect),
+        properties: texts.to_string(),
+    };
+    let done = |result: AppendResult| {
+        if let Err(error) = result {
+            tracing::warn!(%error, "a moved offset was not noted");
+        }
+    };
+    broker.store.enqueue(&[message], false, Box::new(done));
+    broker.store.write_enqueued();
+}

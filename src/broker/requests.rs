@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::Broker;
+use super::{Broker, pull};
 use crate::remoting::{Command, FieldError, request, response};
 use crate::store::ReadError;
 use crate::task;
@@ -55,8 +55,10 @@ pub(super) fn send_answer(responder: Responder, answer: Answer) {
 
 /// Answers a request, now or later.
 pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responder) {
-    let _ = (broker, request::SEND_MESSAGE);
-    not_supported(&request, responder);
+    match request.code {
+        request::PULL_MESSAGE => pull::answer(broker, request, responder),
+        _ => not_supported(&request, responder),
+    }
 }
 
 /// Answers from a thread that may wait for the disk.

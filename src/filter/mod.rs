@@ -2,18 +2,27 @@
 //!
 //! Not who subscribed (that is the broker's). Invariant: only hashes of tags are compared, as 4.9.4 does (B-176).
 
-use crate::model::TopicName;
+use crate::model::{TopicName, java_hash_code};
+
+/// The expression that wants every message (B-290).
+const ALL: &str = "*";
+/// The expression type that an absent one means.
+const TAG: &str = "TAG";
+/// Between two tags of an expression.
+const TAG_SEPARATOR: &str = "||";
+/// Tags of one expression at most: every entry of a queue may be held against each of them.
+const TAGS_MAX: usize = 1024;
 
 /// What a group wants of a topic (B-220).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
     /// The topic.
     pub topic: TopicName,
-    /// The expression as the client wrote it.
+    /// The expression as the client wrote it; `*` for none.
     pub expression: String,
     /// `TAG` or `SQL92`.
     pub expression_type: String,
-    /// The tags of a `TAG` expression; none means all messages.
+    /// The tags of a `TAG` expression, each once.
     pub tags: Vec<String>,
     /// Java's hashes of the tags.
     pub codes: Vec<i32>,
@@ -21,4 +30,149 @@ pub struct Subscription {
     pub class_filter_mode: bool,
     /// The greater one is the newer one (`subVersion`).
     pub version: i64,
+}
+
+/// Why an expression is not a subscription (answer 23).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubscriptionError {
+    /// Nothing but separators (B-290).
+    #[error("subString split error")]
+    NoTags,
+    /// More tags than one expression may have.
+    #[error("an expression has at most {TAGS_MAX} tags")]
+    TooManyTags,
+    /// An expression that is not of tags must say something.
+    #[error("Expression can't be null!")]
+    Empty,
+}
+
+impl Subscription {
+    /// Reads an expression as 4.9.4 does (B-290); an absent or empty type means tags.
+    ///
+    /// # Errors
+    /// [`SubscriptionError`]
+    pub fn parse(
+        topic: &str,
+        expression: &str,
+        expression_type: Option<&str>,
+        version: i64,
+    ) -> Result<Self, SubscriptionError> {
+        let mut parsed = Self {
+            topic: TopicName::new(topic),
+            expression: expression.to_owned(),
+            expression_type: expression_type.filter(|kind| !kind.is_empty()).unwrap_or(TAG).into(),
+            tags: Vec::new(),
+            codes: Vec::new(),
+            class_filter_mode: false,
+            version,
+        };
+        if !parsed.is_tag_type() {
+            return if expression.is_empty() { Err(SubscriptionError::Empty) } else { Ok(parsed) };
+        }
+        if expression.is_empty() {
+            ALL.clone_into(&mut parsed.expression);
+        }
+        if parsed.expression != ALL {
+            parsed.add_tags(expression)?;
+        }
+        Ok(parsed)
+    }
+
+    fn add_tags(&mut self, expression: &str) -> Result<(), SubscriptionError> {
+        // Java's `split` drops empty texts at the end, and then finds nothing at all here.
+        if expression.split(TAG_SEPARATOR).all(str::is_empty) {
+            return Err(SubscriptionError::NoTags);
+        }
+        for tag in expression.split(TAG_SEPARATOR) {
+            // Java's `trim`: everything up to the blank.
+            let tag = tag.trim_matches(|c| c <= ' ');
+            if tag.is_empty() || self.tags.iter().any(|known| known == tag) {
+                continue;
+            }
+            if self.tags.len() == TAGS_MAX {
+                return Err(SubscriptionError::TooManyTags);
+            }
+            let code = java_hash_code(tag);
+            if !self.codes.contains(&code) {
+                self.codes.push(code);
+            }
+            self.tags.push(tag.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether the expression is of tags, and not SQL92.
+    #[must_use]
+    pub fn is_tag_type(&self) -> bool {
+        self.expression_type.is_empty() || self.expression_type == TAG
+    }
+
+    /// Whether a queue's entry with this tags code is wanted. Hashes are compared, so a message with another
+    /// tag may be wanted too: clients look at the tag itself (S-25).
+    #[must_use]
+    pub fn matches_tags_code(&self, tags_code: i64) -> bool {
+        if self.class_filter_mode || self.expression == ALL {
+            return true;
+        }
+        // Java's `intValue`: the lower half.
+        let [_, _, _, _, b3, b2, b1, b0] = tags_code.to_be_bytes();
+        self.codes.contains(&i32::from_be_bytes([b3, b2, b1, b0]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(expression: &str) -> Subscription {
+        Subscription::parse("T", expression, Some("TAG"), 7).unwrap()
+    }
+
+    #[test]
+    fn a_star_or_nothing_wants_everything() {
+        for expression in ["*", ""] {
+            let all = parse(expression);
+            assert_eq!((all.expression.as_str(), all.tags.len(), all.version), ("*", 0, 7));
+            assert!(all.matches_tags_code(0) && all.matches_tags_code(-5));
+        }
+        assert_eq!(Subscription::parse("T", "", None, 7), Ok(parse("*")));
+        assert_eq!(Subscription::parse("T", "", Some(""), 7), Ok(parse("*")));
+    }
+
+    #[test]
+    fn tags_are_split_trimmed_and_hashed_as_b290_says() {
+        let some = parse(" TagA||b || ||\ta||b");
+        assert_eq!(some.expression, " TagA||b || ||\ta||b");
+        assert_eq!(some.tags, ["TagA", "b", "a"]);
+        assert_eq!(some.codes, [2_598_919, 98, 97]);
+        assert!(some.matches_tags_code(2_598_919) && some.matches_tags_code(97));
+        assert!(!some.matches_tags_code(0) && !some.matches_tags_code(99));
+    }
+
+    #[test]
+    fn only_the_lower_half_of_a_tags_code_counts() {
+        let one = parse("polygenelubricants");
+        assert_eq!(one.codes, [i32::MIN]);
+        assert!(one.matches_tags_code(i64::from(i32::MIN)));
+        assert!(one.matches_tags_code(0x8000_0000));
+        assert!(!one.matches_tags_code(0));
+    }
+
+    #[test]
+    fn an_expression_without_a_tag_wants_nothing_or_is_refused() {
+        assert!(!parse("  ").matches_tags_code(0), "one blank tag is no tag");
+        let refused = Subscription::parse("T", "||||", None, 0).unwrap_err();
+        assert_eq!(refused.to_string(), "subString split error");
+        let many: Vec<String> = (0..1_100).map(|n| n.to_string()).collect();
+        let refused = Subscription::parse("T", &many.join("||"), None, 0);
+        assert_eq!(refused, Err(SubscriptionError::TooManyTags));
+        assert_eq!(parse(&"a||".repeat(2_000)).tags, ["a"]);
+    }
+
+    #[test]
+    fn other_types_are_kept_and_have_no_tags() {
+        let sql = Subscription::parse("T", "a > 1", Some("SQL92"), 0).unwrap();
+        assert!(!sql.is_tag_type() && sql.tags.is_empty());
+        assert_eq!(Subscription::parse("T", "", Some("SQL92"), 0), Err(SubscriptionError::Empty));
+    }
 }
