@@ -7,10 +7,9 @@ use std::sync::Arc;
 
 use super::Broker;
 use super::requests::{Answer, Refusal, blocking, send_answer};
-use crate::message::Record;
-use crate::model::{QueueId, QueueOffset};
+use crate::model::QueueId;
 use crate::remoting::{Command, FieldError, response};
-use crate::store::{EntryFilter, PullRequest, ReadError};
+use crate::store::ReadError;
 use crate::transport::{Connection, Responder};
 
 /// The queue that a request is about; `None` for a negative id, which no queue has.
@@ -68,30 +67,8 @@ fn first_position(broker: &Arc<Broker>, request: &Command, _: &Connection) -> An
 }
 
 fn begins_in_memory(broker: &Broker, topic: &str, queue_id: QueueId) -> Result<bool, ReadError> {
-    let (first, next) = broker.store.queue_range(topic, queue_id, true)?;
-    if first.0 > 0 || next.0 == 0 {
-        return Ok(next.0 == 0);
-    }
-    let request = PullRequest { topic, queue_id, offset: 0, count_max: 1, filter: &Everything };
-    let pulled = broker.store.pull(&request, true)?;
-    let record = Record::parse(&pulled.body).ok();
-    Ok(record.is_none_or(|record| broker.store.is_in_memory(record.physical_offset())))
-}
-
-struct Everything;
-
-impl EntryFilter for Everything {
-    fn matches_tags_code(&self, _tags_code: i64) -> bool {
-        true
-    }
-
-    fn matches_properties(&self, _properties: &str) -> bool {
-        true
-    }
-
-    fn needs_properties(&self) -> bool {
-        false
-    }
+    let (first, _) = broker.store.queue_range(topic, queue_id, true)?;
+    Ok(first.0 == 0 && !broker.store.is_on_disk(topic, queue_id, first)?)
 }
 
 /// Where the message nearest in time is (29, B-306).

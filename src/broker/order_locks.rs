@@ -1,13 +1,145 @@
-//! Skeleton.
+//! Which consumer may read a queue in order (41, 42; B-310, B-311).
+//!
+//! Not whether queue or group exist: 4.9.4 does not ask (S-43). Invariants: at most one client of a group holds a
+//! queue; a lock that was not renewed for 60 s may be taken over; the number of locks is bounded, as anyone may ask
+//! for any name.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Broker;
+use super::requests::{Answer, Refusal};
 use crate::clock::Clock;
+use crate::model::MessageQueue;
+use crate::remoting::bodies::order_locks::{LockBatchBody, encode_locked};
+use crate::remoting::{Command, DecodeError, response};
 
-/// Skeleton.
+/// How long a lock lives without being renewed.
+const LIFE: Duration = Duration::from_secs(60);
+/// Locks of all groups at most.
+const LOCKS_MAX: usize = 200_000;
+/// The longest names that are kept: of group, client, topic and broker together.
+const NAMES_BYTES_MAX: usize = 1024;
+
+/// Who holds a queue, and since when.
 #[derive(Debug)]
-pub(super) struct OrderLocks;
+struct Lock {
+    client_id: Arc<str>,
+    renewed: Instant,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    groups: HashMap<String, HashMap<MessageQueue, Lock>>,
+    count: usize,
+}
+
+/// The locks of one broker.
+#[derive(Debug)]
+pub(super) struct OrderLocks {
+    clock: Clock,
+    locks_max: usize,
+    state: Mutex<State>,
+}
+
+impl State {
+    /// Drops what nobody renewed.
+    fn drop_expired(&mut self, now: Instant) {
+        self.groups.retain(|_, locks| {
+            locks.retain(|_, lock| !lock.is_expired(now));
+            !locks.is_empty()
+        });
+        self.count = self.groups.values().map(HashMap::len).sum();
+    }
+}
+
+impl Lock {
+    fn is_expired(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.renewed) > LIFE
+    }
+}
 
 impl OrderLocks {
-    pub(super) fn new(_clock: &Clock) -> Self {
-        Self
+    pub(super) fn new(clock: &Clock) -> Self {
+        Self { clock: clock.clone(), locks_max: LOCKS_MAX, state: Mutex::default() }
     }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Locks queues for a client, or renews its locks; returns those that it holds now.
+    fn lock(&self, body: LockBatchBody) -> Vec<MessageQueue> {
+        let LockBatchBody { group, client_id, queues } = body;
+        let now = self.clock.monotonic();
+        let mut state = self.state();
+        if state.count + queues.len() > self.locks_max {
+            state.drop_expired(now);
+        }
+        let State { groups, count } = &mut *state;
+        let client_id: Arc<str> = client_id.into();
+        let names_bytes = group.len() + client_id.len();
+        let mut locks = groups.remove(&group).unwrap_or_default();
+        let mut held = Vec::with_capacity(queues.len());
+        for queue in queues {
+            let fresh = Lock { client_id: Arc::clone(&client_id), renewed: now };
+            match locks.get_mut(&queue) {
+                Some(lock) if *lock.client_id == *client_id || lock.is_expired(now) => {
+                    *lock = fresh
+                }
+                Some(_) => continue,
+                None => {
+                    let bytes = names_bytes + queue.topic.len() + queue.broker_name.len();
+                    if *count >= self.locks_max || bytes > NAMES_BYTES_MAX {
+                        tracing::warn!(
+                            topic = queue.topic,
+                            "a queue is not locked: too many locks, or too long names"
+                        );
+                        continue;
+                    }
+                    *count += 1;
+                    locks.insert(queue.clone(), fresh);
+                }
+            }
+            held.push(queue);
+        }
+        if !locks.is_empty() {
+            groups.insert(group, locks);
+        }
+        held
+    }
+
+    /// Gives back those of the queues that the client holds.
+    fn unlock(&self, body: &LockBatchBody) {
+        let mut state = self.state();
+        let State { groups, count } = &mut *state;
+        let Some(locks) = groups.get_mut(&body.group) else { return };
+        for queue in &body.queues {
+            if locks.get(queue).is_some_and(|lock| *lock.client_id == *body.client_id) {
+                locks.remove(queue);
+                *count -= 1;
+            }
+        }
+        if locks.is_empty() {
+            groups.remove(&body.group);
+        }
+    }
+}
+
+fn body_of(request: &Command) -> Result<LockBatchBody, Refusal> {
+    LockBatchBody::parse(&request.body)
+        .map_err(|DecodeError(remark)| Refusal::new(response::SYSTEM_ERROR, remark))
+}
+
+/// Locks queues (41).
+pub(super) fn lock(broker: &Broker, request: &Command) -> Answer {
+    let held = broker.order_locks.lock(body_of(request)?);
+    Ok(Command::response(response::SUCCESS).with_body(encode_locked(&held)))
+}
+
+/// Unlocks queues (42).
+pub(super) fn unlock(broker: &Broker, request: &Command) -> Answer {
+    broker.order_locks.unlock(&body_of(request)?);
+    Ok(Command::response(response::SUCCESS))
 }

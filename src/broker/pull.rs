@@ -23,6 +23,9 @@ use crate::transport::{Connection, Responder};
 /// What 4.9.4 ends some remarks with.
 const FAQ: &str = "\nSee http://rocketmq.apache.org/docs/faq/ for further details.";
 
+/// The most messages a pull may ask for; it gets fewer (B-173), but looks at as many entries (B-174).
+const COUNT_MAX: u32 = 10_000;
+
 /// Which time a pull is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pass {
@@ -129,7 +132,7 @@ fn execute(
         topic: header.topic,
         queue_id,
         offset: header.queue_offset,
-        count_max: u32::try_from(header.max_msg_nums).unwrap_or(0).max(1),
+        count_max: u32::try_from(header.max_msg_nums).unwrap_or(0).clamp(1, COUNT_MAX),
         filter: &*subscription,
     };
     let pulled = match broker.store.pull(&request, may_block) {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Broker, pull};
+use super::{Broker, offsets, order_locks, pull, query};
 use crate::remoting::{Command, FieldError, request, response};
 use crate::store::ReadError;
 use crate::task;
@@ -57,12 +57,28 @@ pub(super) fn send_answer(responder: Responder, answer: Answer) {
 pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responder) {
     match request.code {
         request::PULL_MESSAGE => pull::answer(broker, request, responder),
+        request::QUERY_MESSAGE => query::by_key(broker, request, responder),
+        request::VIEW_MESSAGE_BY_ID => query::by_offset(broker, request, responder),
+        request::QUERY_CONSUMER_OFFSET => offsets::query(broker, request, responder),
+        request::UPDATE_CONSUMER_OFFSET => {
+            send_answer(responder, offsets::update(broker, &request));
+        }
+        request::SEARCH_OFFSET_BY_TIMESTAMP => {
+            blocking(broker, request, responder, offsets::search);
+        }
+        request::GET_MAX_OFFSET => send_answer(responder, offsets::max(broker, &request)),
+        request::GET_MIN_OFFSET => offsets::min(broker, request, responder),
+        request::GET_EARLIEST_MSG_STORETIME => {
+            blocking(broker, request, responder, offsets::earliest_store_time);
+        }
+        request::LOCK_BATCH_MQ => send_answer(responder, order_locks::lock(broker, &request)),
+        request::UNLOCK_BATCH_MQ => send_answer(responder, order_locks::unlock(broker, &request)),
         _ => not_supported(&request, responder),
     }
 }
 
 /// Answers from a thread that may wait for the disk.
-fn blocking(
+pub(super) fn blocking(
     broker: &Arc<Broker>,
     request: Command,
     responder: Responder,

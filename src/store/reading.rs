@@ -249,6 +249,22 @@ impl Store {
         Ok(entry.and_then(|entry| self.log.store_time_at(entry.physical_offset, entry.size)))
     }
 
+    /// Whether a queue's message counts as on the disk, and not in memory (B-173, B-242). Blocks.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`]
+    pub fn is_on_disk(
+        &self,
+        topic: &str,
+        queue: QueueId,
+        offset: QueueOffset,
+    ) -> Result<bool, ReadError> {
+        let entries = self.derived.queues().entries(topic, queue, offset, 1, true)?;
+        let place =
+            entries.first().map(|entry| Place::of(entry, self.log.end(), self.in_memory_bytes));
+        Ok(place.is_some_and(|place| place.is_on_disk))
+    }
+
     /// Store time of the log's first record. Blocks.
     #[must_use]
     pub fn earliest_store_time(&self) -> Option<i64> {
