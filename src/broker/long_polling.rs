@@ -139,6 +139,11 @@ impl LongPolling {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many pulls wait.
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
     /// Takes pulls out and counts those that are left.
     fn take(&self, state: &mut State, ids: &[u64]) -> Vec<Pull> {
         let taken = ids.iter().filter_map(|id| state.remove(*id)).collect();
@@ -147,7 +152,8 @@ impl LongPolling {
     }
 
     /// Lets a pull wait until a message arrives or its time is over.
-    pub(super) fn park(&self, broker: &Arc<Broker>, pull: Pull, wish: Wish) {
+    pub(super) fn park(&self, broker: &Arc<Broker>, mut pull: Pull, wish: Wish) {
+        pull.responder.wait();
         let timeout_ms = wish.timeout_ms.clamp(0, TIMEOUT_MS_MAX).unsigned_abs();
         let deadline = broker.clock.monotonic() + Duration::from_millis(timeout_ms);
         let fields = pull.request.fields.iter().flat_map(|fields| fields.iter());
@@ -162,7 +168,7 @@ impl LongPolling {
                 Ok(id) => id,
                 Err(pull) => {
                     drop(state);
-                    let remark = "too many pulls wait, start flow control for a while";
+                    let remark = "no more pulls can wait now, start flow control for a while";
                     return pull.refuse(Refusal::new(response::SYSTEM_BUSY, remark));
                 }
             };
@@ -193,7 +199,7 @@ impl LongPolling {
         tags_code: i64,
     ) -> Option<(Handle, Vec<Pull>)> {
         fence(Ordering::SeqCst);
-        if self.count.load(Ordering::Relaxed) == 0 {
+        if self.count() == 0 {
             return None;
         }
         let mut state = self.lock();
@@ -207,7 +213,7 @@ impl LongPolling {
 
     /// Drops what a closed connection waits for (B-204): nobody is there to be answered.
     pub(super) fn forget_connection(&self, connection: &Connection) {
-        if self.count.load(Ordering::Relaxed) == 0 {
+        if self.count() == 0 {
             return;
         }
         let mut state = self.lock();
@@ -240,7 +246,7 @@ impl LongPolling {
 /// Makes the store wake the waiting pulls.
 pub(super) fn listen(broker: &Arc<Broker>) {
     let long_polling = Arc::clone(&broker.long_polling);
-    broker.metrics.gauge(Gauge::WaitingPulls, move || long_polling.count.load(Ordering::Relaxed));
+    broker.metrics.gauge(Gauge::WaitingPulls, move || long_polling.count());
     let long_polling = Arc::clone(&broker.long_polling);
     // The store is the broker's: it must not keep the broker in turn.
     let broker_handle: Weak<Broker> = Arc::downgrade(broker);

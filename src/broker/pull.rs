@@ -144,6 +144,9 @@ fn execute(
         positions.commit(header.topic, header.consumer_group, queue_id, header.commit_offset);
     }
     let pulled = pulled?;
+    if pulled.status != PullStatus::Found {
+        broker.statistics.pull_missed();
+    }
     let code = code_of(pulled.status, header.queue_offset);
     if code == response::PULL_NOT_FOUND && pass == Pass::First && header.has(pull_flag::SUSPEND) {
         return Ok(Outcome::Wait(Wish {
@@ -302,6 +305,7 @@ fn found(
             let (count, bytes) = (u64::from(pulled.count), pulled.body.len());
             let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
             broker.statistics.messages_out(header.consumer_group, header.topic, count, bytes);
+            broker.metrics.messages_out.inc_by(count);
         }
         response::PULL_RETRY_IMMEDIATELY => {}
         // A slave may only be behind: it leaves the offset as it is.
@@ -362,3 +366,7 @@ fn note_offset_moved(broker: &Broker, header: &PullHeader<'_>, new: QueueOffset)
     broker.store.enqueue(&[message], false, Box::new(done));
     broker.store.write_enqueued();
 }
+
+#[cfg(test)]
+#[path = "pull_tests.rs"]
+pub(super) mod tests;

@@ -16,4 +16,7 @@ impl Statistics {
 
     /// Counts messages in an answer to a pull.
     pub(super) fn messages_out(&self, _group: &str, _topic: &str, _count: u64, _bytes: u64) {}
+
+    /// Counts a pull that found nothing.
+    pub(super) fn pull_missed(&self) {}
 }

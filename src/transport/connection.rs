@@ -300,16 +300,23 @@ pub struct Responder {
     serialize_type: SerializeType,
     /// Whether an answer is still owed; never for oneway requests.
     owed: bool,
+    /// Whether the request counts as in flight.
+    counted: bool,
 }
 
 impl Responder {
     /// Of a request that [`Connection::begin_request`] counted, if it is not oneway.
     pub(super) fn new(connection: Connection, request: &Command) -> Self {
-        Self {
-            connection,
-            opaque: request.opaque,
-            serialize_type: request.serialize_type,
-            owed: !request.is_oneway(),
+        let owed = !request.is_oneway();
+        let (opaque, serialize_type) = (request.opaque, request.serialize_type);
+        Self { connection, opaque, serialize_type, owed, counted: owed }
+    }
+
+    /// The answer comes when something happens, perhaps never: until then the request does not count as in flight,
+    /// so that waiting requests neither keep their connection from being read, nor from ending.
+    pub fn wait(&mut self) {
+        if std::mem::take(&mut self.counted) {
+            self.connection.abandon();
         }
     }
 
@@ -335,15 +342,14 @@ impl Responder {
             answer.opaque = self.opaque;
             answer.flag = 1;
             answer.serialize_type = serialize_type;
-            self.connection.push(&answer, true);
+            let counted = std::mem::take(&mut self.counted);
+            self.connection.push(&answer, counted);
         }
     }
 }
 
 impl Drop for Responder {
     fn drop(&mut self) {
-        if self.owed {
-            self.connection.abandon();
-        }
+        self.wait();
     }
 }
