@@ -300,3 +300,39 @@ async fn execute_in_turn(broker: Arc<Broker>, pulls: Vec<Pull>) {
 fn execute(broker: &Arc<Broker>, pull: Pull) {
     Pull { pass: Pass::Woken, ..pull }.run(broker, false);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::pull::tests::{World, waiting_pull};
+
+    #[tokio::test]
+    async fn the_number_of_waiting_pulls_is_bounded_and_long_headers_count_more() {
+        let world = World::new();
+        let long_polling = &world.broker.long_polling;
+        let first = world.wait(waiting_pull()).await;
+        assert_eq!(long_polling.lock().weight, 1);
+        long_polling.lock().weight = WEIGHT_MAX - 1;
+        let expression = "a||".repeat(HEADER_BYTES / 3);
+        let mut long = waiting_pull();
+        long.subscription = Some(&expression);
+        assert_eq!(world.call(long.to_request()).await.code, response::SYSTEM_BUSY);
+        let second = world.wait(waiting_pull()).await;
+        assert_eq!(world.call(waiting_pull().to_request()).await.code, response::SYSTEM_BUSY);
+        world.store("a", "k").await;
+        assert_eq!((first.await.code, second.await.code), (0, 0));
+        assert_eq!(long_polling.lock().weight, WEIGHT_MAX - 2);
+    }
+
+    #[tokio::test]
+    async fn an_ended_pull_is_in_no_index() {
+        let world = World::new();
+        let first = world.wait(waiting_pull()).await;
+        let second = world.wait(waiting_pull()).await;
+        world.store("a", "k").await;
+        (first.await, second.await);
+        let state = world.broker.long_polling.lock();
+        assert!(state.parked.is_empty() && state.by_queue.is_empty() && state.weight == 0);
+        assert!(state.by_deadline.is_empty() && state.by_connection.is_empty());
+    }
+}

@@ -151,3 +151,106 @@ pub(super) fn earliest_store_time(
     };
     Ok(Command::response(response::SUCCESS).with_field("timestamp", time.unwrap_or(-1)))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::broker::pull::tests::World;
+    use crate::remoting::{Command, request};
+
+    fn about(code: i32, topic: &str, queue_id: i32) -> Command {
+        Command::request(code).with_field("topic", topic).with_field("queueId", queue_id)
+    }
+
+    fn position(code: i32, topic: &str, queue_id: i32) -> Command {
+        about(code, topic, queue_id).with_field("consumerGroup", "G")
+    }
+
+    /// The answer's only field, if it says that all is well.
+    async fn asked(world: &World, request: Command, field: &'static str) -> i64 {
+        let answer = world.call(request).await;
+        assert_eq!((answer.code, &answer.remark), (0, &None));
+        assert_eq!(answer.fields.as_ref().map(|fields| fields.len()), Some(1));
+        answer.required_i64(field).unwrap()
+    }
+
+    #[tokio::test]
+    async fn positions_are_kept_for_whatever_name_and_go_backwards_b241() {
+        let world = World::new();
+        for offset in [7, 3] {
+            let update = position(request::UPDATE_CONSUMER_OFFSET, "none", 5);
+            let answer = world.call(update.with_field("commitOffset", offset)).await;
+            assert_eq!((answer.code, answer.remark), (0, None));
+            assert!(answer.fields.is_some_and(|fields| fields.is_empty()));
+            let query = position(request::QUERY_CONSUMER_OFFSET, "none", 5);
+            assert_eq!(asked(&world, query, "offset").await, offset);
+        }
+        let update = position(request::UPDATE_CONSUMER_OFFSET, "none", -1);
+        assert_eq!(world.call(update.with_field("commitOffset", 1)).await.code, 0);
+        let answer = world.call(position(request::UPDATE_CONSUMER_OFFSET, "none", 5)).await;
+        let remark = "the mandatory field `commitOffset` is missing";
+        assert_eq!((answer.code, answer.remark.as_deref()), (1, Some(remark)));
+    }
+
+    #[tokio::test]
+    async fn a_new_group_begins_at_0_while_the_first_message_is_in_memory_b242() {
+        let world = World::with_options(|options| options.in_memory_bytes = 1_000);
+        for (topic, queue_id) in [("T", 0), ("none", 0), ("T", -1), ("T", 99)] {
+            let query = position(request::QUERY_CONSUMER_OFFSET, topic, queue_id);
+            assert_eq!(asked(&world, query, "offset").await, 0, "{topic} {queue_id}");
+        }
+        let query = position(request::QUERY_CONSUMER_OFFSET, "T", 0);
+        let mut stored = 0;
+        while stored < 1_000 {
+            assert_eq!(asked(&world, query.clone(), "offset").await, 0, "{stored} bytes");
+            world.store("a", "k").await;
+            stored = world.broker.store.log_range().1.0;
+        }
+        let answer = world.call(query.clone()).await;
+        let remark = "Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first";
+        assert_eq!((answer.code, answer.remark.as_deref()), (22, Some(remark)));
+        assert!(answer.fields.is_some_and(|fields| fields.is_empty()));
+        // A negative position counts as none.
+        let update = position(request::UPDATE_CONSUMER_OFFSET, "T", 0);
+        world.call(update.with_field("commitOffset", -1)).await;
+        assert_eq!(world.call(query).await.code, 22);
+    }
+
+    #[tokio::test]
+    async fn queues_begin_and_end_and_unknown_ones_at_0_s20() {
+        let world = World::new();
+        world.store("a", "k").await;
+        world.store("a", "k").await;
+        for (topic, queue_id, end) in [("T", 0, 2), ("T", 1, 0), ("none", 0, 0), ("T", -1, 0)] {
+            let max = about(request::GET_MAX_OFFSET, topic, queue_id);
+            assert_eq!(asked(&world, max, "offset").await, end, "{topic} {queue_id}");
+            let min = about(request::GET_MIN_OFFSET, topic, queue_id);
+            assert_eq!(asked(&world, min, "offset").await, 0);
+        }
+        let answer = world.call(Command::request(request::GET_MIN_OFFSET)).await;
+        assert_eq!((answer.code, answer.fields), (1, None), "S-09");
+    }
+
+    #[tokio::test]
+    async fn messages_are_found_by_time_b306_b309() {
+        let world = World::new();
+        let first = world.store("a", "k").await;
+        world.clock.advance(std::time::Duration::from_secs(100));
+        let second = world.store("a", "k").await;
+        let search = |topic, queue_id, timestamp: i64| {
+            let request = about(request::SEARCH_OFFSET_BY_TIMESTAMP, topic, queue_id);
+            asked(&world, request.with_field("timestamp", timestamp), "offset")
+        };
+        assert_eq!(search("T", 0, 0).await, 0);
+        assert_eq!(search("T", 0, first.store_timestamp + 10).await, 0, "the nearest one");
+        assert_eq!(search("T", 0, second.store_timestamp - 10).await, 1);
+        assert_eq!(search("T", 0, i64::MAX).await, 1, "the last one, not the end (S-28)");
+        assert_eq!(search("none", 0, 0).await + search("T", -1, 0).await, 0);
+        let earliest = |topic, queue_id| {
+            asked(&world, about(request::GET_EARLIEST_MSG_STORETIME, topic, queue_id), "timestamp")
+        };
+        assert_eq!(earliest("T", 0).await, first.store_timestamp);
+        for (topic, queue_id) in [("T", 1), ("none", 0), ("T", -1)] {
+            assert_eq!(earliest(topic, queue_id).await, -1);
+        }
+    }
+}

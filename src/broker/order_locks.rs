@@ -143,3 +143,80 @@ pub(super) fn unlock(broker: &Broker, request: &Command) -> Answer {
     broker.order_locks.unlock(&body_of(request)?);
     Ok(Command::response(response::SUCCESS))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::pull::tests::World;
+    use crate::remoting::request;
+
+    fn queue(queue_id: i32) -> MessageQueue {
+        MessageQueue { topic: "T".into(), broker_name: "broker-a".into(), queue_id }
+    }
+
+    fn body(client: &str, queues: impl IntoIterator<Item = i32>) -> LockBatchBody {
+        let queues = queues.into_iter().map(queue).collect();
+        LockBatchBody { group: "G".into(), client_id: client.into(), queues }
+    }
+
+    fn held(locks: &OrderLocks, client: &str, queues: impl IntoIterator<Item = i32>) -> Vec<i32> {
+        locks.lock(body(client, queues)).iter().map(|queue| queue.queue_id).collect()
+    }
+
+    #[test]
+    fn one_client_of_a_group_holds_a_queue_b310() {
+        let locks = OrderLocks::new(&Clock::system());
+        assert_eq!(held(&locks, "a", [0, 1]), [0, 1]);
+        assert_eq!(held(&locks, "b", [1, 2]), [2]);
+        assert_eq!(held(&locks, "a", [0, 1, 2]), [0, 1]);
+        let other = LockBatchBody { group: "H".into(), ..body("b", [0]) };
+        assert_eq!(locks.lock(other), [queue(0)], "groups do not see each other");
+        locks.unlock(&body("b", [1, 2]));
+        assert_eq!(held(&locks, "c", [1, 2]), [2], "only one's own locks are given back");
+    }
+
+    #[test]
+    fn a_lock_lives_for_60_s_after_it_was_renewed() {
+        let clock = Clock::system();
+        let locks = OrderLocks::new(&clock);
+        assert_eq!(held(&locks, "a", [0, 1]), [0, 1]);
+        clock.advance(Duration::from_secs(50));
+        assert_eq!(held(&locks, "a", [0]), [0]);
+        clock.advance(Duration::from_secs(15));
+        assert_eq!(held(&locks, "b", [0, 1]), [1]);
+        assert_eq!(held(&locks, "a", [0, 1]), [0]);
+    }
+
+    #[test]
+    fn locks_are_bounded_and_expired_ones_make_room() {
+        let clock = Clock::system();
+        let locks = OrderLocks { locks_max: 3, ..OrderLocks::new(&clock) };
+        assert_eq!(held(&locks, "a", 0..5), [0, 1, 2]);
+        locks.unlock(&body("a", [2]));
+        assert_eq!(held(&locks, "a", [0, 4, 5]), [0, 4]);
+        clock.advance(Duration::from_secs(61));
+        assert_eq!(held(&locks, "b", 6..9), [6, 7, 8]);
+        locks.unlock(&body("b", 6..9));
+        assert!(held(&locks, &"c".repeat(NAMES_BYTES_MAX), [0]).is_empty());
+        let state = locks.state();
+        assert!(state.groups.is_empty() && state.count == 0);
+    }
+
+    #[tokio::test]
+    async fn queues_are_locked_and_unlocked_over_the_wire_b310_b311() {
+        let world = World::new();
+        let text = r#"{"clientId":"c","consumerGroup":"G","mqSet":[{"brokerName":"broker-a","queueId":7,"topic":"none"}]}"#;
+        let lock = Command::request(request::LOCK_BATCH_MQ).with_body(text);
+        let answer = world.call(lock.clone()).await;
+        let known = r#"{"lockOKMQSet":[{"brokerName":"broker-a","queueId":7,"topic":"none"}]}"#;
+        assert_eq!((answer.code, answer.fields, answer.body), (0, None, known.into()));
+        let other = text.replace(r#""c""#, r#""d""#);
+        let answer = world.call(lock.clone().with_body(other.clone())).await;
+        assert_eq!(answer.body, r#"{"lockOKMQSet":[]}"#);
+        let unlock = Command::request(request::UNLOCK_BATCH_MQ).with_body(text);
+        let answer = world.call(unlock).await;
+        assert_eq!((answer.code, answer.fields, answer.body.len()), (0, None, 0));
+        assert_eq!(world.call(lock.clone().with_body(other)).await.body.len(), known.len());
+        assert_eq!(world.call(lock.with_body("x")).await.code, 1);
+    }
+}

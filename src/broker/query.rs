@@ -94,3 +94,94 @@ fn find_by_offset(broker: &Broker, request: &Command) -> Answer {
     })?;
     Ok(Command::response(response::SUCCESS).with_body(record))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::pull::tests::World;
+    use crate::message::Record;
+    use crate::remoting::{SerializeType, request};
+
+    fn by_key(key: &str, max: i32, begin: i64, end: i64) -> Command {
+        let request = Command::request(request::QUERY_MESSAGE).with_field("topic", "T");
+        let request = request.with_field("key", key).with_field("maxNum", max);
+        let request = request.with_field("beginTimestamp", begin).with_field("endTimestamp", end);
+        Command { serialize_type: SerializeType::RocketMq, ..request }
+    }
+
+    fn count(mut body: &[u8]) -> usize {
+        let mut count = 0;
+        while !body.is_empty() {
+            body = &body[Record::parse(body).unwrap().bytes().len()..];
+            count += 1;
+        }
+        count
+    }
+
+    #[tokio::test]
+    async fn messages_are_found_by_key_b210_b211() {
+        let world = World::new();
+        let first = world.store("a", "k1 k2").await;
+        for _ in 0..2 {
+            world.store("a", "k1").await;
+        }
+        let answer = world.call(by_key("k2", 1, 0, i64::MAX)).await;
+        assert_eq!((answer.code, &answer.remark), (0, &None));
+        assert_eq!(answer.serialize_type, SerializeType::Json, "R-048");
+        assert_eq!(world.broker.store.record_at(first.physical_offset), Some(answer.body));
+        for (max, found) in [(1, 1), (2, 2), (1_000, 3)] {
+            let answer = world.call(by_key("k1", max, 0, i64::MAX)).await;
+            assert_eq!((answer.code, count(&answer.body)), (0, found));
+        }
+        let unique = by_key("k1", 1, 0, i64::MAX).with_field("_UNIQUE_KEY_QUERY", "true");
+        let answer = world.call(unique).await;
+        assert_eq!(count(&answer.body), 3, "maxNum does not count then");
+        let newest = answer.required_i64("indexLastUpdatePhyoffset").unwrap();
+        assert!(newest > first.physical_offset.to_wire());
+        let time = answer.required_i64("indexLastUpdateTimestamp").unwrap();
+        assert!(time >= first.store_timestamp);
+    }
+
+    #[tokio::test]
+    async fn nothing_found_is_22_with_both_fields_b211() {
+        let world = World::new();
+        world.store("a", "k1").await;
+        let cases = [("none", 1, 0, i64::MAX), ("k1", 1, 0, 1), ("k1", -1, 0, i64::MAX)];
+        for (key, max, begin, end) in cases {
+            let answer = world.call(by_key(key, max, begin, end)).await;
+            let remark = "can not find message, maybe time range not correct";
+            assert_eq!((answer.code, answer.remark.as_deref()), (22, Some(remark)), "{key}");
+            assert_eq!(answer.serialize_type, SerializeType::RocketMq);
+            assert_eq!(answer.field("indexLastUpdatePhyoffset"), Some("0"));
+            assert_eq!(answer.field("indexLastUpdateTimestamp"), Some("0"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_is_found_by_its_place_and_only_whole_b214() {
+        let world = World::new();
+        let stored = world.store("a", "k").await;
+        let view = |offset: i64| {
+            let request = Command::request(request::VIEW_MESSAGE_BY_ID);
+            let request = request.with_field("offset", offset);
+            world.call(Command { serialize_type: SerializeType::RocketMq, ..request })
+        };
+        let at = stored.physical_offset.to_wire();
+        let answer = view(at).await;
+        assert_eq!((answer.code, &answer.remark, &answer.fields), (0, &None, &None));
+        assert_eq!((answer.serialize_type, count(&answer.body)), (SerializeType::Json, 1));
+        for offset in [at + 4, 99_999_999, -1] {
+            let answer = view(offset).await;
+            let remark = format!("can not find message by the offset, {offset}");
+            assert_eq!((answer.code, answer.remark), (1, Some(remark)));
+        }
+    }
+
+    #[test]
+    fn an_answer_stays_below_the_largest_frame() {
+        let large = Bytes::from(vec![0; 4 << 20]);
+        assert_eq!(join(&vec![large.clone(); 9]).len(), 3 * large.len());
+        assert_eq!(join(&[Bytes::from(vec![0; 20 << 20])]).len(), 20 << 20);
+        assert!(join(&[]).is_empty());
+    }
+}
