@@ -72,13 +72,13 @@ struct Parked {
 }
 
 impl State {
-    /// Puts a pull into all indexes; gives it back if there are too many.
-    fn insert(&mut self, parked: Parked) -> Result<u64, Pull> {
-        let weight = self.weight + parked.weight;
-        if self.runtime.is_none() || weight > WEIGHT_MAX {
-            return Err(parked.pull);
-        }
-        self.weight = weight;
+    fn has_room(&self, weight: usize) -> bool {
+        self.runtime.is_some() && self.weight + weight <= WEIGHT_MAX
+    }
+
+    /// Puts a pull into all indexes.
+    fn insert(&mut self, parked: Parked) -> u64 {
+        self.weight += parked.weight;
         let id = self.next_id;
         self.next_id += 1;
         let topic = &parked.wish.subscription.topic;
@@ -90,7 +90,7 @@ impl State {
         self.by_deadline.insert((parked.deadline, id));
         self.by_connection.insert((parked.pull.responder.connection().id(), id));
         self.parked.insert(id, parked);
-        Ok(id)
+        id
     }
 
     /// Takes a pull out of all indexes.
@@ -161,17 +161,15 @@ impl LongPolling {
         let connection = pull.responder.connection().clone();
         let (subscription, queue_id, offset) =
             (Arc::clone(&wish.subscription), wish.queue_id, wish.offset);
-        let parked = Parked { pull, wish, deadline, weight: 1 + bytes / HEADER_BYTES };
+        let weight = 1 + bytes / HEADER_BYTES;
         let id = {
             let mut state = self.lock();
-            let id = match state.insert(parked) {
-                Ok(id) => id,
-                Err(pull) => {
-                    drop(state);
-                    let remark = "no more pulls can wait now, start flow control for a while";
-                    return pull.refuse(Refusal::new(response::SYSTEM_BUSY, remark));
-                }
-            };
+            if !state.has_room(weight) {
+                drop(state);
+                let remark = "no more pulls can wait now, start flow control for a while";
+                return pull.refuse(Refusal::new(response::SYSTEM_BUSY, remark));
+            }
+            let id = state.insert(Parked { pull, wish, deadline, weight });
             self.count.store(state.parked.len(), Ordering::Relaxed);
             if state.timer_at.is_none_or(|at| deadline < at) {
                 state.timer_at = Some(deadline);
@@ -330,7 +328,7 @@ mod tests {
         let first = world.wait(waiting_pull()).await;
         let second = world.wait(waiting_pull()).await;
         world.store("a", "k").await;
-        (first.await, second.await);
+        assert_eq!((first.await.code, second.await.code), (0, 0));
         let state = world.broker.long_polling.lock();
         assert!(state.parked.is_empty() && state.by_queue.is_empty() && state.weight == 0);
         assert!(state.by_deadline.is_empty() && state.by_connection.is_empty());

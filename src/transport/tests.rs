@@ -229,6 +229,28 @@ async fn incomplete_frames_of_all_connections_are_bounded() {
 }
 
 #[tokio::test]
+async fn requests_that_wait_are_not_in_flight() {
+    let numbers = LimitNumbers { connection_in_flight_max: 1, ..LimitNumbers::default() };
+    let mut server = start(numbers);
+    let mut peer = Peer::connect(server.address).await;
+    let mut waiting = Vec::new();
+    for opaque in 1..=3 {
+        peer.write(&frame(KEEP, opaque, b"")).await;
+        let mut responder = server.kept.recv().await.unwrap();
+        responder.wait();
+        responder.wait();
+        waiting.push(responder);
+    }
+    peer.echo(4, "read all the same").await;
+    assert_eq!(server.limits.in_flight(), 0);
+    waiting.pop().unwrap().send(Command::response(0));
+    assert_eq!(peer.answer().await.opaque, 3);
+    drop(waiting);
+    peer.echo(5, "nothing is counted twice").await;
+    until(|| server.limits.in_flight() == 0).await;
+}
+
+#[tokio::test]
 async fn a_peer_that_never_reads_is_dropped() {
     let mut server =
         start(LimitNumbers { connection_unsent_bytes_max: 4 << 20, ..LimitNumbers::default() });

@@ -137,12 +137,12 @@ pub struct PullResponse {
 }
 
 impl PullResponse {
-    /// Adds the fields in 4.9.4's order.
+    /// Adds the fields in the order in which 4.9.4's JSON headers have them.
     pub fn write(&self, answer: &mut Command) {
         answer.set_field("suggestWhichBrokerId", self.suggest_which_broker_id);
         answer.set_field("nextBeginOffset", self.next_begin_offset);
-        answer.set_field("minOffset", self.min_offset);
         answer.set_field("maxOffset", self.max_offset);
+        answer.set_field("minOffset", self.min_offset);
     }
 
     /// Reads the fields of an answer.
@@ -204,6 +204,6 @@ mod tests {
         assert_eq!(PullResponse::parse(&answer), Ok(response));
         let keys: Vec<_> = answer.fields.iter().flat_map(ExtFields::iter).collect();
         assert_eq!(keys[0], ("suggestWhichBrokerId", "1"));
-        assert_eq!(keys[3], ("maxOffset", "9"));
+        assert_eq!((keys[2], keys[3]), (("maxOffset", "9"), ("minOffset", "0")));
     }
 }
