@@ -275,6 +275,18 @@ impl Store {
         start("store keep", Box::new(move || keeper.run()))
     }
 
+    /// What it was opened with.
+    #[must_use]
+    pub fn options(&self) -> &StoreOptions {
+        &self.keeper.options
+    }
+
+    /// How full the log's disk is, in percent; 100 if that cannot be told.
+    #[must_use]
+    pub fn disk_used_percent(&self) -> f64 {
+        self.log.disk().used_percent(&self.keeper.options.dir).unwrap_or(100.0)
+    }
+
     /// Topics, groups, and positions.
     #[must_use]
     pub fn tables(&self) -> &Tables {
