@@ -12,6 +12,7 @@
 //! | `clients` | who is connected: producers and consumers (34, 35, 38, 40, 203, 204) |
 //! | `order_locks` | which consumer may read a queue in order (41, 42) |
 //! | `delay` | the delay levels |
+//! | `java_properties` | in which order properties are stored |
 //! | `topics`, `groups` | their configuration (17, 21, 215; 200, 201, 207) |
 //! | `registration` | what name servers are told |
 //! | `runtime_info` | what tools are told about this broker (28) |
@@ -23,6 +24,7 @@
 mod clients;
 mod delay;
 mod groups;
+mod java_properties;
 mod long_polling;
 mod offsets;
 mod order_locks;
