@@ -1,1 +1,338 @@
-//! Skeleton.
+//! Delay levels: messages that wait in SCHEDULE_TOPIC_XXXX, a queue a level, until they are due (B-270 to B-276).
+//!
+//! Not which messages wait: senders ask [`level_of`] and store what [`scheduled`] says. One task serves all levels.
+//! It sleeps until the next message is due; a level that is empty is looked at again after its own delay, because what
+//! comes meanwhile is not due earlier. Invariants: a level's position passes a message only when that is stored again,
+//! or can never be; a level with much to deliver does not hold up the others.
+
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::java_properties::JavaProperties;
+use super::requests::Refusal;
+use super::{Broker, send};
+use crate::message::{NewMessage, Record, properties, sys_flag};
+use crate::model::{QueueId, QueueOffset, TopicName, system};
+use crate::remoting::response;
+use crate::store::{AppendError, Durability, EntryFilter, PullRequest, PullStatus, Pulled, Store};
+use crate::task::{self, Kind};
+
+/// Messages of one level that are delivered before the next level has its turn.
+const TURN_MESSAGES_MAX: u32 = 64;
+/// The pause after something failed (B-273).
+const FAILURE_PAUSE_MS: i64 = 100;
+/// The pause while a part of the queues cannot be read.
+const UNAVAILABLE_PAUSE_MS: i64 = 1000;
+/// The shortest and the longest time until a level is looked at again: so much gathers at most, and so late is noticed
+/// that the clock was set.
+const LOOK_AGAIN_MS: (i64, i64) = (10, 10_000);
+/// The longest sleep.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// The level, counted from 1, that a message's properties ask for; `None` if it is not to wait (B-270).
+pub(super) fn level_of(
+    broker: &Broker,
+    fields: &JavaProperties<'_>,
+    sys_flag: i32,
+) -> Result<Option<u32>, Refusal> {
+    let transaction = sys_flag & sys_flag::TRANSACTION_MASK;
+    if transaction != 0 && transaction != sys_flag::TRANSACTION_COMMIT {
+        return Ok(None);
+    }
+    let Some(text) = fields.get(properties::DELAY) else { return Ok(None) };
+    let asked: i32 = text.parse().map_err(|_| {
+        let text: String = text.chars().take(40).collect();
+        let remark = format!("the property DELAY is not a number: `{text}`");
+        Refusal::new(response::SYSTEM_ERROR, remark)
+    })?;
+    let levels = broker.store.options().delay_levels.count();
+    let level = u32::try_from(asked).unwrap_or(0).min(u32::try_from(levels).unwrap_or(u32::MAX));
+    Ok(Some(level).filter(|level| *level > 0))
+}
+
+/// The queue in which a level's messages wait (B-271).
+pub(super) fn queue_of(level: u32) -> QueueId {
+    QueueId(level.saturating_sub(1))
+}
+
+/// The properties text of a message that is to wait, and then to go to a queue of `topic`.
+pub(super) fn scheduled(
+    fields: JavaProperties<'_>,
+    level: u32,
+    topic: &TopicName,
+    queue_id: QueueId,
+) -> String {
+    let (level, queue_id) = (level.to_string(), queue_id.to_string());
+    let mut fields = fields;
+    fields.set(properties::DELAY, &level);
+    fields.set(properties::REAL_TOPIC, topic.as_str());
+    fields.set(properties::REAL_QUEUE_ID, &queue_id);
+    fields.into_text()
+}
+
+/// Stores messages of any queues with one write, without waiting for the disk; results in their order. Blocks.
+pub(super) fn append_all(
+    store: &Store,
+    messages: Vec<NewMessage>,
+) -> Vec<Result<Durability, AppendError>> {
+    let mut results = vec![Err(AppendError::Stopping); messages.len()];
+    let (sender, receiver) = mpsc::channel();
+    for (at, message) in messages.into_iter().enumerate() {
+        let sender = sender.clone();
+        let done = move |result: crate::store::AppendResult| {
+            // The receiver waits below for as long as there is a sender.
+            let _ = sender.send((at, result.map(|(_, durability)| durability)));
+        };
+        store.enqueue(&[message], false, Box::new(done));
+    }
+    drop(sender);
+    store.write_enqueued();
+    for (at, result) in receiver {
+        results[at] = result;
+    }
+    results
+}
+
+/// Delivers until `stop`.
+pub(super) fn start(broker: &Arc<Broker>, handle: &Handle, stop: &CancellationToken) {
+    let _entered = handle.enter();
+    let running = run(Arc::clone(broker), stop.clone());
+    task::spawn(Kind::StopNode(stop.clone()), "delay levels", running);
+}
+
+async fn run(broker: Arc<Broker>, stop: CancellationToken) {
+    let mut levels = Levels::of(&broker);
+    while !stop.is_cancelled() {
+        let looking = Arc::clone(&broker);
+        let looked = task::spawn_blocking("delay levels", move || {
+            levels.look(&looking);
+            levels
+        });
+        let Ok(looked) = looked.await else { return };
+        levels = looked;
+        let pause_ms = levels.next_look_at().saturating_sub(broker.clock.now_ms());
+        let pause = Duration::from_millis(u64::try_from(pause_ms).unwrap_or(0)).min(SLEEP_MAX);
+        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// One delay level.
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    /// Counted from 1.
+    level: u32,
+    delay_ms: i64,
+    /// When it is looked at again, in milliseconds since 1970.
+    look_at: i64,
+}
+
+/// All delay levels.
+#[derive(Debug)]
+struct Levels {
+    levels: Vec<Level>,
+    /// Whether the positions were brought into their queues' ranges (B-275).
+    is_clamped: bool,
+}
+
+impl Levels {
+    fn of(broker: &Broker) -> Self {
+        let delays = &broker.store.options().delay_levels;
+        let levels = (1..=delays.count()).filter_map(|level| {
+            let delay_ms = delays.level_ms(level)?;
+            Some(Level { level: u32::try_from(level).ok()?, delay_ms, look_at: 0 })
+        });
+        Self { levels: levels.collect(), is_clamped: false }
+    }
+
+    /// Looks after all levels whose time has come. Blocks.
+    fn look(&mut self, broker: &Broker) {
+        if !self.is_clamped {
+            let Some(()) = clamp(&broker.store, &self.levels) else {
+                let again = broker.clock.now_ms().saturating_add(UNAVAILABLE_PAUSE_MS);
+                return self.levels.iter_mut().for_each(|level| level.look_at = again);
+            };
+            self.is_clamped = true;
+        }
+        let now = broker.clock.now_ms();
+        for level in self.levels.iter_mut().filter(|level| level.look_at <= now) {
+            level.look_at = level.deliver(broker);
+        }
+    }
+
+    fn next_look_at(&self) -> i64 {
+        self.levels.iter().map(|level| level.look_at).min().unwrap_or(i64::MAX)
+    }
+}
+
+/// `None` if a queue cannot be read now.
+fn clamp(store: &Store, levels: &[Level]) -> Option<()> {
+    let ranges = levels.iter().map(|level| {
+        let range = store.queue_range(system::SCHEDULE_TOPIC, queue_of(level.level), true);
+        range.ok().map(|(first, next)| (queue_of(level.level).0, (first.0, next.0)))
+    });
+    let ranges: Vec<_> = ranges.collect::<Option<_>>()?;
+    store.tables().delay_offsets.clamp(|queue| {
+        let range = ranges.iter().find(|(of, _)| *of == queue);
+        // Positions of levels that are no longer configured stay (B-276).
+        range.map_or((0, u64::MAX), |(_, range)| *range)
+    });
+    Some(())
+}
+
+/// What a level's next messages are.
+struct Turn {
+    /// What is due, with its offset in the level's queue.
+    due: Vec<(QueueOffset, NewMessage)>,
+    /// The position once all that is delivered.
+    next: QueueOffset,
+    /// When the message there is due; `None` if there may be more that is due already.
+    wait_until: Option<i64>,
+}
+
+/// All messages.
+struct All;
+
+impl EntryFilter for All {
+    fn matches_tags_code(&self, _: i64) -> bool {
+        true
+    }
+    fn matches_properties(&self, _: &str) -> bool {
+        true
+    }
+    fn needs_properties(&self) -> bool {
+        false
+    }
+}
+
+impl Level {
+    /// Delivers some of what is due; returns when to look again.
+    fn deliver(self, broker: &Broker) -> i64 {
+        let now = broker.clock.now_ms();
+        let offset = self.position(broker);
+        let request = PullRequest {
+            topic: system::SCHEDULE_TOPIC,
+            queue_id: queue_of(self.level),
+            offset,
+            count_max: TURN_MESSAGES_MAX,
+            filter: &All,
+        };
+        let pulled = match broker.store.pull(&request, true) {
+            Ok(pulled) => pulled,
+            Err(error) => {
+                tracing::debug!(level = self.level, %error, "delayed messages wait");
+                return now.saturating_add(UNAVAILABLE_PAUSE_MS);
+            }
+        };
+        match pulled.status {
+            PullStatus::Found => self.deliver_turn(broker, self.turn(&pulled, now), now),
+            PullStatus::NoMessageInQueue | PullStatus::OffsetOverflowOne => self.later(now),
+            // Messages are missing, or the queue began anew.
+            _ if pulled.next_offset.to_wire() != offset => {
+                self.set_position(broker, pulled.next_offset);
+                now
+            }
+            _ => now.saturating_add(UNAVAILABLE_PAUSE_MS),
+        }
+    }
+
+    /// When an empty level is looked at again.
+    fn later(self, now: i64) -> i64 {
+        let (shortest, longest) = LOOK_AGAIN_MS;
+        now.saturating_add(self.delay_ms.clamp(shortest, longest))
+    }
+
+    /// Sorts what was pulled.
+    fn turn(self, pulled: &Pulled, now: i64) -> Turn {
+        let mut turn = Turn { due: Vec::new(), next: pulled.next_offset, wait_until: None };
+        let mut rest = &pulled.body[..];
+        while let Ok(record) = Record::parse(rest) {
+            rest = &rest[record.bytes().len()..];
+            let due_at = record.store_timestamp().saturating_add(self.delay_ms);
+            // Due later than a whole delay from now: the clock was put back since (B-272).
+            if (now + 1..=now.saturating_add(self.delay_ms)).contains(&due_at) {
+                turn.next = record.queue_offset();
+                turn.wait_until = Some(due_at);
+                break;
+            }
+            if let Some(message) = delivered(pulled, &record) {
+                turn.due.push((record.queue_offset(), message));
+            }
+        }
+        turn
+    }
+
+    fn deliver_turn(self, broker: &Broker, turn: Turn, now: i64) -> i64 {
+        let (offsets, messages): (Vec<_>, Vec<_>) = turn.due.into_iter().unzip();
+        let counted: Vec<_> = messages
+            .iter()
+            .map(|message| (message.topic.clone(), send::record_bytes(message)))
+            .collect();
+        let results = append_all(&broker.store, messages);
+        for ((offset, (topic, bytes)), result) in offsets.into_iter().zip(counted).zip(results) {
+            match result {
+                Ok(_) => broker.statistics.messages_in(topic.as_str(), 1, bytes),
+                Err(error @ (AppendError::Illegal(_) | AppendError::TooLarge { .. })) => {
+                    tracing::error!(%topic, %error, "a delayed message can never be delivered: dropped");
+                }
+                Err(error) => {
+                    broker.statistics.append_failed();
+                    tracing::debug!(%topic, %error, "a delayed message is delivered later");
+                    self.set_position(broker, offset);
+                    return now.saturating_add(FAILURE_PAUSE_MS);
+                }
+            }
+        }
+        self.set_position(broker, turn.next);
+        let (shortest, longest) = LOOK_AGAIN_MS;
+        turn.wait_until.map_or(now, |at| at.clamp(now + shortest, now + longest))
+    }
+
+    fn position(self, broker: &Broker) -> i64 {
+        let offsets = &broker.store.tables().delay_offsets;
+        i32::try_from(self.level).ok().and_then(|level| offsets.get(level)).unwrap_or(0)
+    }
+
+    fn set_position(self, broker: &Broker, offset: QueueOffset) {
+        if let Ok(level) = i32::try_from(self.level) {
+            broker.store.tables().delay_offsets.set(level, offset.to_wire());
+        }
+    }
+}
+
+/// What is stored for a message that is due (B-273); `None` if it cannot be delivered.
+fn delivered(pulled: &Pulled, record: &Record<'_>) -> Option<NewMessage> {
+    let text = record.properties();
+    let topic = properties::find(text, properties::REAL_TOPIC);
+    let queue_id = properties::find(text, properties::REAL_QUEUE_ID);
+    let (Some(topic), Some(queue_id)) = (topic, queue_id.and_then(|id| id.parse().ok())) else {
+        tracing::error!(at = %record.physical_offset(), "a delayed message without a real queue: dropped");
+        return None;
+    };
+    if topic == system::HALF_TOPIC {
+        // B-274: half messages cannot be delayed.
+        tracing::error!(at = %record.physical_offset(), "a delayed half message: dropped");
+        return None;
+    }
+    Some(NewMessage {
+        topic: TopicName::new(topic),
+        queue_id: QueueId(queue_id),
+        flag: record.flag(),
+        sys_flag: record.sys_flag(),
+        born_timestamp: record.born_timestamp(),
+        born_host: record.born_host(),
+        store_host: record.store_host(),
+        reconsume_times: record.reconsume_times(),
+        prepared_transaction_offset: 0,
+        body: pulled.body.slice_ref(record.body()),
+        properties: text.to_owned(),
+    })
+}
+
+#[cfg(test)]
+#[path = "delay_tests.rs"]
+mod tests;

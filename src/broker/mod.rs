@@ -36,6 +36,8 @@ mod runtime_info;
 mod send;
 mod send_back;
 mod statistics;
+#[cfg(test)]
+mod tests_support;
 mod topics;
 
 use std::net::SocketAddr;
@@ -112,8 +114,9 @@ impl Broker {
         data: &tokio::runtime::Handle,
         stop: &CancellationToken,
     ) {
-        let _ = control;
         long_polling::start(self, data, stop);
+        statistics::start(self, control, stop);
+        delay::start(self, data, stop);
     }
 
     /// Waits until one name server has answered a registration.

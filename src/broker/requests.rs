@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Broker, offsets, order_locks, pull, query};
+use super::{Broker, offsets, order_locks, pull, query, send, send_back, statistics, topics};
 use crate::remoting::{Command, FieldError, request, response};
 use crate::store::ReadError;
 use crate::task;
@@ -73,6 +73,17 @@ pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responde
         }
         request::LOCK_BATCH_MQ => send_answer(responder, order_locks::lock(broker, &request)),
         request::UNLOCK_BATCH_MQ => send_answer(responder, order_locks::unlock(broker, &request)),
+        // Transactional sends are refused in `send`: half messages are not built yet.
+        request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => {
+            send::answer(broker, &request, responder);
+        }
+        request::CONSUMER_SEND_MSG_BACK => blocking(broker, request, responder, send_back::answer),
+        request::UPDATE_AND_CREATE_TOPIC => blocking(broker, request, responder, topics::update),
+        request::GET_ALL_TOPIC_CONFIG => blocking(broker, request, responder, topics::list),
+        request::DELETE_TOPIC_IN_BROKER => blocking(broker, request, responder, topics::delete),
+        request::VIEW_BROKER_STATS_DATA => {
+            send_answer(responder, statistics::view(broker, &request))
+        }
         _ => not_supported(&request, responder),
     }
 }

@@ -1,1 +1,248 @@
-//! Skeleton.
+//! Messages that a consumer gives back: they come again later, or go to the dead letters (36; B-130 to B-136).
+//!
+//! Not the later delivery (`delay`). Invariant: only a message that is stored again is answered with success (S-57),
+//! but for groups without retry queues, whose messages are dropped as 4.9.4 does.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::java_properties::JavaProperties;
+use super::requests::{Answer, Refusal};
+use super::{Broker, delay, send, topics};
+use crate::message::{MessageId, NewMessage, Record, properties};
+use crate::model::{Permission, PhysicalOffset, QueueId, RETRY_PREFIX, TopicName, system};
+use crate::remoting::{Command, response};
+use crate::store::{AppendError, Durability};
+use crate::transport::Connection;
+
+/// The delay level of a message that comes back for the first time (B-132).
+const FIRST_LEVEL: i32 = 3;
+
+/// Where a message that came back goes.
+struct Way {
+    topic: TopicName,
+    queue_id: QueueId,
+    level: i32,
+}
+
+/// Answers 36. Blocks.
+pub(super) fn answer(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
+    let offset = request.required_i64("offset")?;
+    let group = request.required_str("group")?;
+    let asked_level = request.required_i32("delayLevel")?;
+    let own_times_max = request.optional_i32("maxReconsumeTimes")?;
+    let config = send::group_config(broker, group)?;
+    let Some(queues) = u32::try_from(config.retry_queue_nums).ok().filter(|queues| *queues > 0)
+    else {
+        return Ok(Command::response(response::SUCCESS));
+    };
+    let retry = retry_topic(broker, group, queues, request.flag_bool("unitMode"))?;
+    let look_up = |offset: i64| broker.store.record_at(PhysicalOffset(u64::try_from(offset).ok()?));
+    let not_there = || {
+        let remark = format!("look message by offset failed, {offset}");
+        Refusal::new(response::SYSTEM_ERROR, remark)
+    };
+    let stored = look_up(offset).ok_or_else(not_there)?;
+    let record = Record::parse(&stored).map_err(|_| not_there())?;
+    let times = record.reconsume_times();
+    let way = if times >= send::times_max(&config, request, own_times_max) || asked_level < 0 {
+        let topic = send::dead_letter_topic(broker, group)?.name.clone();
+        Way { topic, queue_id: QueueId(0), level: 0 }
+    } else {
+        let queue_id = send::any_queue(queues).unwrap_or_default();
+        let level = if asked_level == 0 { FIRST_LEVEL.saturating_add(times) } else { asked_level };
+        Way { topic: retry, queue_id, level }
+    };
+    let body = stored.slice_ref(record.body());
+    let message = given_back(broker, &record, body, &way)?;
+    let (topic, bytes) = (message.topic.clone(), send::record_bytes(&message));
+    append(broker, message)?;
+    if topic.as_str() == system::SCHEDULE_TOPIC {
+        broker.statistics.messages_in(topic.as_str(), 1, bytes);
+    }
+    let came_from = properties::find(record.properties(), properties::RETRY_TOPIC);
+    broker.statistics.sent_back(group, came_from.unwrap_or(record.topic()));
+    Ok(Command::response(response::SUCCESS))
+}
+
+/// The group's retry topic, which must be there and writable (B-131).
+fn retry_topic(
+    broker: &Broker,
+    group: &str,
+    queues: u32,
+    unit_mode: bool,
+) -> Result<TopicName, Refusal> {
+    let name = format!("{RETRY_PREFIX}{group}");
+    let sys_flag = if unit_mode { topics::UNIT_SUBSCRIPTION } else { 0 };
+    let permission = Permission::READ_WRITE;
+    let topic = topics::create_in_send_back(broker, &name, queues, permission, sys_flag);
+    let topic = topic
+        .ok_or_else(|| Refusal::new(response::SYSTEM_ERROR, format!("topic[{name}] not exist")))?;
+    if !topic.permission.contains(Permission::WRITE) {
+        let remark = format!("the topic[{name}] sending message is forbidden");
+        return Err(Refusal::new(response::NO_PERMISSION, remark));
+    }
+    Ok(topic.name.clone())
+}
+
+/// The message that is stored for one that came back (B-133); properties are set in 4.9.4's order.
+fn given_back(
+    broker: &Broker,
+    record: &Record<'_>,
+    body: Bytes,
+    way: &Way,
+) -> Result<NewMessage, Refusal> {
+    let level = way.level.to_string();
+    let first_id =
+        MessageId { store_host: record.store_host(), offset: record.physical_offset() }.to_string();
+    let mut fields = JavaProperties::parse(record.properties());
+    if fields.get(properties::RETRY_TOPIC).is_none() {
+        fields.set(properties::RETRY_TOPIC, record.topic());
+    }
+    fields.set(properties::WAIT, "false");
+    fields.set(properties::DELAY, &level);
+    let origin = fields.get(properties::ORIGIN_MESSAGE_ID).filter(|id| !id.trim().is_empty());
+    fields.set(properties::ORIGIN_MESSAGE_ID, origin.unwrap_or(&first_id));
+    let (topic, queue_id, properties) = match delay::level_of(broker, &fields, record.sys_flag())? {
+        None => (way.topic.clone(), way.queue_id, fields.into_text()),
+        Some(level) => {
+            let text = delay::scheduled(fields, level, &way.topic, way.queue_id);
+            (TopicName::new(system::SCHEDULE_TOPIC), delay::queue_of(level), text)
+        }
+    };
+    Ok(NewMessage {
+        topic,
+        queue_id,
+        flag: record.flag(),
+        sys_flag: record.sys_flag(),
+        born_timestamp: record.born_timestamp(),
+        born_host: record.born_host(),
+        store_host: record.store_host(),
+        reconsume_times: record.reconsume_times().saturating_add(1),
+        prepared_transaction_offset: 0,
+        body,
+        properties,
+    })
+}
+
+/// Stores a message; what fails is named as 4.9.4 names it (B-135).
+fn append(broker: &Broker, message: NewMessage) -> Result<(), Refusal> {
+    let status = match delay::append_all(&broker.store, vec![message]).pop() {
+        Some(Ok(Durability::Reached)) => return Ok(()),
+        Some(Ok(Durability::FlushTimeout)) => "FLUSH_DISK_TIMEOUT",
+        Some(Err(AppendError::Illegal(_) | AppendError::TooLarge { .. })) => "MESSAGE_ILLEGAL",
+        Some(Err(AppendError::Failed(_))) => "CREATE_MAPEDFILE_FAILED",
+        Some(Err(AppendError::DiskFull | AppendError::Stopping)) | None => "SERVICE_NOT_AVAILABLE",
+    };
+    broker.statistics.append_failed();
+    Err(Refusal::new(response::SYSTEM_ERROR, status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests_support::{TestBroker, properties, readable};
+    use super::*;
+    use crate::model::{GroupName, SubscriptionGroupConfig, TopicConfig};
+    use crate::remoting::request;
+
+    fn given_back(group: &str, offset: u64, level: i32) -> Command {
+        Command::request(request::CONSUMER_SEND_MSG_BACK)
+            .with_field("offset", offset)
+            .with_field("group", group)
+            .with_field("delayLevel", level)
+            .with_field("originMsgId", "x")
+            .with_field("originTopic", "T")
+    }
+
+    /// A broker with one message at offset 0, and a group with three deliveries.
+    async fn with_message() -> TestBroker {
+        let broker = TestBroker::new();
+        let sent = broker.send("T", &properties("TAGS=a UNIQ_KEY=U KEYS=k"), "body").await;
+        assert_eq!(sent.code, 0);
+        put_group(&broker, |group| group.retry_max_times = 3);
+        broker
+    }
+
+    fn put_group(broker: &TestBroker, change: fn(&mut SubscriptionGroupConfig)) {
+        let mut group = SubscriptionGroupConfig::new(GroupName::new("G"));
+        change(&mut group);
+        broker.broker.store.tables().groups.put(group);
+    }
+
+    fn offset_of(record: &Bytes) -> u64 {
+        Record::parse(record).unwrap().physical_offset().0
+    }
+
+    #[tokio::test]
+    async fn a_message_waits_longer_each_time_and_ends_as_dead_letter_b132_b133() {
+        let broker = with_message().await;
+        let mut offset = 0;
+        let first_id = "7F00000100002A9F0000000000000000";
+        for times in 0..3 {
+            let answer = broker.call(given_back("G", offset, 0)).await;
+            assert_eq!((answer.code, answer.remark, answer.fields), (0, None, None));
+            let level = 3 + times;
+            let records = broker.records("SCHEDULE_TOPIC_XXXX", level - 1);
+            assert_eq!(records.len(), 1, "level {level}");
+            offset = offset_of(&records[0]);
+            let record = Record::parse(&records[0]).unwrap();
+            assert_eq!(
+                readable(record.properties()),
+                format!(
+                    "REAL_TOPIC=%RETRY%G ORIGIN_MESSAGE_ID={first_id} RETRY_TOPIC=T KEYS=k UNIQ_KEY=U \
+                     CLUSTER=DefaultCluster WAIT=false DELAY={level} TAGS=a REAL_QID=0"
+                )
+            );
+            assert_eq!((record.body(), record.born_timestamp()), (&b"body"[..], 1_650_000_000_000));
+            assert_eq!(record.reconsume_times(), i32::try_from(times).unwrap() + 1);
+        }
+        let topic = broker.broker.store.tables().topics.get("%RETRY%G").unwrap();
+        assert_eq!((topic.write_queues, topic.permission), (1, Permission::READ_WRITE));
+        assert_eq!(broker.call(given_back("G", offset, 0)).await.code, 0);
+        let stored = broker.only_properties("%DLQ%G", 0);
+        assert!(stored.contains("DELAY=0") && stored.contains("RETRY_TOPIC=T"), "{stored}");
+    }
+
+    #[tokio::test]
+    async fn a_negative_level_or_the_clients_own_limit_makes_a_dead_letter_b132() {
+        let broker = with_message().await;
+        broker.call(given_back("G", 0, -1)).await;
+        broker.call(given_back("G", 0, 5).with_field("maxReconsumeTimes", 0)).await;
+        assert_eq!(broker.records("%DLQ%G", 0).len(), 2);
+        let old_client = given_back("G", 0, 99).with_field("maxReconsumeTimes", 0);
+        broker.call(Command { version: 120, ..old_client }).await;
+        assert_eq!(broker.records("SCHEDULE_TOPIC_XXXX", 17).len(), 1, "level clamped");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_given_back_is_refused_b131() {
+        let broker = with_message().await;
+        let remark = "look message by offset failed, 7".to_owned();
+        assert_eq!(broker.refused(given_back("G", 7, 0)).await, (1, remark));
+        let missing = Command::request(36).with_field("offset", 0).with_field("group", "G");
+        let (code, remark) = broker.refused(missing).await;
+        assert_eq!((code, remark.contains("`delayLevel`")), (1, true), "{remark}");
+        let read_only = TopicConfig {
+            permission: Permission::READ,
+            ..TopicConfig::new(TopicName::new("%RETRY%G"), 1)
+        };
+        broker.broker.store.tables().topics.put(read_only);
+        let remark = "the topic[%RETRY%G] sending message is forbidden".to_owned();
+        assert_eq!(broker.refused(given_back("G", 0, 0)).await, (16, remark));
+        put_group(&broker, |group| group.retry_queue_nums = 0);
+        assert_eq!(broker.refused(given_back("G", 0, 0)).await, (0, String::new()), "S-57");
+        let name = "g".repeat(200);
+        let remark = format!("topic[%RETRY%{name}] not exist");
+        assert_eq!(broker.refused(given_back(&name, 0, 0)).await, (1, remark));
+        let name = "g".repeat(256);
+        let (code, remark) = broker.refused(given_back(&name, 0, 0)).await;
+        let start = format!("subscription group not exist, {name} \nSee http");
+        assert_eq!((code, remark.starts_with(&start)), (26, true), "{remark}");
+        broker.broker.store.stop();
+        put_group(&broker, |_| {});
+        broker.broker.store.tables().topics.put(TopicConfig::new(TopicName::new("%RETRY%G"), 1));
+        let remark = "SERVICE_NOT_AVAILABLE".to_owned();
+        assert_eq!(broker.refused(given_back("G", 0, 0)).await, (1, remark), "B-135");
+    }
+}

@@ -1,1 +1,254 @@
-//! Skeleton.
+//! Which topics there are: creation by sends, and the requests that create, list and delete (B-050 to B-062).
+//!
+//! Not the table itself (`store`), not what name servers are told of it (`registration`). Invariants: creating a
+//! topic for a sender never waits for the disk; there are never more topics than [`TOPICS_MAX`].
+
+use std::sync::Arc;
+
+use super::Broker;
+use super::requests::{Answer, Refusal};
+use crate::model::{Permission, RETRY_PREFIX, TopicConfig, TopicName, system, validate_topic};
+use crate::remoting::bodies::topics::topic_table;
+use crate::remoting::headers::{SendHeader, read_create_topic};
+use crate::remoting::{Command, response};
+use crate::store::Tables;
+use crate::transport::Connection;
+
+/// The most topics a broker has (DESIGN 10): clients can create them.
+const TOPICS_MAX: usize = 20_000;
+/// Longest name that a record can carry, in bytes.
+const TOPIC_BYTES_MAX: usize = 127;
+/// The unit bit of a topic's system flag.
+const UNIT: u32 = 1;
+/// The bit of a topic that a group in unit mode reads.
+pub(super) const UNIT_SUBSCRIPTION: u32 = 2;
+
+/// The topic of a send, which may be created for it (B-055 to B-057); `None` if it must be applied for.
+pub(super) fn create_in_send(broker: &Broker, header: &SendHeader<'_>) -> Option<Arc<TopicConfig>> {
+    let is_retry = header.topic.starts_with(RETRY_PREFIX);
+    let sys_flag = match (header.unit_mode, is_retry) {
+        (false, _) => 0,
+        (true, true) => UNIT_SUBSCRIPTION,
+        (true, false) => UNIT,
+    };
+    let template = broker.store.tables().topics.get(header.default_topic);
+    if let Some(template) = template.filter(|topic| topic.permission.contains(Permission::INHERIT))
+    {
+        let wanted = u32::try_from(header.default_topic_queue_nums).unwrap_or(0);
+        let created = TopicConfig {
+            permission: template.permission.without(Permission::INHERIT),
+            filter_type: template.filter_type,
+            sys_flag,
+            ..TopicConfig::new(TopicName::new(header.topic), wanted.min(template.write_queues))
+        };
+        return create(broker, created);
+    }
+    let usual = Permission::READ_WRITE;
+    is_retry.then(|| create_in_send_back(broker, header.topic, 1, usual, sys_flag))?
+}
+
+/// A topic that the broker itself needs, created if it is not there; `None` if there are too many or if no record
+/// can carry its name.
+pub(super) fn create_in_send_back(
+    broker: &Broker,
+    name: &str,
+    queues: u32,
+    permission: Permission,
+    sys_flag: u32,
+) -> Option<Arc<TopicConfig>> {
+    let existing = broker.store.tables().topics.get(name);
+    existing.or_else(|| {
+        let config = TopicConfig::new(TopicName::new(name), queues);
+        create(broker, TopicConfig { permission, sys_flag, ..config })
+    })
+}
+
+fn create(broker: &Broker, config: TopicConfig) -> Option<Arc<TopicConfig>> {
+    let tables = broker.store.tables();
+    if config.name.as_str().len() > TOPIC_BYTES_MAX || is_full(tables) {
+        return None;
+    }
+    let (config, is_new) = tables.topics.put_if_absent(config);
+    if is_new {
+        tracing::info!(topic = %config.name, queues = config.write_queues, "topic created");
+        broker.registration.changed();
+    }
+    Some(config)
+}
+
+fn is_full(tables: &Tables) -> bool {
+    let is_full = tables.topics.count() >= TOPICS_MAX;
+    if is_full {
+        tracing::warn!(limit = TOPICS_MAX, "too many topics: no more are created");
+    }
+    is_full
+}
+
+/// 17: creates or replaces a topic (B-300). Blocks.
+pub(super) fn update(broker: &Arc<Broker>, request: &Command, connection: &Connection) -> Answer {
+    // B-300: whether a topic is ordered is not changed here.
+    let config = TopicConfig { order: false, ..read_create_topic(request)? };
+    check_name(broker, config.name.as_str())?;
+    let tables = broker.store.tables();
+    if tables.topics.get(config.name.as_str()).is_none() && is_full(tables) {
+        let remark =
+            format!("there are {TOPICS_MAX} topics already, which is the most a broker has");
+        return Err(Refusal::new(response::SYSTEM_ERROR, remark));
+    }
+    tracing::info!(?config, by = %connection.remote(), "topic created or changed");
+    tables.topics.put(config);
+    saved(tables)?;
+    broker.registration.changed();
+    // S-08: 4.9.4 forgets to take this remark away.
+    Ok(Command::response(response::SUCCESS).with_remark("not set any response code"))
+}
+
+/// 215: deletes a topic with its queues and positions (B-301, S-46). Blocks.
+pub(super) fn delete(broker: &Arc<Broker>, request: &Command, connection: &Connection) -> Answer {
+    let topic = request.required_str("topic")?;
+    check_name(broker, topic)?;
+    let was_there = broker.store.remove_topic(topic);
+    tracing::info!(topic, was_there, by = %connection.remote(), "topic deleted");
+    broker.statistics.forget_topic(topic);
+    saved(broker.store.tables())?;
+    broker.registration.changed();
+    Ok(Command::response(response::SUCCESS))
+}
+
+/// What an operator is told is done stays done.
+fn saved(tables: &Tables) -> Result<(), Refusal> {
+    tables.save_configs().map_err(|error| {
+        tracing::error!(%error, "topics cannot be saved");
+        Refusal::new(response::SYSTEM_ERROR, format!("the topics cannot be saved: {error}"))
+    })
+}
+
+/// 21: all configurations (B-302, R-014).
+pub(super) fn list(broker: &Arc<Broker>, _: &Command, _: &Connection) -> Answer {
+    let (version, topics) = broker.store.tables().topics.snapshot();
+    let answer = Command::response(response::SUCCESS).with_empty_fields();
+    Ok(answer.with_body(topic_table(version, &topics)))
+}
+
+fn check_name(broker: &Broker, name: &str) -> Result<(), Refusal> {
+    validate_topic(name)
+        .map_err(|error| Refusal::new(response::SYSTEM_ERROR, error.to_string()))?;
+    if is_system_topic(broker, name) {
+        let remark = format!("The topic[{name}] is conflict with system topic.");
+        return Err(Refusal::new(response::SYSTEM_ERROR, remark));
+    }
+    Ok(())
+}
+
+/// Whether a topic is the broker's own (B-052).
+pub(super) fn is_system_topic(broker: &Broker, name: &str) -> bool {
+    let options = &broker.options;
+    name == system::AUTO_CREATE_TOPIC
+        || name == system::BENCHMARK_TOPIC
+        || name == system::TRACE_TOPIC
+        || system::NOT_FOR_SENDING.contains(&name)
+        || name.starts_with(system::TOPIC_PREFIX)
+        || name == options.cluster
+        || name == options.group
+        || name.strip_suffix("_REPLY_TOPIC") == Some(&options.cluster)
+}
+
+/// A topic as remarks name it, `TopicConfig.toString` (B-104).
+pub(super) fn described(topic: &TopicConfig) -> String {
+    let bit = |bit, letter| if topic.permission.contains(bit) { letter } else { '-' };
+    let perm: String =
+        [bit(Permission::READ, 'R'), bit(Permission::WRITE, 'W'), bit(Permission::INHERIT, 'X')]
+            .into_iter()
+            .collect();
+    format!(
+        "TopicConfig [topicName={}, readQueueNums={}, writeQueueNums={}, perm={perm}, topicFilterType={}, \
+         topicSysFlag={}, order={}]",
+        topic.name,
+        topic.read_queues,
+        topic.write_queues,
+        topic.filter_type.as_str(),
+        topic.sys_flag,
+        topic.order
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests_support::TestBroker;
+    use super::*;
+    use crate::remoting::headers::create_topic;
+    use crate::remoting::{json, request};
+
+    fn created(name: &str, queues: u32) -> Command {
+        let config = TopicConfig { order: true, ..TopicConfig::new(TopicName::new(name), queues) };
+        create_topic(&config, "TBW102")
+    }
+
+    fn deleted(name: &str) -> Command {
+        Command::request(request::DELETE_TOPIC_IN_BROKER).with_field("topic", name)
+    }
+
+    #[tokio::test]
+    async fn topics_are_created_changed_and_deleted_b300_b301() {
+        let broker = TestBroker::new();
+        for queues in [8, 3] {
+            let (code, remark) = broker.refused(created("T", queues)).await;
+            assert_eq!((code, remark.as_str()), (0, "not set any response code"), "S-08");
+        }
+        let broker = broker.restarted().await;
+        let topic = broker.broker.store.tables().topics.get("T").unwrap();
+        assert_eq!(*topic, TopicConfig::new(TopicName::new("T"), 3), "`order` is ignored");
+        broker.send("T", "", "x").await;
+        assert_eq!(broker.refused(deleted("T")).await, (0, String::new()));
+        assert_eq!(broker.refused(deleted("T")).await, (0, String::new()), "not there: 0 too");
+        let broker = broker.restarted().await;
+        assert_eq!(broker.broker.store.tables().topics.get("T"), None);
+        broker.send("T", "", "y").await;
+        assert_eq!(broker.records("T", 0).len(), 1, "B-062: begins again at 0");
+    }
+
+    #[tokio::test]
+    async fn names_are_checked_and_the_brokers_own_topics_stay_b052_b054() {
+        let broker = TestBroker::new();
+        let own =
+            ["TBW102", "DefaultCluster", "broker-a", "DefaultCluster_REPLY_TOPIC", "rmq_sys_x"];
+        for name in own.into_iter().chain(["SELF_TEST_TOPIC", "BenchmarkTest"]) {
+            let remark = format!("The topic[{name}] is conflict with system topic.");
+            assert_eq!(broker.refused(created(name, 1)).await, (1, remark.clone()));
+            assert_eq!(broker.refused(deleted(name)).await, (1, remark));
+        }
+        let refused = async |name| broker.refused(created(name, 1)).await;
+        assert_eq!(refused(" ").await, (1, "The specified topic is blank.".into()));
+        let long = "t".repeat(128);
+        let remark = "The specified topic is longer than topic max length.".to_owned();
+        assert_eq!(refused(long.as_str()).await, (1, remark));
+    }
+
+    #[tokio::test]
+    async fn all_topics_are_listed_b302() {
+        let broker = TestBroker::new();
+        broker.call(created("T", 5)).await;
+        let answer = broker.call(Command::request(request::GET_ALL_TOPIC_CONFIG)).await;
+        assert_eq!((answer.code, answer.fields.map(|fields| fields.len())), (0, Some(0)), "R-014");
+        let text = std::str::from_utf8(&answer.body).unwrap();
+        assert!(text.starts_with("{\"dataVersion\":{\"counter\":1,\"timestamp\":"), "{text}");
+        let row = r#""T":{"order":false,"perm":6,"readQueueNums":5,"topicFilterType":"SINGLE_TAG","topicName":"T","topicSysFlag":0,"writeQueueNums":5}"#;
+        assert!(text.contains(row), "{text}");
+        let table = json::parse(&answer.body).unwrap();
+        assert_eq!(table.get("topicConfigTable").entries().len(), 9, "{text}");
+    }
+
+    #[tokio::test]
+    async fn there_are_not_more_topics_than_a_broker_may_have() {
+        let broker = TestBroker::new();
+        let topics = &broker.broker.store.tables().topics;
+        for number in topics.count()..TOPICS_MAX {
+            topics.put(TopicConfig::new(TopicName::new(&format!("t{number}")), 1));
+        }
+        assert_eq!(broker.send("one-more", "", "x").await.code, response::TOPIC_NOT_EXIST);
+        assert_eq!(broker.send("%RETRY%G", "", "x").await.code, response::TOPIC_NOT_EXIST);
+        let (code, remark) = broker.refused(created("one-more", 1)).await;
+        assert_eq!((code, remark.starts_with("there are 20000 topics")), (1, true), "{remark}");
+        assert_eq!(broker.call(created("t100", 7)).await.code, 0, "changing one is no creation");
+    }
+}

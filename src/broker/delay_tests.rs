@@ -1,0 +1,143 @@
+//! Delayed delivery over a real store, with a clock that tests move.
+
+use std::collections::HashSet;
+
+use super::super::tests_support::{TestBroker, eventually, properties, readable};
+use super::*;
+use crate::message::Record;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn bodies(broker: &TestBroker, topic: &str) -> Vec<String> {
+    let records = broker.records(topic, 0);
+    let body = |bytes| String::from_utf8(Record::parse(bytes).unwrap().body().to_vec()).unwrap();
+    records.iter().map(|bytes| body(bytes)).collect()
+}
+
+async fn send(broker: &TestBroker, level: u32, body: &str) {
+    let text = properties(&format!("TAGS=TagA DELAY={level}"));
+    assert_eq!(broker.send("T", &text, body).await.code, 0);
+}
+
+#[tokio::test]
+async fn messages_are_delivered_when_due_and_not_before_b272_b273() {
+    let broker = TestBroker::new();
+    broker.start();
+    for (level, body) in [(4, "thirty seconds"), (3, "ten seconds"), (1, "one second")] {
+        send(&broker, level, body).await;
+    }
+    let all = ["one second", "ten seconds", "thirty seconds"];
+    for (count, seconds) in [(1, 1), (2, 9), (3, 20)] {
+        broker.clock.advance(seconds * SECOND);
+        eventually(all[count - 1], || bodies(&broker, "T").len() == count).await;
+        assert_eq!(bodies(&broker, "T"), all[..count], "nothing else is due");
+    }
+    let waited = broker.records("SCHEDULE_TOPIC_XXXX", 2);
+    let (waited, records) = (Record::parse(&waited[0]).unwrap(), broker.records("T", 0));
+    let delivered = Record::parse(&records[1]).unwrap();
+    assert_eq!(delivered.properties(), waited.properties(), "S-13");
+    assert_eq!(
+        readable(delivered.properties()),
+        "REAL_TOPIC=T CLUSTER=DefaultCluster DELAY=3 TAGS=TagA REAL_QID=0"
+    );
+    assert_eq!(delivered.born_timestamp(), waited.born_timestamp());
+    assert_eq!(delivered.born_host(), waited.born_host());
+    assert!(delivered.store_timestamp() >= waited.store_timestamp() + 10_000);
+    let offsets = broker.broker.store.tables().delay_offsets.snapshot();
+    assert_eq!((offsets[&1], offsets[&3], offsets[&4]), (1, 1, 1));
+}
+
+#[tokio::test]
+async fn each_message_is_delivered_once_in_order_over_restarts_b275() {
+    let mut broker = TestBroker::new();
+    let mut expected = Vec::new();
+    for round in 0..3 {
+        for number in 0..150 {
+            let body = format!("{round}-{number}");
+            send(&broker, 3, &body).await;
+            expected.push(body);
+        }
+        broker.start();
+        broker.clock.advance(10 * SECOND);
+        // The restart comes anywhere in the delivery.
+        eventually("some", || bodies(&broker, "T").len() > round * 150).await;
+        broker = broker.restarted().await;
+    }
+    broker.start();
+    eventually("all", || bodies(&broker, "T").len() >= expected.len()).await;
+    assert_eq!(bodies(&broker, "T"), expected);
+    let ids: HashSet<_> = expected.iter().collect();
+    assert_eq!(ids.len(), 450);
+}
+
+#[tokio::test]
+async fn what_can_never_be_delivered_does_not_stop_the_rest_b274() {
+    let broker = TestBroker::new();
+    let store = &broker.broker.store;
+    for text in ["DELAY=1", "DELAY=1 REAL_TOPIC=T REAL_QID=x"] {
+        put(&broker, text);
+    }
+    put(&broker, "DELAY=1 REAL_TOPIC=RMQ_SYS_TRANS_HALF_TOPIC REAL_QID=0");
+    put(&broker, &format!("DELAY=1 REAL_TOPIC={} REAL_QID=0", "t".repeat(200)));
+    send(&broker, 1, "good").await;
+    broker.start();
+    broker.clock.advance(SECOND);
+    eventually("the good one", || bodies(&broker, "T").len() == 1).await;
+    eventually("the position", || store.tables().delay_offsets.get(1) == Some(5)).await;
+    assert!(broker.records("RMQ_SYS_TRANS_HALF_TOPIC", 0).is_empty());
+}
+
+fn put(broker: &TestBroker, text: &str) {
+    let message = NewMessage {
+        topic: TopicName::new(system::SCHEDULE_TOPIC),
+        queue_id: QueueId(0),
+        flag: 0,
+        sys_flag: 0,
+        born_timestamp: 1,
+        born_host: "127.0.0.1:1".parse().unwrap(),
+        store_host: "127.0.0.1:2".parse().unwrap(),
+        reconsume_times: 0,
+        prepared_transaction_offset: 0,
+        body: bytes::Bytes::new(),
+        properties: properties(text),
+    };
+    assert_eq!(append_all(&broker.broker.store, vec![message]), [Ok(Durability::Reached)]);
+}
+
+#[tokio::test]
+async fn positions_outside_their_queue_are_brought_back_b275() {
+    let broker = TestBroker::new();
+    send(&broker, 1, "passed").await;
+    let offsets = &broker.broker.store.tables().delay_offsets;
+    offsets.set(1, 77);
+    offsets.set(99, 5);
+    broker.start();
+    eventually("the position", || offsets.get(1) == Some(1)).await;
+    send(&broker, 1, "delivered").await;
+    broker.clock.advance(SECOND);
+    eventually("the message", || bodies(&broker, "T").len() == 1).await;
+    assert_eq!((bodies(&broker, "T"), offsets.get(99)), (vec!["delivered".into()], Some(5)));
+}
+
+#[tokio::test]
+async fn a_clock_that_was_put_back_does_not_hold_messages_for_ever_b272() {
+    let broker = TestBroker::new();
+    send(&broker, 3, "of the future").await;
+    let level = Level { level: 3, delay_ms: 10_000, look_at: 0 };
+    let pulled = || {
+        let request = PullRequest {
+            topic: system::SCHEDULE_TOPIC,
+            queue_id: queue_of(3),
+            offset: 0,
+            count_max: 1,
+            filter: &All,
+        };
+        broker.broker.store.pull(&request, true).unwrap()
+    };
+    let stored_at = Record::parse(&pulled().body).unwrap().store_timestamp();
+    let due = |now| level.turn(&pulled(), now).due.len();
+    assert_eq!((due(stored_at), due(stored_at + 9_999), due(stored_at + 10_000)), (0, 0, 1));
+    assert_eq!(due(stored_at - 1), 1);
+    let turn = level.turn(&pulled(), stored_at);
+    assert_eq!((turn.next, turn.wait_until), (QueueOffset(0), Some(stored_at + 10_000)));
+}

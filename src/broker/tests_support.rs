@@ -1,0 +1,180 @@
+//! What the tests of this module share: a broker on a port, over a store in a temporary folder.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Broker, BrokerOptions, BrokerService};
+use crate::clock::Clock;
+use crate::message::Record;
+use crate::metrics::Metrics;
+use crate::model::{BrokerId, QueueId};
+use crate::remoting::headers::SendHeader;
+use crate::remoting::{Command, request};
+use crate::store::{EntryFilter, PullRequest, StartTopics, Store, StoreOptions};
+use crate::transport::{Client, Limits, Server};
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A broker that answers.
+pub(super) struct TestBroker {
+    pub clock: Clock,
+    pub broker: Arc<Broker>,
+    options: StoreOptions,
+    pub address: String,
+    client: Client,
+    stop: CancellationToken,
+    dir: tempfile::TempDir,
+}
+
+impl TestBroker {
+    /// A new one, with nothing running beside the requests.
+    pub fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// The same with other options of its store.
+    pub fn with(change: impl FnOnce(&mut StoreOptions)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = StoreOptions {
+            segment_bytes: 1 << 20,
+            allocate_ahead_bytes: 16 << 10,
+            ..StoreOptions::new(dir.path().join("broker-a"))
+        };
+        change(&mut options);
+        Self::open(dir, options, Clock::system())
+    }
+
+    fn open(dir: tempfile::TempDir, options: StoreOptions, clock: Clock) -> Self {
+        let start_topics = StartTopics::new("DefaultCluster", "broker-a");
+        let store = Store::open(options.clone(), &start_topics, &clock, &|_, _| {}).unwrap();
+        let broker_options = BrokerOptions {
+            cluster: "DefaultCluster".into(),
+            group: "broker-a".into(),
+            id: BrokerId(0),
+            address: "127.0.0.1:10911".parse().unwrap(),
+            ha_address: "127.0.0.1:10912".parse().unwrap(),
+            name_servers: Vec::new(),
+        };
+        let metrics = Arc::new(Metrics::default());
+        let broker = Broker::new(broker_options, store, &clock, metrics);
+        let server = Server::bind("127.0.0.1:0".parse().unwrap(), Arc::new(Limits::default()));
+        let server = server.unwrap();
+        let address = server.local_addr().to_string();
+        let stop = CancellationToken::new();
+        let service = Arc::new(BrokerService(Arc::clone(&broker)));
+        let served = server.serve(service, stop.clone());
+        crate::task::spawn(crate::task::Kind::Ignore, "broker", served);
+        Self { clock, broker, options, address, client: Client::new(None), stop, dir }
+    }
+
+    /// Starts what runs beside the requests.
+    pub fn start(&self) {
+        self.broker.start(&Handle::current(), &Handle::current(), &self.stop);
+    }
+
+    /// Stops and comes again over the same store.
+    pub async fn restarted(self) -> Self {
+        self.stop.cancel();
+        self.broker.store.stop();
+        let Self { dir, options, clock, broker, .. } = self;
+        let store = Arc::downgrade(&broker.store);
+        drop(broker);
+        eventually("the end of all tasks", || store.strong_count() == 0).await;
+        Self::open(dir, options, clock)
+    }
+
+    /// Sends a request and waits for its answer.
+    pub async fn call(&self, request: Command) -> Command {
+        self.client.call(&self.address, request, PATIENCE).await.unwrap()
+    }
+
+    /// Sends a request and says the answer's code and remark.
+    pub async fn refused(&self, request: Command) -> (i32, String) {
+        let answer = self.call(request).await;
+        (answer.code, answer.remark.unwrap_or_default())
+    }
+
+    /// Sends one message to queue 0.
+    pub async fn send(&self, topic: &str, properties: &str, body: &str) -> Command {
+        let header = SendHeader { topic, properties, ..header() };
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        self.call(header.to_request(request::SEND_MESSAGE_V2).with_body(body)).await
+    }
+
+    /// All records of a queue.
+    pub fn records(&self, topic: &str, queue: u32) -> Vec<Bytes> {
+        let (mut offset, mut all) = (0, Vec::new());
+        loop {
+            let queue_id = QueueId(queue);
+            let request = PullRequest { topic, queue_id, offset, count_max: 32, filter: &All };
+            let pulled = self.broker.store.pull(&request, true).unwrap();
+            let mut rest = pulled.body.clone();
+            for _ in 0..pulled.count {
+                let bytes = Record::parse(&rest).unwrap().bytes().len();
+                all.push(rest.split_to(bytes));
+            }
+            if pulled.next_offset.to_wire() <= offset {
+                return all;
+            }
+            offset = pulled.next_offset.to_wire();
+        }
+    }
+
+    /// The only record of a queue, its properties separated by blanks.
+    pub fn only_properties(&self, topic: &str, queue: u32) -> String {
+        let records = self.records(topic, queue);
+        assert_eq!(records.len(), 1, "records of {topic}");
+        readable(Record::parse(&records[0]).unwrap().properties())
+    }
+}
+
+/// A properties text as tests can read it.
+pub(super) fn readable(properties: &str) -> String {
+    properties.replace('\u{1}', "=").replace('\u{2}', " ")
+}
+
+/// The opposite of [`readable`].
+pub(super) fn properties(readable: &str) -> String {
+    readable.replace('=', "\u{1}").replace(' ', "\u{2}")
+}
+
+/// A usual send, to topic `T`.
+pub(super) fn header() -> SendHeader<'static> {
+    SendHeader {
+        producer_group: "P",
+        topic: "T",
+        default_topic: "TBW102",
+        default_topic_queue_nums: 4,
+        born_timestamp: 1_650_000_000_000,
+        ..SendHeader::default()
+    }
+}
+
+/// Waits until something is so.
+pub(super) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "{what}");
+}
+
+struct All;
+
+impl EntryFilter for All {
+    fn matches_tags_code(&self, _: i64) -> bool {
+        true
+    }
+    fn matches_properties(&self, _: &str) -> bool {
+        true
+    }
+    fn needs_properties(&self) -> bool {
+        false
+    }
+}
