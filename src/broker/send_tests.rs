@@ -280,6 +280,17 @@ async fn what_is_too_long_is_illegal_b117() {
 }
 
 #[tokio::test]
+async fn the_limit_is_the_bodys_alone_s60() {
+    let broker = TestBroker::with(|options| options.segment_bytes = 16 << 20);
+    let body = Bytes::from(vec![7; 4 << 20]);
+    for properties in ["", "DELAY\u{1}1"] {
+        let header = SendHeader { properties, ..header() };
+        assert_eq!(broker.call(send(&header).with_body(body.clone())).await.code, 0);
+    }
+    assert_eq!(broker.records("T", 0).len(), 1);
+}
+
+#[tokio::test]
 async fn half_messages_are_refused_for_now_b108() {
     let broker = TestBroker::new();
     let answer = broker.send("T", "TRAN_MSG\u{1}TRUE", "half").await;

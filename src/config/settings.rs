@@ -102,7 +102,7 @@ pub struct Store {
     pub flush_interval_ms: u64,
     /// Longest wait for the disk with `flush = "sync"` (`syncFlushTimeout`).
     pub sync_flush_timeout_ms: u64,
-    /// Largest record (`maxMessageSize`).
+    /// Largest body of a message (`maxMessageSize`).
     pub max_message_bytes: usize,
 }
 

@@ -102,10 +102,10 @@ pub enum AppendError {
     /// The message cannot be a record.
     #[error("{0}")]
     Illegal(#[from] crate::message::EncodeError),
-    /// The records are larger than the store takes.
-    #[error("the message needs {bytes} bytes in the log; at most {max} are allowed")]
+    /// A body is larger than the store takes, or the records are larger than a segment.
+    #[error("the message has {bytes} bytes; at most {max} are allowed")]
     TooLarge {
-        /// What the records would need.
+        /// What it has.
         bytes: usize,
         /// What is allowed.
         max: usize,

@@ -30,7 +30,7 @@ pub struct StoreOptions {
     pub flush_interval_ms: u64,
     /// How long a sender waits for the disk in [`FlushMode::Sync`].
     pub sync_flush_timeout_ms: u64,
-    /// Largest record, all fields included.
+    /// Largest body of a message (S-60).
     pub max_message_bytes: usize,
     /// How far behind the log's end a record still counts as in memory (B-173).
     pub in_memory_bytes: u64,

@@ -108,10 +108,11 @@ impl CommitLog {
         let mut facts = Vec::with_capacity(messages.len());
         let mut bytes = Vec::new();
         for message in messages {
-            let record = encode(message)?;
-            if record.len() > self.options.max_message_bytes {
-                return Err(self.too_large(record.len()));
+            // S-60: only bodies are limited; `encode` limits the rest.
+            if message.body.len() > self.options.max_message_bytes {
+                return Err(self.too_large(message.body.len()));
             }
+            let record = encode(message)?;
             let view =
                 Record::parse(&record).map_err(|_| EncodeError::BodyTooLong(record.len()))?;
             facts.push(Facts::of(&view, &self.options.delay_levels));
