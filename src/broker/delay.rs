@@ -5,7 +5,7 @@
 //! comes meanwhile is not due earlier. Invariants: a level's position passes a message only when that is stored again,
 //! or can never be; a level with much to deliver does not hold up the others.
 
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -103,12 +103,30 @@ pub(super) fn start(broker: &Arc<Broker>, handle: &Handle, stop: &CancellationTo
     task::spawn(Kind::StopNode(stop.clone()), "delay levels", running);
 }
 
+/// Whether messages are being delivered: stored again, with positions that do not say so yet.
+#[derive(Debug, Default)]
+pub(super) struct Delivery(Mutex<()>);
+
+impl Delivery {
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until nothing is being delivered; after `stop` nothing will be again. Blocks.
+    pub fn finish(&self) {
+        drop(self.lock());
+    }
+}
+
 async fn run(broker: Arc<Broker>, stop: CancellationToken) {
     let mut levels = Levels::of(&broker);
     while !stop.is_cancelled() {
-        let looking = Arc::clone(&broker);
+        let (looking, stopping) = (Arc::clone(&broker), stop.clone());
         let looked = task::spawn_blocking("delay levels", move || {
-            levels.look(&looking);
+            let _delivering = looking.delivery.lock();
+            if !stopping.is_cancelled() {
+                levels.look(&looking);
+            }
             levels
         });
         let Ok(looked) = looked.await else { return };

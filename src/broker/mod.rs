@@ -80,6 +80,7 @@ pub struct Broker {
     long_polling: Arc<long_polling::LongPolling>,
     statistics: statistics::Statistics,
     registration: registration::Registration,
+    delivery: delay::Delivery,
 }
 
 impl Broker {
@@ -97,6 +98,7 @@ impl Broker {
             long_polling: Arc::default(),
             statistics: statistics::Statistics::new(clock),
             registration: registration::Registration::default(),
+            delivery: delay::Delivery::default(),
             options,
             store,
             clock: clock.clone(),
@@ -117,6 +119,12 @@ impl Broker {
         long_polling::start(self, data, stop);
         statistics::start(self, control, stop);
         delay::start(self, data, stop);
+    }
+
+    /// Waits, after the `stop` of [`Self::start`], until no delayed message is being delivered; only then may the store
+    /// be stopped, or what was just delivered comes again. Blocks for a moment.
+    pub fn finish(&self) {
+        self.delivery.finish();
     }
 
     /// Waits until one name server has answered a registration.

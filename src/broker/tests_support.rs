@@ -80,6 +80,7 @@ impl TestBroker {
     /// Stops and comes again over the same store.
     pub async fn restarted(self) -> Self {
         self.stop.cancel();
+        self.broker.finish();
         self.broker.store.stop();
         let Self { dir, options, clock, broker, .. } = self;
         let store = Arc::downgrade(&broker.store);
