@@ -2,6 +2,9 @@
 //!
 //! Not headers. Invariants: reading is as lenient as fastjson, writing is what 4.9.4 writes byte for byte.
 
+pub mod clients;
+pub mod groups;
+pub mod heartbeat;
 pub mod order_locks;
 pub mod registration;
 pub mod route;

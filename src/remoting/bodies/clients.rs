@@ -1,0 +1,115 @@
+//! Who is connected, as tools and clients are told (38, 203, 204; B-240, B-316, B-317).
+//!
+//! Not the tables behind it (the broker's). Invariant: what a client said in its heartbeat comes back as it said it,
+//! with 4.9.4's defaults for what it left out.
+
+use bytes::Bytes;
+
+use super::heartbeat::{ConsumeMode, SubscriptionData};
+use crate::remoting::Language;
+use crate::remoting::json::{Form, Value};
+
+/// One connection of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientConnection {
+    /// Its id.
+    pub client_id: String,
+    /// Where it connected from, `ip:port`.
+    pub address: String,
+    /// Its language.
+    pub language: Language,
+    /// Its version ordinal.
+    pub version: i32,
+}
+
+/// The answer to 38.
+#[must_use]
+pub fn consumer_ids(ids: &[String]) -> Bytes {
+    let ids = Value::array(ids.iter().map(String::as_str));
+    Value::object([("consumerIdList", ids)]).to_bytes(Form::Dialect)
+}
+
+/// The answer to 203.
+#[must_use]
+pub fn consumer_connections(
+    connections: &[ClientConnection],
+    mode: ConsumeMode,
+    subscriptions: &[SubscriptionData],
+) -> Bytes {
+    let table = subscriptions.iter().map(|one| (one.topic.as_str(), subscription_value(one)));
+    let body = Value::object([
+        ("connectionSet", connection_set(connections)),
+        ("consumeFromWhere", mode.consume_from_where.as_str().into()),
+        ("consumeType", mode.consume_type.as_str().into()),
+        ("messageModel", mode.message_model.as_str().into()),
+        ("subscriptionTable", Value::map(table)),
+    ]);
+    body.to_bytes(Form::Dialect)
+}
+
+/// The answer to 204.
+#[must_use]
+pub fn producer_connections(connections: &[ClientConnection]) -> Bytes {
+    Value::object([("connectionSet", connection_set(connections))]).to_bytes(Form::Dialect)
+}
+
+fn connection_set(connections: &[ClientConnection]) -> Value<'_> {
+    let connections = connections.iter().map(|one| {
+        Value::object([
+            ("clientAddr", one.address.as_str().into()),
+            ("clientId", one.client_id.as_str().into()),
+            ("language", one.language.name().into()),
+            ("version", one.version.into()),
+        ])
+    });
+    Value::array(connections)
+}
+
+fn subscription_value(subscription: &SubscriptionData) -> Value<'_> {
+    Value::object([
+        ("classFilterMode", subscription.class_filter_mode.into()),
+        ("codeSet", Value::array(subscription.codes.iter().copied())),
+        ("expressionType", subscription.expression_type.as_str().into()),
+        ("subString", subscription.expression.as_str().into()),
+        ("subVersion", subscription.version.into()),
+        ("tagsSet", Value::array(subscription.tags.iter().map(String::as_str))),
+        ("topic", subscription.topic.as_str().into()),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection() -> ClientConnection {
+        ClientConnection {
+            client_id: "c".into(),
+            address: "10.0.0.1:7".into(),
+            language: Language::JAVA,
+            version: 401,
+        }
+    }
+
+    #[test]
+    fn answers_are_494s_byte_for_byte() {
+        assert_eq!(
+            &consumer_ids(&["a".into(), "b".into()])[..],
+            br#"{"consumerIdList":["a","b"]}"#
+        );
+        assert_eq!(&producer_connections(&[])[..], br#"{"connectionSet":[]}"#);
+        let subscription = SubscriptionData {
+            topic: "T".into(),
+            expression: "a".into(),
+            expression_type: "TAG".into(),
+            tags: vec!["a".into()],
+            codes: vec![97],
+            class_filter_mode: false,
+            version: 5,
+        };
+        let body = consumer_connections(&[connection()], ConsumeMode::default(), &[subscription]);
+        assert_eq!(
+            std::str::from_utf8(&body).unwrap(),
+            r#"{"connectionSet":[{"clientAddr":"10.0.0.1:7","clientId":"c","language":"JAVA","version":401}],"consumeFromWhere":"CONSUME_FROM_LAST_OFFSET","consumeType":"CONSUME_PASSIVELY","messageModel":"CLUSTERING","subscriptionTable":{"T":{"classFilterMode":false,"codeSet":[97],"expressionType":"TAG","subString":"a","subVersion":5,"tagsSet":["a"],"topic":"T"}}}"#
+        );
+    }
+}
