@@ -1,40 +1,533 @@
-//! Skeleton.
+//! Who is connected: producers, consumers and what they subscribed to (34, 35, 38, 40, 203, 204; B-220 to B-232, B-240).
+//!
+//! Not the configuration of groups (`groups`), not their positions. Invariants: a client is its connection (B-223),
+//! so the same id can be there twice; a consumer group is there as long as it has a member; every member is found by
+//! its connection, so that a close costs only the groups it was in; no lock is held while members are told.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
+
+use super::requests::{Answer, Refusal};
+use super::topics::UNIT_SUBSCRIPTION;
+use super::{Broker, groups, topics};
 use crate::clock::Clock;
 use crate::filter::Subscription;
+use crate::model::{GroupName, Permission, TopicName};
+use crate::remoting::bodies::clients::{
+    ClientConnection, consumer_connections, consumer_ids, producer_connections,
+};
+use crate::remoting::bodies::heartbeat::{ConsumeMode, ConsumerData, Heartbeat, SubscriptionData};
+use crate::remoting::{Command, Language, request, response};
+use crate::task;
+use crate::transport::Connection;
 
-/// Skeleton.
+pub(super) use crate::remoting::bodies::heartbeat::MessageModel;
+
+/// A client that is silent for longer is gone (B-231).
+const EXPIRY: Duration = Duration::from_secs(120);
+/// How often silent clients are looked for (B-036).
+const SCAN_INTERVAL: Duration = Duration::from_secs(10);
+/// Consumer groups, and as many producer groups, at most.
+const GROUPS_MAX: usize = 20_000;
+/// Connections in groups, counted once for each group, at most.
+const MEMBERS_MAX: usize = 500_000;
+/// What all subscriptions together may take in memory.
+const SUBSCRIPTION_BYTES_MAX: usize = 64 << 20;
+/// What a subscription takes beside its texts.
+const SUBSCRIPTION_BYTES: usize = 200;
+/// The longest name of a client or group, in bytes (clients of 4.x stop at 255 characters).
+const NAME_BYTES_MAX: usize = 1024;
+/// Tags of one subscription at most: every entry of a queue may be held against each of them.
+const TAGS_MAX: usize = 1024;
+
+/// The connected clients of one broker.
 #[derive(Debug)]
-pub(super) struct Clients;
+pub(super) struct Clients {
+    clock: Clock,
+    state: RwLock<State>,
+}
 
-/// Skeleton.
+#[derive(Debug, Default)]
+struct State {
+    consumers: HashMap<GroupName, Consumers>,
+    producers: HashMap<GroupName, Members>,
+    /// The groups of each connection, by its number.
+    joined: HashMap<u64, Joined>,
+    members: usize,
+    subscription_bytes: usize,
+}
+
+/// By the connection's number, so in the order of connecting.
+type Members = BTreeMap<u64, Member>;
+
+#[derive(Debug, Default)]
+struct Joined {
+    consumers: BTreeSet<GroupName>,
+    producers: BTreeSet<GroupName>,
+}
+
+/// One connection in one group.
+#[derive(Clone, Debug)]
+struct Member {
+    connection: Connection,
+    client_id: Arc<str>,
+    language: Language,
+    version: i32,
+    seen: Instant,
+}
+
+/// A consumer group with its members.
+#[derive(Debug, Default)]
+struct Consumers {
+    mode: ConsumeMode,
+    subscriptions: BTreeMap<TopicName, Arc<Subscription>>,
+    subscription_bytes: usize,
+    members: Members,
+}
+
+/// What no more is taken of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MessageModel {
-    /// Skeleton.
-    Broadcasting,
-    /// Skeleton.
-    Clustering,
-}
+struct Full(&'static str);
 
-/// Skeleton.
-pub(super) struct ConsumerGroup {
-    pub message_model: MessageModel,
-}
-
-impl Clients {
-    pub(super) fn new(_clock: &Clock) -> Self {
-        Self
+impl From<Full> for Refusal {
+    fn from(Full(what): Full) -> Self {
+        tracing::warn!(what, "a heartbeat is refused: the table of clients is full");
+        Self::new(response::SYSTEM_ERROR, format!("the broker takes no more {what}"))
     }
 }
 
 impl Clients {
-    pub(super) fn forget_connection(&self, _connection: &crate::transport::Connection) {}
-    pub(super) fn consumer_group(&self, _group: &str) -> Option<ConsumerGroup> {
-        None
+    /// Nobody is connected.
+    pub fn new(clock: &Clock) -> Self {
+        Self { clock: clock.clone(), state: RwLock::default() }
     }
-    pub(super) fn subscription(&self, _group: &str, _topic: &str) -> Option<Arc<Subscription>> {
-        None
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How a group consumes; `None` if nobody of it is connected.
+    pub fn consumer_group(&self, group: &str) -> Option<ConsumeMode> {
+        Some(self.read().consumers.get(group)?.mode)
+    }
+
+    /// What a group wants of a topic; `None` if it is not connected, or not subscribed.
+    pub fn subscription(&self, group: &str, topic: &str) -> Option<Arc<Subscription>> {
+        self.read().consumers.get(group)?.subscriptions.get(topic).cloned()
+    }
+
+    /// Takes a consumer's heartbeat; returns whom to tell that the group changed (B-224 to B-227).
+    fn consumer_heartbeat(
+        &self,
+        data: ConsumerData,
+        member: &Member,
+    ) -> Result<Vec<Connection>, Full> {
+        let mut state = self.write();
+        let state = &mut *state;
+        let name = GroupName::new(&data.group);
+        let id = member.connection.id();
+        let known = state.consumers.get(&name);
+        if known.is_none() && state.consumers.len() >= GROUPS_MAX {
+            return Err(Full("consumer groups"));
+        }
+        let is_new = known.is_none_or(|group| !group.members.contains_key(&id));
+        if is_new && state.members >= MEMBERS_MAX {
+            return Err(Full("clients"));
+        }
+        let empty = BTreeMap::new();
+        let old = known.map_or(&empty, |group| &group.subscriptions);
+        let old_bytes = known.map_or(0, |group| group.subscription_bytes);
+        let subscriptions = merge(old, data.subscriptions);
+        let topics_changed = !old.keys().eq(subscriptions.keys());
+        let bytes = subscriptions.values().map(|one| bytes_of(one)).sum();
+        let all_bytes = state.subscription_bytes - old_bytes + bytes;
+        if bytes > old_bytes && all_bytes > SUBSCRIPTION_BYTES_MAX {
+            return Err(Full("subscriptions"));
+        }
+        state.subscription_bytes = all_bytes;
+        state.members += usize::from(is_new);
+        state.joined.entry(id).or_default().consumers.insert(name.clone());
+        let group = state.consumers.entry(name).or_default();
+        group.mode = data.mode;
+        group.subscriptions = subscriptions;
+        group.subscription_bytes = bytes;
+        group.members.insert(id, member.clone());
+        Ok(if is_new || topics_changed { group.connections() } else { Vec::new() })
+    }
+
+    /// Takes a producer's heartbeat.
+    fn producer_heartbeat(&self, group: &str, member: &Member) -> Result<(), Full> {
+        let mut state = self.write();
+        let id = member.connection.id();
+        let known = state.producers.get(group);
+        let is_new = known.is_none_or(|members| !members.contains_key(&id));
+        if is_new && state.members >= MEMBERS_MAX {
+            return Err(Full("clients"));
+        }
+        if known.is_none() && state.producers.len() >= GROUPS_MAX {
+            // Groups stay when their last member's connection closes (B-317).
+            state.producers.retain(|_, members| !members.is_empty());
+            if state.producers.len() >= GROUPS_MAX {
+                return Err(Full("producer groups"));
+            }
+        }
+        let group = GroupName::new(group);
+        state.members += usize::from(is_new);
+        state.joined.entry(id).or_default().producers.insert(group.clone());
+        state.producers.entry(group).or_default().insert(id, member.clone());
+        Ok(())
+    }
+
+    /// Takes a connection out of a producer group, which goes with its last member (B-229).
+    fn leave_producers(&self, group: &str, connection: &Connection) {
+        let mut state = self.write();
+        if state.remove_producer(group, connection.id())
+            && state.producers.get(group).is_some_and(Members::is_empty)
+        {
+            state.producers.remove(group);
+        }
+    }
+
+    /// Takes a connection out of a consumer group; returns whom to tell.
+    fn leave_consumers(&self, group: &str, connection: &Connection) -> Vec<Connection> {
+        self.write().remove_consumer(group, connection.id())
+    }
+
+    /// The connection is gone: the other consumers of its groups are told, whatever their groups' settings (B-230).
+    pub fn forget_connection(&self, connection: &Connection) {
+        let mut changed = Vec::new();
+        {
+            let mut state = self.write();
+            let Some(joined) = state.joined.remove(&connection.id()) else { return };
+            for group in joined.producers {
+                state.remove_producer(group.as_str(), connection.id());
+            }
+            for group in joined.consumers {
+                let rest = state.remove_consumer(group.as_str(), connection.id());
+                changed.push((group, rest));
+            }
+        }
+        for (group, rest) in changed {
+            tell_changed(group.as_str(), &rest);
+        }
+    }
+
+    /// Takes silent clients out of their groups, without a word to the others, and closes their connections (B-231).
+    fn expire(&self) {
+        let now = self.clock.monotonic();
+        let is_silent = |member: &Member| now.saturating_duration_since(member.seen) > EXPIRY;
+        let mut silent = Vec::new();
+        {
+            let mut state = self.write();
+            for (group, consumers) in &state.consumers {
+                let members = consumers.members.values().filter(|member| is_silent(member));
+                silent.extend(members.map(|member| (group.clone(), member.clone(), true)));
+            }
+            for (group, members) in &state.producers {
+                let members = members.values().filter(|member| is_silent(member));
+                silent.extend(members.map(|member| (group.clone(), member.clone(), false)));
+            }
+            for (group, member, is_consumer) in &silent {
+                let id = member.connection.id();
+                if *is_consumer {
+                    state.remove_consumer(group.as_str(), id);
+                } else {
+                    state.remove_producer(group.as_str(), id);
+                }
+            }
+        }
+        for (group, member, _) in silent {
+            tracing::warn!(%group, client = %member.client_id, address = %member.connection.remote(),
+                "a client is silent: its connection is closed");
+            member.connection.close("it sent no heartbeat for two minutes");
+        }
     }
 }
+
+impl State {
+    /// Takes a member out, and its group with the last one; returns the rest.
+    fn remove_consumer(&mut self, group: &str, id: u64) -> Vec<Connection> {
+        let Some(consumers) = self.consumers.get_mut(group) else { return Vec::new() };
+        if consumers.members.remove(&id).is_none() {
+            return Vec::new();
+        }
+        let rest = consumers.connections();
+        if rest.is_empty() {
+            self.subscription_bytes -= consumers.subscription_bytes;
+            self.consumers.remove(group);
+        }
+        self.left(id, |joined| joined.consumers.remove(group));
+        rest
+    }
+
+    /// Takes a member out; returns whether it was in.
+    fn remove_producer(&mut self, group: &str, id: u64) -> bool {
+        let removed = self.producers.get_mut(group).and_then(|members| members.remove(&id));
+        if removed.is_some() {
+            self.left(id, |joined| joined.producers.remove(group));
+        }
+        removed.is_some()
+    }
+
+    fn left(&mut self, id: u64, forget: impl FnOnce(&mut Joined) -> bool) {
+        self.members -= 1;
+        if let Some(joined) = self.joined.get_mut(&id) {
+            forget(joined);
+            if joined.consumers.is_empty() && joined.producers.is_empty() {
+                self.joined.remove(&id);
+            }
+        }
+    }
+}
+
+impl Consumers {
+    fn connections(&self) -> Vec<Connection> {
+        self.members.values().map(|member| member.connection.clone()).collect()
+    }
+}
+
+impl Member {
+    fn to_connection(&self) -> ClientConnection {
+        ClientConnection {
+            client_id: self.client_id.to_string(),
+            address: self.connection.remote().to_string(),
+            language: self.language,
+            version: self.version,
+        }
+    }
+}
+
+/// The subscriptions after a heartbeat: its topics are all there are (B-226); of a known one the newer stays (B-225).
+fn merge(
+    old: &BTreeMap<TopicName, Arc<Subscription>>,
+    heard: Vec<SubscriptionData>,
+) -> BTreeMap<TopicName, Arc<Subscription>> {
+    let mut merged: BTreeMap<TopicName, Arc<Subscription>> = BTreeMap::new();
+    for data in heard {
+        let known = merged.get_key_value(data.topic.as_str());
+        let known = known.or_else(|| old.get_key_value(data.topic.as_str()));
+        let (topic, subscription) = match known {
+            Some((topic, known)) if known.version >= data.version => {
+                (topic.clone(), Arc::clone(known))
+            }
+            _ => (TopicName::new(&data.topic), Arc::new(subscription_of(data))),
+        };
+        merged.insert(topic, subscription);
+    }
+    merged
+}
+
+/// What a client said it wants. C++ leaves out what follows from the expression: without it, a filter by tags would
+/// filter everything away.
+fn subscription_of(data: SubscriptionData) -> Subscription {
+    let heard = Subscription {
+        topic: TopicName::new(&data.topic),
+        expression: data.expression,
+        expression_type: data.expression_type,
+        tags: data.tags,
+        codes: data.codes,
+        class_filter_mode: data.class_filter_mode,
+        version: data.version,
+    };
+    if !heard.codes.is_empty() {
+        return heard;
+    }
+    let expression_type = Some(&*heard.expression_type);
+    match Subscription::parse(&data.topic, &heard.expression, expression_type, heard.version) {
+        Ok(parsed) => Subscription { class_filter_mode: heard.class_filter_mode, ..parsed },
+        Err(_) => heard,
+    }
+}
+
+fn subscription_data(subscription: &Subscription) -> SubscriptionData {
+    SubscriptionData {
+        topic: subscription.topic.to_string(),
+        expression: subscription.expression.clone(),
+        expression_type: subscription.expression_type.clone(),
+        tags: subscription.tags.clone(),
+        codes: subscription.codes.clone(),
+        class_filter_mode: subscription.class_filter_mode,
+        version: subscription.version,
+    }
+}
+
+fn bytes_of(subscription: &Subscription) -> usize {
+    let tags: usize = subscription.tags.iter().map(|tag| tag.capacity() + 24).sum();
+    SUBSCRIPTION_BYTES
+        + subscription.topic.as_str().len()
+        + subscription.expression.len()
+        + subscription.expression_type.len()
+        + tags
+        + 4 * subscription.codes.len()
+}
+
+/// Tells consumers to share the queues anew (40, B-224).
+fn tell_changed(group: &str, members: &[Connection]) {
+    let notice =
+        Command::request(request::NOTIFY_CONSUMER_IDS_CHANGED).with_field("consumerGroup", group);
+    for member in members {
+        member.send_oneway(notice.clone());
+    }
+}
+
+/// Looks for silent clients until `stop` (B-036).
+pub(super) fn start(
+    broker: &Arc<Broker>,
+    handle: &tokio::runtime::Handle,
+    stop: &CancellationToken,
+) {
+    let (broker, stop) = (Arc::clone(broker), stop.clone());
+    let _runtime = handle.enter();
+    task::spawn(task::Kind::StopNode(stop.clone()), "client expiry", async move {
+        let scans = async {
+            loop {
+                tokio::time::sleep(SCAN_INTERVAL).await;
+                broker.clients.expire();
+            }
+        };
+        let _ = stop.run_until_cancelled(scans).await;
+    });
+}
+
+/// 34: a client says that it is there, and what for (B-220 to B-227). Notices go out before the answer (S-41).
+pub(super) fn heartbeat(
+    broker: &Arc<Broker>,
+    request: &Command,
+    connection: &Connection,
+) -> Answer {
+    let heartbeat = Heartbeat::parse(&request.body)?;
+    check_limits(&heartbeat)?;
+    let member = Member {
+        connection: connection.clone(),
+        client_id: heartbeat.client_id.as_str().into(),
+        language: request.language,
+        version: request.version,
+        seen: broker.clock.monotonic(),
+    };
+    // Once for each group, however often the heartbeat names it.
+    let mut changed = BTreeMap::new();
+    let taken = take_heartbeat(broker, heartbeat, &member, &mut changed);
+    for (group, members) in changed {
+        tell_changed(&group, &members);
+    }
+    taken?;
+    Ok(Command::response(response::SUCCESS))
+}
+
+/// Notes the members of groups that are to be told that their group changed.
+fn take_heartbeat(
+    broker: &Broker,
+    heartbeat: Heartbeat,
+    member: &Member,
+    changed: &mut BTreeMap<String, Vec<Connection>>,
+) -> Result<(), Full> {
+    for data in heartbeat.consumers {
+        let group = data.group.clone();
+        let config = groups::find_or_create(broker, &group);
+        if let Some(config) = &config {
+            let queues = u32::try_from(config.retry_queue_nums).unwrap_or(0);
+            let sys_flag = if data.unit_mode { UNIT_SUBSCRIPTION } else { 0 };
+            let topic = TopicName::retry_of(&group);
+            let usual = Permission::READ_WRITE;
+            topics::create_in_send_back(broker, topic.as_str(), queues, usual, sys_flag);
+        }
+        let members = broker.clients.consumer_heartbeat(data, member)?;
+        let tells = config.is_none_or(|config| config.notify_consumer_ids_changed_enable);
+        if tells && !members.is_empty() {
+            changed.insert(group, members);
+        }
+    }
+    for group in &heartbeat.producers {
+        broker.clients.producer_heartbeat(group, member)?;
+    }
+    Ok(())
+}
+
+fn check_limits(heartbeat: &Heartbeat) -> Result<(), Refusal> {
+    let refusal = |remark| Err(Refusal::new(response::SYSTEM_ERROR, remark));
+    let consumers = heartbeat.consumers.iter().map(|data| &data.group);
+    let mut names = consumers.chain(&heartbeat.producers).chain([&heartbeat.client_id]);
+    if names.any(|name| name.len() > NAME_BYTES_MAX) {
+        return refusal(format!("a name in the heartbeat is longer than {NAME_BYTES_MAX} bytes"));
+    }
+    let mut subscriptions = heartbeat.consumers.iter().flat_map(|data| &data.subscriptions);
+    if subscriptions.any(|one| one.codes.len().max(one.tags.len()) > TAGS_MAX) {
+        return refusal(format!("a subscription has at most {TAGS_MAX} tags"));
+    }
+    Ok(())
+}
+
+/// 35: a client leaves its groups (B-229).
+pub(super) fn unregister(
+    broker: &Arc<Broker>,
+    request: &Command,
+    connection: &Connection,
+) -> Answer {
+    if let Some(group) = request.field("producerGroup") {
+        broker.clients.leave_producers(group, connection);
+    }
+    if let Some(group) = request.field("consumerGroup") {
+        let rest = broker.clients.leave_consumers(group, connection);
+        let config = broker.store.tables().groups.get(group);
+        if config.is_none_or(|config| config.notify_consumer_ids_changed_enable) {
+            tell_changed(group, &rest);
+        }
+    }
+    Ok(Command::response(response::SUCCESS).with_empty_fields())
+}
+
+/// 38: the ids of a group's members (B-240).
+pub(super) fn list_ids(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
+    let group = request.required_str("consumerGroup")?;
+    let state = broker.clients.read();
+    let members = state.consumers.get(group).map(|group| group.members.values());
+    let ids: Vec<String> =
+        members.into_iter().flatten().map(|member| member.client_id.to_string()).collect();
+    if ids.is_empty() {
+        let remark = format!("no consumer for this group, {group}");
+        let answer = Command::response(response::SYSTEM_ERROR).with_remark(remark);
+        return Ok(answer.with_empty_fields());
+    }
+    Ok(Command::response(response::SUCCESS).with_empty_fields().with_body(consumer_ids(&ids)))
+}
+
+/// 203: a group's connections and subscriptions (B-316).
+pub(super) fn list_consumers(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
+    let name = request.required_str("consumerGroup")?;
+    let state = broker.clients.read();
+    let Some(group) = state.consumers.get(name) else {
+        let remark = format!("the consumer group[{name}] not online");
+        return Err(Refusal::new(response::CONSUMER_NOT_ONLINE, remark));
+    };
+    let connections: Vec<_> = group.members.values().map(Member::to_connection).collect();
+    let subscriptions: Vec<_> =
+        group.subscriptions.values().map(|one| subscription_data(one)).collect();
+    let mode = group.mode;
+    drop(state);
+    let body = consumer_connections(&connections, mode, &subscriptions);
+    Ok(Command::response(response::SUCCESS).with_body(body))
+}
+
+/// 204: a producer group's connections (B-317).
+pub(super) fn list_producers(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
+    let name = request.required_str("producerGroup")?;
+    let state = broker.clients.read();
+    let Some(members) = state.producers.get(name) else {
+        let remark = format!("the producer group[{name}] not exist");
+        return Err(Refusal::new(response::SYSTEM_ERROR, remark));
+    };
+    let connections: Vec<_> = members.values().map(Member::to_connection).collect();
+    drop(state);
+    Ok(Command::response(response::SUCCESS).with_body(producer_connections(&connections)))
+}
+
+#[cfg(test)]
+#[path = "clients_tests.rs"]
+pub(super) mod tests;

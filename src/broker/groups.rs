@@ -1,1 +1,165 @@
-//! Skeleton.
+//! The configuration of consumer groups: creation by clients, and the requests that change and list it (200, 201, 207;
+//! B-070 to B-073).
+//!
+//! Not the table itself (`store`), not who is connected (`clients`). Invariant: there are never more groups than
+//! [`GROUPS_MAX`], and none with a name longer than [`NAME_BYTES_MAX`].
+
+use std::sync::Arc;
+
+use super::Broker;
+use super::requests::{Answer, Refusal};
+use crate::model::SubscriptionGroupConfig;
+use crate::remoting::bodies::groups::{all_groups, parse_group};
+use crate::remoting::{Command, response};
+use crate::store::Tables;
+use crate::transport::Connection;
+
+/// The most groups a broker has (DESIGN 10): clients can create them.
+const GROUPS_MAX: usize = 20_000;
+/// The longest name of a group, in bytes; clients of 4.x take no longer one.
+const NAME_BYTES_MAX: usize = 255;
+
+/// A group's configuration, created if it is not there (B-072); `None` if there are too many, or if its name is too
+/// long.
+pub(super) fn find_or_create(broker: &Broker, group: &str) -> Option<Arc<SubscriptionGroupConfig>> {
+    let groups = &broker.store.tables().groups;
+    let existing = groups.get(group);
+    if existing.is_some() || group.len() > NAME_BYTES_MAX || is_full(broker.store.tables()) {
+        return existing;
+    }
+    groups.get_or_create(group, true)
+}
+
+fn is_full(tables: &Tables) -> bool {
+    let is_full = tables.groups.count() >= GROUPS_MAX;
+    if is_full {
+        tracing::warn!(limit = GROUPS_MAX, "too many groups: no more are created");
+    }
+    is_full
+}
+
+/// 200: creates or replaces a group's configuration (B-312). Blocks.
+pub(super) fn update(broker: &Arc<Broker>, request: &Command, connection: &Connection) -> Answer {
+    let tables = broker.store.tables();
+    let Some(config) = parse_group(&request.body)? else {
+        return Ok(Command::response(response::SUCCESS));
+    };
+    if config.name.as_str().len() > NAME_BYTES_MAX {
+        let remark = format!("the group's name is longer than {NAME_BYTES_MAX} bytes");
+        return Err(Refusal::new(response::SYSTEM_ERROR, remark));
+    }
+    if tables.groups.get(config.name.as_str()).is_none() && is_full(tables) {
+        let remark =
+            format!("there are {GROUPS_MAX} groups already, which is the most a broker has");
+        return Err(Refusal::new(response::SYSTEM_ERROR, remark));
+    }
+    tracing::info!(?config, by = %connection.remote(), "group created or changed");
+    tables.groups.put(config);
+    saved(tables)
+}
+
+/// 201: all configurations (B-313).
+pub(super) fn list(broker: &Arc<Broker>, _: &Command, _: &Connection) -> Answer {
+    let (version, groups) = broker.store.tables().groups.snapshot();
+    Ok(Command::response(response::SUCCESS).with_body(all_groups(version, &groups)))
+}
+
+/// 207: deletes a group's configuration, and its positions if asked to (B-314). Blocks.
+pub(super) fn delete(broker: &Arc<Broker>, request: &Command, connection: &Connection) -> Answer {
+    let group = request.required_str("groupName")?;
+    let removes_offsets = request.flag_bool("removeOffset");
+    let tables = broker.store.tables();
+    let was_there = tables.groups.remove(group);
+    if removes_offsets {
+        tables.consumer_offsets.remove_group(group);
+    }
+    tracing::info!(group, was_there, removes_offsets, by = %connection.remote(), "group deleted");
+    saved(tables)
+}
+
+/// What an operator is told is done stays done.
+fn saved(tables: &Tables) -> Answer {
+    tables.save_configs().map_err(|error| {
+        tracing::error!(%error, "groups cannot be saved");
+        Refusal::new(response::SYSTEM_ERROR, format!("the groups cannot be saved: {error}"))
+    })?;
+    Ok(Command::response(response::SUCCESS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::clients::tests::World;
+    use crate::model::{QueueId, system};
+
+    fn update(body: &str) -> Command {
+        Command::request(200).with_body(body.to_owned())
+    }
+
+    fn delete(group: &str, removes_offsets: bool) -> Command {
+        let request = Command::request(207).with_field("groupName", group);
+        request.with_field("removeOffset", removes_offsets)
+    }
+
+    #[tokio::test]
+    async fn a_group_is_replaced_whole_and_listed_b312_b313() {
+        let world = World::new();
+        let mut tool = world.peer().await;
+        let answer = tool.answer(update(r#"{"groupName":"G","retryMaxTimes":3}"#)).await;
+        assert_eq!((answer.code, answer.remark, answer.fields), (0, None, None));
+        let _ = tool.answer(update(r#"{"groupName":"G","retryQueueNums":2}"#)).await;
+        let groups = &world.broker.store.tables().groups;
+        let config = groups.get("G").unwrap();
+        assert_eq!((config.retry_max_times, config.retry_queue_nums), (16, 2));
+        let answer = tool.answer(Command::request(201)).await;
+        let text = std::str::from_utf8(&answer.body).unwrap();
+        assert!(text.starts_with(r#"{"dataVersion":{"counter":2,"timestamp":"#), "{text}");
+        let row = r#""G":{"brokerId":0,"consumeBroadcastEnable":true,"consumeEnable":true,"consumeFromMinEnable":true,"groupName":"G","notifyConsumerIdsChangedEnable":true,"retryMaxTimes":16,"retryQueueNums":2,"whichBrokerWhenConsumeSlowly":1}"#;
+        assert!(text.contains(row) && text.contains(system::TOOLS_CONSUMER), "{text}");
+    }
+
+    #[tokio::test]
+    async fn positions_go_with_a_group_only_if_asked_b314() {
+        let world = World::new();
+        let mut tool = world.peer().await;
+        let tables = world.broker.store.tables();
+        for (removes_offsets, left) in [(false, Some(9)), (true, None)] {
+            let _ = tool.answer(update(r#"{"groupName":"G"}"#)).await;
+            tables.consumer_offsets.commit("T", "G", QueueId(0), 9);
+            assert_eq!(tool.answer(delete("G", removes_offsets)).await.code, 0);
+            assert!(tables.groups.get("G").is_none());
+            assert_eq!(tables.consumer_offsets.query("T", "G", QueueId(0)), left);
+        }
+        assert_eq!(tool.answer(delete("G", true)).await.code, 0, "deleting twice is no error");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_group_is_refused() {
+        let world = World::new();
+        let mut tool = world.peer().await;
+        let long = format!(r#"{{"groupName":"{}"}}"#, "x".repeat(NAME_BYTES_MAX + 1));
+        let nameless = Command::request(207);
+        for request in [update(""), update("{}"), update("[1"), update(&long), nameless] {
+            let answer = tool.answer(request).await;
+            assert_eq!(answer.code, 1);
+            assert!(answer.remark.is_some());
+        }
+        assert_eq!(tool.answer(update("null")).await.code, 0);
+        assert_eq!(world.broker.store.tables().groups.version().counter, 0);
+    }
+
+    #[tokio::test]
+    async fn there_are_no_more_groups_than_the_limit() {
+        let world = World::new();
+        let broker = &world.broker;
+        let missing = GROUPS_MAX - broker.store.tables().groups.count();
+        for number in 0..missing {
+            assert!(find_or_create(broker, &format!("G{number}")).is_some());
+        }
+        assert!(find_or_create(broker, "one more").is_none());
+        assert!(find_or_create(broker, "G0").is_some());
+        let mut tool = world.peer().await;
+        assert_eq!(tool.answer(update(r#"{"groupName":"one more"}"#)).await.code, 1);
+        assert_eq!(tool.answer(update(r#"{"groupName":"G0"}"#)).await.code, 0);
+    }
+}

@@ -81,6 +81,8 @@ pub struct Broker {
     statistics: statistics::Statistics,
     registration: registration::Registration,
     delivery: delay::Delivery,
+    /// When it was made, in wall time.
+    booted_ms: i64,
 }
 
 impl Broker {
@@ -97,8 +99,9 @@ impl Broker {
             order_locks: order_locks::OrderLocks::new(clock),
             long_polling: Arc::default(),
             statistics: statistics::Statistics::new(clock),
-            registration: registration::Registration::default(),
             delivery: delay::Delivery::default(),
+            registration: registration::Registration::new(&options.name_servers),
+            booted_ms: clock.now_ms(),
             options,
             store,
             clock: clock.clone(),
@@ -117,6 +120,8 @@ impl Broker {
         stop: &CancellationToken,
     ) {
         long_polling::start(self, data, stop);
+        registration::start(self, control, stop);
+        clients::start(self, control, stop);
         statistics::start(self, control, stop);
         delay::start(self, data, stop);
     }
@@ -130,6 +135,11 @@ impl Broker {
     /// Waits until one name server has answered a registration.
     pub async fn registered(&self) {
         self.registration.registered().await;
+    }
+
+    /// Tells name servers that the broker is gone (B-012): the first step of its end.
+    pub async fn unregister(&self) {
+        self.registration.unregister(&self.options).await;
     }
 }
 

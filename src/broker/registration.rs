@@ -1,11 +1,315 @@
-//! Skeleton.
+//! Registration with name servers: at start, every 30 s, and when topics change (103, 104; B-020 to B-028).
+//!
+//! Not the topics themselves. One task for each name server, so that a slow one holds up no other; each has its own
+//! connection (N-024). Invariants: over a new connection all topics are told, later the changed ones as soon as they
+//! change and all again with each period; changes that come while a registration is under way are told together by
+//! the next one; a registration carries the topics and the version of one moment, because a name server of 4.9.4
+//! takes no second one with an equal version (N-047, N-081).
 
-/// Skeleton.
-#[derive(Debug, Default)]
-pub(super) struct Registration;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{Broker, BrokerOptions};
+use crate::message::body_crc;
+use crate::model::TopicConfig;
+use crate::remoting::bodies::registration::registration;
+use crate::remoting::headers::RegisterBroker;
+use crate::remoting::{Command, json, request, response};
+use crate::task;
+use crate::transport::{CallError, Client, Connection};
+
+/// How often all topics are told (`registerNameServerPeriod`, B-020).
+const PERIOD: Duration = Duration::from_secs(30);
+/// How long a name server has to answer (`registerBrokerTimeoutMills`, B-022).
+const REGISTER_TIMEOUT: Duration = Duration::from_secs(6);
+/// How long it has to answer at the end.
+const UNREGISTER_TIMEOUT: Duration = Duration::from_secs(3);
+/// After a failure; twice as long after each further one, up to [`PERIOD`].
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The links to all name servers.
+pub(super) struct Registration {
+    client: Client,
+    links: Vec<Link>,
+    /// How often topics changed.
+    changes: watch::Sender<u64>,
+    registered: watch::Sender<bool>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// One name server.
+struct Link {
+    address: String,
+    told: watch::Sender<Told>,
+}
+
+/// What a name server knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// Nothing yet: the first attempt is under way.
+    Nothing,
+    /// All changes up to this one.
+    UpTo(u64),
+    /// The last attempt failed: nobody waits for it.
+    Unreachable,
+}
+
+/// What was told over a connection.
+struct Sent {
+    connection: u64,
+    topics: Vec<Arc<TopicConfig>>,
+}
+
+/// Why a registration did not succeed.
+#[derive(Debug, thiserror::Error)]
+enum RegisterError {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("it answered {code}: {remark}")]
+    Refused { code: i32, remark: String },
+}
 
 impl Registration {
-    pub(super) async fn registered(&self) {}
-    /// Registers again soon: a topic changed.
-    pub(super) fn changed(&self) {}
+    /// No name server knows of the broker yet.
+    pub fn new(name_servers: &[String]) -> Self {
+        let link = |address: &String| Link {
+            address: address.clone(),
+            told: watch::Sender::new(Told::Nothing),
+        };
+        Self {
+            client: Client::new(None),
+            links: name_servers.iter().map(link).collect(),
+            changes: watch::Sender::new(0),
+            // Without name servers a broker runs unregistered (B-028).
+            registered: watch::Sender::new(name_servers.is_empty()),
+            tasks: Mutex::default(),
+        }
+    }
+
+    /// Waits until one name server has answered.
+    pub async fn registered(&self) {
+        // The sender lives as long as this.
+        let _ = self.registered.subscribe().wait_for(|registered| *registered).await;
+    }
+
+    /// Topics changed: they are told soon (B-024).
+    pub fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Topics changed: returns when every name server that can be reached was told, or when the time is up (B-022).
+    /// Blocks.
+    pub fn tell_now(&self) {
+        self.changed();
+        Handle::current().block_on(self.told());
+    }
+
+    /// Waits until every name server that can be reached was told of all changes up to now.
+    async fn told(&self) {
+        let change = *self.changes.borrow();
+        let all = async {
+            for link in &self.links {
+                let covers = |told: &Told| match told {
+                    Told::Nothing => false,
+                    Told::UpTo(last) => *last >= change,
+                    Told::Unreachable => true,
+                };
+                // The sender lives as long as the link.
+                let _ = link.told.subscribe().wait_for(covers).await;
+            }
+        };
+        if timeout(REGISTER_TIMEOUT, all).await.is_err() {
+            tracing::warn!("not every name server was told of a changed topic in time");
+        }
+    }
+
+    /// Tells name servers that the broker is gone (B-012); nothing is registered after it.
+    pub async fn unregister(&self, options: &BrokerOptions) {
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in &tasks {
+            task.abort();
+        }
+        for task in tasks {
+            // It was aborted.
+            let _ = task.await;
+        }
+        let told = self.links.iter().filter(|link| matches!(*link.told.borrow(), Told::UpTo(_)));
+        let calls: Vec<_> = told.map(|link| self.spawn_unregister(link, options)).collect();
+        for call in calls {
+            // A panic in it was reported.
+            let _ = call.await;
+        }
+    }
+
+    fn spawn_unregister(&self, link: &Link, options: &BrokerOptions) -> JoinHandle<()> {
+        let request = Command::request(request::UNREGISTER_BROKER)
+            .with_field("brokerName", &options.group)
+            .with_field("brokerAddr", options.address)
+            .with_field("clusterName", &options.cluster)
+            .with_field("brokerId", options.id);
+        let (client, name_server) = (self.client.clone(), link.address.clone());
+        task::spawn(task::Kind::Ignore, "unregistration", async move {
+            match client.call(&name_server, request, UNREGISTER_TIMEOUT).await {
+                Ok(answer) if answer.code == response::SUCCESS => {
+                    tracing::info!(name_server, "unregistered");
+                }
+                Ok(answer) => {
+                    tracing::warn!(name_server, code = answer.code, remark = ?answer.remark, "not unregistered");
+                }
+                Err(error) => tracing::warn!(name_server, %error, "not unregistered"),
+            }
+        })
+    }
+
+    /// Keeps one name server informed, for ever.
+    async fn keep(&self, broker: &Broker, index: usize) {
+        let link = &self.links[index];
+        let mut changes = self.changes.subscribe();
+        let mut sent = None;
+        let mut full_at = Instant::now();
+        let mut retry_after = RETRY_AFTER;
+        loop {
+            let change = *changes.borrow_and_update();
+            let is_full = full_at <= Instant::now();
+            match self.register(broker, link, &mut sent, is_full).await {
+                Ok(order_table) => {
+                    if let Some(body) = order_table.filter(|_| self.is_first(index)) {
+                        apply_order_table(broker, &body);
+                    }
+                    if is_full {
+                        full_at = Instant::now() + PERIOD;
+                    }
+                    retry_after = RETRY_AFTER;
+                    if !matches!(link.told.send_replace(Told::UpTo(change)), Told::UpTo(_)) {
+                        tracing::info!(name_server = link.address, "registered");
+                    }
+                    self.registered.send_replace(true);
+                    tokio::select! {
+                        () = sleep_until(full_at) => {}
+                        // It cannot end: its sender lives as long as this.
+                        _ = changes.changed() => {}
+                    }
+                }
+                Err(error) => {
+                    sent = None;
+                    full_at = Instant::now();
+                    if link.told.send_replace(Told::Unreachable) != Told::Unreachable {
+                        tracing::warn!(name_server = link.address, %error, "not registered");
+                    }
+                    sleep(retry_after).await;
+                    retry_after = (2 * retry_after).min(PERIOD);
+                }
+            }
+        }
+    }
+
+    /// Whether no name server that is named earlier answers: of several order tables, its one counts (B-025).
+    fn is_first(&self, index: usize) -> bool {
+        self.links[..index].iter().all(|link| *link.told.borrow() == Told::Unreachable)
+    }
+
+    /// Registers once; returns the answer's order table, if there is one (N-051).
+    async fn register(
+        &self,
+        broker: &Broker,
+        link: &Link,
+        sent: &mut Option<Sent>,
+        is_full: bool,
+    ) -> Result<Option<Bytes>, RegisterError> {
+        let connection = self.client.connection(&link.address).await?;
+        let (version, topics) = broker.store.tables().topics.snapshot();
+        let known = sent.as_ref().filter(|sent| !is_full && sent.connection == connection.id());
+        let news = match known {
+            Some(known) => changed_topics(&known.topics, &topics),
+            None => topics.clone(),
+        };
+        if known.is_some() && news.is_empty() {
+            return Ok(None);
+        }
+        let body = registration(version, &news);
+        let answer = call(&connection, &broker.options, body).await?;
+        *sent = Some(Sent { connection: connection.id(), topics });
+        Ok(Some(answer.body).filter(|body| !body.is_empty()))
+    }
 }
+
+async fn call(
+    connection: &Connection,
+    options: &BrokerOptions,
+    body: Bytes,
+) -> Result<Command, RegisterError> {
+    let header = RegisterBroker {
+        broker_name: options.group.clone(),
+        broker_addr: options.address.to_string(),
+        cluster_name: options.cluster.clone(),
+        ha_server_addr: options.ha_address.to_string(),
+        broker_id: options.id.0.into(),
+        compressed: false,
+        body_crc32: i32::try_from(body_crc(&body)).unwrap_or_default(),
+    };
+    let request = header.to_request().with_body(body);
+    let answer = connection.call(request, REGISTER_TIMEOUT).await?;
+    if answer.code != response::SUCCESS {
+        let remark = answer.remark.unwrap_or_default();
+        return Err(RegisterError::Refused { code: answer.code, remark });
+    }
+    Ok(answer)
+}
+
+/// The topics that are not what they were; a topic's configuration is replaced, never changed, so that its place in
+/// memory tells. Deleted topics are not told (B-024).
+fn changed_topics(
+    known: &[Arc<TopicConfig>],
+    topics: &[Arc<TopicConfig>],
+) -> Vec<Arc<TopicConfig>> {
+    let known: HashSet<*const TopicConfig> = known.iter().map(Arc::as_ptr).collect();
+    topics.iter().filter(|topic| !known.contains(&Arc::as_ptr(topic))).cloned().collect()
+}
+
+/// Topics in the name server's order table are ordered, all others are not (B-025).
+fn apply_order_table(broker: &Broker, body: &[u8]) {
+    let parsed = json::parse(body);
+    let Ok(value) = parsed.inspect_err(|error| tracing::warn!(%error, "no order table")) else {
+        return;
+    };
+    let table = value.get("table");
+    if table.expect_object("table").is_err() {
+        return;
+    }
+    let ordered: HashSet<&str> =
+        table.entries().iter().filter_map(|(key, _)| key.as_str()).collect();
+    let topics = &broker.store.tables().topics;
+    for topic in topics.snapshot().1 {
+        let order = ordered.contains(topic.name.as_str());
+        if topic.order != order {
+            tracing::info!(topic = %topic.name, order, "the name server's order table changed a topic");
+            topics.put(TopicConfig { order, ..TopicConfig::clone(&topic) });
+        }
+    }
+}
+
+/// Registers until `stop`, or until [`Registration::unregister`].
+pub(super) fn start(broker: &Arc<Broker>, handle: &Handle, stop: &CancellationToken) {
+    let _entered = handle.enter();
+    let spawn = |index| {
+        let (broker, stop) = (Arc::clone(broker), stop.clone());
+        task::spawn(task::Kind::Ignore, "registration", async move {
+            let _ = stop.run_until_cancelled(broker.registration.keep(&broker, index)).await;
+        })
+    };
+    let spawned = (0..broker.registration.links.len()).map(spawn);
+    let mut tasks = broker.registration.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+    tasks.extend(spawned);
+}
+
+#[cfg(test)]
+#[path = "registration_tests.rs"]
+mod tests;

@@ -4,8 +4,11 @@
 
 use std::sync::Arc;
 
-use super::{Broker, offsets, order_locks, pull, query, send, send_back, statistics, topics};
-use crate::remoting::{Command, FieldError, request, response};
+use super::{
+    Broker, clients, groups, offsets, order_locks, pull, query, runtime_info, send, send_back,
+    statistics, topics,
+};
+use crate::remoting::{Command, DecodeError, FieldError, request, response};
 use crate::store::ReadError;
 use crate::task;
 use crate::transport::{Connection, Responder};
@@ -29,6 +32,13 @@ impl Refusal {
 impl From<FieldError> for Refusal {
     /// S-09: 4.9.4's remark does not name the field.
     fn from(error: FieldError) -> Self {
+        Self::new(response::SYSTEM_ERROR, error.to_string())
+    }
+}
+
+impl From<DecodeError> for Refusal {
+    /// A body that cannot be read; the connection stays.
+    fn from(error: DecodeError) -> Self {
         Self::new(response::SYSTEM_ERROR, error.to_string())
     }
 }
@@ -84,8 +94,40 @@ pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responde
         request::VIEW_BROKER_STATS_DATA => {
             send_answer(responder, statistics::view(broker, &request))
         }
+        request::HEART_BEAT => at_once(broker, &request, responder, clients::heartbeat),
+        request::UNREGISTER_CLIENT => at_once(broker, &request, responder, clients::unregister),
+        request::GET_CONSUMER_LIST_BY_GROUP => {
+            at_once(broker, &request, responder, clients::list_ids);
+        }
+        request::GET_CONSUMER_CONNECTION_LIST => {
+            at_once(broker, &request, responder, clients::list_consumers);
+        }
+        request::GET_PRODUCER_CONNECTION_LIST => {
+            at_once(broker, &request, responder, clients::list_producers);
+        }
+        request::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP => {
+            blocking(broker, request, responder, groups::update);
+        }
+        request::GET_ALL_SUBSCRIPTIONGROUP_CONFIG => {
+            at_once(broker, &request, responder, groups::list);
+        }
+        request::DELETE_SUBSCRIPTIONGROUP => blocking(broker, request, responder, groups::delete),
+        request::GET_BROKER_RUNTIME_INFO => {
+            blocking(broker, request, responder, runtime_info::answer);
+        }
         _ => not_supported(&request, responder),
     }
+}
+
+/// Answers from the connection's task: nothing in `work` waits.
+fn at_once(
+    broker: &Arc<Broker>,
+    request: &Command,
+    responder: Responder,
+    work: fn(&Arc<Broker>, &Command, &Connection) -> Answer,
+) {
+    let answer = work(broker, request, responder.connection());
+    send_answer(responder, answer);
 }
 
 /// Answers from a thread that may wait for the disk.
