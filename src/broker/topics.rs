@@ -98,7 +98,7 @@ pub(super) fn update(broker: &Arc<Broker>, request: &Command, connection: &Conne
     tracing::info!(?config, by = %connection.remote(), "topic created or changed");
     tables.topics.put(config);
     saved(tables)?;
-    broker.registration.changed();
+    broker.registration.tell_now();
     // S-08: 4.9.4 forgets to take this remark away.
     Ok(Command::response(response::SUCCESS).with_remark("not set any response code"))
 }
