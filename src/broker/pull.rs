@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use super::Broker;
 use super::clients::MessageModel;
 use super::requests::{Refusal, send_answer};
+use super::{Broker, groups};
 use crate::filter::Subscription;
 use crate::message::{NewMessage, Properties, properties};
 use crate::model::{BrokerId, Permission, QueueId, QueueOffset, SubscriptionGroupConfig};
@@ -172,7 +172,7 @@ fn check_target(
 ) -> Result<(Arc<SubscriptionGroupConfig>, QueueId), Refusal> {
     let (name, topic) = (header.consumer_group, header.topic);
     let tables = broker.store.tables();
-    let Some(group) = tables.groups.get_or_create(name, true) else {
+    let Some(group) = groups::find_or_create(broker, name) else {
         let remark = format!("subscription group [{name}] does not exist, {FAQ}");
         return Err(Refusal::new(response::SUBSCRIPTION_GROUP_NOT_EXIST, remark));
     };
