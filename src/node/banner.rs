@@ -7,6 +7,9 @@ use super::data_dir::DataDir;
 use super::logging;
 use crate::config::{Config, Loaded};
 
+/// Where commands look for a name server if they are not told.
+const DEFAULT_NAME_SERVER: &str = "127.0.0.1:9876";
+
 /// Tells what listens where, where the data is, and what to try next.
 pub fn show(loaded: &Loaded, data_dir: &DataDir, status: &str) {
     let config = &loaded.config;
@@ -36,9 +39,21 @@ fn text(config: &Config, data: &str, status: &str) -> String {
         ));
     }
     lines.push(format!("  data         {data}"));
-    lines.push("Try in another terminal: rmq-node config show".to_owned());
+    lines.push("Try in another terminal:".to_owned());
+    let name_server = name_server_argument(&config.name_servers);
+    for command in ["admin topics create Hello", "bench produce -t Hello -m 1000", "admin topics show Hello"] {
+        lines.push(format!("  rmq-node {command}{name_server}"));
+    }
     lines.push("Ctrl-C stops it.".to_owned());
     lines.join("\n") + "\n"
+}
+
+/// What the commands above need to find this cluster; nothing where they look by themselves.
+fn name_server_argument(name_servers: &[String]) -> String {
+    match name_servers {
+        [one] if one == DEFAULT_NAME_SERVER => String::new(),
+        all => format!(" -n {}", all.join(",")),
+    }
 }
 
 #[cfg(test)]
@@ -60,10 +75,20 @@ mod tests {
   name server  127.0.0.1:9876
   broker-a     127.0.0.1:10911  master in DefaultCluster, VIP port 10909, HA port 10912
   data         /data
-Try in another terminal: rmq-node config show
+Try in another terminal:
+  rmq-node admin topics create Hello
+  rmq-node bench produce -t Hello -m 1000
+  rmq-node admin topics show Hello
 Ctrl-C stops it.
 "
         );
         assert_eq!(text(&config, "/data", "serving"), expected);
+    }
+
+    #[test]
+    fn commands_for_another_address_say_which() {
+        let servers = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(name_server_argument(&servers("127.0.0.2:9876")), " -n 127.0.0.2:9876");
+        assert_eq!(name_server_argument(&servers("a:1 b:1")), " -n a:1,b:1");
     }
 }

@@ -80,6 +80,16 @@ impl DataDir {
         }
     }
 
+    /// Makes a folder of a role.
+    ///
+    /// # Errors
+    /// The system refuses it.
+    pub fn make_folder(&self, name: &str) -> Result<(), StartError> {
+        let path = self.path.join(name);
+        let made = DirBuilder::new().recursive(true).mode(DIR_MODE).create(&path);
+        made.map_err(|error| StartError(describe(&path, &error)))
+    }
+
     /// All of the file or none of it, and on the disk.
     fn write(&self, file: &Path, format: &Format) -> io::Result<()> {
         let new = file.with_extension("json.tmp");

@@ -4,12 +4,13 @@
 //! | --- | --- |
 //! | `data_dir` | the data directory and its lock |
 //! | `ports` | binding, and who has a port |
-//! | `roles` | the name server and the brokers, with what they need |
+//! | `roles` | the name server and the brokers: each step of their start and stop |
+//! | `options` | what each role is told, made of the settings |
 //! | `logging` | where events go |
 //! | `watchdog` | both runtimes make progress |
 //! | `banner` | what a terminal is told at the start |
 //!
-//! Not here: what a role does. Not built yet: the roles, so that every request gets code 3. Invariants: nothing in the data directory is touched before it is locked
+//! Not here: what a role does. Invariants: nothing in the data directory is touched before it is locked
 //! and every port is bound; a port is closed before the store behind it; whatever fails, the node stops as
 //! a whole. Two runtimes: `control` (name server, registration, signals, watchdog) goes on when the disk
 //! behind `data` (broker ports) is slow.
@@ -17,6 +18,7 @@
 mod banner;
 mod data_dir;
 mod logging;
+mod options;
 mod ports;
 mod roles;
 mod watchdog;
@@ -37,12 +39,16 @@ use crate::task::{self, Kind};
 
 use data_dir::DataDir;
 use logging::RateLimit;
-use roles::Roles;
+use roles::{Ports, Roles};
 
 const CONTROL_THREADS: usize = 2;
 const DATA_THREADS_MIN: usize = 2;
 /// How long blocking work that outlives everything else is waited for.
 const RUNTIME_GRACE: Duration = Duration::from_secs(5);
+/// How long a start waits for name servers (DESIGN 8).
+const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(10);
+const SERVING: &str = "serving";
+const NOT_REGISTERED: &str = "serving, but no name server answers: clients do not find the brokers";
 
 /// Why a node did not start, or did not stop in order; in the words of whoever can heal it.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +70,7 @@ impl From<io::Error> for StartError {
 /// What all roles are built from.
 #[derive(Debug)]
 struct Base {
+    clock: Clock,
     metrics: Arc<Metrics>,
     control: Handle,
     data: Handle,
@@ -76,19 +83,23 @@ struct Base {
 /// # Errors
 /// It could not start, or something that it cannot be without ended.
 pub fn run(loaded: &Loaded) -> Result<(), StartError> {
-    let rate_limit = logging::start(loaded.config.log.level, &Clock::system());
+    let clock = Clock::system();
+    let rate_limit = logging::start(loaded.config.log.level, &clock);
     let cores = std::thread::available_parallelism().map_or(DATA_THREADS_MIN, usize::from);
     let control = runtime("control", CONTROL_THREADS)?;
     let data = runtime("data", cores.max(DATA_THREADS_MIN))?;
     let base = Base {
+        clock,
         metrics: Arc::default(),
         control: control.handle().clone(),
         data: data.handle().clone(),
         stop: CancellationToken::new(),
     };
     let result = control.block_on(start_and_stop(loaded, base, rate_limit));
-    data.shutdown_timeout(RUNTIME_GRACE);
-    control.shutdown_timeout(RUNTIME_GRACE);
+    // What failed, or must end at once, is as safe as after a `kill -9`.
+    let grace = if result.is_ok() { RUNTIME_GRACE } else { Duration::ZERO };
+    data.shutdown_timeout(grace);
+    control.shutdown_timeout(grace);
     result
 }
 
@@ -96,7 +107,7 @@ fn runtime(name: &str, threads: usize) -> io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(threads).thread_name(name).enable_all().build()
 }
 
-/// The order of a start, and of a stop.
+/// The order of a start.
 async fn start_and_stop(
     loaded: &Loaded,
     base: Base,
@@ -105,41 +116,75 @@ async fn start_and_stop(
     let config = &loaded.config;
     // 1. Signals: from here on the node can be told to stop.
     let mut signals = Signals::new()?;
-    // 2. The data directory is ours.
-    let data_dir = DataDir::lock(&config.data_dir)?;
+    // 2. The data directory is ours, until the last who uses it is gone.
+    let data_dir = Arc::new(DataDir::lock(&config.data_dir)?);
     // 3. Every port is bound.
     let ports = roles::bind(config, &base)?;
     // 4. What lies in the directory is in our format.
     data_dir.check_format(config.store.segment_bytes)?;
-    // 5. The name server, then the brokers: they answer.
-    let mut roles = Roles::serve(ports, &base);
-    let status = "ports are bound, but nothing answers on them yet";
-    // 6. Whoever waits for us is told.
-    task::spawn(Kind::Ignore, "watchdog", watchdog::run(base.data.clone()));
+    // 5. The roles start, and run until somebody or something ends them.
     task::spawn(Kind::Ignore, "log report", report(rate_limit));
-    banner::show(loaded, &data_dir, status);
-    systemd::ready(status);
-
-    let told = tokio::select! {
-        () = signals.stop() => true,
-        () = base.stop.cancelled() => false,
+    task::spawn(Kind::Ignore, "watchdog", watchdog::run(base.data.clone()));
+    let mut roles = Roles::default();
+    let ended = tokio::select! {
+        Err(error) = start(loaded, &base, &data_dir, ports, &mut roles) => Err(error),
+        () = signals.stop() => Ok(()),
+        () = base.stop.cancelled() => {
+            Err(StartError::new("a part that the node needs has ended: see the log"))
+        }
     };
     base.stop.cancel();
     tracing::info!("stopping");
     systemd::stopping();
     tokio::select! {
-        // 1. Ports are closed; what is in flight is answered.
-        () = roles.close_ports() => {}
-        () = signals.stop() => return Err(StartError::new("told twice to stop: not all was answered")),
+        () = stop(&mut roles) => {}
+        () = signals.stop() => {
+            return Err(StartError::new("told twice to stop: not all was answered or flushed"));
+        }
     }
-    // 2. The data directory is anybody's.
-    drop(data_dir);
     tracing::info!("stopped");
-    if told {
-        Ok(())
-    } else {
-        Err(StartError::new("a part that the node needs has ended: see the log"))
+    ended
+}
+
+/// The order in which the roles start; does not return when all is well.
+async fn start(
+    loaded: &Loaded,
+    base: &Base,
+    data_dir: &Arc<DataDir>,
+    mut ports: Ports,
+    roles: &mut Roles,
+) -> Result<(), StartError> {
+    let config = &loaded.config;
+    // 1. The name server answers: brokers of other hosts need not wait for our log.
+    roles.start_name_server(&mut ports, data_dir, base).await?;
+    // 2. Every log is recovered.
+    roles.open_stores(config, data_dir, base).await?;
+    // 3. The brokers answer, then register.
+    roles.serve_brokers(ports, config, base);
+    roles.start_brokers(base);
+    let registered = tokio::time::timeout(REGISTRATION_TIMEOUT, roles.registered()).await.is_ok();
+    let status = if registered { SERVING } else { NOT_REGISTERED };
+    // 4. Whoever waits for us is told.
+    banner::show(loaded, data_dir, status);
+    systemd::ready(status);
+    if !registered {
+        roles.registered().await;
+        tracing::info!("registered with a name server");
+        systemd::status(SERVING);
     }
+    std::future::pending().await
+}
+
+/// The order of a stop, of whatever was started.
+async fn stop(roles: &mut Roles) {
+    // 1. The name servers are told: clients turn to other brokers.
+    roles.stop_brokers();
+    // 2. The brokers' ports are closed; what is in flight is answered.
+    roles.close_broker_ports().await;
+    // 3. All that was stored is on the disk.
+    roles.stop_stores().await;
+    // 4. The name server's port is closed.
+    roles.stop_name_server().await;
 }
 
 /// What was said too often is summed up now and then.

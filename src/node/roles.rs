@@ -1,8 +1,10 @@
-//! The name server and the brokers of a node: their ports, stores and services.
+//! The name server and the brokers of a node: their ports, stores and services, and each step of their
+//! start and stop.
 //!
-//! Not built yet: the services themselves. Until they are, the ports are bound and every request gets
-//! code 3. Invariant: a role's port is closed before what it uses is.
+//! Not the order of the steps, which is `super`'s, nor what a role does. Not built yet: slaves, so that HA
+//! connections are closed at once. Invariant: a role's port is closed before what it uses is.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +13,21 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Base, StartError, ports};
+use super::data_dir::DataDir;
+use super::{Base, StartError, options, ports};
+use crate::broker::{Broker, BrokerService};
 use crate::config::{self, Config};
 use crate::metrics::Gauge;
-use crate::remoting::{Command, response};
+use crate::nameserver::{NameServer, NameServerService};
+use crate::store::{OpenError, StartTopics, Store};
+use crate::systemd;
 use crate::task::{self, Kind};
-use crate::transport::{LimitNumbers, Limits, Responder, Server, Service};
+use crate::transport::{Limits, Server};
 
 /// The pause after a failed accept; running out of descriptors does not pass at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a start that reads its log may take until it tells its progress again.
+const PROGRESS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// All ports of the node, bound and not served.
 #[derive(Debug)]
@@ -39,7 +47,7 @@ struct BrokerPorts {
 
 /// Binds every port of every role, each on the runtime that will serve it.
 pub fn bind(config: &Config, base: &Base) -> Result<Ports, StartError> {
-    let limits = Arc::new(Limits::new(limit_numbers(&config.limits)));
+    let limits = Arc::new(Limits::new(options::limits(&config.limits)));
     show_limits(&limits, base);
     let at = |port: u16| SocketAddr::new(config.listen, port);
     let name_server = match &config.name_server {
@@ -61,18 +69,6 @@ pub fn bind(config: &Config, base: &Base) -> Result<Ports, StartError> {
     Ok(Ports { name_server, brokers })
 }
 
-fn limit_numbers(limits: &config::Limits) -> LimitNumbers {
-    LimitNumbers {
-        connections_max: limits.connections_max,
-        connection_in_flight_max: limits.connection_in_flight_max,
-        in_flight_max: limits.in_flight_max,
-        frame_bytes_max: limits.frame_bytes_max,
-        half_read_bytes_max: limits.half_read_bytes_max,
-        connection_unsent_bytes_max: limits.connection_unsent_bytes_max,
-        unsent_bytes_max: limits.unsent_bytes_max,
-    }
-}
-
 fn show_limits(limits: &Arc<Limits>, base: &Base) {
     let show = |gauge: Gauge, read: fn(&Limits) -> usize| {
         let limits = Arc::clone(limits);
@@ -84,46 +80,178 @@ fn show_limits(limits: &Arc<Limits>, base: &Base) {
     show(Gauge::UnsentBytes, Limits::unsent_bytes);
 }
 
-/// Everything that serves.
-#[derive(Debug)]
-pub struct Roles {
-    /// Cancelled to close the ports.
+/// Tasks that end together.
+#[derive(Debug, Default)]
+struct Serving {
     close: CancellationToken,
-    serving: Vec<JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
-impl Roles {
-    /// Lets all ports answer.
-    pub fn serve(ports: Ports, base: &Base) -> Self {
-        let close = CancellationToken::new();
-        let vital = || Kind::StopNode(base.stop.clone());
-        let mut serving = Vec::new();
-        if let Some(server) = ports.name_server {
-            let _entered = base.control.enter();
-            let served = server.serve(Arc::new(NotBuilt), close.clone());
-            serving.push(task::spawn(vital(), "name server", served));
-        }
-        let _entered = base.data.enter();
-        for broker in ports.brokers {
-            for server in [broker.main, broker.vip] {
-                let served = server.serve(Arc::new(NotBuilt), close.clone());
-                serving.push(task::spawn(vital(), "broker", served));
-            }
-            let served = close_ha_connections(broker.ha, close.clone());
-            serving.push(task::spawn(vital(), "HA port", served));
-        }
-        Self { close, serving }
+impl Serving {
+    /// Spawns on the runtime that is entered; the node cannot go on without any of them.
+    fn spawn<F>(&mut self, base: &Base, name: &'static str, served: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.tasks.push(task::spawn(Kind::StopNode(base.stop.clone()), name, served));
     }
 
-    /// Closes all ports once what is in flight is answered.
-    pub async fn close_ports(&mut self) {
+    /// Returns when what is in flight is answered and every port is closed.
+    async fn close(&mut self) {
         self.close.cancel();
-        for served in self.serving.drain(..) {
+        for served in self.tasks.drain(..) {
             if let Err(error) = served.await {
                 tracing::error!(%error, "a port did not close in order");
             }
         }
     }
+}
+
+/// Everything that runs; what was not started yet is empty.
+#[derive(Debug, Default)]
+pub struct Roles {
+    /// Cancelled to end what brokers do beside their requests.
+    stop_brokers: CancellationToken,
+    /// Cancelled to end what the name server does beside its requests.
+    stop_name_server: CancellationToken,
+    stores: Vec<Arc<Store>>,
+    brokers: Vec<Arc<Broker>>,
+    broker_ports: Serving,
+    name_server_port: Serving,
+}
+
+impl Roles {
+    /// Lets the name server answer, if there is one.
+    pub async fn start_name_server(
+        &mut self,
+        ports: &mut Ports,
+        data_dir: &DataDir,
+        base: &Base,
+    ) -> Result<(), StartError> {
+        let Some(server) = ports.name_server.take() else { return Ok(()) };
+        data_dir.make_folder(options::NAME_SERVER_FOLDER)?;
+        let (options, clock) = (options::name_server(data_dir.path()), base.clock.clone());
+        let opening =
+            task::spawn_blocking("open name server", move || NameServer::open(options, &clock));
+        let name_server = joined(opening.await)?.map_err(StartError::from)?;
+        name_server.start(&base.control, &self.stop_name_server);
+        let service = Arc::new(NameServerService(name_server));
+        let served = server.serve(service, self.name_server_port.close.clone());
+        let _entered = base.control.enter();
+        self.name_server_port.spawn(base, "name server", served);
+        Ok(())
+    }
+
+    /// Opens all stores side by side. If one cannot be opened the others are all the same: they are
+    /// [stopped](Self::stop_stores) afterwards.
+    pub async fn open_stores(
+        &mut self,
+        config: &Config,
+        data_dir: &Arc<DataDir>,
+        base: &Base,
+    ) -> Result<(), StartError> {
+        let open = |broker: &config::Broker| {
+            let group = broker.group.clone();
+            let options = options::store(config, broker, data_dir.path());
+            let start_topics = StartTopics::new(&config.cluster, &group);
+            // Held by the thread: a start that is given up half-way leaves nobody else in the directory.
+            let (data_dir, clock) = (Arc::clone(data_dir), base.clock.clone());
+            task::spawn_blocking("open store", move || {
+                let _data_dir = data_dir;
+                let progress = |read: u64, all: u64| tell_progress(&group, read, all);
+                Store::open(options, &start_topics, &clock, &progress)
+                    .map_err(|OpenError(text)| StartError(format!("{group}: {text}")))
+            })
+        };
+        let opening: Vec<_> = config.brokers.iter().map(open).collect();
+        let mut result = Ok(());
+        for opened in opening {
+            match joined(opened.await).and_then(|opened| opened) {
+                Ok(store) => self.stores.push(store),
+                Err(error) => result = result.and(Err(error)),
+            }
+        }
+        result
+    }
+
+    /// Lets the brokers answer.
+    pub fn serve_brokers(&mut self, ports: Ports, config: &Config, base: &Base) {
+        let _entered = base.data.enter();
+        let close = self.broker_ports.close.clone();
+        for ((ports, broker), store) in
+            ports.brokers.into_iter().zip(&config.brokers).zip(&self.stores)
+        {
+            let options = options::broker(config, broker);
+            let metrics = Arc::clone(&base.metrics);
+            let broker = Broker::new(options, Arc::clone(store), &base.clock, metrics);
+            let service = Arc::new(BrokerService(Arc::clone(&broker)));
+            for server in [ports.main, ports.vip] {
+                let served = server.serve(service.clone(), close.clone());
+                self.broker_ports.spawn(base, "broker", served);
+            }
+            let served = close_ha_connections(ports.ha, close.clone());
+            self.broker_ports.spawn(base, "HA port", served);
+            self.brokers.push(broker);
+        }
+    }
+
+    /// Starts what brokers do beside their requests; they register with the name servers.
+    pub fn start_brokers(&self, base: &Base) {
+        for broker in &self.brokers {
+            broker.start(&base.control, &base.data, &self.stop_brokers);
+        }
+    }
+
+    /// Waits until every broker is registered with one name server.
+    pub fn registered(&self) -> impl Future<Output = ()> + Send + 'static {
+        let brokers = self.brokers.clone();
+        async move {
+            for broker in brokers {
+                broker.registered().await;
+            }
+        }
+    }
+
+    /// Ends what brokers do beside their requests; the name servers are told.
+    pub fn stop_brokers(&self) {
+        self.stop_brokers.cancel();
+    }
+
+    /// Closes the brokers' ports once what is in flight is answered.
+    pub async fn close_broker_ports(&mut self) {
+        self.broker_ports.close().await;
+        self.brokers.clear();
+    }
+
+    /// Brings all that is stored to the disk.
+    pub async fn stop_stores(&mut self) {
+        let stop = |store: Arc<Store>| task::spawn_blocking("stop store", move || store.stop());
+        let stopping: Vec<_> = self.stores.drain(..).map(stop).collect();
+        for stopped in stopping {
+            if let Err(error) = stopped.await {
+                tracing::error!(%error, "a store did not stop in order");
+            }
+        }
+    }
+
+    /// Closes the name server's port once what is in flight is answered.
+    pub async fn stop_name_server(&mut self) {
+        self.stop_name_server.cancel();
+        self.name_server_port.close().await;
+    }
+}
+
+/// What a blocking step ended with; that it did not end is a bug.
+fn joined<T>(result: Result<T, tokio::task::JoinError>) -> Result<T, StartError> {
+    result.map_err(|error| StartError::from(io::Error::other(error)))
+}
+
+/// A long recovery is no reason to be given up.
+fn tell_progress(group: &str, read: u64, all: u64) {
+    const MIB: u64 = 1 << 20;
+    let text = format!("{group}: reading its log, {} of {} MiB", read / MIB, all.div_ceil(MIB));
+    tracing::info!("{text}");
+    systemd::extend_start(PROGRESS_TIMEOUT, &text);
 }
 
 /// Slaves are not built yet: whoever dials the HA port is let go at once.
@@ -139,16 +267,5 @@ async fn close_ha_connections(listener: TcpListener, close: CancellationToken) {
                 }
             },
         }
-    }
-}
-
-/// Answers that there is no service yet.
-struct NotBuilt;
-
-impl Service for NotBuilt {
-    fn on_request(&self, request: Command, responder: Responder) {
-        let remark = format!("request code {} is not built yet", request.code);
-        let answer = Command::response(response::REQUEST_CODE_NOT_SUPPORTED);
-        responder.send(answer.with_remark(remark));
     }
 }

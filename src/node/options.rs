@@ -1,0 +1,123 @@
+//! What each role is told, made of the settings: the one place that knows both.
+//!
+//! Nothing is opened or bound here. Where a role keeps its files is decided here (DESIGN 6).
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::broker::BrokerOptions;
+use crate::config::{self, Config, Flush};
+use crate::model::BrokerId;
+use crate::nameserver::NameServerOptions;
+use crate::store::StoreOptions;
+use crate::store::options::FlushMode;
+use crate::transport::LimitNumbers;
+
+/// The folder of the name server in the data directory.
+pub const NAME_SERVER_FOLDER: &str = "nameserver";
+
+pub fn name_server(data_dir: &Path) -> NameServerOptions {
+    NameServerOptions { kv_config_file: data_dir.join(NAME_SERVER_FOLDER).join("kvConfig.json") }
+}
+
+pub fn store(config: &Config, broker: &config::Broker, data_dir: &Path) -> StoreOptions {
+    let settings = &config.store;
+    StoreOptions {
+        segment_bytes: settings.segment_bytes,
+        flush: match broker.flush {
+            Flush::Async => FlushMode::Async,
+            Flush::Sync => FlushMode::Sync,
+        },
+        flush_interval_ms: settings.flush_interval_ms,
+        sync_flush_timeout_ms: settings.sync_flush_timeout_ms,
+        max_message_bytes: settings.max_message_bytes,
+        retention_hours: settings.retention_hours,
+        delete_hours: settings.delete_hours.clone(),
+        disk_expire_percent: settings.disk_expire_percent,
+        disk_force_percent: settings.disk_force_percent,
+        disk_read_only_percent: settings.disk_read_only_percent,
+        ..StoreOptions::new(data_dir.join(&broker.group))
+    }
+}
+
+pub fn broker(config: &Config, broker: &config::Broker) -> BrokerOptions {
+    BrokerOptions {
+        cluster: config.cluster.clone(),
+        group: broker.group.clone(),
+        id: BrokerId(0),
+        address: SocketAddr::new(config.advertise, broker.port),
+        ha_address: SocketAddr::new(config.advertise, broker.port + 1),
+        name_servers: config.name_servers.clone(),
+    }
+}
+
+pub fn limits(limits: &config::Limits) -> LimitNumbers {
+    LimitNumbers {
+        connections_max: limits.connections_max,
+        connection_in_flight_max: limits.connection_in_flight_max,
+        in_flight_max: limits.in_flight_max,
+        frame_bytes_max: limits.frame_bytes_max,
+        half_read_bytes_max: limits.half_read_bytes_max,
+        connection_unsent_bytes_max: limits.connection_unsent_bytes_max,
+        unsent_bytes_max: limits.unsent_bytes_max,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Sources, load};
+
+    #[test]
+    fn every_setting_reaches_its_role() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.toml");
+        let text = r#"
+            cluster = "C"
+            listen = "0.0.0.0"
+            advertise = "192.168.1.1"
+            name_servers = ["192.168.1.1:9876", "192.168.1.2:9876"]
+            [[broker]]
+            group = "g"
+            port = 20000
+            flush = "sync"
+            [store]
+            segment_bytes = 2097152
+            retention_hours = 1
+            delete_hours = [2, 3]
+            disk_expire_percent = 11
+            disk_force_percent = 12
+            disk_read_only_percent = 13
+            flush_interval_ms = 14
+            sync_flush_timeout_ms = 15
+            max_message_bytes = 16000
+        "#;
+        std::fs::write(&file, text).unwrap();
+        let sources = Sources { config_file: Some(file), ..Sources::default() };
+        let config = load(&sources).unwrap().config;
+        let store = store(&config, &config.brokers[0], Path::new("/data"));
+        assert_eq!((store.dir.to_str(), store.flush), (Some("/data/g"), FlushMode::Sync));
+        assert_eq!((store.segment_bytes, store.retention_hours), (2_097_152, 1));
+        assert_eq!((store.delete_hours, store.disk_expire_percent), (vec![2, 3], 11));
+        assert_eq!((store.disk_force_percent, store.disk_read_only_percent), (12, 13));
+        assert_eq!((store.flush_interval_ms, store.sync_flush_timeout_ms), (14, 15));
+        assert_eq!(store.max_message_bytes, 16_000);
+        let broker = broker(&config, &config.brokers[0]);
+        assert_eq!((broker.cluster.as_str(), broker.group.as_str(), broker.id.0), ("C", "g", 0));
+        assert_eq!(broker.address.to_string(), "192.168.1.1:20000");
+        assert_eq!(broker.ha_address.to_string(), "192.168.1.1:20001");
+        assert_eq!(broker.name_servers.len(), 2);
+    }
+
+    #[test]
+    fn what_is_not_set_is_what_the_store_has_by_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("empty.toml");
+        std::fs::write(&file, "").unwrap();
+        let sources = Sources { config_file: Some(file), ..Sources::default() };
+        let config = load(&sources).unwrap().config;
+        let mapped = store(&config, &config.brokers[0], Path::new("/data"));
+        let own = StoreOptions::new("/data/broker-a");
+        assert_eq!(format!("{mapped:?}"), format!("{own:?}"));
+    }
+}
