@@ -1,1 +1,122 @@
-//! Not yet written.
+//! What operators do to a cluster, as plain functions: the admin facade (DESIGN 3).
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `cluster` | which brokers there are: 106 |
+//! | `topics` | topics: list, show, create, delete |
+//!
+//! It is a client of the cluster over remoting codes, never of this process, so that it works on Apache's
+//! and mixed clusters too. Not here: how results are printed. Invariants: lists are read by bulk codes,
+//! never by a call an item; an action on several brokers goes on after one has failed and tells of each.
+
+mod cluster;
+mod topics;
+
+use std::time::Duration;
+
+use crate::remoting::json::{self, Value};
+use crate::remoting::{Command, DecodeError, response};
+use crate::transport::{CallError, Client};
+
+pub use cluster::BrokerGroup;
+pub use topics::{
+    CreateTopic, Kind, Listing, Outcome, QueueStats, Topic, TopicOnBroker, TopicStats, WhereDone,
+    permission_from_text, permission_text,
+};
+
+/// How long one call may take (`mqadmin`'s own).
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why an action was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdminError {
+    /// Nobody answers there.
+    #[error("{0}")]
+    Unreachable(String),
+    /// There is no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// What was asked for makes no sense; nothing was called.
+    #[error("{0}")]
+    Invalid(String),
+    /// The cluster is in a state in which it cannot be done.
+    #[error("{0}")]
+    Conflict(String),
+    /// A name server or broker said no.
+    #[error("{address} refused: {remark} (code {code} {})", response::name(*code))]
+    Refused {
+        /// Who.
+        address: String,
+        /// Its response code.
+        code: i32,
+        /// Its own words.
+        remark: String,
+    },
+    /// A name server or broker answered something that 4.9 does not.
+    #[error("{address} answered what cannot be read: {reason}")]
+    Answer {
+        /// Who.
+        address: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl AdminError {
+    fn unreadable(address: &str, error: &DecodeError) -> Self {
+        Self::Answer { address: address.to_owned(), reason: error.to_string() }
+    }
+
+    fn is_refused(&self, refused: i32) -> bool {
+        matches!(self, Self::Refused { code, .. } if *code == refused)
+    }
+}
+
+impl From<CallError> for AdminError {
+    fn from(error: CallError) -> Self {
+        Self::Unreachable(error.to_string())
+    }
+}
+
+/// One cluster, or several that share name servers.
+#[derive(Debug)]
+pub struct Admin {
+    client: Client,
+    /// Each as `host:port`.
+    name_servers: Vec<String>,
+}
+
+impl Admin {
+    /// Connects to nobody yet.
+    #[must_use]
+    pub fn new(name_servers: Vec<String>) -> Self {
+        Self { client: Client::new(None), name_servers }
+    }
+
+    /// A successful answer, or why there is none.
+    async fn call(&self, address: &str, request: Command) -> Result<Command, AdminError> {
+        let answer = self.client.call(address, request, CALL_TIMEOUT).await?;
+        if answer.code == response::SUCCESS {
+            return Ok(answer);
+        }
+        let remark = answer.remark.unwrap_or_else(|| "no reason given".to_owned());
+        Err(AdminError::Refused { address: address.to_owned(), code: answer.code, remark })
+    }
+
+    /// The same of the first name server that can be reached, with its address: they all know the same.
+    async fn call_name_server(&self, request: &Command) -> Result<(&str, Command), AdminError> {
+        let mut reasons = Vec::new();
+        for address in &self.name_servers {
+            match self.call(address, request.clone()).await {
+                Err(AdminError::Unreachable(reason)) => reasons.push(reason),
+                answered => return answered.map(|answer| (address.as_str(), answer)),
+            }
+        }
+        Err(AdminError::Unreachable(format!("no name server answers: {}", reasons.join("; "))))
+    }
+}
+
+/// The body of an answer of `address`.
+fn body<'a>(address: &str, answer: &'a Command) -> Result<Value<'a>, AdminError> {
+    json::parse(&answer.body).map_err(|error| AdminError::unreadable(address, &error))
+}

@@ -3,15 +3,19 @@
 //! | file | what |
 //! | --- | --- |
 //! | `config` | `rmq-node config check`, `show` |
+//! | `admin` | `rmq-node admin`: a cluster's topics |
+//! | `table` | plain tables for a terminal |
 //! | `bench` | `rmq-node bench produce`, `consume` |
 //! | `generate` | man pages and completions from these definitions |
 //!
 //! Not here: what the commands do. Invariant: 78 means that the settings are wrong and will stay so,
-//! 1 that something failed which time or a hand can heal.
+//! 1 that something failed which time or a hand can heal; `admin` has a few more.
 
+pub mod admin;
 pub mod bench;
 pub mod config;
 pub mod generate;
+mod table;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -43,6 +47,7 @@ enum Command {
     #[command(subcommand)]
     Config(config::ConfigAction),
     Bench(bench::BenchArgs),
+    Admin(admin::AdminArgs),
     /// Write man pages and completions below a folder.
     #[command(hide = true)]
     Generate {
@@ -75,14 +80,17 @@ impl Settings {
             config_file: self.config.clone(),
             data_dir: self.data_dir.clone(),
             listen: self.listen,
-            // What is not text has no name that we know.
-            environment: std::env::vars_os()
-                .filter_map(|(name, value)| {
-                    Some((name.into_string().ok()?, value.into_string().ok()?))
-                })
-                .collect(),
+            environment: environment(),
         })
     }
+}
+
+/// What is not text has no name that we know.
+fn environment() -> Vec<(String, String)> {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
 }
 
 /// The version with what it was built from, for `--version`.
@@ -104,6 +112,7 @@ pub fn main() -> ExitCode {
         Command::Run { settings } => run(&settings),
         Command::Config(action) => config::run(&action).map_err(Into::into),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Admin(arguments) => admin::run(arguments),
         Command::Generate { folder } => generate::write(&folder),
     };
     result.unwrap_or_else(|error| {

@@ -41,7 +41,9 @@ fn text(config: &Config, data: &str, status: &str) -> String {
     lines.push(format!("  data         {data}"));
     lines.push("Try in another terminal:".to_owned());
     let name_server = name_server_argument(&config.name_servers);
-    for command in ["admin topics create Hello", "bench produce -t Hello -m 1000", "admin topics show Hello"] {
+    for command in
+        ["admin topics create Hello", "bench produce -t Hello -m 1000", "admin topics show Hello"]
+    {
         lines.push(format!("  rmq-node {command}{name_server}"));
     }
     lines.push("Ctrl-C stops it.".to_owned());

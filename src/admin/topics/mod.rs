@@ -1,0 +1,357 @@
+//! Topics of a cluster: which there are, and how full their queues are.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | here | the list (106, then 21 of each broker), one topic (105, then 202) |
+//! | `change` | creating and deleting |
+//!
+//! The list has no numbers of messages: no bulk code of 4.9 tells them.
+
+mod change;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Admin, AdminError, BrokerGroup, body};
+use crate::model::{DLQ_PREFIX, Permission, RETRY_PREFIX, system};
+use crate::remoting::json::Value;
+use crate::remoting::{Command, request, response};
+
+pub use change::{CreateTopic, Outcome, WhereDone};
+
+/// Whose a topic is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// An application's.
+    Normal,
+    /// A consumer group's messages that are delivered again.
+    Retry,
+    /// A consumer group's messages that were delivered too often.
+    DeadLetter,
+    /// The brokers' own (B-052).
+    System,
+}
+
+/// A topic with all brokers that have it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Topic {
+    /// Its name.
+    pub topic: String,
+    /// Whose it is.
+    pub kind: Kind,
+    /// Where it is.
+    pub brokers: Vec<TopicOnBroker>,
+}
+
+/// A topic as one broker group is configured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TopicOnBroker {
+    /// The cluster of the group.
+    pub cluster: String,
+    /// The group's name.
+    pub broker: String,
+    /// Who was asked.
+    pub address: String,
+    /// Queues that consumers read.
+    pub read_queues: u32,
+    /// Queues that producers write.
+    pub write_queues: u32,
+    /// `r`, `w`, and `x` for a template of other topics.
+    pub permission: String,
+}
+
+impl TopicOnBroker {
+    fn read(group: &BrokerGroup, address: &str, config: &Value<'_>) -> Result<Self, AdminError> {
+        let number = |key: &str| {
+            config.number_or(key, 0_u32).map_err(|error| AdminError::unreadable(address, &error))
+        };
+        Ok(Self {
+            cluster: group.cluster.clone(),
+            broker: group.name.clone(),
+            address: address.to_owned(),
+            read_queues: number("readQueueNums")?,
+            write_queues: number("writeQueueNums")?,
+            permission: permission_text(Permission(number("perm")?)),
+        })
+    }
+}
+
+/// All topics, and who could not be asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// By name.
+    pub topics: Vec<Topic>,
+    /// One sentence for each broker that did not answer.
+    pub problems: Vec<String>,
+}
+
+/// One topic, with how full its queues are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TopicStats {
+    /// What it is and where.
+    #[serde(flatten)]
+    pub topic: Topic,
+    /// Messages in all queues.
+    pub messages: i64,
+    /// By broker and number.
+    pub queues: Vec<QueueStats>,
+    /// One sentence for each broker that did not answer.
+    #[serde(skip)]
+    pub problems: Vec<String>,
+}
+
+/// One queue of one broker.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct QueueStats {
+    /// The broker group.
+    pub broker: String,
+    /// The queue's number.
+    pub queue: i64,
+    /// Offset of its first message.
+    pub min_offset: i64,
+    /// Offset of the next message.
+    pub max_offset: i64,
+    /// Store time of the last message in milliseconds since 1970; `None` if the queue is empty or the broker
+    /// does not tell.
+    pub last_stored_ms: Option<i64>,
+}
+
+impl QueueStats {
+    /// How many messages it has.
+    #[must_use]
+    pub fn messages(&self) -> i64 {
+        self.max_offset.saturating_sub(self.min_offset).max(0)
+    }
+}
+
+/// `rw`, `r`, `w` or `-`, and `x` for a template (B-059).
+#[must_use]
+pub fn permission_text(permission: Permission) -> String {
+    let bits = [(Permission::READ, 'r'), (Permission::WRITE, 'w'), (Permission::INHERIT, 'x')];
+    let text: String = bits
+        .iter()
+        .filter(|(bit, _)| permission.contains(*bit))
+        .map(|(_, letter)| *letter)
+        .collect();
+    if text.is_empty() { "-".to_owned() } else { text }
+}
+
+/// Reads `rw`, `r` or `w`, and 4.9.4's numbers 6, 4 and 2.
+#[must_use]
+pub fn permission_from_text(text: &str) -> Option<Permission> {
+    match text {
+        "rw" | "6" => Some(Permission::READ_WRITE),
+        "r" | "4" => Some(Permission::READ),
+        "w" | "2" => Some(Permission::WRITE),
+        _ => None,
+    }
+}
+
+fn kind(name: &str, groups: &[BrokerGroup]) -> Kind {
+    const SYSTEM: [&str; 9] = [
+        system::AUTO_CREATE_TOPIC,
+        system::SCHEDULE_TOPIC,
+        system::BENCHMARK_TOPIC,
+        system::HALF_TOPIC,
+        system::OP_HALF_TOPIC,
+        system::CHECK_MAX_TIME_TOPIC,
+        system::OFFSET_MOVED_TOPIC,
+        system::SELF_TEST_TOPIC,
+        system::TRACE_TOPIC,
+    ];
+    let cluster_part = name.strip_suffix("_REPLY_TOPIC").unwrap_or(name);
+    let is_groups = |group: &BrokerGroup| group.cluster == cluster_part || group.name == name;
+    if name.starts_with(RETRY_PREFIX) {
+        Kind::Retry
+    } else if name.starts_with(DLQ_PREFIX) {
+        Kind::DeadLetter
+    } else if SYSTEM.contains(&name)
+        || name.starts_with(system::TOPIC_PREFIX)
+        || groups.iter().any(is_groups)
+    {
+        Kind::System
+    } else {
+        Kind::Normal
+    }
+}
+
+impl Admin {
+    /// Every topic that a broker has. A broker that does not answer is told of in the listing.
+    ///
+    /// # Errors
+    /// No name server answers, or no broker is registered, or none of them answers.
+    pub async fn topics(&self) -> Result<Listing, AdminError> {
+        let groups = self.broker_groups(None).await?;
+        let mut topics: BTreeMap<String, Vec<TopicOnBroker>> = BTreeMap::new();
+        let mut failed = Vec::new();
+        for group in &groups {
+            match self.topics_of(group).await {
+                Ok(found) => {
+                    for (name, one) in found {
+                        topics.entry(name).or_default().push(one);
+                    }
+                }
+                Err(error) => failed.push((group, error)),
+            }
+        }
+        if failed.len() == groups.len()
+            && let Some((_, error)) = failed.pop()
+        {
+            return Err(error);
+        }
+        let topic = |(name, brokers): (String, _)| Topic {
+            kind: kind(&name, &groups),
+            topic: name,
+            brokers,
+        };
+        let problem = |(group, error): (&BrokerGroup, AdminError)| {
+            format!("topics of {} are missing: {error}", group.name)
+        };
+        Ok(Listing {
+            topics: topics.into_iter().map(topic).collect(),
+            problems: failed.into_iter().map(problem).collect(),
+        })
+    }
+
+    /// All topics of one broker group by their names.
+    async fn topics_of(
+        &self,
+        group: &BrokerGroup,
+    ) -> Result<BTreeMap<String, TopicOnBroker>, AdminError> {
+        let Some(address) = group.readable() else { return Ok(BTreeMap::new()) };
+        let answer = self.call(address, Command::request(request::GET_ALL_TOPIC_CONFIG)).await?;
+        let body = body(address, &answer)?;
+        let table = body.get("topicConfigTable").entries().iter();
+        let named = table.filter_map(|(name, config)| Some((name.as_str()?, config)));
+        let read = |(name, config): (&str, &Value<'_>)| {
+            Ok((name.to_owned(), TopicOnBroker::read(group, address, config)?))
+        };
+        named.map(read).collect()
+    }
+
+    /// One topic, with the offsets of its queues. A broker that does not answer is told of in the result.
+    ///
+    /// # Errors
+    /// No name server answers, there is no such topic, or none of its brokers answers.
+    pub async fn topic(&self, name: &str) -> Result<TopicStats, AdminError> {
+        let route = Command::request(request::GET_ROUTEINFO_BY_TOPIC).with_field("topic", name);
+        let (address, answer) = match self.call_name_server(&route).await {
+            Err(error) if error.is_refused(response::TOPIC_NOT_EXIST) => {
+                return Err(no_topic(name));
+            }
+            answered => answered?,
+        };
+        let (groups, brokers) = read_route(address, &body(address, &answer)?)?;
+        let (mut queues, mut problems, mut last_error) = (Vec::new(), Vec::new(), None);
+        for one in &brokers {
+            match self.queues_of(name, one).await {
+                Ok(found) => queues.extend(found),
+                Err(error) => {
+                    problems.push(format!("queues of {} are missing: {error}", one.broker));
+                    last_error = Some(error);
+                }
+            }
+        }
+        if let Some(error) = last_error
+            && problems.len() == brokers.len()
+        {
+            return Err(error);
+        }
+        queues.sort();
+        let messages = queues.iter().map(QueueStats::messages).fold(0, i64::saturating_add);
+        let topic = Topic { topic: name.to_owned(), kind: kind(name, &groups), brokers };
+        Ok(TopicStats { topic, messages, queues, problems })
+    }
+
+    /// By 202 (B-315), or by two calls a queue of a broker that does not know it.
+    async fn queues_of(
+        &self,
+        topic: &str,
+        broker: &TopicOnBroker,
+    ) -> Result<Vec<QueueStats>, AdminError> {
+        let address = &broker.address;
+        let request = Command::request(request::GET_TOPIC_STATS_INFO).with_field("topic", topic);
+        let answer = match self.call(address, request).await {
+            Err(error) if error.is_refused(response::REQUEST_CODE_NOT_SUPPORTED) => {
+                return self.queues_one_by_one(topic, broker).await;
+            }
+            answered => answered?,
+        };
+        let body = body(address, &answer)?;
+        let table = body.get("offsetTable").entries().iter();
+        let read = |(queue, offsets): &(Value<'_>, Value<'_>)| {
+            Ok(QueueStats {
+                broker: broker.broker.clone(),
+                queue: queue.number_or("queueId", 0)?,
+                min_offset: offsets.number_or("minOffset", 0)?,
+                max_offset: offsets.number_or("maxOffset", 0)?,
+                last_stored_ms: offsets.number("lastUpdateTimestamp")?.filter(|time| *time > 0),
+            })
+        };
+        let read: Result<_, _> = table.map(read).collect();
+        read.map_err(|error| AdminError::unreadable(address, &error))
+    }
+
+    async fn queues_one_by_one(
+        &self,
+        topic: &str,
+        broker: &TopicOnBroker,
+    ) -> Result<Vec<QueueStats>, AdminError> {
+        let mut queues = Vec::new();
+        for queue in 0..broker.write_queues {
+            let offset = async |code| {
+                let request = Command::request(code).with_field("topic", topic);
+                let address = &broker.address;
+                let answer = self.call(address, request.with_field("queueId", queue)).await?;
+                answer.required_i64("offset").map_err(|error| AdminError::Answer {
+                    address: address.clone(),
+                    reason: error.to_string(),
+                })
+            };
+            queues.push(QueueStats {
+                broker: broker.broker.clone(),
+                queue: queue.into(),
+                min_offset: offset(request::GET_MIN_OFFSET).await?,
+                max_offset: offset(request::GET_MAX_OFFSET).await?,
+                last_stored_ms: None,
+            });
+        }
+        Ok(queues)
+    }
+}
+
+fn no_topic(name: &str) -> AdminError {
+    AdminError::NotFound(format!(
+        "there is no topic \"{name}\": `rmq-node admin topics list --all` shows what there is"
+    ))
+}
+
+/// Reads a route: its broker groups, and the topic on each of them.
+fn read_route(
+    address: &str,
+    route: &Value<'_>,
+) -> Result<(Vec<BrokerGroup>, Vec<TopicOnBroker>), AdminError> {
+    let groups: Vec<BrokerGroup> =
+        route.get("brokerDatas").items().iter().map(BrokerGroup::read).collect();
+    let mut brokers = Vec::new();
+    for data in route.get("queueDatas").items() {
+        let group =
+            groups.iter().find(|group| Some(group.name.as_str()) == data.text("brokerName"));
+        if let Some(group) = group
+            && let Some(asked) = group.readable()
+        {
+            // What cannot be read is the name server's fault, not the broker's.
+            let read = TopicOnBroker::read(group, asked, data);
+            brokers.push(read.map_err(|error| match error {
+                AdminError::Answer { reason, .. } => {
+                    AdminError::Answer { address: address.to_owned(), reason }
+                }
+                other => other,
+            })?);
+        }
+    }
+    brokers.sort_by(|a, b| a.broker.cmp(&b.broker));
+    Ok((groups, brokers))
+}
