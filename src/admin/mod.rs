@@ -10,6 +10,8 @@
 //! never by a call an item; an action on several brokers goes on after one has failed and tells of each.
 
 mod cluster;
+#[cfg(test)]
+mod tests;
 mod topics;
 
 use std::time::Duration;

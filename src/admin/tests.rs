@@ -1,0 +1,221 @@
+//! The facade against peers that answer what the test says.
+
+use std::sync::{Arc, Mutex};
+
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::model::Permission;
+use crate::task::{self, Kind as TaskKind};
+use crate::transport::{Limits, Responder, Server, Service};
+
+/// A name server and broker in one: answers by code, and notes what it was asked.
+struct Peer {
+    answers: Mutex<Vec<(i32, Command)>>,
+    asked: Mutex<Vec<i32>>,
+}
+
+impl Service for Peer {
+    fn on_request(&self, request: Command, responder: Responder) {
+        self.asked.lock().unwrap().push(request.code);
+        let answers = self.answers.lock().unwrap();
+        let answer = answers.iter().find(|(code, _)| *code == request.code);
+        responder.send(answer.map_or_else(|| Command::response(3), |(_, answer)| answer.clone()));
+    }
+}
+
+/// A peer that is served until the test ends.
+struct Running {
+    peer: Arc<Peer>,
+    address: String,
+    stop: CancellationToken,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Running {
+    fn start() -> Self {
+        let server =
+            Server::bind("127.0.0.1:0".parse().unwrap(), Arc::<Limits>::default()).unwrap();
+        let peer = Arc::new(Peer { answers: Mutex::default(), asked: Mutex::default() });
+        let (address, stop) = (server.local_addr().to_string(), CancellationToken::new());
+        task::spawn(TaskKind::Ignore, "peer", server.serve(peer.clone(), stop.clone()));
+        Self { peer, address, stop }
+    }
+
+    fn answer(&self, code: i32, answer: Command) {
+        self.peer.answers.lock().unwrap().insert(0, (code, answer));
+    }
+
+    fn answer_body(&self, code: i32, body: &str) {
+        self.answer(code, Command::response(0).with_body(body.as_bytes().to_vec()));
+    }
+
+    /// Registers groups, given as name and address.
+    fn register(&self, groups: &[(&str, &str)]) {
+        let group = |(name, address): &(&str, &str)| {
+            format!(
+                "\"{name}\":{{\"brokerAddrs\":{{0:\"{address}\"}},\"brokerName\":\"{name}\",\"cluster\":\"C\"}}"
+            )
+        };
+        let groups: Vec<String> = groups.iter().map(group).collect();
+        self.answer_body(106, &format!("{{\"brokerAddrTable\":{{{}}}}}", groups.join(",")));
+    }
+
+    fn admin(&self) -> Admin {
+        Admin::new(vec![self.address.clone()])
+    }
+
+    fn asked(&self) -> Vec<i32> {
+        std::mem::take(&mut self.peer.asked.lock().unwrap())
+    }
+}
+
+/// Nobody listens there.
+const NOBODY: &str = "127.0.0.1:1";
+
+const TOPICS: &str = r#"{"dataVersion":{"counter":1,"timestamp":1},"topicConfigTable":{
+    "T":{"order":false,"perm":6,"readQueueNums":8,"topicFilterType":"SINGLE_TAG","topicName":"T","topicSysFlag":0,"writeQueueNums":4},
+    "C":{"perm":7,"readQueueNums":16,"writeQueueNums":16},"a":{"perm":7,"readQueueNums":1,"writeQueueNums":1},
+    "C_REPLY_TOPIC":{},"TBW102":{},"rmq_sys_x":{},"%RETRY%g":{},"%DLQ%g":{}}}"#;
+
+fn wanted(name: &str, queues: u32) -> CreateTopic {
+    CreateTopic {
+        name: name.to_owned(),
+        queues,
+        permission: Permission::READ_WRITE,
+        cluster: None,
+        broker: None,
+    }
+}
+
+#[tokio::test]
+async fn the_list_tells_kinds_and_who_did_not_answer() {
+    let peer = Running::start();
+    peer.register(&[("b", NOBODY), ("a", &peer.address)]);
+    peer.answer_body(21, TOPICS);
+    let listing = peer.admin().topics().await.unwrap();
+    let kinds: Vec<_> = listing.topics.iter().map(|one| (one.topic.as_str(), one.kind)).collect();
+    let expected = [
+        ("%DLQ%g", Kind::DeadLetter),
+        ("%RETRY%g", Kind::Retry),
+        ("C", Kind::System),
+        ("C_REPLY_TOPIC", Kind::System),
+        ("T", Kind::Normal),
+        ("TBW102", Kind::System),
+        ("a", Kind::System),
+        ("rmq_sys_x", Kind::System),
+    ];
+    assert_eq!(kinds, expected);
+    let found = &listing.topics[4].brokers[0];
+    assert_eq!((found.read_queues, found.write_queues, found.permission.as_str()), (8, 4, "rw"));
+    assert_eq!(listing.topics[2].brokers[0].permission, "rwx");
+    assert!(listing.problems[0].starts_with("topics of b are missing: "), "{listing:?}");
+    // One call a broker, whatever the number of topics.
+    assert_eq!(peer.asked(), [106, 21]);
+}
+
+#[tokio::test]
+async fn the_next_name_server_is_asked_and_nobody_at_all_is_unreachable() {
+    let peer = Running::start();
+    let admin = Admin::new(vec![NOBODY.to_owned(), peer.address.clone()]);
+    peer.register(&[]);
+    assert!(matches!(admin.topics().await, Err(AdminError::NotFound(_))));
+    let admin = Admin::new(vec![NOBODY.to_owned()]);
+    assert!(matches!(admin.topics().await, Err(AdminError::Unreachable(_))));
+}
+
+#[tokio::test]
+async fn a_topic_is_shown_by_202_or_queue_by_queue() {
+    let peer = Running::start();
+    let route = format!(
+        "{{\"brokerDatas\":[{{\"brokerAddrs\":{{0:\"{}\"}},\"brokerName\":\"a\",\"cluster\":\"C\"}}],\
+         \"queueDatas\":[{{\"brokerName\":\"a\",\"perm\":6,\"readQueueNums\":2,\"writeQueueNums\":2}}]}}",
+        peer.address
+    );
+    peer.answer_body(105, &route);
+    peer.answer(30, Command::response(0).with_field("offset", 9));
+    peer.answer(31, Command::response(0).with_field("offset", 4));
+    let shown = peer.admin().topic("T").await.unwrap();
+    assert_eq!((shown.messages, shown.queues.len()), (10, 2));
+    assert_eq!(shown.queues[1].last_stored_ms, None);
+    peer.answer_body(202, r#"{"offsetTable":{{"brokerName":"a","queueId":1,"topic":"T"}:{"lastUpdateTimestamp":7,"maxOffset":5,"minOffset":2},
+        {"brokerName":"a","queueId":0,"topic":"T"}:{"lastUpdateTimestamp":0,"maxOffset":0,"minOffset":0}}}"#);
+    let shown = peer.admin().topic("T").await.unwrap();
+    let queues: Vec<_> =
+        shown.queues.iter().map(|one| (one.queue, one.messages(), one.last_stored_ms)).collect();
+    assert_eq!((shown.messages, queues), (3, vec![(0, 0, None), (1, 3, Some(7))]));
+}
+
+#[tokio::test]
+async fn a_topic_without_route_is_not_found() {
+    let peer = Running::start();
+    peer.answer(105, Command::response(17).with_remark("No topic route info"));
+    assert!(matches!(peer.admin().topic("T").await, Err(AdminError::NotFound(_))));
+}
+
+#[tokio::test]
+async fn creating_changes_nothing_that_is_there() {
+    let peer = Running::start();
+    peer.register(&[("a", &peer.address)]);
+    peer.answer_body(21, &TOPICS.replace("\"readQueueNums\":8", "\"readQueueNums\":4"));
+    peer.answer(17, Command::response(0).with_remark("not set any response code"));
+    let admin = peer.admin();
+    assert!(matches!(admin.create_topic(&wanted("T", 8)).await, Err(AdminError::Conflict(_))));
+    assert!(matches!(admin.create_topic(&wanted("T!", 8)).await, Err(AdminError::Invalid(_))));
+    let done = admin.create_topic(&wanted("T", 4)).await.unwrap();
+    assert_eq!(done[0].outcome, Outcome::Unchanged);
+    assert!(!peer.asked().contains(&17));
+    let done = admin.create_topic(&wanted("U", 8)).await.unwrap();
+    assert_eq!((done[0].at.as_str(), &done[0].outcome), ("a", &Outcome::Done));
+    assert_eq!(peer.asked(), [106, 21, 17]);
+}
+
+#[tokio::test]
+async fn creating_goes_on_after_a_broker_has_failed() {
+    let peer = Running::start();
+    peer.register(&[("a", NOBODY), ("b", &peer.address)]);
+    peer.answer_body(21, TOPICS);
+    peer.answer(17, Command::response(0));
+    let done = peer.admin().create_topic(&wanted("U", 8)).await.unwrap();
+    assert!(matches!(done[0].outcome, Outcome::Failed(_)), "{done:?}");
+    assert_eq!(done[1].outcome, Outcome::Done);
+    let only = CreateTopic { broker: Some("b".to_owned()), ..wanted("U", 8) };
+    assert_eq!(peer.admin().create_topic(&only).await.unwrap().len(), 1);
+    let unknown = CreateTopic { broker: Some("c".to_owned()), ..wanted("U", 8) };
+    let refused = peer.admin().create_topic(&unknown).await;
+    assert!(matches!(refused, Err(AdminError::NotFound(_))));
+}
+
+#[tokio::test]
+async fn routes_stay_while_a_broker_may_have_the_topic() {
+    let peer = Running::start();
+    peer.register(&[("a", &peer.address)]);
+    peer.answer_body(21, TOPICS);
+    peer.answer(216, Command::response(0));
+    peer.answer(215, Command::response(1).with_remark("conflict with system topic"));
+    let done = peer.admin().delete_topic("TBW102", None).await.unwrap();
+    assert!(matches!(&done[..], [WhereDone { outcome: Outcome::Failed(_), .. }]), "{done:?}");
+    assert!(!peer.asked().contains(&216));
+    peer.answer(215, Command::response(0));
+    let done = peer.admin().delete_topic("T", None).await.unwrap();
+    assert!(done.iter().all(|one| one.outcome == Outcome::Done), "{done:?}");
+    assert_eq!(peer.asked(), [106, 21, 215, 216]);
+}
+
+#[tokio::test]
+async fn a_route_without_brokers_can_be_deleted_and_what_is_nowhere_not() {
+    let peer = Running::start();
+    peer.register(&[("a", &peer.address)]);
+    peer.answer_body(21, TOPICS);
+    peer.answer(216, Command::response(0));
+    peer.answer_body(105, "{}");
+    assert_eq!(peer.admin().delete_topic("gone", None).await.unwrap().len(), 1);
+    peer.answer(105, Command::response(17));
+    let refused = peer.admin().delete_topic("gone", None).await;
+    assert!(matches!(refused, Err(AdminError::NotFound(_))));
+}
