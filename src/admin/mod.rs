@@ -16,11 +16,9 @@ mod topics;
 
 use std::time::Duration;
 
-use crate::remoting::json::{self, Value};
 use crate::remoting::{Command, DecodeError, response};
 use crate::transport::{CallError, Client};
 
-pub use cluster::BrokerGroup;
 pub use topics::{
     CreateTopic, Kind, Listing, Outcome, QueueStats, Topic, TopicOnBroker, TopicStats, WhereDone,
     permission_from_text, permission_text,
@@ -116,9 +114,4 @@ impl Admin {
         }
         Err(AdminError::Unreachable(format!("no name server answers: {}", reasons.join("; "))))
     }
-}
-
-/// The body of an answer of `address`.
-fn body<'a>(address: &str, answer: &'a Command) -> Result<Value<'a>, AdminError> {
-    json::parse(&answer.body).map_err(|error| AdminError::unreadable(address, &error))
 }

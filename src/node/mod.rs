@@ -162,12 +162,11 @@ async fn start(
     // 3. The brokers answer, then register.
     roles.serve_brokers(ports, config, base);
     roles.start_brokers(base);
-    let registered = tokio::time::timeout(REGISTRATION_TIMEOUT, roles.registered()).await.is_ok();
-    let status = if registered { SERVING } else { NOT_REGISTERED };
+    let status = status_after(roles.registered()).await;
     // 4. Whoever waits for us is told.
     banner::show(loaded, data_dir, status);
     systemd::ready(status);
-    if !registered {
+    if status != SERVING {
         roles.registered().await;
         tracing::info!("registered with a name server");
         systemd::status(SERVING);
@@ -175,12 +174,20 @@ async fn start(
     std::future::pending().await
 }
 
+/// What is told of a node once its brokers are registered, or could have been for long enough.
+async fn status_after(registered: impl Future<Output = ()>) -> &'static str {
+    match tokio::time::timeout(REGISTRATION_TIMEOUT, registered).await {
+        Ok(()) => SERVING,
+        Err(_) => NOT_REGISTERED,
+    }
+}
+
 /// The order of a stop, of whatever was started.
 async fn stop(roles: &mut Roles) {
     // 1. The name servers are told: clients turn to other brokers.
-    roles.stop_brokers();
-    // 2. The brokers' ports are closed; what is in flight is answered.
-    roles.close_broker_ports().await;
+    roles.unregister_brokers().await;
+    // 2. What is in flight is answered, the brokers' ports are closed, and nothing goes on behind them.
+    roles.stop_brokers().await;
     // 3. All that was stored is on the disk.
     roles.stop_stores().await;
     // 4. The name server's port is closed.
@@ -223,5 +230,16 @@ impl Signals {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_start_waits_for_name_servers_but_not_for_ever() {
+        assert_eq!(status_after(std::future::ready(())).await, SERVING);
+        assert_eq!(status_after(std::future::pending()).await, NOT_REGISTERED);
     }
 }

@@ -212,14 +212,17 @@ impl Roles {
         }
     }
 
-    /// Ends what brokers do beside their requests; the name servers are told.
-    pub fn stop_brokers(&self) {
-        self.stop_brokers.cancel();
+    /// Tells the name servers that the brokers are gone.
+    pub async fn unregister_brokers(&self) {
+        for broker in &self.brokers {
+            broker.unregister().await;
+        }
     }
 
-    /// Closes the brokers' ports once what is in flight is answered.
-    pub async fn close_broker_ports(&mut self) {
+    /// Closes the brokers' ports once what is in flight is answered, and ends what brokers do beside their requests.
+    pub async fn stop_brokers(&mut self) {
         self.broker_ports.close().await;
+        self.stop_brokers.cancel();
         self.brokers.clear();
     }
 

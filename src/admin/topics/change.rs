@@ -5,8 +5,9 @@
 
 use serde::Serialize;
 
-use super::{Admin, AdminError, BrokerGroup, TopicOnBroker, no_topic, permission_text};
+use super::{Admin, AdminError, TopicOnBroker, no_topic, permission_text};
 use crate::model::{Permission, TopicConfig, TopicName, system, validate_topic};
+use crate::remoting::bodies::route::BrokerData;
 use crate::remoting::headers::create_topic;
 use crate::remoting::{Command, request, response};
 
@@ -89,11 +90,11 @@ impl Admin {
     async fn groups_to_create_on(
         &self,
         topic: &CreateTopic,
-    ) -> Result<Vec<BrokerGroup>, AdminError> {
+    ) -> Result<Vec<BrokerData>, AdminError> {
         let mut groups = self.broker_groups(topic.cluster.as_deref()).await?;
         if let Some(broker) = &topic.broker {
-            let known: Vec<String> = groups.iter().map(|group| group.name.clone()).collect();
-            groups.retain(|group| group.name == *broker);
+            let known: Vec<String> = groups.iter().map(|group| group.broker_name.clone()).collect();
+            groups.retain(|group| group.broker_name == *broker);
             if groups.is_empty() {
                 let known = known.join(", ");
                 let text = format!("no broker \"{broker}\" is registered; there is: {known}");
@@ -115,18 +116,18 @@ impl Admin {
     /// The master's configuration of the topic, if it has one.
     async fn on_master(
         &self,
-        group: &BrokerGroup,
+        group: &BrokerData,
         name: &str,
     ) -> Result<Option<TopicOnBroker>, AdminError> {
         if group.master().is_none() {
-            let text = format!("the master of {} is not registered", group.name);
+            let text = format!("the master of {} is not registered", group.broker_name);
             return Err(AdminError::Unreachable(text));
         }
         Ok(self.topics_of(group).await?.remove(name))
     }
 
     /// Asks the master for a change.
-    async fn change(&self, group: &BrokerGroup, request: Command) -> Outcome {
+    async fn change(&self, group: &BrokerData, request: Command) -> Outcome {
         // Looked for before: on_master() fails without one.
         let Some(master) = group.master() else { return Outcome::Unchanged };
         outcome(self.call(master, request).await)
@@ -185,9 +186,9 @@ impl Admin {
     }
 }
 
-fn at_group(group: &BrokerGroup, outcome: Outcome) -> WhereDone {
+fn at_group(group: &BrokerData, outcome: Outcome) -> WhereDone {
     let address = group.master().map(str::to_owned);
-    WhereDone { at: group.name.clone(), address, outcome }
+    WhereDone { at: group.broker_name.clone(), address, outcome }
 }
 
 fn outcome(called: Result<Command, AdminError>) -> Outcome {

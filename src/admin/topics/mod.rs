@@ -13,10 +13,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Admin, AdminError, BrokerGroup, body};
-use crate::model::{DLQ_PREFIX, Permission, RETRY_PREFIX, system};
-use crate::remoting::json::Value;
-use crate::remoting::{Command, request, response};
+use super::{Admin, AdminError};
+use crate::model::{DLQ_PREFIX, Permission, RETRY_PREFIX, TopicConfig, system};
+use crate::remoting::bodies::route::{BrokerData, QueueData, TopicRoute};
+use crate::remoting::bodies::topics::parse_topic_table;
+use crate::remoting::json::{self, Value};
+use crate::remoting::{Command, DecodeError, request, response};
 
 pub use change::{CreateTopic, Outcome, WhereDone};
 
@@ -63,18 +65,15 @@ pub struct TopicOnBroker {
 }
 
 impl TopicOnBroker {
-    fn read(group: &BrokerGroup, address: &str, config: &Value<'_>) -> Result<Self, AdminError> {
-        let number = |key: &str| {
-            config.number_or(key, 0_u32).map_err(|error| AdminError::unreadable(address, &error))
-        };
-        Ok(Self {
+    fn new(group: &BrokerData, address: &str, queues: (u32, u32), permission: Permission) -> Self {
+        Self {
             cluster: group.cluster.clone(),
-            broker: group.name.clone(),
+            broker: group.broker_name.clone(),
             address: address.to_owned(),
-            read_queues: number("readQueueNums")?,
-            write_queues: number("writeQueueNums")?,
-            permission: permission_text(Permission(number("perm")?)),
-        })
+            read_queues: queues.0,
+            write_queues: queues.1,
+            permission: permission_text(permission),
+        }
     }
 }
 
@@ -149,7 +148,7 @@ pub fn permission_from_text(text: &str) -> Option<Permission> {
     }
 }
 
-fn kind(name: &str, groups: &[BrokerGroup]) -> Kind {
+fn kind(name: &str, groups: &[BrokerData]) -> Kind {
     const SYSTEM: [&str; 9] = [
         system::AUTO_CREATE_TOPIC,
         system::SCHEDULE_TOPIC,
@@ -162,7 +161,7 @@ fn kind(name: &str, groups: &[BrokerGroup]) -> Kind {
         system::TRACE_TOPIC,
     ];
     let cluster_part = name.strip_suffix("_REPLY_TOPIC").unwrap_or(name);
-    let is_groups = |group: &BrokerGroup| group.cluster == cluster_part || group.name == name;
+    let is_groups = |group: &BrokerData| group.cluster == cluster_part || group.broker_name == name;
     if name.starts_with(RETRY_PREFIX) {
         Kind::Retry
     } else if name.starts_with(DLQ_PREFIX) {
@@ -206,8 +205,8 @@ impl Admin {
             topic: name,
             brokers,
         };
-        let problem = |(group, error): (&BrokerGroup, AdminError)| {
-            format!("topics of {} are missing: {error}", group.name)
+        let problem = |(group, error): (&BrokerData, AdminError)| {
+            format!("topics of {} are missing: {error}", group.broker_name)
         };
         Ok(Listing {
             topics: topics.into_iter().map(topic).collect(),
@@ -218,17 +217,18 @@ impl Admin {
     /// All topics of one broker group by their names.
     async fn topics_of(
         &self,
-        group: &BrokerGroup,
+        group: &BrokerData,
     ) -> Result<BTreeMap<String, TopicOnBroker>, AdminError> {
-        let Some(address) = group.readable() else { return Ok(BTreeMap::new()) };
+        let Some(address) = group.address() else { return Ok(BTreeMap::new()) };
         let answer = self.call(address, Command::request(request::GET_ALL_TOPIC_CONFIG)).await?;
-        let body = body(address, &answer)?;
-        let table = body.get("topicConfigTable").entries().iter();
-        let named = table.filter_map(|(name, config)| Some((name.as_str()?, config)));
-        let read = |(name, config): (&str, &Value<'_>)| {
-            Ok((name.to_owned(), TopicOnBroker::read(group, address, config)?))
+        let table = parse_topic_table(&answer.body);
+        let (_, topics) = table.map_err(|error| AdminError::unreadable(address, &error))?;
+        let named = |topic: TopicConfig| {
+            let queues = (topic.read_queues, topic.write_queues);
+            let one = TopicOnBroker::new(group, address, queues, topic.permission);
+            (topic.name.as_str().to_owned(), one)
         };
-        named.map(read).collect()
+        Ok(topics.into_iter().map(named).collect())
     }
 
     /// One topic, with the offsets of its queues. A broker that does not answer is told of in the result.
@@ -243,7 +243,9 @@ impl Admin {
             }
             answered => answered?,
         };
-        let (groups, brokers) = read_route(address, &body(address, &answer)?)?;
+        let route = TopicRoute::parse(&answer.body);
+        let route = route.map_err(|error| AdminError::unreadable(address, &error))?;
+        let brokers = on_brokers(&route);
         let (mut queues, mut problems, mut last_error) = (Vec::new(), Vec::new(), None);
         for one in &brokers {
             match self.queues_of(name, one).await {
@@ -261,7 +263,7 @@ impl Admin {
         }
         queues.sort();
         let messages = queues.iter().map(QueueStats::messages).fold(0, i64::saturating_add);
-        let topic = Topic { topic: name.to_owned(), kind: kind(name, &groups), brokers };
+        let topic = Topic { topic: name.to_owned(), kind: kind(name, &route.brokers), brokers };
         Ok(TopicStats { topic, messages, queues, problems })
     }
 
@@ -279,19 +281,8 @@ impl Admin {
             }
             answered => answered?,
         };
-        let body = body(address, &answer)?;
-        let table = body.get("offsetTable").entries().iter();
-        let read = |(queue, offsets): &(Value<'_>, Value<'_>)| {
-            Ok(QueueStats {
-                broker: broker.broker.clone(),
-                queue: queue.number_or("queueId", 0)?,
-                min_offset: offsets.number_or("minOffset", 0)?,
-                max_offset: offsets.number_or("maxOffset", 0)?,
-                last_stored_ms: offsets.number("lastUpdateTimestamp")?.filter(|time| *time > 0),
-            })
-        };
-        let read: Result<_, _> = table.map(read).collect();
-        read.map_err(|error| AdminError::unreadable(address, &error))
+        let queues = read_queues(&answer.body, &broker.broker);
+        queues.map_err(|error| AdminError::unreadable(address, &error))
     }
 
     async fn queues_one_by_one(
@@ -328,30 +319,30 @@ fn no_topic(name: &str) -> AdminError {
     ))
 }
 
-/// Reads a route: its broker groups, and the topic on each of them.
-fn read_route(
-    address: &str,
-    route: &Value<'_>,
-) -> Result<(Vec<BrokerGroup>, Vec<TopicOnBroker>), AdminError> {
-    let groups: Vec<BrokerGroup> =
-        route.get("brokerDatas").items().iter().map(BrokerGroup::read).collect();
-    let mut brokers = Vec::new();
-    for data in route.get("queueDatas").items() {
-        let group =
-            groups.iter().find(|group| Some(group.name.as_str()) == data.text("brokerName"));
-        if let Some(group) = group
-            && let Some(asked) = group.readable()
-        {
-            // What cannot be read is the name server's fault, not the broker's.
-            let read = TopicOnBroker::read(group, asked, data);
-            brokers.push(read.map_err(|error| match error {
-                AdminError::Answer { reason, .. } => {
-                    AdminError::Answer { address: address.to_owned(), reason }
-                }
-                other => other,
-            })?);
-        }
-    }
+/// The topic on each broker group of its route.
+fn on_brokers(route: &TopicRoute) -> Vec<TopicOnBroker> {
+    let on_broker = |data: &QueueData| {
+        let group = route.brokers.iter().find(|group| group.broker_name == data.broker_name)?;
+        let queues = (data.read_queues, data.write_queues);
+        Some(TopicOnBroker::new(group, group.address()?, queues, data.permission))
+    };
+    let mut brokers: Vec<_> = route.queues.iter().filter_map(on_broker).collect();
     brokers.sort_by(|a, b| a.broker.cmp(&b.broker));
-    Ok((groups, brokers))
+    brokers
+}
+
+/// Reads the answer to 202.
+fn read_queues(text: &[u8], broker: &str) -> Result<Vec<QueueStats>, DecodeError> {
+    let body = json::parse(text)?;
+    let table = body.get("offsetTable").entries().iter();
+    let read = |(queue, offsets): &(Value<'_>, Value<'_>)| {
+        Ok(QueueStats {
+            broker: broker.to_owned(),
+            queue: queue.number_or("queueId", 0)?,
+            min_offset: offsets.number_or("minOffset", 0)?,
+            max_offset: offsets.number_or("maxOffset", 0)?,
+            last_stored_ms: offsets.number("lastUpdateTimestamp")?.filter(|time| *time > 0),
+        })
+    };
+    table.map(read).collect()
 }
