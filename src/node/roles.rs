@@ -154,20 +154,20 @@ impl Roles {
             let group = broker.group.clone();
             let options = options::store(config, broker, data_dir.path());
             let start_topics = StartTopics::new(&config.cluster, &group);
-            // Held by the thread: a start that is given up half-way leaves nobody else in the directory.
+            // Goes with the store: a start that is given up half-way lets nobody in before the store is closed.
             let (data_dir, clock) = (Arc::clone(data_dir), base.clock.clone());
             task::spawn_blocking("open store", move || {
-                let _data_dir = data_dir;
                 let progress = |read: u64, all: u64| tell_progress(&group, read, all);
-                Store::open(options, &start_topics, &clock, &progress)
-                    .map_err(|OpenError(text)| StartError(format!("{group}: {text}")))
+                let opened = Store::open(options, &start_topics, &clock, &progress);
+                let opened = opened.map(|store| (store, data_dir));
+                opened.map_err(|OpenError(text)| StartError(format!("{group}: {text}")))
             })
         };
         let opening: Vec<_> = config.brokers.iter().map(open).collect();
         let mut result = Ok(());
         for opened in opening {
             match joined(opened.await).and_then(|opened| opened) {
-                Ok(store) => self.stores.push(store),
+                Ok((store, _)) => self.stores.push(store),
                 Err(error) => result = result.and(Err(error)),
             }
         }

@@ -25,6 +25,10 @@ fn a_node_says_where_it_is_and_ends_with_0_when_told_to() {
         for port in [9876, 10909, 10911, 10912] {
             TcpStream::connect((address, port)).unwrap();
         }
+        for path in ["LOCK", "node.json", "nameserver", "broker-a/commitlog", "broker-a/checkpoint"]
+        {
+            assert!(dir.path().join("data").join(path).exists(), "{path}");
+        }
         node.signal(signal);
         let (status, log) = node.wait();
         assert_eq!(status.code(), Some(0), "{log}");
@@ -136,7 +140,7 @@ fn the_service_manager_is_told_of_start_progress_and_stop() {
         told
     };
     let start = until("READY=1");
-    assert!(start.last().unwrap().contains("STATUS="), "{start:?}");
+    assert!(start.last().unwrap().contains("STATUS=serving"), "{start:?}");
     until("WATCHDOG=1");
     until("WATCHDOG=1");
     node.signal(Signal::SIGHUP);

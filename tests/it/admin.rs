@@ -1,0 +1,81 @@
+//! `rmq-node admin` against a running node: what is printed, and the exit codes that scripts rely on.
+
+use std::net::Ipv4Addr;
+
+use crate::support::{Node, free_address, rmq_node};
+
+/// Runs `rmq-node admin` for the node on `address`: exit code, standard output, standard error.
+fn admin(address: Ipv4Addr, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let name_server = format!("{address}:9876");
+    let mut command = rmq_node(&["admin"]);
+    let output = command.args(arguments).args(["-n", &name_server]).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_topic_is_created_listed_shown_and_deleted() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let _node = Node::start(address, dir.path());
+    let (code, _, error) = admin(address, &["topics", "show", "Hello"]);
+    assert_eq!(code, Some(4), "{error}");
+    let (code, printed, error) = admin(address, &["topics", "create", "Hello", "--queues", "3"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert_eq!(printed, format!("topic Hello created: broker-a ({address}:10911)\n"));
+    let (code, printed, error) = admin(address, &["topics"]);
+    assert_eq!(code, Some(0), "{error}");
+    let expected = "TOPIC  BROKER    READ QUEUES  WRITE QUEUES  PERMISSION\n\
+                    Hello  broker-a            3             3  rw\n";
+    assert_eq!(printed, expected);
+    assert!(error.contains("list --all"), "{error}");
+    let (code, _, error) = admin(address, &["topics", "create", "Hello"]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("with 3 read queues"), "{error}");
+
+    let name_server = format!("{address}:9876");
+    let bench = ["bench", "produce", "-t", "Hello", "-m", "90", "-n", &name_server];
+    assert_eq!(rmq_node(&bench).output().unwrap().status.code(), Some(0));
+    let (code, printed, error) = admin(address, &["topics", "show", "Hello", "-o", "json"]);
+    assert_eq!(code, Some(0), "{error}");
+    let shown: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(shown["messages"], 90);
+    assert_eq!(shown["queues"].as_array().unwrap().len(), 3);
+
+    let (code, _, error) = admin(address, &["topics", "delete", "TBW102"]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("system topic"), "{error}");
+    let (code, printed, error) = admin(address, &["topics", "delete", "Hello"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert_eq!(printed.lines().count(), 2, "{printed}");
+    assert_eq!(admin(address, &["topics", "delete", "Hello"]).0, Some(4));
+}
+
+#[test]
+fn without_an_address_the_settings_of_this_host_count() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let _node = Node::start(address, dir.path());
+    let mut command = rmq_node(&["admin", "topics", "list", "--all"]);
+    let output = command.env("RMQ_NODE_LISTEN", address.to_string()).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(printed.contains("TBW102"), "{printed}");
+}
+
+#[test]
+fn nobody_there_is_3_and_says_what_to_do() {
+    let (code, _, error) = admin(free_address(), &["topics"]);
+    assert_eq!(code, Some(3));
+    assert!(error.contains("no name server answers: "), "{error}");
+    assert!(error.contains("rmq-node run"), "{error}");
+}
+
+#[test]
+fn wrong_usage_is_2() {
+    let address = free_address();
+    for arguments in [&["topics", "creat"][..], &["topics", "create", "bad!name"]] {
+        assert_eq!(admin(address, arguments).0, Some(2), "{arguments:?}");
+    }
+    assert_eq!(
+        rmq_node(&["admin", "topics", "-n", " , "]).output().unwrap().status.code(),
+        Some(2)
+    );
+}
