@@ -156,7 +156,7 @@ async fn start(
 ) -> Result<(), StartError> {
     let config = &loaded.config;
     // 1. The name server answers: brokers of other hosts need not wait for our log.
-    roles.start_name_server(&mut ports, data_dir, base).await?;
+    roles.start_name_server(&mut ports, config, data_dir, base).await?;
     // 2. Every log is recovered.
     roles.open_stores(config, data_dir, base).await?;
     // 3. The brokers answer, then register.

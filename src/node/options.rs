@@ -16,8 +16,11 @@ use crate::transport::LimitNumbers;
 /// The folder of the name server in the data directory.
 pub const NAME_SERVER_FOLDER: &str = "nameserver";
 
-pub fn name_server(data_dir: &Path) -> NameServerOptions {
-    NameServerOptions { kv_config_file: data_dir.join(NAME_SERVER_FOLDER).join("kvConfig.json") }
+pub fn name_server(server: &config::NameServer, data_dir: &Path) -> NameServerOptions {
+    NameServerOptions {
+        kv_config_file: data_dir.join(NAME_SERVER_FOLDER).join("kvConfig.json"),
+        port: server.port,
+    }
 }
 
 pub fn store(config: &Config, broker: &config::Broker, data_dir: &Path) -> StoreOptions {

@@ -125,15 +125,20 @@ impl Roles {
     pub async fn start_name_server(
         &mut self,
         ports: &mut Ports,
+        config: &Config,
         data_dir: &DataDir,
         base: &Base,
     ) -> Result<(), StartError> {
-        let Some(server) = ports.name_server.take() else { return Ok(()) };
+        let (Some(server), Some(settings)) = (ports.name_server.take(), &config.name_server) else {
+            return Ok(());
+        };
         data_dir.make_folder(options::NAME_SERVER_FOLDER)?;
-        let (options, clock) = (options::name_server(data_dir.path()), base.clock.clone());
+        let (options, clock) =
+            (options::name_server(settings, data_dir.path()), base.clock.clone());
         let opening =
             task::spawn_blocking("open name server", move || NameServer::open(options, &clock));
-        let name_server = joined(opening.await)?.map_err(StartError::from)?;
+        let opened = joined(opening.await)?;
+        let name_server = opened.map_err(|error| StartError(format!("name server: {error}")))?;
         name_server.start(&base.control, &self.stop_name_server);
         let service = Arc::new(NameServerService(name_server));
         let served = server.serve(service, self.name_server_port.close.clone());
