@@ -3,6 +3,7 @@
 //! Not the actions (`crate::admin`). Invariants: results go to standard output, as a table or as JSON,
 //! and everything else to standard error; the exit code says what happened to scripts.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -10,7 +11,7 @@ use serde::Serialize;
 
 use super::table::{Align, safe, table, utc};
 use crate::admin::{
-    Admin, AdminError, CreateTopic, Kind, Listing, Outcome, TopicStats, WhereDone,
+    Admin, AdminError, CreateTopic, Kind, Listing, Outcome, QueueStats, TopicStats, WhereDone,
     permission_from_text,
 };
 use crate::config::{self, Sources};
@@ -20,6 +21,10 @@ use crate::model::Permission;
 const EXIT_USAGE: u8 = 2;
 const EXIT_UNREACHABLE: u8 = 3;
 const EXIT_NOT_FOUND: u8 = 4;
+const UNREACHABLE_HINT: &str =
+    "Start a node with `rmq-node run`, or name the cluster's name server with -n HOST:9876.";
+const NO_TOPICS_HINT: &str = "There is no topic of an application yet: `rmq-node admin topics create NAME` makes one, \
+                              and so does the first send.";
 
 /// Looks at and changes a cluster, ours or Apache's.
 ///
@@ -115,15 +120,12 @@ pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let action = action.unwrap_or(TopicsAction::List { all: false });
-    let done = runtime.block_on(topics(&Admin::new(name_servers), action, output));
-    match done {
-        Ok(printed) => printed,
+    match runtime.block_on(topics(&Admin::new(name_servers), action, output)) {
+        Ok(report) => Ok(report?.print()?),
         Err(error) => {
             eprintln!("error: {}", safe(&error.to_string()));
             if matches!(error, AdminError::Unreachable(_)) {
-                eprintln!(
-                    "Start a node with `rmq-node run`, or name the cluster's name server with -n HOST:9876."
-                );
+                eprintln!("{UNREACHABLE_HINT}");
             }
             Ok(exit_code(&error))
         }
@@ -146,49 +148,77 @@ fn exit_code(error: &AdminError) -> ExitCode {
     }
 }
 
-/// What was printed: the exit code, or why it could not be.
-type Printed = anyhow::Result<ExitCode>;
+/// What an action tells.
+#[derive(Debug, Default)]
+struct Report {
+    /// The result.
+    text: String,
+    /// What else there is to know.
+    notes: Vec<String>,
+    /// What was not done.
+    problems: Vec<String>,
+}
+
+impl Report {
+    fn print(&self) -> io::Result<ExitCode> {
+        match io::stdout().write_all(self.text.as_bytes()) {
+            // Whoever reads it has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            written => written?,
+        }
+        for note in &self.notes {
+            eprintln!("{note}");
+        }
+        for problem in &self.problems {
+            eprintln!("error: {}", safe(problem));
+        }
+        Ok(if self.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// An answer of the cluster as a report, which can only fail if JSON cannot be written.
+type Reported = serde_json::Result<Report>;
 
 async fn topics(
     admin: &Admin,
     action: TopicsAction,
     output: Output,
-) -> Result<Printed, AdminError> {
+) -> Result<Reported, AdminError> {
     Ok(match action {
-        TopicsAction::List { all } => print_list(admin.topics().await?, all, output),
-        TopicsAction::Show { name } => print_topic(&admin.topic(&name).await?, output),
+        TopicsAction::List { all } => list(admin.topics().await?, all, output),
+        TopicsAction::Show { name } => show(&admin.topic(&name).await?, output),
         TopicsAction::Create { name, queues, permission, cluster, broker } => {
             let topic = CreateTopic { name, queues, permission, cluster, broker };
             let done = admin.create_topic(&topic).await?;
-            print_done(&done, &format!("topic {} created", topic.name), output)
+            what_was_done(&done, &format!("topic {} created", topic.name), output)
         }
         TopicsAction::Delete { name, cluster } => {
             let done = admin.delete_topic(&name, cluster.as_deref()).await?;
-            print_done(&done, &format!("topic {name} deleted"), output)
+            what_was_done(&done, &format!("topic {name} deleted"), output)
         }
     })
 }
 
-fn print_json(result: &impl Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(result)?);
-    Ok(())
+fn json(result: &impl Serialize) -> serde_json::Result<String> {
+    Ok(serde_json::to_string_pretty(result)? + "\n")
 }
 
-/// 1 if there were problems; they are told.
-fn code_of(problems: &[String]) -> ExitCode {
-    for problem in problems {
-        eprintln!("error: {}", safe(problem));
-    }
-    if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn print_list(listing: Listing, all: bool, output: Output) -> Printed {
+fn list(listing: Listing, all: bool, output: Output) -> Reported {
     let Listing { mut topics, problems } = listing;
     let count = topics.len();
     topics.retain(|topic| all || topic.kind == Kind::Normal);
     if output == Output::Json {
-        print_json(&topics)?;
-        return Ok(code_of(&problems));
+        return Ok(Report { text: json(&topics)?, problems, ..Report::default() });
+    }
+    let mut notes = Vec::new();
+    if topics.is_empty() {
+        notes.push(NO_TOPICS_HINT.to_owned());
+    }
+    if count > topics.len() {
+        notes.push(format!(
+            "Not shown: {} topics of the system, for retries and dead letters; `list --all` shows them.",
+            count - topics.len()
+        ));
     }
     let mut rows = Vec::new();
     for topic in &topics {
@@ -209,43 +239,27 @@ fn print_list(listing: Listing, all: bool, output: Output) -> Printed {
         ("WRITE QUEUES", Align::Right),
         ("PERMISSION", Align::Left),
     ];
-    if !rows.is_empty() {
-        print!("{}", table(&columns, &rows));
-    }
-    if topics.is_empty() {
-        eprintln!(
-            "There is no topic of an application yet: `rmq-node admin topics create NAME` makes one, and so does the first send."
-        );
-    }
-    if count > topics.len() {
-        eprintln!(
-            "Not shown: {} topics of the system, for retries and dead letters; `list --all` shows them.",
-            count - topics.len()
-        );
-    }
-    Ok(code_of(&problems))
+    let text = if rows.is_empty() { String::new() } else { table(&columns, &rows) };
+    Ok(Report { text, notes, problems })
 }
 
-fn print_topic(stats: &TopicStats, output: Output) -> Printed {
+fn show(stats: &TopicStats, output: Output) -> Reported {
+    let problems = stats.problems.clone();
     if output == Output::Json {
-        print_json(stats)?;
-        return Ok(code_of(&stats.problems));
+        return Ok(Report { text: json(stats)?, problems, ..Report::default() });
     }
-    println!("topic     {}", safe(&stats.topic.topic));
-    println!("messages  {}", stats.messages);
+    let mut lines = vec![
+        format!("topic     {}", safe(&stats.topic.topic)),
+        format!("messages  {}", stats.messages),
+    ];
     for one in &stats.topic.brokers {
-        println!(
-            "on        {} of {} ({}): {} read queues, {} write queues, permission {}",
-            safe(&one.broker),
-            safe(&one.cluster),
-            safe(&one.address),
-            one.read_queues,
-            one.write_queues,
-            one.permission
-        );
+        let place = safe(&format!("{} of {} ({})", one.broker, one.cluster, one.address));
+        lines.push(format!(
+            "on        {place}: {} read queues, {} write queues, permission {}",
+            one.read_queues, one.write_queues, one.permission
+        ));
     }
-    println!();
-    let row = |queue: &crate::admin::QueueStats| {
+    let row = |queue: &QueueStats| {
         vec![
             queue.broker.clone(),
             queue.queue.to_string(),
@@ -263,31 +277,30 @@ fn print_topic(stats: &TopicStats, output: Output) -> Printed {
         ("MESSAGES", Align::Right),
         ("LAST STORED (UTC)", Align::Left),
     ];
-    print!("{}", table(&columns, &stats.queues.iter().map(row).collect::<Vec<_>>()));
-    Ok(code_of(&stats.problems))
+    let queues: Vec<_> = stats.queues.iter().map(row).collect();
+    let text = format!("{}\n\n{}", lines.join("\n"), table(&columns, &queues));
+    Ok(Report { text, problems, ..Report::default() })
 }
 
-fn print_done(done: &[WhereDone], what: &str, output: Output) -> Printed {
-    if output == Output::Json {
-        print_json(&done)?;
-    }
-    let mut problems = Vec::new();
+fn what_was_done(done: &[WhereDone], what: &str, output: Output) -> Reported {
+    let mut report = Report::default();
     for one in done {
         let address = one.address.as_ref().map(|address| format!(" ({address})"));
-        let place = safe(&format!("{}{}", one.at, address.unwrap_or_default()));
-        let line = match &one.outcome {
-            Outcome::Done => format!("{what}: {place}"),
-            Outcome::Unchanged => format!("is there already: {place}"),
+        let place = format!("{}{}", one.at, address.unwrap_or_default());
+        match &one.outcome {
+            Outcome::Done => report.text += &safe(&format!("{what}: {place}")),
+            Outcome::Unchanged => report.text += &safe(&format!("is there already: {place}")),
             Outcome::Failed(reason) => {
-                problems.push(format!("not done: {place}: {reason}"));
+                report.problems.push(format!("not done: {place}: {reason}"));
                 continue;
             }
-        };
-        if output == Output::Table {
-            println!("{line}");
         }
+        report.text.push('\n');
     }
-    Ok(code_of(&problems))
+    if output == Output::Json {
+        report.text = json(&done)?;
+    }
+    Ok(report)
 }
 
 #[cfg(test)]
@@ -295,6 +308,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::admin::Topic;
 
     #[derive(Parser)]
     struct Cli {
@@ -326,5 +340,41 @@ mod tests {
         for line in ["admin topics create T --permission x", "admin topics create T --queues 0"] {
             assert!(parse(line).is_err(), "{line}");
         }
+    }
+
+    fn listing(kinds: &[Kind]) -> Listing {
+        let topic = |kind: &Kind| Topic { topic: "T".to_owned(), kind: *kind, brokers: Vec::new() };
+        Listing {
+            topics: kinds.iter().map(topic).collect(),
+            problems: vec!["b is down".to_owned()],
+        }
+    }
+
+    #[test]
+    fn the_list_says_what_it_leaves_out() {
+        let report = list(listing(&[Kind::Normal, Kind::System]), false, Output::Table).unwrap();
+        assert!(report.notes[0].starts_with("Not shown: 1 topics"), "{report:?}");
+        assert_eq!(report.problems, ["b is down"]);
+        let report = list(listing(&[Kind::System]), false, Output::Table).unwrap();
+        assert_eq!((report.text.as_str(), report.notes[0].as_str()), ("", NO_TOPICS_HINT));
+        let report = list(listing(&[Kind::System]), true, Output::Json).unwrap();
+        assert!(report.text.contains("\"kind\": \"system\""), "{report:?}");
+        assert!(report.notes.is_empty());
+    }
+
+    #[test]
+    fn what_was_not_done_is_a_problem() {
+        let at =
+            |outcome| WhereDone { at: "a".to_owned(), address: Some("h:1".to_owned()), outcome };
+        let done =
+            [at(Outcome::Done), at(Outcome::Unchanged), at(Outcome::Failed("no".to_owned()))];
+        let report = what_was_done(&done, "topic T created", Output::Table).unwrap();
+        assert_eq!(report.text, "topic T created: a (h:1)\nis there already: a (h:1)\n");
+        assert_eq!(report.problems, ["not done: a (h:1): no"]);
+        let report = what_was_done(&done, "topic T created", Output::Json).unwrap();
+        assert!(
+            report.text.contains("\"outcome\": \"failed\",\n    \"reason\": \"no\""),
+            "{report:?}"
+        );
     }
 }
