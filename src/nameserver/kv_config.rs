@@ -2,15 +2,16 @@
 //!
 //! Not a database: a few hundred entries, written whole at each change. The file has 4.9.4's shape and
 //! name (`kvConfig.json`), so that either server can take over the other's. Invariants: an answered
-//! change is in the file and fsynced; a change that cannot be written is not in memory either. Calls
-//! block on the disk: run them off the async threads.
+//! change is in the file and fsynced; a change that cannot be written is not in memory either; readers
+//! never wait for the disk. [`KvConfig::put`] and [`KvConfig::delete`] do: run them off the async threads.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
 /// The namespace that lists ordered topics (N-031).
@@ -61,7 +62,9 @@ struct KvFile {
 #[derive(Debug)]
 pub(super) struct KvConfig {
     path: PathBuf,
-    namespaces: Mutex<Namespaces>,
+    namespaces: ArcSwap<Namespaces>,
+    /// Held while the file is written.
+    writing: Mutex<()>,
 }
 
 impl KvConfig {
@@ -91,7 +94,11 @@ impl KvConfig {
             .into_iter()
             .map(|(namespace, table)| (namespace, without_nulls(table)))
             .collect();
-        Ok(Self { path: path.to_owned(), namespaces: Mutex::new(namespaces) })
+        Ok(Self {
+            path: path.to_owned(),
+            namespaces: ArcSwap::from_pointee(namespaces),
+            writing: Mutex::default(),
+        })
     }
 
     /// Sets a key; no value leaves the namespace without the key, as 4.9.4's null does (N-030).
@@ -127,27 +134,28 @@ impl KvConfig {
 
     /// A key's value (N-032).
     pub(super) fn get(&self, namespace: &str, key: &str) -> Option<String> {
-        self.lock().get(namespace)?.get(key).cloned()
+        self.namespaces.load().get(namespace)?.get(key).cloned()
     }
 
     /// A namespace's keys and values (N-034).
     pub(super) fn namespace(&self, namespace: &str) -> Option<BTreeMap<String, String>> {
-        self.lock().get(namespace).cloned()
+        self.namespaces.load().get(namespace).cloned()
     }
 
     fn change(&self, change: impl FnOnce(&mut Namespaces)) -> Result<(), KvError> {
-        let mut namespaces = self.lock();
-        let mut changed = namespaces.clone();
+        // The file's last state is the table's: changes come one after another.
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.namespaces.load_full();
+        let mut changed = Namespaces::clone(&known);
         change(&mut changed);
-        if changed == *namespaces {
+        if changed == *known {
             return Ok(());
         }
-        if size(&changed) > BYTES_MAX && size(&changed) > size(&namespaces) {
+        if size(&changed) > BYTES_MAX && size(&changed) > size(&known) {
             return Err(KvError::Full);
         }
-        // Written under the lock: the file's last state is the table's.
         self.write(&changed)?;
-        *namespaces = changed;
+        self.namespaces.store(Arc::new(changed));
         Ok(())
     }
 
@@ -164,10 +172,6 @@ impl KvConfig {
         let text = serde_json::to_vec(&file).expect("maps of strings are always JSON");
         write_file(&self.path, &text)
             .map_err(|source| KvError::File { path: self.path.clone(), source })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Namespaces> {
-        self.namespaces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

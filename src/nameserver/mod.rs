@@ -5,32 +5,33 @@
 //! | `requests` | what each request code is answered |
 //! | `route_table` | brokers and topics |
 //! | `kv_config` | the key-value configuration and its file |
-//! | `config_text` | the settings that tools may read and change |
+//! | `settings`, `config_text` | the settings that tools may change, their file and their text |
 //!
 //! Not here: brokers and what they store; other name servers (N-008). Invariants: routes are in memory only and come
 //! back with the registrations (N-007); a broker is gone when its connection is (N-024) or after 120 s of silence;
-//! nothing that may wait for the disk runs on a connection's task.
+//! nothing that may wait for the disk runs on a connection's task; nothing is encoded or written under the routes'
+//! lock.
 
 mod config_text;
 mod kv_config;
 mod requests;
 mod route_table;
+mod settings;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use self::config_text::LiveSettings;
 use self::kv_config::KvConfig;
 use self::route_table::{Removed, RouteTable};
+use self::settings::Settings;
 use crate::clock::Clock;
 use crate::remoting::Command;
 use crate::task::{self, Kind};
@@ -54,10 +55,10 @@ pub struct NameServerOptions {
 #[derive(Debug)]
 pub struct NameServer {
     clock: Clock,
+    opened: Instant,
     port: u16,
-    settings_file: PathBuf,
     kv_config: KvConfig,
-    settings: Mutex<LiveSettings>,
+    settings: Settings,
     routes: Mutex<RouteTable>,
     /// The connections that brokers registered over, to close those of silent ones.
     connections: Mutex<HashMap<u64, Connection>>,
@@ -67,22 +68,15 @@ impl NameServer {
     /// A name server with the configuration that is in its files. Blocks.
     ///
     /// # Errors
-    /// A file cannot be read.
+    /// A file cannot be read; the text says which.
     pub fn open(options: NameServerOptions, clock: &Clock) -> io::Result<Arc<Self>> {
         let NameServerOptions { kv_config_file, port } = options;
-        let settings_file = kv_config_file.with_file_name(SETTINGS_FILE);
-        let settings = match fs::read_to_string(&settings_file) {
-            Ok(text) => LiveSettings::default().changed_by(&text).map_err(io::Error::other)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => LiveSettings::default(),
-            Err(error) => return Err(error),
-        };
-        let kv_config = KvConfig::open(&kv_config_file).map_err(io::Error::other)?;
         Ok(Arc::new(Self {
             clock: clock.clone(),
+            opened: clock.monotonic(),
             port,
-            settings_file,
-            kv_config,
-            settings: Mutex::new(settings),
+            kv_config: KvConfig::open(&kv_config_file).map_err(io::Error::other)?,
+            settings: Settings::open(&kv_config_file.with_file_name(SETTINGS_FILE))?,
             routes: Mutex::default(),
             connections: Mutex::default(),
         }))
@@ -111,16 +105,19 @@ impl NameServer {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn settings(&self) -> LiveSettings {
-        *self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Milliseconds since it was opened: no broker expires because the wall clock jumps.
+    fn now_ms(&self) -> i64 {
+        let since = self.clock.monotonic().saturating_duration_since(self.opened);
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     }
 
     /// Removes the brokers that are silent for too long and closes their connections (N-020).
     fn expire(&self) {
-        let removed = self.routes().expire(self.clock.now_ms());
+        let removed = self.routes().expire(self.now_ms());
         for removed in removed {
             tell_removed(&removed, "it was silent for 120 s");
-            let connection = self.connections().remove(&removed.connection);
+            // Not taken out: the brokers beside it go when the connection is closed.
+            let connection = self.connections().get(&removed.connection).cloned();
             if let Some(connection) = connection {
                 connection.close("the broker did not register for 120 s");
             }

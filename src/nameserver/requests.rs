@@ -1,15 +1,15 @@
 //! Every request code: what it is answered (N-030 to N-072). The one map; nothing is answered elsewhere.
 //!
 //! Not the tables themselves. Invariants: an unknown code gets no answer at all (N-010, S-05); what is written to a
-//! file is written on a thread for blocking work.
+//! file is written on a thread for blocking work; no name longer than [`NAME_BYTES_MAX`] gets into the route table.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::NameServer;
-use super::kv_config::{KvError, ORDER_TOPIC_CONFIG, write_file};
-use super::route_table::{self, Registered, Registration};
+use super::kv_config::{KvError, ORDER_TOPIC_CONFIG};
+use super::route_table::{Registered, Registration, RouteTable};
 use crate::remoting::bodies::registration::RegisterBody;
-use crate::remoting::bodies::route::{BrokerData, ClusterInfo, QueueData, TopicRoute};
+use crate::remoting::bodies::route::ClusterInfo;
 use crate::remoting::bodies::topics::{parse_version, topic_list, version_value};
 use crate::remoting::headers::RegisterBroker;
 use crate::remoting::json::{Form, Value};
@@ -22,17 +22,25 @@ const FAQ: &str = "\nSee http://rocketmq.apache.org/docs/faq/ for further detail
 
 /// The bits of a body's CRC that a registration tells (N-041).
 const CRC_MASK: u32 = 0x7FFF_FFFF;
+/// Bytes of a name, an address or a broker's filter servers: more than any broker has.
+const NAME_BYTES_MAX: usize = 4_096;
 
 /// Why a request is not done; the answer's code and remark.
 #[derive(Debug)]
 struct Refusal {
     code: i32,
     remark: String,
+    /// Whether the answer has fields even so, as that of a class with fields (R-014).
+    has_fields: bool,
 }
 
 impl Refusal {
     fn new(code: i32, remark: impl Into<String>) -> Self {
-        Self { code, remark: remark.into() }
+        Self { code, remark: remark.into(), has_fields: false }
+    }
+
+    fn with_empty_fields(self) -> Self {
+        Self { has_fields: true, ..self }
     }
 }
 
@@ -69,20 +77,22 @@ pub(super) fn answer(name_server: &Arc<NameServer>, request: &Command, responder
         request::WIPE_WRITE_PERM_OF_BROKER => wipe(name_server, request, true, "wipeTopicCount"),
         request::ADD_WRITE_PERM_OF_BROKER => wipe(name_server, request, false, "addTopicCount"),
         request::GET_ALL_TOPIC_LIST_FROM_NAMESERVER => {
-            Ok(topics(&name_server.routes().topic_names()))
+            Ok(topics(name_server, RouteTable::topic_names))
         }
         request::GET_TOPICS_BY_CLUSTER => topics_of_cluster(name_server, request),
-        request::GET_UNIT_TOPIC_LIST => Ok(topics(&name_server.routes().unit_topics())),
-        request::GET_HAS_UNIT_SUB_TOPIC_LIST => Ok(topics(&name_server.routes().unit_sub_topics())),
+        request::GET_UNIT_TOPIC_LIST => Ok(topics(name_server, RouteTable::unit_topics)),
+        request::GET_HAS_UNIT_SUB_TOPIC_LIST => {
+            Ok(topics(name_server, RouteTable::unit_sub_topics))
+        }
         request::GET_HAS_UNIT_SUB_UNUNIT_TOPIC_LIST => {
-            Ok(topics(&name_server.routes().unit_sub_topics_without_unit()))
+            Ok(topics(name_server, RouteTable::unit_sub_topics_without_unit))
         }
         request::GET_SYSTEM_TOPIC_LIST_FROM_NS => Ok(system_topics(name_server)),
         request::DELETE_TOPIC_IN_NAMESRV => delete_topic(name_server, request),
         request::GET_KV_CONFIG => kv_value(name_server, request),
         request::GET_KVLIST_BY_NAMESPACE => kv_namespace(name_server, request),
         request::GET_NAMESRV_CONFIG => {
-            let text = name_server.settings().describe(name_server.port);
+            let text = name_server.settings.live().describe(name_server.port);
             Ok(Command::response(response::SUCCESS).with_body(text))
         }
         request::PUT_KV_CONFIG => return blocking(name_server, request, responder, put_kv),
@@ -98,8 +108,9 @@ pub(super) fn answer(name_server: &Arc<NameServer>, request: &Command, responder
 fn send(responder: Responder, answer: Answer) {
     match answer {
         Ok(answer) => responder.send(answer),
-        Err(Refusal { code, remark }) => {
-            responder.send(Command::response(code).with_remark(remark));
+        Err(Refusal { code, remark, has_fields }) => {
+            let refusal = Command::response(code).with_remark(remark);
+            responder.send(if has_fields { refusal.with_empty_fields() } else { refusal });
         }
     }
 }
@@ -126,27 +137,13 @@ fn register(name_server: &NameServer, request: &Command, connection: &Connection
     if header.body_crc32 != 0
         && u32::try_from(header.body_crc32) != Ok(crc32fast::hash(&request.body) & CRC_MASK)
     {
-        return Err(Refusal::new(response::SYSTEM_ERROR, "crc32 not match"));
+        let refusal = Refusal::new(response::SYSTEM_ERROR, "crc32 not match");
+        return Err(refusal.with_empty_fields());
     }
-    let body = if header.compressed {
-        RegisterBody::parse_compressed(&request.body)?
-    } else {
-        RegisterBody::parse(&request.body, request.version)?
-    };
-    let registration = Registration {
-        cluster: header.cluster_name,
-        broker_name: header.broker_name,
-        broker_id: header.broker_id,
-        address: header.broker_addr,
-        ha_address: Some(header.ha_server_addr),
-        version: body.version,
-        topics: body.topics,
-        filter_servers: body.filter_servers,
-        connection: connection.id(),
-    };
-    let (group, address) = (registration.broker_name.clone(), registration.address.clone());
+    let registration = registration_of(&header, request, connection)?;
+    let RegisterBroker { broker_name: group, broker_addr: address, .. } = &header;
     name_server.connections().insert(connection.id(), connection.clone());
-    let registered = name_server.routes().register(registration, name_server.clock.now_ms());
+    let registered = name_server.routes().register(registration, name_server.now_ms());
     let registered =
         registered.map_err(|full| Refusal::new(response::SYSTEM_ERROR, full.to_string()))?;
     let Registered { master, is_new, replaced, topics_changed } = registered;
@@ -167,6 +164,49 @@ fn register(name_server: &NameServer, request: &Command, connection: &Connection
         Some(table) => answer.with_empty_fields().with_body(kv_table(&table)),
         None => answer.with_empty_fields(),
     })
+}
+
+/// What 103 says, if the table may hold it.
+fn registration_of(
+    header: &RegisterBroker,
+    request: &Command,
+    connection: &Connection,
+) -> Result<Registration, Refusal> {
+    let body = if header.compressed {
+        RegisterBody::parse_compressed(&request.body)?
+    } else {
+        RegisterBody::parse(&request.body, request.version)?
+    };
+    let RegisterBroker { broker_name, broker_addr, cluster_name, ha_server_addr, .. } = header;
+    check_length("brokerName", broker_name.len())?;
+    check_length("brokerAddr", broker_addr.len())?;
+    check_length("clusterName", cluster_name.len())?;
+    check_length("haServerAddr", ha_server_addr.len())?;
+    for topic in &body.topics {
+        check_length("topicName", topic.name.as_str().len())?;
+    }
+    // Each costs more than its text: an empty one counts too.
+    let servers = body.filter_servers.iter().flatten();
+    check_length("filterServerList", servers.map(|server| server.len() + 1).sum())?;
+    Ok(Registration {
+        cluster: cluster_name.clone(),
+        broker_name: broker_name.clone(),
+        broker_id: header.broker_id,
+        address: broker_addr.clone(),
+        ha_address: Some(ha_server_addr.clone()),
+        version: body.version,
+        topics: body.topics,
+        filter_servers: body.filter_servers,
+        connection: connection.id(),
+    })
+}
+
+fn check_length(what: &str, bytes: usize) -> Result<(), Refusal> {
+    if bytes <= NAME_BYTES_MAX {
+        return Ok(());
+    }
+    let remark = format!("{what} has {bytes} bytes, over the limit of {NAME_BYTES_MAX}");
+    Err(Refusal::new(response::SYSTEM_ERROR, remark))
 }
 
 /// 104 (N-060).
@@ -190,7 +230,7 @@ fn query_data_version(name_server: &NameServer, request: &Command) -> Answer {
     request.required_i64("brokerId")?;
     let theirs = parse_version(&request.body)?;
     let mut routes = name_server.routes();
-    let changed = routes.check_version(address, theirs, name_server.clock.now_ms());
+    let changed = routes.check_version(address, theirs, name_server.now_ms());
     let ours = routes.version_of(address);
     drop(routes);
     let answer = success().with_field("changed", changed);
@@ -203,44 +243,24 @@ fn query_data_version(name_server: &NameServer, request: &Command) -> Answer {
 /// 105 (N-052 to N-057).
 fn route(name_server: &NameServer, request: &Command) -> Answer {
     let topic = request.required_str("topic")?;
-    let Some(found) = name_server.routes().route(topic) else {
+    let found = name_server.routes().route(topic);
+    let Some(mut route) = found else {
         let remark = format!("No topic route info in name server for the topic: {topic}{FAQ}");
         return Err(Refusal::new(response::TOPIC_NOT_EXIST, remark));
     };
-    let order_topic_conf = if name_server.settings().order_message_enable {
-        name_server.kv_config.get(ORDER_TOPIC_CONFIG, topic)
-    } else {
-        None
-    };
-    let queues = found.queues.into_iter().map(|(broker_name, data)| QueueData {
-        broker_name,
-        permission: data.permission,
-        read_queues: data.read_queues,
-        sys_flag: data.sys_flag,
-        write_queues: data.write_queues,
-    });
-    let route = TopicRoute {
-        brokers: found.brokers.into_iter().map(broker_data).collect(),
-        filter_servers: found.filter_servers,
-        order_topic_conf,
-        queues: queues.collect(),
-    };
+    if name_server.settings.live().order_message_enable {
+        route.order_topic_conf = name_server.kv_config.get(ORDER_TOPIC_CONFIG, topic);
+    }
     let is_standard =
         request.version >= VERSION_4_9_4 || request.flag_bool("acceptStandardJsonOnly");
     let form = if is_standard { Form::Standard } else { Form::Dialect };
     Ok(success().with_body(route.to_bytes(form)))
 }
 
-fn broker_data(data: route_table::BrokerData) -> BrokerData {
-    let route_table::BrokerData { broker_name, cluster, addresses } = data;
-    BrokerData { addresses, broker_name, cluster }
-}
-
 /// 106 (N-061).
 fn cluster_info(name_server: &NameServer) -> Command {
     let routes = name_server.routes();
-    let brokers = routes.brokers().into_iter().map(broker_data).collect();
-    let info = ClusterInfo { brokers, clusters: routes.clusters().clone() };
+    let info = ClusterInfo { brokers: routes.brokers(), clusters: routes.clusters().clone() };
     drop(routes);
     success().with_body(info.to_bytes())
 }
@@ -253,14 +273,17 @@ fn wipe(name_server: &NameServer, request: &Command, wiped: bool, count_field: &
     Ok(success().with_field(count_field, count))
 }
 
-fn topics(names: &[String]) -> Command {
-    success().with_body(topic_list(None, names))
+/// 206 and 311 to 313 (N-065, N-069).
+fn topics(name_server: &NameServer, names: fn(&RouteTable) -> Vec<String>) -> Command {
+    let names = names(&name_server.routes());
+    success().with_body(topic_list(None, &names))
 }
 
 /// 224 (N-067).
 fn topics_of_cluster(name_server: &NameServer, request: &Command) -> Answer {
     let cluster = request.required_str("cluster")?;
-    Ok(topics(&name_server.routes().topics_of_cluster(cluster)))
+    let names = name_server.routes().topics_of_cluster(cluster);
+    Ok(success().with_body(topic_list(None, &names)))
 }
 
 /// 304 (N-068).
@@ -293,7 +316,7 @@ fn kv_value(name_server: &NameServer, request: &Command) -> Answer {
         Some(value) => Ok(success().with_field("value", value)),
         None => {
             let remark = format!("No config item, Namespace: {namespace} Key: {key}");
-            Err(Refusal::new(response::QUERY_NOT_FOUND, remark))
+            Err(Refusal::new(response::QUERY_NOT_FOUND, remark).with_empty_fields())
         }
     }
 }
@@ -328,14 +351,7 @@ fn update_settings(name_server: &NameServer, request: &Command) -> Answer {
     let Ok(text) = std::str::from_utf8(&request.body) else {
         return Err(Refusal::new(response::SYSTEM_ERROR, "string2Properties error"));
     };
-    // Held while it is written: the file's last state is the server's.
-    let mut settings = name_server.settings.lock().unwrap_or_else(PoisonError::into_inner);
-    let changed = settings.changed_by(text);
-    let changed = changed.map_err(|why| Refusal::new(response::SYSTEM_ERROR, why))?;
-    if changed != *settings {
-        let written = write_file(&name_server.settings_file, changed.to_text().as_bytes());
-        written.map_err(|error| Refusal::new(response::SYSTEM_ERROR, error.to_string()))?;
-        *settings = changed;
-    }
+    let updated = name_server.settings.update(text);
+    updated.map_err(|why| Refusal::new(response::SYSTEM_ERROR, why))?;
     Ok(success())
 }

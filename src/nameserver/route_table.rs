@@ -2,17 +2,20 @@
 //!
 //! Pure: no I/O, no wire format, no clock of its own (the time is passed in), no lock. Connections are
 //! only numbers here. Invariants: a broker group without an address is in no map; a topic without a
-//! broker is in no map; the master's word about its own topics is merged, never subtracted (S-36).
+//! broker is in no map; an address is in one group, under one number, or in none when another took its
+//! place; the master's word about its own topics is merged, never subtracted (S-36).
 //!
 //! Beyond 4.9.4 (DESIGN 9): an equal data version does not hide differences (S-36); a wiped write
 //! permission stays wiped until it is given back or the master registers anew, and giving it back
 //! restores what the broker registered, inherit bit included (S-37); unregistering compares the
 //! address (S-39); every broker of a closed connection is removed, not only the first (N-024); a
-//! closed connection that registered nothing removes nothing (N-022 compares its address text).
+//! closed connection that registered nothing removes nothing (N-022 compares its address text); an
+//! address that registers under another group's name leaves the group it was in.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::{DataVersion, Permission, TopicConfig, TopicName};
+use crate::remoting::bodies::route::{BrokerData, QueueData, TopicRoute};
 
 /// A broker is gone when it was silent for longer than this (N-020).
 pub(super) const EXPIRY_MS: i64 = 120_000;
@@ -29,6 +32,8 @@ const SYS_FLAG_UNIT_SUB: u32 = 2;
 const ADDRESSES_MAX: usize = 10_000;
 /// Pairs of topic and broker group that may be registered at once.
 const QUEUE_DATAS_MAX: usize = 1_000_000;
+/// Clusters that may be registered at once; a group can be in several (N-046).
+const CLUSTERS_MAX: usize = 1_000;
 
 /// What one broker says about itself (N-040 to N-045).
 #[derive(Clone, Debug, Default)]
@@ -78,37 +83,11 @@ pub(super) struct TableFull {
 
 /// One topic's queues on one broker group (N-048).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct QueueData {
-    /// Queues that consumers read.
-    pub read_queues: u32,
-    /// Queues that producers write.
-    pub write_queues: u32,
-    /// What clients may do.
-    pub permission: Permission,
-    /// Unit flags (N-082).
-    pub sys_flag: u32,
-}
-
-/// One broker group in an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct BrokerData {
-    /// The group.
-    pub broker_name: String,
-    /// The cluster it was first registered in.
-    pub cluster: String,
-    /// Id to address.
-    pub addresses: BTreeMap<i64, String>,
-}
-
-/// Where a topic is (N-053).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Route {
-    /// Broker groups with at least one address.
-    pub brokers: Vec<BrokerData>,
-    /// Queues by group.
-    pub queues: Vec<(String, QueueData)>,
-    /// Filter servers by broker address (N-056).
-    pub filter_servers: BTreeMap<String, Vec<String>>,
+struct Queues {
+    read: u32,
+    write: u32,
+    permission: Permission,
+    sys_flag: u32,
 }
 
 /// A broker address that was removed.
@@ -131,9 +110,23 @@ struct Group {
     wiped: bool,
 }
 
+impl Group {
+    /// What clients are shown: the registered permission, less writing while wiped.
+    fn visible(&self, permission: Permission) -> Permission {
+        if self.wiped { permission.without(Permission::WRITE) } else { permission }
+    }
+
+    /// The number that an address has here.
+    fn number_of(&self, address: &str) -> Option<i64> {
+        let (number, _) = self.addresses.iter().find(|(_, known)| *known == address)?;
+        Some(*number)
+    }
+}
+
 /// What is known of one address.
 #[derive(Debug)]
 struct Live {
+    broker_name: String,
     last_update_ms: i64,
     version: DataVersion,
     connection: u64,
@@ -143,7 +136,7 @@ struct Live {
 /// The name server's tables.
 #[derive(Debug, Default)]
 pub(super) struct RouteTable {
-    topics: HashMap<TopicName, BTreeMap<String, QueueData>>,
+    topics: HashMap<TopicName, BTreeMap<String, Queues>>,
     groups: BTreeMap<String, Group>,
     clusters: BTreeMap<String, BTreeSet<String>>,
     live: HashMap<String, Live>,
@@ -163,6 +156,9 @@ impl RouteTable {
     ) -> Result<Registered, TableFull> {
         self.check_room(&registration)?;
         let Registration { cluster, broker_name, broker_id, address, .. } = registration;
+        if self.live.get(&address).is_some_and(|live| live.broker_name != broker_name) {
+            self.leave_group(&address);
+        }
         self.clusters.entry(cluster.clone()).or_default().insert(broker_name.clone());
         let group = self.groups.entry(broker_name.clone()).or_insert_with(|| Group {
             cluster,
@@ -182,6 +178,7 @@ impl RouteTable {
             result.master = self.live_master(&broker_name);
         }
         let live = Live {
+            broker_name,
             last_update_ms: now_ms,
             version: registration.version,
             connection: registration.connection,
@@ -205,6 +202,10 @@ impl RouteTable {
         if self.live.len() >= ADDRESSES_MAX && !self.live.contains_key(&registration.address) {
             return Err(TableFull { limit: ADDRESSES_MAX, what: "broker addresses" });
         }
+        if self.clusters.len() >= CLUSTERS_MAX && !self.clusters.contains_key(&registration.cluster)
+        {
+            return Err(TableFull { limit: CLUSTERS_MAX, what: "clusters" });
+        }
         let is_new = |topic: &&TopicConfig| {
             !self
                 .topics
@@ -225,9 +226,9 @@ impl RouteTable {
     fn merge_topics(&mut self, broker_name: &str, topics: Vec<TopicConfig>) -> usize {
         let mut changed = 0;
         for topic in topics {
-            let data = QueueData {
-                read_queues: topic.read_queues,
-                write_queues: topic.write_queues,
+            let data = Queues {
+                read: topic.read_queues,
+                write: topic.write_queues,
                 permission: topic.permission,
                 sys_flag: topic.sys_flag,
             };
@@ -275,30 +276,20 @@ impl RouteTable {
         }
     }
 
-    /// A broker says goodbye (N-060); an id that another address has taken since stays (S-39).
+    /// A broker says goodbye (N-060); nothing happens if its address is known under another name or number, nor
+    /// to the address that has taken its number since (S-39).
     pub(super) fn unregister(
         &mut self,
         broker_name: &str,
         broker_id: i64,
         address: &str,
     ) -> Option<Removed> {
-        let live = self.live.remove(address);
-        self.filter_servers.remove(address);
-        let mut emptied = false;
-        if let Some(group) = self.groups.get_mut(broker_name)
-            && group.addresses.get(&broker_id).is_some_and(|known| known == address)
-        {
-            group.addresses.remove(&broker_id);
-            emptied = group.addresses.is_empty();
+        let live = self.live.get(address)?;
+        let number = self.groups.get(&live.broker_name).and_then(|group| group.number_of(address));
+        match number {
+            Some(number) if number != broker_id || live.broker_name != broker_name => None,
+            _ => self.remove_address(address),
         }
-        if emptied {
-            self.remove_group(broker_name);
-        }
-        live.map(|live| Removed {
-            address: address.to_owned(),
-            connection: live.connection,
-            broker_name: emptied.then(|| broker_name.to_owned()),
-        })
     }
 
     /// Removes what was registered over a connection that is gone (N-022, N-023).
@@ -320,24 +311,23 @@ impl RouteTable {
     }
 
     fn remove_address(&mut self, address: &str) -> Option<Removed> {
-        let live = self.live.remove(address)?;
+        let broker_name = self.leave_group(address);
         self.filter_servers.remove(address);
-        let mut emptied = None;
-        for (name, group) in &mut self.groups {
-            let before = group.addresses.len();
-            group.addresses.retain(|_, known| known != address);
-            if group.addresses.len() < before && group.addresses.is_empty() {
-                emptied = Some(name.clone());
-            }
+        let live = self.live.remove(address)?;
+        Some(Removed { address: address.to_owned(), connection: live.connection, broker_name })
+    }
+
+    /// Takes an address out of its group; the group's name if that was its last (N-023).
+    fn leave_group(&mut self, address: &str) -> Option<String> {
+        let name = self.live.get(address)?.broker_name.clone();
+        let group = self.groups.get_mut(&name)?;
+        let number = group.number_of(address)?;
+        group.addresses.remove(&number);
+        if !group.addresses.is_empty() {
+            return None;
         }
-        if let Some(name) = &emptied {
-            self.remove_group(name);
-        }
-        Some(Removed {
-            address: address.to_owned(),
-            connection: live.connection,
-            broker_name: emptied,
-        })
+        self.remove_group(&name);
+        Some(name)
     }
 
     fn remove_group(&mut self, broker_name: &str) {
@@ -380,13 +370,17 @@ impl RouteTable {
     }
 
     /// Where a topic is; `None` without queues or without brokers (N-053, N-055).
-    pub(super) fn route(&self, topic: &str) -> Option<Route> {
-        let queues = self.topics.get(topic)?;
-        let mut route =
-            Route { brokers: Vec::new(), queues: Vec::new(), filter_servers: BTreeMap::new() };
-        for (broker_name, data) in queues {
-            route.queues.push((broker_name.clone(), self.visible(broker_name, *data)));
+    pub(super) fn route(&self, topic: &str) -> Option<TopicRoute> {
+        let mut route = TopicRoute::default();
+        for (broker_name, queues) in self.topics.get(topic)? {
             let Some(group) = self.groups.get(broker_name) else { continue };
+            route.queues.push(QueueData {
+                broker_name: broker_name.clone(),
+                read_queues: queues.read,
+                write_queues: queues.write,
+                permission: group.visible(queues.permission),
+                sys_flag: queues.sys_flag,
+            });
             route.brokers.push(broker_data(broker_name, group));
             for address in group.addresses.values() {
                 if let Some(servers) = self.filter_servers.get(address) {
@@ -395,15 +389,6 @@ impl RouteTable {
             }
         }
         (!route.brokers.is_empty()).then_some(route)
-    }
-
-    /// What clients are shown: the broker's registered permission, less writing while wiped.
-    fn visible(&self, broker_name: &str, data: QueueData) -> QueueData {
-        let wiped = self.groups.get(broker_name).is_some_and(|group| group.wiped);
-        if !wiped {
-            return data;
-        }
-        QueueData { permission: data.permission.without(Permission::WRITE), ..data }
     }
 
     /// All groups with their addresses (N-061).
@@ -443,7 +428,7 @@ impl RouteTable {
         self.topics_where(|brokers| first_sys_flag(brokers) & both == SYS_FLAG_UNIT_SUB)
     }
 
-    fn topics_where(&self, wanted: impl Fn(&BTreeMap<String, QueueData>) -> bool) -> Vec<String> {
+    fn topics_where(&self, wanted: impl Fn(&BTreeMap<String, Queues>) -> bool) -> Vec<String> {
         let mut names: Vec<String> = self
             .topics
             .iter()
@@ -465,8 +450,9 @@ impl RouteTable {
         (names, address.cloned())
     }
 
-    /// Topics, groups and addresses known now, for metrics.
-    pub(super) fn sizes(&self) -> (usize, usize, usize) {
+    /// Topics, groups and addresses known now.
+    #[cfg(test)]
+    fn sizes(&self) -> (usize, usize, usize) {
         (self.topics.len(), self.groups.len(), self.live.len())
     }
 }
@@ -480,7 +466,7 @@ fn broker_data(name: &str, group: &Group) -> BrokerData {
 }
 
 /// 4.9.4 looks at one group of a topic only (N-069).
-fn first_sys_flag(brokers: &BTreeMap<String, QueueData>) -> u32 {
+fn first_sys_flag(brokers: &BTreeMap<String, Queues>) -> u32 {
     brokers.values().next().map_or(0, |data| data.sys_flag)
 }
 
@@ -522,7 +508,7 @@ mod tests {
     }
 
     fn permission(table: &RouteTable, topic: &str) -> u32 {
-        table.route(topic).unwrap().queues[0].1.permission.0
+        table.route(topic).unwrap().queues[0].permission.0
     }
 
     #[test]
@@ -538,8 +524,8 @@ mod tests {
             route.brokers[0].addresses,
             BTreeMap::from([(0, MASTER.into()), (1, SLAVE.into())])
         );
-        assert_eq!(route.queues[0].0, "broker-a");
-        assert_eq!(route.queues[0].1.write_queues, 4);
+        assert_eq!(route.queues[0].broker_name, "broker-a");
+        assert_eq!(route.queues[0].write_queues, 4);
         assert!(table.route("U").is_none());
     }
 
@@ -690,6 +676,40 @@ mod tests {
     }
 
     #[test]
+    fn unregistering_under_another_name_or_number_changes_nothing() {
+        let mut table = RouteTable::default();
+        table.register(master(&[topic("T", 6)]), 0).unwrap();
+        assert_eq!(table.unregister("broker-b", 0, MASTER), None);
+        assert_eq!(table.unregister("broker-a", 1, MASTER), None);
+        assert_eq!(table.sizes(), (1, 1, 1));
+    }
+
+    #[test]
+    fn an_address_that_registers_under_another_name_leaves_its_group() {
+        let mut table = RouteTable::default();
+        table.register(master(&[topic("T", 6)]), 0).unwrap();
+        let renamed = Registration { broker_name: "broker-b".into(), ..master(&[topic("U", 6)]) };
+        table.register(renamed, 0).unwrap();
+        assert!(table.route("T").is_none());
+        assert_eq!(table.sizes(), (1, 1, 1));
+        assert_eq!(table.clusters()["c"].len(), 1);
+        table.connection_closed(1);
+        assert_eq!(table.sizes(), (0, 0, 0));
+    }
+
+    #[test]
+    fn peers_cannot_name_clusters_without_end() {
+        let mut table = RouteTable::default();
+        for number in 0..CLUSTERS_MAX {
+            let other = Registration { cluster: number.to_string(), ..master(&[]) };
+            table.register(other, 0).unwrap();
+        }
+        let error = table.register(master(&[]), 0).unwrap_err();
+        assert!(error.to_string().contains("1000 clusters"), "{error}");
+        table.register(Registration { cluster: "7".into(), ..master(&[]) }, 0).unwrap();
+    }
+
+    #[test]
     fn a_topic_is_deleted_on_one_cluster_or_on_all_n066() {
         let mut table = RouteTable::default();
         table.register(master(&[topic("T", 6)]), 0).unwrap();
@@ -702,7 +722,7 @@ mod tests {
         table.delete_topic("T", Some("c"));
         let left = table.route("T").unwrap();
         assert_eq!(left.queues.len(), 1);
-        assert_eq!(left.queues[0].0, "broker-b");
+        assert_eq!(left.queues[0].broker_name, "broker-b");
         assert_eq!(table.topics_of_cluster("c"), Vec::<String>::new());
         assert_eq!(table.topics_of_cluster("d"), ["T"]);
         table.delete_topic("T", None);

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::{NameServer, NameServerOptions, NameServerService};
@@ -10,9 +12,9 @@ use crate::clock::Clock;
 use crate::model::{DataVersion, Permission, TopicConfig, TopicName};
 use crate::remoting::bodies::registration::registration;
 use crate::remoting::bodies::route::{ClusterInfo, TopicRoute};
-use crate::remoting::bodies::topics::parse_topic_list;
+use crate::remoting::bodies::topics::{parse_topic_list, topic_table};
 use crate::remoting::headers::RegisterBroker;
-use crate::remoting::{Command, request, response};
+use crate::remoting::{self, Command, request, response};
 use crate::task::{self, Kind};
 use crate::transport::{CallError, Client, Limits, Server};
 
@@ -58,6 +60,12 @@ impl World {
         (answer.code == 0).then(|| TopicRoute::parse(&answer.body).unwrap())
     }
 
+    async fn topics(&self, code: i32) -> Vec<String> {
+        let answer = self.call(Command::request(code)).await;
+        assert_eq!((answer.code, answer.fields), (0, None));
+        parse_topic_list(&answer.body).unwrap()
+    }
+
     async fn wait_until_route_is_gone(&self, topic: &str) {
         let gone = async {
             while self.route(topic).await.is_some() {
@@ -79,18 +87,31 @@ fn open(dir: &std::path::Path, clock: &Clock) -> Arc<NameServer> {
     NameServer::open(options, clock).unwrap()
 }
 
-fn register(id: i64, address: &str, topics: &[TopicConfig]) -> Command {
-    let body = registration(VERSION, topics);
-    let header = RegisterBroker {
+fn header(id: i64, address: &str) -> RegisterBroker {
+    RegisterBroker {
         broker_name: "broker-a".to_owned(),
         broker_addr: address.to_owned(),
         cluster_name: "C".to_owned(),
         ha_server_addr: format!("{address}9"),
         broker_id: id,
-        compressed: false,
-        body_crc32: i32::try_from(crc32fast::hash(&body) & 0x7FFF_FFFF).unwrap(),
-    };
+        ..RegisterBroker::default()
+    }
+}
+
+fn crc(body: &[u8]) -> i32 {
+    i32::try_from(crc32fast::hash(body) & 0x7FFF_FFFF).unwrap()
+}
+
+fn register(id: i64, address: &str, topics: &[TopicConfig]) -> Command {
+    let body = registration(VERSION, topics);
+    let header = RegisterBroker { body_crc32: crc(&body), ..header(id, address) };
     header.to_request().with_body(body)
+}
+
+/// A registration of the group `broker-b`.
+fn register_other(address: &str, topics: &[TopicConfig]) -> Command {
+    let header = RegisterBroker { broker_name: "broker-b".to_owned(), ..header(0, address) };
+    header.to_request().with_body(registration(VERSION, topics))
 }
 
 fn topic(name: &str) -> TopicConfig {
@@ -228,7 +249,7 @@ async fn kv_configuration_and_settings_survive_a_restart_n030_n054() {
     assert_eq!(world.call(update("orderMessageEnable=true")).await.code, 0);
     assert_eq!(world.route("T").await.unwrap().order_topic_conf.as_deref(), Some("broker-a:4"));
     let again = open(world.dir.path(), &world.clock);
-    assert!(again.settings().order_message_enable);
+    assert!(again.settings.live().order_message_enable);
     let kept = again.kv_config.get("ORDER_TOPIC_CONFIG", "T");
     assert_eq!(kept.as_deref(), Some("broker-a:4"));
     let text = world.call(Command::request(request::GET_NAMESRV_CONFIG)).await.body;
@@ -242,8 +263,196 @@ async fn kv_configuration_and_settings_survive_a_restart_n030_n054() {
 #[tokio::test]
 async fn an_unknown_code_gets_no_answer_s05() {
     let world = World::new();
-    let unknown =
-        world.client.call(&world.address, Command::request(9999), Duration::from_millis(50));
-    assert!(matches!(unknown.await, Err(CallError::Timeout(_))));
-    assert!(world.route("T").await.is_none(), "the connection goes on");
+    let mut stream = TcpStream::connect(&world.address).await.unwrap();
+    let mut frames = bytes::BytesMut::new();
+    for (code, opaque) in [(request::SEND_MESSAGE, 1), (9999, 2), (106, 3)] {
+        remoting::encode(&Command { opaque, ..Command::request(code) }, &mut frames);
+    }
+    stream.write_all(&frames).await.unwrap();
+    let mut frame = vec![0; 4];
+    stream.read_exact(&mut frame).await.unwrap();
+    let length = remoting::frame_length(&frame, 1 << 20).unwrap().unwrap();
+    frame.resize(length, 0);
+    stream.read_exact(&mut frame[4..]).await.unwrap();
+    // What is answered at once is answered in order: 1 and 2 would have come before.
+    assert_eq!(remoting::decode(frame.into()).unwrap().opaque, 3);
+}
+
+#[tokio::test]
+async fn the_slave_stays_when_the_masters_connection_ends_n023() {
+    let world = World::new();
+    let (master, _) = world.register(0, "127.0.0.1:1", &[topic("T")]).await;
+    let (slave, _) = world.register(1, "127.0.0.1:2", &[]).await;
+    drop(master);
+    while world.route("T").await.unwrap().brokers[0].addresses.len() > 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.route("T").await.unwrap().brokers[0].address(), Some("127.0.0.1:2"));
+    let answer = slave.call(&world.address, register(1, "127.0.0.1:2", &[]), TIMEOUT).await;
+    assert_eq!(answer.unwrap().field("masterAddr"), None, "N-051: there is no live master");
+}
+
+#[tokio::test]
+async fn a_broker_that_registered_over_a_new_connection_outlives_the_old_one() {
+    let world = World::new();
+    let (old, _) = world.register(0, "127.0.0.1:1", &[topic("T")]).await;
+    // Goes with the old connection, and so tells when its end was noticed.
+    let other = register_other("127.0.0.1:3", &[topic("other")]);
+    old.call(&world.address, other, TIMEOUT).await.unwrap();
+    let (_new, _) = world.register(0, "127.0.0.1:1", &[topic("T")]).await;
+    drop(old);
+    world.wait_until_route_is_gone("other").await;
+    assert!(world.route("T").await.is_some());
+}
+
+#[tokio::test]
+async fn the_brokers_beside_a_silent_one_go_with_their_connection() {
+    let world = World::new();
+    let (client, _) = world.register(0, "127.0.0.1:1", &[topic("T")]).await;
+    world.clock.advance(Duration::from_secs(100));
+    let other = register_other("127.0.0.1:3", &[topic("other")]);
+    client.call(&world.address, other, TIMEOUT).await.unwrap();
+    world.clock.advance(Duration::from_secs(21));
+    world.name_server.expire();
+    assert!(world.route("T").await.is_none());
+    world.wait_until_route_is_gone("other").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn silent_brokers_are_looked_for_every_10_s_n020() {
+    let (dir, clock, stop) =
+        (tempfile::tempdir().unwrap(), Clock::system(), CancellationToken::new());
+    let name_server = open(dir.path(), &clock);
+    name_server.start(&tokio::runtime::Handle::current(), &stop);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let registration = super::route_table::Registration {
+        broker_name: "broker-a".to_owned(),
+        address: "127.0.0.1:1".to_owned(),
+        ..Default::default()
+    };
+    name_server.routes().register(registration, name_server.now_ms()).unwrap();
+    clock.advance(Duration::from_secs(121));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(name_server.routes().brokers().is_empty());
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn a_version_that_is_known_is_a_sign_of_life_n072() {
+    let world = World::new();
+    let (_broker, _) = world.register(0, "127.0.0.1:1", &[topic("T")]).await;
+    world.clock.advance(Duration::from_secs(100));
+    let mut query = register(0, "127.0.0.1:1", &[]).with_body(r#"{"counter":1,"timestamp":9}"#);
+    query.code = request::QUERY_DATA_VERSION;
+    assert_eq!(world.call(query).await.field("changed"), Some("false"));
+    world.clock.advance(Duration::from_secs(100));
+    world.name_server.expire();
+    assert!(world.route("T").await.is_some());
+}
+
+#[tokio::test]
+async fn the_compressed_form_and_that_of_old_brokers_are_read_n042_n045() {
+    let world = World::new();
+    let version = br#"{"counter":1,"timestamp":9}"#;
+    let mut plain = Vec::new();
+    for (length, text) in
+        [(27, version.as_slice()), (1, b""), (18, b"T 4 4 6 SINGLE_TAG"), (2, b"[]")]
+    {
+        plain.extend_from_slice(&u32::to_be_bytes(length));
+        plain.extend_from_slice(text);
+    }
+    let mut packed = Vec::new();
+    let mut packer = flate2::read::ZlibEncoder::new(plain.as_slice(), flate2::Compression::best());
+    std::io::Read::read_to_end(&mut packer, &mut packed).unwrap();
+    let mut header = header(0, "127.0.0.1:1");
+    (header.compressed, header.body_crc32) = (true, crc(&packed));
+    assert_eq!(world.call(header.to_request().with_body(packed)).await.code, 0);
+    assert_eq!(world.route("T").await.unwrap().queues[0].read_queues, 4);
+    header.body_crc32 = 0;
+    assert_eq!(world.call(header.to_request()).await.code, 0, "N-044: no body, no topics");
+    let old = register_other("127.0.0.1:3", &[]).with_body(topic_table(VERSION, &[topic("U")]));
+    assert_eq!(world.call(Command { version: 36, ..old }).await.code, 0);
+    assert!(world.route("U").await.is_some());
+}
+
+#[tokio::test]
+async fn names_that_no_broker_has_are_refused() {
+    let world = World::new();
+    let long = "x".repeat(5_000);
+    let broker = RegisterBroker { cluster_name: long.clone(), ..header(0, "127.0.0.1:1") };
+    let remark = world.call(broker.to_request()).await.remark.unwrap();
+    assert_eq!(remark, "clusterName has 5000 bytes, over the limit of 4096");
+    let answer = world.call(register(0, "127.0.0.1:1", &[topic(&long), topic("T")])).await;
+    assert_eq!(answer.code, response::SYSTEM_ERROR);
+    assert!(world.route("T").await.is_none());
+}
+
+#[tokio::test]
+async fn a_lost_registration_is_made_up_for_by_the_next_s36() {
+    let world = World::new();
+    world.call(register(0, "127.0.0.1:1", &[topic("T")])).await;
+    // The version is the same (N-081).
+    world.call(register(0, "127.0.0.1:1", &[topic("lost")])).await;
+    assert!(world.route("lost").await.is_some() && world.route("T").await.is_some());
+}
+
+#[tokio::test]
+async fn routes_are_standard_json_for_new_clients_only_n052() {
+    let world = World::new();
+    world.call(register(0, "127.0.0.1:1", &[topic("T")])).await;
+    let get = || Command::request(request::GET_ROUTEINFO_BY_TOPIC).with_field("topic", "T");
+    let standard = r#"{"brokerDatas":[{"brokerAddrs":{"0":"127.0.0.1:1"},"brokerName":"broker-a","cluster":"C"}],"filterServerTable":{},"queueDatas":[{"brokerName":"broker-a","perm":6,"readQueueNums":4,"topicSysFlag":0,"writeQueueNums":4}]}"#;
+    assert_eq!(world.call(get()).await.body, standard);
+    let asks = Command { version: 400, ..get() }.with_field("acceptStandardJsonOnly", true);
+    assert_eq!(world.call(asks).await.body, standard);
+    let older = world.call(Command { version: 400, ..get() }).await;
+    assert_eq!(older.body, standard.replace("\"0\":", "0:"));
+    let mut missing = get();
+    missing.set_field("topic", "U");
+    let answer = world.call(missing).await;
+    let remark = "No topic route info in name server for the topic: U\nSee http://rocketmq.apache.org/docs/faq/ for further details.";
+    assert_eq!((answer.code, answer.remark.as_deref()), (17, Some(remark)));
+}
+
+#[tokio::test]
+async fn unit_topics_are_listed_by_their_flags_n069() {
+    let world = World::new();
+    let flagged = |name, sys_flag| TopicConfig { sys_flag, ..topic(name) };
+    let topics = [flagged("unit", 1), flagged("sub", 2), flagged("both", 3), flagged("none", 0)];
+    world.call(register(0, "127.0.0.1:1", &topics)).await;
+    assert_eq!(world.topics(request::GET_UNIT_TOPIC_LIST).await, ["both", "unit"]);
+    assert_eq!(world.topics(request::GET_HAS_UNIT_SUB_TOPIC_LIST).await, ["both", "sub"]);
+    let without_unit = request::GET_HAS_UNIT_SUB_UNUNIT_TOPIC_LIST;
+    assert_eq!(world.topics(without_unit).await, ["sub"]);
+}
+
+#[tokio::test]
+async fn another_address_cannot_be_unregistered_s39() {
+    let world = World::new();
+    world.call(register(0, "127.0.0.1:1", &[topic("T")])).await;
+    let mut late = register(0, "127.0.0.1:2", &[]);
+    late.code = request::UNREGISTER_BROKER;
+    assert_eq!(world.call(late).await.code, 0);
+    assert!(world.route("T").await.is_some());
+}
+
+#[tokio::test]
+async fn nothing_that_names_a_port_or_a_path_can_be_changed_n070() {
+    let world = World::new();
+    for line in ["listenPort=1", "kvConfigPath=/tmp/x", "configStorePath=/tmp/x"] {
+        let change = Command::request(request::UPDATE_NAMESRV_CONFIG).with_body(line);
+        let remark = world.call(change).await.remark.unwrap();
+        assert!(remark.ends_with("only orderMessageEnable can"), "{remark}");
+    }
+    assert_eq!(world.call(Command::request(request::UPDATE_NAMESRV_CONFIG)).await.code, 0);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let kv_config_file = dir.path().join("kvConfig.json");
+    std::fs::write(&kv_config_file, "{").unwrap();
+    let options = NameServerOptions { kv_config_file, port: 9876 };
+    let error = NameServer::open(options, &Clock::system()).unwrap_err().to_string();
+    assert!(error.contains("kvConfig.json: not a kvConfig.json"), "{error}");
 }

@@ -63,11 +63,14 @@ impl RegisterBody {
         Ok(Self { version, topics, filter_servers })
     }
 
-    /// Reads the compressed form (N-045).
+    /// Reads the compressed form (N-045). An empty body has no topics in this form too (N-044).
     ///
     /// # Errors
     /// It is not, or is larger than [`INFLATED_BYTES_MAX`].
     pub fn parse_compressed(body: &[u8]) -> Result<Self, DecodeError> {
+        if body.is_empty() {
+            return Ok(Self::default());
+        }
         let mut bytes = Vec::new();
         let mut inflated = ZlibDecoder::new(body).take(INFLATED_BYTES_MAX + 1);
         let read = inflated.read_to_end(&mut bytes);
@@ -175,6 +178,7 @@ mod tests {
         let body = RegisterBody::parse_compressed(&compressed(&parts, 2)).unwrap();
         assert_eq!((body.version, body.topics), (VERSION, topics()));
         assert_eq!(body.filter_servers.unwrap(), ["127.0.0.1:30000"]);
+        assert_eq!(RegisterBody::parse_compressed(b"").unwrap(), RegisterBody::default());
     }
 
     #[test]
