@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::BenchError;
-use crate::remoting::json::{self, Value};
+use crate::model::Permission;
+use crate::remoting::bodies::route::{BrokerData, TopicRoute};
 use crate::remoting::{Command, request, response};
 use crate::transport::Client;
 
@@ -12,8 +13,6 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const TEMPLATE_TOPIC: &str = "TBW102";
 /// Queues a client asks for when a topic is created, and what is assumed of a broker given directly.
 const DEFAULT_QUEUES: i32 = 4;
-const PERMISSION_WRITE: i64 = 2;
-const PERMISSION_READ: i64 = 4;
 
 /// One queue of one broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,9 +63,8 @@ async fn ask(
         match client.call(address, request, TIMEOUT).await {
             Ok(answer) if answer.code == response::TOPIC_NOT_EXIST => return Ok(Vec::new()),
             Ok(answer) if answer.code == response::SUCCESS => {
-                let route = json::parse(&answer.body).map_err(|error| BenchError::Answer {
-                    address: address.clone(),
-                    reason: error.to_string(),
+                let route = TopicRoute::parse(&answer.body).map_err(|error| {
+                    BenchError::Answer { address: address.clone(), reason: error.to_string() }
                 })?;
                 return Ok(queues_of(&route, purpose));
             }
@@ -80,35 +78,30 @@ async fn ask(
     Err(last_error)
 }
 
-/// Reads a route; brokers that cannot serve the purpose are left out.
-fn queues_of(route: &Value<'_>, purpose: Purpose) -> Vec<Queue> {
-    let (permission, count) = match purpose {
-        Purpose::Produce => (PERMISSION_WRITE, "writeQueueNums"),
-        Purpose::Consume => (PERMISSION_READ, "readQueueNums"),
-    };
+/// The queues of a route; brokers that cannot serve the purpose are left out.
+fn queues_of(route: &TopicRoute, purpose: Purpose) -> Vec<Queue> {
     let mut queues = Vec::new();
-    for data in route.get("queueDatas").items() {
-        if data.get("perm").as_i64().unwrap_or_default() & permission == 0 {
+    for data in &route.queues {
+        let (permission, count) = match purpose {
+            Purpose::Produce => (Permission::WRITE, data.write_queues),
+            Purpose::Consume => (Permission::READ, data.read_queues),
+        };
+        if !data.permission.contains(permission) {
             continue;
         }
-        let name = data.text("brokerName");
-        let brokers = route.get("brokerDatas").items();
-        let Some(broker) = brokers.iter().find(|broker| broker.text("brokerName") == name) else {
-            continue;
-        };
+        let named = |broker: &&BrokerData| broker.broker_name == data.broker_name;
+        let Some(broker) = route.brokers.iter().find(named) else { continue };
         let Some(address) = address_of(broker, purpose) else { continue };
-        let queues_max = i32::try_from(data.get(count).as_i64().unwrap_or_default()).unwrap_or(0);
+        let queues_max = i32::try_from(count).unwrap_or(0);
         queues.extend((0..queues_max).map(|id| Queue { address: address.to_owned(), id }));
     }
     queues
 }
 
 /// The master; to read from, a slave will do.
-fn address_of<'a>(broker: &'a Value<'_>, purpose: Purpose) -> Option<&'a str> {
-    let addresses = broker.get("brokerAddrs").entries().iter();
-    let by_id = addresses.filter_map(|(id, address)| Some((id.as_i64()?, address.as_str()?)));
-    let (id, address) = by_id.min_by_key(|(id, _)| *id)?;
-    (id == 0 || purpose == Purpose::Consume).then_some(address)
+fn address_of(broker: &BrokerData, purpose: Purpose) -> Option<&str> {
+    let (id, address) = broker.addresses.first_key_value()?;
+    (*id == 0 || purpose == Purpose::Consume).then_some(address)
 }
 
 #[cfg(test)]
@@ -124,7 +117,7 @@ mod tests {
         {"brokerName":"gone","perm":6,"readQueueNums":1,"topicSynFlag":0,"writeQueueNums":2}]}"#;
 
     fn queues(route: &str, purpose: Purpose) -> Vec<String> {
-        let route = json::parse(route.as_bytes()).unwrap();
+        let route = TopicRoute::parse(route.as_bytes()).unwrap();
         let queues = queues_of(&route, purpose);
         queues.iter().map(|queue| format!("{} {}", queue.address, queue.id)).collect()
     }

@@ -1,8 +1,19 @@
 //! The frames captured from 4.9.4 (`tests/golden/captured.txt`) against our codec: each is read, and written again byte for byte.
-//! What our servers answer to the captured requests is the interop suite's part.
+//! The requests to the name server are made to ours, whose answers must be the captured ones; what a broker
+//! answers is the interop suite's part.
+
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use rmq_node::remoting::{SerializeType, decode, encode};
+use rmq_node::clock::Clock;
+use rmq_node::nameserver::{NameServer, NameServerOptions, NameServerService};
+use rmq_node::remoting::bodies::route::ClusterInfo;
+use rmq_node::remoting::headers::RegisterBroker;
+use rmq_node::remoting::{SerializeType, decode, encode, frame_length};
+use rmq_node::transport::{Limits, Server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
 const CAPTURED: &str = include_str!("../golden/captured.txt");
 
@@ -65,4 +76,71 @@ fn answers_keep_the_opaque_and_encoding_of_their_request() {
             assert_eq!(answered.serialize_type, SerializeType::RocketMq, "{}", request.name);
         }
     }
+}
+
+/// The last captured exchange with the name server.
+const LAST_OF_NAME_SERVER: &str = "unregister";
+
+/// Sends a frame and reads one.
+async fn exchange(stream: &mut TcpStream, request: &[u8]) -> Bytes {
+    stream.write_all(request).await.unwrap();
+    let mut frame = vec![0; 4];
+    stream.read_exact(&mut frame).await.unwrap();
+    let length = frame_length(&frame, 1 << 20).unwrap().unwrap();
+    frame.resize(length, 0);
+    stream.read_exact(&mut frame[4..]).await.unwrap();
+    frame.into()
+}
+
+/// The broker that was registered while the frames were captured.
+fn captured_broker() -> BytesMut {
+    let header = RegisterBroker {
+        broker_name: "broker-a".into(),
+        broker_addr: "127.0.0.1:10911".into(),
+        cluster_name: "DefaultCluster".into(),
+        ..RegisterBroker::default()
+    };
+    let mut frame = BytesMut::new();
+    encode(&header.to_request(), &mut frame);
+    frame
+}
+
+/// Compares two answers; the order of a map may differ, which only the cluster info shows here.
+fn assert_same(name: &str, ours: &Bytes, theirs: &Bytes) {
+    if name != "cluster-info" {
+        return assert_eq!(ours, theirs, "{name}");
+    }
+    let taken_apart = |frame: &Bytes| {
+        let mut answer = decode(frame.clone()).unwrap();
+        let info = ClusterInfo::parse(&answer.take_body()).unwrap();
+        (answer, info)
+    };
+    assert_eq!(taken_apart(ours), taken_apart(theirs), "{name}");
+}
+
+#[tokio::test]
+async fn our_name_server_answers_the_captured_requests_as_4_9_4_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let kv_config_file = folder.path().join("kvConfig.json");
+    let options = NameServerOptions { kv_config_file, port: 9876 };
+    let server = NameServer::open(options, &Clock::system()).unwrap();
+    let port = Server::bind("127.0.0.1:0".parse().unwrap(), Arc::new(Limits::default())).unwrap();
+    let mut stream = TcpStream::connect(port.local_addr()).await.unwrap();
+    let stop = CancellationToken::new();
+    let serving = port.serve(Arc::new(NameServerService(server)), stop.clone());
+    let compare = async {
+        exchange(&mut stream, &captured_broker()).await;
+        let lines = captured();
+        let end = lines.iter().rposition(|line| line.name == LAST_OF_NAME_SERVER).unwrap();
+        let of_name_server = &lines[..=end];
+        for pair in of_name_server.chunks(2) {
+            let [request, expected] = pair else { panic!("a request without an answer") };
+            assert_eq!((request.kind, expected.kind), ("request", "answer"), "{}", request.name);
+            let answer = exchange(&mut stream, &request.frame).await;
+            assert_same(request.name, &answer, &expected.frame);
+        }
+        assert_eq!(of_name_server.len(), 44);
+        stop.cancel();
+    };
+    tokio::join!(serving, compare);
 }
