@@ -128,6 +128,7 @@ mod tests {
 
     use flate2::Compression;
     use flate2::write::ZlibEncoder;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -196,5 +197,17 @@ mod tests {
         let bomb = compressed(&[&vec![0; 70 << 20]], 0);
         let error = RegisterBody::parse_compressed(&bomb).unwrap_err();
         assert!(error.to_string().contains("more than"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(parts in prop::collection::vec(any::<Vec<u8>>(), 0..5), count: i32) {
+            let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+            let _ = RegisterBody::parse_compressed(&compressed(&parts, count));
+            for part in parts {
+                let _ = RegisterBody::parse(part, 401);
+                let _ = RegisterBody::parse_compressed(part);
+            }
+        }
     }
 }
