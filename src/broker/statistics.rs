@@ -1,9 +1,9 @@
 //! What went in and out: totals, rates of the last seconds and minutes (B-360, B-361), and the same by topic and
 //! group (B-370 to B-373, B-379, B-380), which 315 shows (B-336).
 //!
-//! Not the answers to 28 and 208, which read it too. Counting is a look-up under a shared lock and a few atomic additions; one
-//! task takes samples. Invariants: names are only of topics that exist or existed since the start; a rate is not
-//! known before there are two samples.
+//! Not the answers to 28 and 208, which read it too. Counting is a look-up under a shared lock and a few atomic
+//! additions; one task takes samples. Invariants: names are only of topics that exist or existed since the start; a
+//! rate is not known before its window has passed.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
