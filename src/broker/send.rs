@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::java_properties::JavaProperties;
 use super::requests::{Refusal, send_answer};
-use super::{Broker, delay, topics};
+use super::{Broker, delay, groups, topics};
 use crate::message::{BatchItem, MessageId, NewMessage, decode_batch, properties, sys_flag};
 use crate::model::{
     DLQ_PREFIX, Permission, QueueId, RETRY_PREFIX, SubscriptionGroupConfig, TopicConfig,
@@ -28,10 +28,6 @@ const SWITCHES: [(&str, &str); 2] = [("TRACE_ON", "true"), ("MSG_REGION", "Defau
 const FAQ: &str = "\nSee http://rocketmq.apache.org/docs/faq/ for further details.";
 /// The version from which on a client's own `maxReconsumeTimes` counts (S-58).
 const OWN_MAX_TIMES_FROM: i32 = 121;
-/// The most groups a broker has (DESIGN 10): clients can create them.
-const GROUPS_MAX: usize = 20_000;
-/// The longest name of a group that is created (C-014).
-const GROUP_BYTES_MAX: usize = 255;
 /// The longest properties text, in bytes (S-59).
 const PROPERTIES_BYTES_MAX: usize = 32_767;
 /// Bytes of a record with IPv4 hosts besides its body, topic and properties (ST-002).
@@ -268,14 +264,12 @@ fn dead_letters(
     dead_letter_topic(broker, group).map(Some)
 }
 
-/// A consumer group's configuration, made if it has none (B-072), up to [`GROUPS_MAX`] groups.
+/// A consumer group's configuration, made if it has none (B-072).
 pub(super) fn group_config(
     broker: &Broker,
     group: &str,
 ) -> Result<Arc<SubscriptionGroupConfig>, Refusal> {
-    let groups = &broker.store.tables().groups;
-    let may_be_created = group.len() <= GROUP_BYTES_MAX && groups.count() < GROUPS_MAX;
-    groups.get_or_create(group, may_be_created).ok_or_else(|| {
+    groups::find_or_create(broker, group).ok_or_else(|| {
         let remark = format!("subscription group not exist, {group} {FAQ}");
         Refusal::new(response::SUBSCRIPTION_GROUP_NOT_EXIST, remark)
     })
