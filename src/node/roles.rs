@@ -228,7 +228,12 @@ impl Roles {
     pub async fn stop_brokers(&mut self) {
         self.broker_ports.close().await;
         self.stop_brokers.cancel();
-        self.brokers.clear();
+        for broker in self.brokers.drain(..) {
+            let finished = task::spawn_blocking("finish deliveries", move || broker.finish()).await;
+            if let Err(error) = finished {
+                tracing::error!(%error, "a broker did not finish in order");
+            }
+        }
     }
 
     /// Brings all that is stored to the disk.
