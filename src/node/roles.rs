@@ -99,11 +99,7 @@ impl Serving {
     /// Returns when what is in flight is answered and every port is closed.
     async fn close(&mut self) {
         self.close.cancel();
-        for served in self.tasks.drain(..) {
-            if let Err(error) = served.await {
-                tracing::error!(%error, "a port did not close in order");
-            }
-        }
+        all_done("a port", std::mem::take(&mut self.tasks)).await;
     }
 }
 
@@ -228,29 +224,29 @@ impl Roles {
     pub async fn stop_brokers(&mut self) {
         self.broker_ports.close().await;
         self.stop_brokers.cancel();
-        for broker in self.brokers.drain(..) {
-            let finished = task::spawn_blocking("finish deliveries", move || broker.finish()).await;
-            if let Err(error) = finished {
-                tracing::error!(%error, "a broker did not finish in order");
-            }
-        }
+        let finish = |broker: Arc<Broker>| task::spawn_blocking("end", move || broker.finish());
+        all_done("a broker", self.brokers.drain(..).map(finish).collect()).await;
     }
 
     /// Brings all that is stored to the disk.
     pub async fn stop_stores(&mut self) {
         let stop = |store: Arc<Store>| task::spawn_blocking("stop store", move || store.stop());
-        let stopping: Vec<_> = self.stores.drain(..).map(stop).collect();
-        for stopped in stopping {
-            if let Err(error) = stopped.await {
-                tracing::error!(%error, "a store did not stop in order");
-            }
-        }
+        all_done("a store", self.stores.drain(..).map(stop).collect()).await;
     }
 
     /// Closes the name server's port once what is in flight is answered.
     pub async fn stop_name_server(&mut self) {
         self.stop_name_server.cancel();
         self.name_server_port.close().await;
+    }
+}
+
+/// Waits for all; that one panics does not keep the others from their end.
+async fn all_done(what: &str, tasks: Vec<JoinHandle<()>>) {
+    for done in tasks {
+        if let Err(error) = done.await {
+            tracing::error!(%error, "{what} did not stop in order");
+        }
     }
 }
 
