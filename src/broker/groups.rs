@@ -16,7 +16,7 @@ use crate::transport::Connection;
 
 /// The most groups a broker has (DESIGN 10): clients can create them.
 const GROUPS_MAX: usize = 20_000;
-/// The longest name of a group, in bytes; clients of 4.x take no longer one.
+/// The longest name of a group, in bytes; clients of 4.x take no longer one (C-014).
 const NAME_BYTES_MAX: usize = 255;
 
 /// A group's configuration, created if it is not there (B-072); `None` if there are too many, or if its name is too
