@@ -1,7 +1,7 @@
 //! Registration with name servers: at start, every 30 s, and when topics change (103, 104; B-020 to B-028).
 //!
 //! Not the topics themselves. One task for each name server, so that a slow one holds up no other; each has its own
-//! connection (N-024). Invariants: over a new connection all topics are told, later the changed ones as soon as they
+//! connection (N-024), and does not wait for the next period when it is lost. Invariants: over a new connection all topics are told, later the changed ones as soon as they
 //! change and all again with each period; changes that come while a registration is under way are told together by
 //! the next one; a registration carries the topics and the version of one moment, because a name server of 4.9.4
 //! takes no second one with an equal version (N-047, N-081).
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::requests::not_supported;
 use super::{Broker, BrokerOptions};
 use crate::message::body_crc;
 use crate::model::TopicConfig;
@@ -24,7 +25,7 @@ use crate::remoting::bodies::registration::registration;
 use crate::remoting::headers::RegisterBroker;
 use crate::remoting::{Command, json, request, response};
 use crate::task;
-use crate::transport::{CallError, Client, Connection};
+use crate::transport::{CallError, Client, Connection, Responder, Service};
 
 /// How often all topics are told (`registerNameServerPeriod`, B-020).
 const PERIOD: Duration = Duration::from_secs(30);
@@ -39,7 +40,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Registration {
     client: Client,
     links: Vec<Link>,
-    /// How often topics changed.
+    /// How often topics changed or a connection was lost.
     changes: watch::Sender<u64>,
     registered: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -62,9 +63,28 @@ enum Told {
     Unreachable,
 }
 
+/// Wakes the links when a connection is lost: a name server that forgot the broker with it is told at once, one that
+/// is gone is seen to be gone.
+struct OnLoss(watch::Sender<u64>);
+
+impl Service for OnLoss {
+    fn on_request(&self, request: Command, responder: Responder) {
+        // Name servers ask nothing.
+        not_supported(&request, responder);
+    }
+
+    fn on_close(&self, _: &Connection) {
+        count_up(&self.0);
+    }
+}
+
+fn count_up(changes: &watch::Sender<u64>) {
+    changes.send_modify(|count| *count += 1);
+}
+
 /// What was told over a connection.
 struct Sent {
-    connection: u64,
+    connection: Connection,
     topics: Vec<Arc<TopicConfig>>,
 }
 
@@ -84,10 +104,11 @@ impl Registration {
             address: address.clone(),
             told: watch::Sender::new(Told::Nothing),
         };
+        let changes = watch::Sender::new(0);
         Self {
-            client: Client::new(None),
+            client: Client::new(Some(Arc::new(OnLoss(changes.clone())))),
             links: name_servers.iter().map(link).collect(),
-            changes: watch::Sender::new(0),
+            changes,
             // Without name servers a broker runs unregistered (B-028).
             registered: watch::Sender::new(name_servers.is_empty()),
             tasks: Mutex::default(),
@@ -102,7 +123,7 @@ impl Registration {
 
     /// Topics changed: they are told soon (B-024).
     pub fn changed(&self) {
-        self.changes.send_modify(|count| *count += 1);
+        count_up(&self.changes);
     }
 
     /// Topics changed: returns when every name server that can be reached was told, or when the time is up (B-022).
@@ -173,10 +194,15 @@ impl Registration {
     async fn keep(&self, broker: &Broker, index: usize) {
         let link = &self.links[index];
         let mut changes = self.changes.subscribe();
-        let mut sent = None;
+        let mut sent: Option<Sent> = None;
         let mut full_at = Instant::now();
         let mut retry_after = RETRY_AFTER;
         loop {
+            if sent.take_if(|sent| !sent.connection.is_open()).is_some() {
+                // At once, but not again and again should the name server close every connection.
+                full_at = full_at - PERIOD + RETRY_AFTER;
+                sleep_until(full_at).await;
+            }
             let change = *changes.borrow_and_update();
             let is_full = full_at <= Instant::now();
             match self.register(broker, link, &mut sent, is_full).await {
@@ -226,7 +252,7 @@ impl Registration {
     ) -> Result<Option<Bytes>, RegisterError> {
         let connection = self.client.connection(&link.address).await?;
         let (version, topics) = broker.store.tables().topics.snapshot();
-        let known = sent.as_ref().filter(|sent| !is_full && sent.connection == connection.id());
+        let known = sent.as_ref().filter(|sent| !is_full && sent.connection == connection);
         let news = match known {
             Some(known) => changed_topics(&known.topics, &topics),
             None => topics.clone(),
@@ -236,7 +262,7 @@ impl Registration {
         }
         let body = registration(version, &news);
         let answer = call(&connection, &broker.options, body).await?;
-        *sent = Some(Sent { connection: connection.id(), topics });
+        *sent = Some(Sent { connection, topics });
         Ok(Some(answer.body).filter(|body| !body.is_empty()))
     }
 }

@@ -144,7 +144,8 @@ pub(super) fn blocking(
     });
 }
 
-fn not_supported(request: &Command, responder: Responder) {
+///
+pub(super) fn not_supported(request: &Command, responder: Responder) {
     let remark = format!(" request type {} not supported", request.code);
     responder.send(Command::response(response::REQUEST_CODE_NOT_SUPPORTED).with_remark(remark));
 }
