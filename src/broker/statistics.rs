@@ -328,11 +328,6 @@ impl Statistics {
         })
     }
 
-    /// What a group got of a topic (B-371, B-380).
-    pub fn group_gets(&self, group: &str, topic: &str) -> Option<Spans> {
-        self.gets.spans(topic, group)
-    }
-
     /// An item by the name and key that 4.9.4 gives it, and what of it is meant (B-370 to B-373).
     fn item(&self, cluster: &str, name: &str, key: &str) -> Option<(Spans, Part)> {
         let messages: Part = |counted| counted.messages;
@@ -457,20 +452,20 @@ mod tests {
         let statistics = Statistics::new(&Clock::system());
         statistics.messages_out("G", "T", 1, 10);
         statistics.sent_back("G", "T");
-        assert_eq!(statistics.group_gets("H", "T"), None);
-        assert_eq!(statistics.group_gets("G", "T"), Some(Spans::default()), "no sample yet");
+        assert_eq!(statistics.gets.spans("T", "H"), None);
+        assert_eq!(statistics.gets.spans("T", "G"), Some(Spans::default()), "no sample yet");
         statistics.sample();
-        let [minute, hour, day] = statistics.group_gets("G", "T").unwrap();
+        let [minute, hour, day] = statistics.gets.spans("T", "G").unwrap();
         let first = Counted { times: 1, messages: 1, bytes: 10 };
         assert_eq!([minute, hour, day].map(|span| span.counted), [first; 3]);
         assert_eq!([minute, hour, day].map(|span| span.seconds), [10.0, 600.0, 3600.0]);
         sample_for(&statistics, 7200, || statistics.messages_out("G", "T", 2, 20));
-        let [minute, hour, day] = statistics.group_gets("G", "T").unwrap();
+        let [minute, hour, day] = statistics.gets.spans("T", "G").unwrap();
         assert_eq!(minute.counted, Counted { times: 60, messages: 120, bytes: 1200 });
         assert!((60.0..61.0).contains(&minute.seconds), "{minute:?}");
         assert_eq!((hour.counted.messages, day.counted.messages), (7200, 14_401));
         statistics.forget_topic("T");
-        assert_eq!(statistics.group_gets("G", "T"), None);
+        assert_eq!(statistics.gets.spans("T", "G"), None);
     }
 
     #[tokio::test]
