@@ -14,6 +14,7 @@
 //! | `delay` | the delay levels |
 //! | `java_properties` | in which order properties are stored |
 //! | `topics`, `groups` | their configuration (17, 21, 215; 200, 201, 207) |
+//! | `topic_stats` | how full their queues are (202) |
 //! | `registration` | what name servers are told |
 //! | `runtime_info` | what tools are told about this broker (28) |
 //! | `statistics` | messages in and out, in total and per second |
@@ -38,6 +39,7 @@ mod send_back;
 mod statistics;
 #[cfg(test)]
 mod tests_support;
+mod topic_stats;
 mod topics;
 
 use std::net::SocketAddr;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{
     Broker, clients, groups, offsets, order_locks, pull, query, runtime_info, send, send_back,
-    statistics, topics,
+    statistics, topic_stats, topics,
 };
 use crate::remoting::{Command, DecodeError, FieldError, request, response};
 use crate::store::ReadError;
@@ -91,6 +91,7 @@ pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responde
         request::UPDATE_AND_CREATE_TOPIC => blocking(broker, request, responder, topics::update),
         request::GET_ALL_TOPIC_CONFIG => blocking(broker, request, responder, topics::list),
         request::DELETE_TOPIC_IN_BROKER => blocking(broker, request, responder, topics::delete),
+        request::GET_TOPIC_STATS_INFO => blocking(broker, request, responder, topic_stats::answer),
         request::VIEW_BROKER_STATS_DATA => {
             send_answer(responder, statistics::view(broker, &request))
         }

@@ -16,9 +16,9 @@ use serde::Serialize;
 use super::{Admin, AdminError};
 use crate::model::{DLQ_PREFIX, Permission, RETRY_PREFIX, TopicConfig, system};
 use crate::remoting::bodies::route::{BrokerData, QueueData, TopicRoute};
+use crate::remoting::bodies::topic_stats::{TopicOffset, parse_topic_stats};
 use crate::remoting::bodies::topics::parse_topic_table;
-use crate::remoting::json::{self, Value};
-use crate::remoting::{Command, DecodeError, request, response};
+use crate::remoting::{Command, request, response};
 
 pub use change::{CreateTopic, Outcome, WhereDone};
 
@@ -281,8 +281,16 @@ impl Admin {
             }
             answered => answered?,
         };
-        let queues = read_queues(&answer.body, &broker.broker);
-        queues.map_err(|error| AdminError::unreadable(address, &error))
+        let offsets = parse_topic_stats(&answer.body);
+        let offsets = offsets.map_err(|error| AdminError::unreadable(address, &error))?;
+        let stats = |one: TopicOffset| QueueStats {
+            broker: broker.broker.clone(),
+            queue: one.queue.queue_id.into(),
+            min_offset: one.min_offset,
+            max_offset: one.max_offset,
+            last_stored_ms: Some(one.last_update_timestamp).filter(|time| *time > 0),
+        };
+        Ok(offsets.into_iter().map(stats).collect())
     }
 
     async fn queues_one_by_one(
@@ -329,20 +337,4 @@ fn on_brokers(route: &TopicRoute) -> Vec<TopicOnBroker> {
     let mut brokers: Vec<_> = route.queues.iter().filter_map(on_broker).collect();
     brokers.sort_by(|a, b| a.broker.cmp(&b.broker));
     brokers
-}
-
-/// Reads the answer to 202.
-fn read_queues(text: &[u8], broker: &str) -> Result<Vec<QueueStats>, DecodeError> {
-    let body = json::parse(text)?;
-    let table = body.get("offsetTable").entries().iter();
-    let read = |(queue, offsets): &(Value<'_>, Value<'_>)| {
-        Ok(QueueStats {
-            broker: broker.to_owned(),
-            queue: queue.number_or("queueId", 0)?,
-            min_offset: offsets.number_or("minOffset", 0)?,
-            max_offset: offsets.number_or("maxOffset", 0)?,
-            last_stored_ms: offsets.number("lastUpdateTimestamp")?.filter(|time| *time > 0),
-        })
-    };
-    table.map(read).collect()
 }

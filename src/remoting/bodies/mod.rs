@@ -8,4 +8,5 @@ pub mod heartbeat;
 pub mod order_locks;
 pub mod registration;
 pub mod route;
+pub mod topic_stats;
 pub mod topics;
