@@ -1,12 +1,15 @@
 //! The built binary as an operator meets it: starts, stops, exit codes, and who holds what.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::process::Output;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use nix::sys::signal::Signal;
+use rmq_node::remoting::{Command, encode, request};
 
 use crate::support::{Node, free_address, rmq_node};
 
@@ -35,6 +38,39 @@ fn a_node_says_where_it_is_and_ends_with_0_when_told_to() {
         assert!(log.lines().last().unwrap().ends_with("stopped"), "{log}");
         assert!(!log.contains('\u{1b}'), "no colour when nobody looks: {log}");
     }
+}
+
+#[test]
+fn a_node_that_is_told_twice_waits_for_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let (socket, data, address) =
+        (dir.path().join("notify"), dir.path().join("data"), free_address());
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let (listen, data) = (address.to_string(), data.to_str().unwrap());
+    let mut command = rmq_node(&["run", "--listen", &listen, "--data-dir", data]);
+    let node = Node::spawn(command.env("NOTIFY_SOCKET", &socket));
+    // Somebody asks for more than sockets hold, and reads nothing: an orderly stop waits for a while.
+    let mut reader = TcpStream::connect((address, 10911)).unwrap();
+    let mut requests = BytesMut::new();
+    for _ in 0..10_000 {
+        encode(&Command::request(request::GET_ALL_TOPIC_CONFIG), &mut requests);
+    }
+    let asking = reader.try_clone().unwrap();
+    let asked = std::thread::spawn(move || (&asking).write_all(&requests));
+    // The first answer is there, so that others are on their way.
+    reader.read_exact(&mut [0; 4]).unwrap();
+    node.signal(Signal::SIGTERM);
+    let mut buffer = [0; 1024];
+    while !buffer.starts_with(b"STOPPING=1") {
+        manager.recv(&mut buffer).unwrap();
+    }
+    node.signal(Signal::SIGTERM);
+    let (status, log) = node.wait();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.ends_with("error: told twice to stop: not all was answered or flushed\n"), "{log}");
+    // The node may have ended before it read all.
+    let _ = asked.join().unwrap();
 }
 
 #[test]
