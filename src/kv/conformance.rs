@@ -1,12 +1,17 @@
 //! What every database must do; run by sled and by its twin, and sled's seatbelts under damage.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
 
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-use super::{Batch, Database, KvError, MemoryDatabase, OpenError, SledDatabase, VALUE_BYTES_MAX};
+use super::{
+    Batch, Database, KvError, MemoryDatabase, OpenError, SledDatabase, VALUE_BYTES_MAX, faults,
+};
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 
 const TREE: &str = "tree";
 const IDENTITY: &[u8] = b"me";
@@ -196,4 +201,101 @@ fn an_opening_that_fails_without_panic_leaves_no_mark() {
         assert!(matches!(SledDatabase::open_by(&path, IDENTITY, full), Err(OpenError::Io(_))));
     }
     assert!(SledDatabase::open(&path, IDENTITY).is_ok());
+}
+
+/// Set for a child of these tests: the folder that it works in.
+const CHILD_DIR: &str = "RMQ_NODE_TEST_CHILD_DIR";
+
+/// Runs one of these tests again, in a process of its own that may not write files beyond `blocks` of 512 bytes.
+fn run_child(test: &str, dir: &Path, blocks: u32) -> ExitStatus {
+    let script = format!("trap '' XFSZ; ulimit -S -f {blocks}; exec \"$0\" \"$@\"");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).arg(std::env::current_exe().unwrap());
+    command.args(["--exact", &format!("kv::conformance::{test}"), "--ignored"]);
+    command.env(CHILD_DIR, dir).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().unwrap()
+}
+
+fn rows(round: u32) -> Batch {
+    let mut batch = Batch::default();
+    for row in 0..50u32 {
+        batch.insert([round.to_be_bytes(), row.to_be_bytes()].concat(), vec![7; 4000]);
+    }
+    batch
+}
+
+#[test]
+fn after_an_io_error_a_database_is_opened_again_and_has_all_that_was_flushed() {
+    let dir = tempfile::tempdir().unwrap();
+    let status = run_child("child_on_a_full_disk", dir.path(), 6000);
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+#[ignore = "a child of the test above"]
+fn child_on_a_full_disk() {
+    let Ok(dir) = std::env::var(CHILD_DIR) else { return };
+    let database = SledDatabase::create(&Path::new(&dir).join("kv"), IDENTITY).unwrap();
+    let mut flushed = 0;
+    let error = loop {
+        let written = database.apply("t", rows(flushed)).and_then(|()| database.flush());
+        match written {
+            Ok(()) => flushed += 1,
+            Err(error) => break error,
+        }
+        assert!(flushed < 1000, "the limit is reached");
+    };
+    assert!(matches!(error, KvError::Io(_)), "{error}");
+    assert!(flushed > 3, "{flushed}");
+    for _ in 0..3 {
+        let written = database.apply("t", rows(flushed)).and_then(|()| database.flush());
+        assert!(matches!(written, Err(KvError::Io(_))), "{written:?}");
+    }
+    setrlimit(Resource::RLIMIT_FSIZE, RLIM_INFINITY, RLIM_INFINITY).unwrap();
+    let written = database.apply("t", rows(flushed)).and_then(|()| database.flush());
+    written.unwrap();
+    let mut count = 0;
+    database
+        .scan("t", &[], &mut |_, value| {
+            count += u32::from(value == vec![7; 4000]);
+            true
+        })
+        .unwrap();
+    assert_eq!(count, 50 * (flushed + 1));
+}
+
+#[test]
+fn what_another_users_error_took_away_is_told_at_the_flush() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = SledDatabase::create(&dir.path().join("kv"), IDENTITY).unwrap();
+    database.apply("t", rows(0)).unwrap();
+    // Someone reads, and the disk fails.
+    database.break_by_an_io_error();
+    let lost = database.flush();
+    assert!(matches!(lost, Err(KvError::Io(_))), "{lost:?}");
+    database.apply("t", rows(0)).and_then(|()| database.flush()).unwrap();
+    database.break_by_an_io_error();
+    database.flush().unwrap();
+    let first = [0u32.to_be_bytes(), 49u32.to_be_bytes()].concat();
+    assert!(database.get("t", &first).unwrap().is_some());
+}
+
+#[test]
+fn a_failed_flush_ends_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let status = run_child("child_whose_flush_fails", dir.path(), 1 << 20);
+    assert_eq!(status.signal(), Some(6), "aborted: {status}");
+}
+
+#[test]
+#[ignore = "a child of the test above"]
+fn child_whose_flush_fails() {
+    let Ok(dir) = std::env::var(CHILD_DIR) else { return };
+    let database = SledDatabase::create(&Path::new(&dir).join("kv"), IDENTITY).unwrap();
+    faults::set(Path::new(&dir), |_, moment| match moment {
+        faults::Moment::Flushed => Err(std::io::Error::other("as the kernel says")),
+        faults::Moment::Apply => Ok(()),
+    });
+    database.apply("t", rows(0)).unwrap();
+    let _not_reached = database.flush();
 }

@@ -8,6 +8,8 @@
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+pub(crate) mod faults;
 mod memory;
 mod sled_database;
 
@@ -118,12 +120,12 @@ pub trait Database: fmt::Debug + Send + Sync {
     /// Makes a batch of changes.
     ///
     /// # Errors
-    /// [`KvError`]; then none of them is made.
+    /// [`KvError`]; then none of them is made, and what was applied since the last flush may be lost too.
     fn apply(&self, tree: &'static str, batch: Batch) -> Result<(), KvError>;
 
     /// Returns once everything applied before is on the disk.
     ///
     /// # Errors
-    /// [`KvError`]
+    /// [`KvError`]; what was applied since the flush before may be lost then.
     fn flush(&self) -> Result<(), KvError>;
 }

@@ -4,14 +4,16 @@
 //! missing folder would be opened as an empty database, so each has an identity row; some damage makes
 //! sled panic, so a marker file that two openings left behind condemns the database; background flushing
 //! is off, one thread writes and flushes; sled's own flush is `sync_file_range` on Linux, which brings neither
-//! the file's size nor the disk's cache to the disk, so it is followed by one that does. Invariant: an I/O
-//! error never condemns.
+//! the file's size nor the disk's cache to the disk, so it is followed by one that does; sled refuses everything
+//! after an I/O error, so it is opened again before the next use. Invariants: an I/O error never condemns; a flush
+//! that returns has all changes since the one before; a failed flush of the file ends the process.
 
 use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
@@ -35,6 +37,19 @@ const LOCK_WAIT: Duration = Duration::from_millis(10);
 /// An open database in a folder of its own.
 pub struct SledDatabase {
     dir: PathBuf,
+    identity: Vec<u8>,
+    /// `None` while it cannot be opened again.
+    open: RwLock<Option<Open>>,
+    /// There was an I/O error: it is to be opened again.
+    is_broken: AtomicBool,
+    /// Something was applied since the last flush.
+    is_unflushed: AtomicBool,
+    /// What was applied since the last flush went with a database that was closed, and who applied it does not know.
+    has_lost: AtomicBool,
+}
+
+/// What is open of a database.
+pub(super) struct Open {
     database: sled::Db,
     /// sled's file, to flush it.
     file: fs::File,
@@ -54,9 +69,9 @@ impl SledDatabase {
     /// [`OpenError`]; also if the folder exists.
     pub fn create(dir: &Path, identity: &[u8]) -> Result<Self, OpenError> {
         fs::create_dir(dir)?;
-        let created = Self::start(dir)?;
-        let written = created.database.insert(IDENTITY_KEY, identity);
-        written.and_then(|_| created.database.flush()).map_err(condemned_or_io)?;
+        let open = Self::start(dir)?;
+        let written = open.database.insert(IDENTITY_KEY, identity);
+        written.and_then(|_| open.database.flush()).map_err(condemned_or_io)?;
         for entry in fs::read_dir(dir)? {
             let path = entry?.path();
             if path.is_file() {
@@ -65,7 +80,20 @@ impl SledDatabase {
         }
         fs::File::open(dir)?.sync_all()?;
         dir.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())?;
-        Ok(created)
+        #[cfg(test)]
+        super::faults::ask(dir, super::faults::Moment::Flushed)?;
+        Ok(Self::new(dir, identity, open))
+    }
+
+    fn new(dir: &Path, identity: &[u8], open: Open) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            identity: identity.to_owned(),
+            open: RwLock::new(Some(open)),
+            is_broken: AtomicBool::new(false),
+            is_unflushed: AtomicBool::new(false),
+            has_lost: AtomicBool::new(false),
+        }
     }
 
     /// Opens the database in `dir`.
@@ -73,15 +101,15 @@ impl SledDatabase {
     /// # Errors
     /// [`OpenError`]: above all, that it is missing or to be made again.
     pub fn open(dir: &Path, identity: &[u8]) -> Result<Self, OpenError> {
-        Self::open_by(dir, identity, Self::start)
+        Self::open_by(dir, identity, Self::start).map(|open| Self::new(dir, identity, open))
     }
 
     /// [`Self::open`] with what starts sled, in whose place tests put a panic.
     pub(super) fn open_by(
         dir: &Path,
         identity: &[u8],
-        start: impl FnOnce(&Path) -> Result<Self, OpenError>,
-    ) -> Result<Self, OpenError> {
+        start: impl FnOnce(&Path) -> Result<Open, OpenError>,
+    ) -> Result<Open, OpenError> {
         if !dir.join(DATA_FILE).is_file() {
             return Err(OpenError::Missing);
         }
@@ -103,7 +131,7 @@ impl SledDatabase {
         }
     }
 
-    fn start(dir: &Path) -> Result<Self, OpenError> {
+    fn start(dir: &Path) -> Result<Open, OpenError> {
         let config = sled::Config::new()
             .path(dir)
             .cache_capacity(CACHE_BYTES)
@@ -120,10 +148,67 @@ impl SledDatabase {
             }
         };
         let file = fs::File::open(dir.join(DATA_FILE))?;
-        Ok(Self { dir: dir.to_owned(), database, file, trees: Mutex::default() })
+        Ok(Open { database, file, trees: Mutex::default() })
     }
 
-    fn tree(&self, name: &'static str) -> Result<sled::Tree, KvError> {
+    /// Does something with the database, which is opened again first if there was an I/O error.
+    fn run<T>(&self, work: impl FnOnce(&Open) -> Result<T, sled::Error>) -> Result<T, KvError> {
+        if self.is_broken.load(Ordering::Acquire) {
+            self.open_again()?;
+        }
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let done = match &*open {
+            Some(open) => work(open),
+            None => Err(sled::Error::Io(io::Error::other("the database is closed"))),
+        };
+        if matches!(done, Err(sled::Error::Io(_))) {
+            self.is_broken.store(true, Ordering::Release);
+        }
+        Ok(done?)
+    }
+
+    fn open_again(&self) -> Result<(), KvError> {
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_broken.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        *open = None;
+        if self.is_unflushed.swap(false, Ordering::AcqRel) {
+            self.has_lost.store(true, Ordering::Release);
+        }
+        let opened = Self::open_by(&self.dir, &self.identity, Self::start);
+        *open = Some(opened.map_err(|error| match error {
+            OpenError::Io(error) => KvError::Io(error),
+            other => KvError::Corrupt(other.to_string()),
+        })?);
+        self.is_broken.store(false, Ordering::Release);
+        tracing::info!(dir = %self.dir.display(), "a database was opened again after an error");
+        Ok(())
+    }
+
+    /// As if a reader had met an I/O error.
+    #[cfg(test)]
+    pub(super) fn break_by_an_io_error(&self) {
+        let failed = self.run(|_| Err::<(), _>(io::Error::other("the disk fails").into()));
+        assert!(matches!(failed, Err(KvError::Io(_))));
+    }
+
+    /// Brings sled's file to the disk; a failure ends the process, because the kernel may have marked pages clean
+    /// that it could not write.
+    fn flush_file(&self, file: &fs::File) {
+        let flushed = file.sync_data();
+        #[cfg(test)]
+        let flushed =
+            flushed.and_then(|()| super::faults::ask(&self.dir, super::faults::Moment::Flushed));
+        if let Err(error) = flushed {
+            tracing::error!(dir = %self.dir.display(), %error, "flush failed; the process ends, because what was written may be lost");
+            std::process::abort();
+        }
+    }
+}
+
+impl Open {
+    fn tree(&self, name: &'static str) -> Result<sled::Tree, sled::Error> {
         let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tree) = trees.get(name) {
             return Ok(tree.clone());
@@ -136,12 +221,14 @@ impl SledDatabase {
 
 impl Database for SledDatabase {
     fn get(&self, tree: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, KvError> {
-        Ok(self.tree(tree)?.get(key)?.map(|value| value.to_vec()))
+        self.run(|open| Ok(open.tree(tree)?.get(key)?.map(|value| value.to_vec())))
     }
 
     fn last_up_to(&self, tree: &'static str, key: &[u8]) -> Result<Option<Row>, KvError> {
-        let row = self.tree(tree)?.range(..=key).next_back().transpose()?;
-        Ok(row.map(|(key, value)| (key.to_vec(), value.to_vec())))
+        self.run(|open| {
+            let row = open.tree(tree)?.range(..=key).next_back().transpose()?;
+            Ok(row.map(|(key, value)| (key.to_vec(), value.to_vec())))
+        })
     }
 
     fn scan(
@@ -150,13 +237,15 @@ impl Database for SledDatabase {
         from: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), KvError> {
-        for row in self.tree(tree)?.range(from..) {
-            let (key, value) = row?;
-            if !visit(&key, &value) {
-                break;
+        self.run(|open| {
+            for row in open.tree(tree)?.range(from..) {
+                let (key, value) = row?;
+                if !visit(&key, &value) {
+                    break;
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn apply(&self, tree: &'static str, batch: Batch) -> Result<(), KvError> {
@@ -168,12 +257,28 @@ impl Database for SledDatabase {
                 None => changes.remove(key),
             }
         }
-        Ok(self.tree(tree)?.apply_batch(changes)?)
+        self.run(|open| {
+            self.is_unflushed.store(true, Ordering::Release);
+            #[cfg(test)]
+            super::faults::ask(&self.dir, super::faults::Moment::Apply)?;
+            open.tree(tree)?.apply_batch(changes)
+        })
+        .inspect_err(|_| self.is_unflushed.store(false, Ordering::Release))
     }
 
     fn flush(&self) -> Result<(), KvError> {
-        self.database.flush()?;
-        Ok(self.file.sync_data()?)
+        let flushed = self.run(|open| {
+            let flushed = open.database.flush();
+            self.flush_file(&open.file);
+            flushed.map(|_| ())
+        });
+        self.is_unflushed.store(false, Ordering::Release);
+        flushed?;
+        if self.has_lost.swap(false, Ordering::AcqRel) {
+            let lost = "what was applied since the last flush is lost: the database was closed by an error";
+            return Err(KvError::Io(io::Error::other(lost)));
+        }
+        Ok(())
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::{Buf, BufMut};
 
-use super::disk::{Disk, flush_dir};
+use super::disk::{Disk, flush_or_end};
 
 /// `number u64 | offset u64 | flushed to u64 | newest store time i64 | boot id u128 | crc u32`
 const COPY_BYTES: usize = 8 + 8 + 8 + 8 + 16 + 4;
@@ -41,14 +41,10 @@ pub(super) struct CheckpointFile {
 }
 
 impl CheckpointFile {
-    /// Opens the file, which is made if it is not there, and reads the newest copy.
+    /// Opens the file, which is made if it is not there, and reads the newest copy. Its folder is still to be flushed.
     pub(super) fn open(path: &Path) -> io::Result<(Self, Option<Checkpoint>)> {
-        let is_new = !path.exists();
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        if is_new && let Some(dir) = path.parent() {
-            flush_dir(dir)?;
-        }
         let mut newest: Option<(u64, Checkpoint)> = None;
         for at in COPY_AT {
             let mut copy = [0; COPY_BYTES];
@@ -72,11 +68,8 @@ impl CheckpointFile {
     pub(super) fn write(&mut self, disk: &dyn Disk, checkpoint: &Checkpoint) -> io::Result<()> {
         let number = self.number + 1;
         let at = COPY_AT[usize::from(number % 2 == 1)];
-        self.file.write_all_at(&encode(number, checkpoint), at)?;
-        if let Err(error) = disk.flush(&self.file, &self.path) {
-            disk.flush_failed(&self.path, &error);
-            return Err(error);
-        }
+        disk.write(&self.file, &self.path, &encode(number, checkpoint), at)?;
+        flush_or_end(disk, &self.file, &self.path)?;
         self.number = number;
         Ok(())
     }

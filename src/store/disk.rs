@@ -1,4 +1,4 @@
-//! What the store asks of the disk beside reading and writing files. Tests put faults behind it.
+//! What the store asks of the disk beside reading files. Tests put faults behind it.
 //!
 //! Invariant: after a failed flush the process ends, because the kernel may have marked the pages
 //! clean that it could not write, so that a second flush would succeed without them.
@@ -13,13 +13,25 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::statvfs::statvfs;
 
-/// Flushing, allocating, and how full the disk is.
+/// Writing, flushing, allocating, and how full the disk is.
 pub trait Disk: fmt::Debug + Send + Sync {
+    /// Writes all bytes at a place of a file.
+    ///
+    /// # Errors
+    /// What the system says; nothing, a part or all may have been written.
+    fn write(&self, file: &File, path: &Path, bytes: &[u8], at: u64) -> io::Result<()>;
+
     /// Brings a file's bytes to the disk.
     ///
     /// # Errors
     /// What the system says; the caller then calls [`Disk::flush_failed`].
     fn flush(&self, file: &File, path: &Path) -> io::Result<()>;
+
+    /// Brings a directory's entries to the disk.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn flush_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// Reserves space for `bytes` bytes of a file from `at` on.
     ///
@@ -42,8 +54,16 @@ pub trait Disk: fmt::Debug + Send + Sync {
 pub struct SystemDisk;
 
 impl Disk for SystemDisk {
+    fn write(&self, file: &File, _path: &Path, bytes: &[u8], at: u64) -> io::Result<()> {
+        file.write_all_at(bytes, at)
+    }
+
     fn flush(&self, file: &File, _path: &Path) -> io::Result<()> {
         file.sync_data()
+    }
+
+    fn flush_dir(&self, dir: &Path) -> io::Result<()> {
+        flush_dir(dir)
     }
 
     fn allocate(&self, file: &File, at: u64, bytes: u64) -> io::Result<()> {
@@ -72,6 +92,14 @@ impl Disk for SystemDisk {
         tracing::error!(path = %path.display(), %error, "flush failed; the process ends, because what was written may be lost");
         std::process::abort();
     }
+}
+
+/// [`Disk::flush`]; a failed one ends the process.
+///
+/// # Errors
+/// What the system says, in tests.
+pub fn flush_or_end(disk: &dyn Disk, file: &File, path: &Path) -> io::Result<()> {
+    disk.flush(file, path).inspect_err(|error| disk.flush_failed(path, error))
 }
 
 /// Makes a directory's entries durable.

@@ -106,7 +106,7 @@ impl Keeper {
                 break;
             }
             tracing::info!(segment = %oldest.path().display(), used, is_forced, "a file of the log is deleted");
-            self.log.segments().remove_oldest()?;
+            self.log.segments().remove_oldest(self.log.disk())?;
             deleted += 1;
         }
         if deleted > 0 {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::OpenError;
 use super::checkpoint::{Checkpoint, CheckpointFile, boot_id};
 use super::derived::{Derived, LogExtent, SliceOptions, WriteError};
-use super::disk::Disk;
+use super::disk::{Disk, flush_or_end};
 use super::dispatch::{Facts, Follower, Place};
 use super::log::{Extent, Found, Scanner, Segments, SegmentsError};
 use super::options::{FlushMode, StoreOptions};
@@ -130,7 +130,7 @@ impl Recovery<'_> {
         if checkpoint.is_none() {
             Derived::delete_from(&slice_options(self.options), PhysicalOffset(0), self.clock)?;
         }
-        segments.get_or_create(start).map(|_| ())
+        segments.get_or_create(self.disk, start).map(|_| ())
     }
 
     /// Where the log ends: behind its last record, and never below what the checkpoint says is on the disk.
@@ -178,16 +178,13 @@ impl Recovery<'_> {
             while at < to {
                 let mut bytes = vec![0; usize::try_from(COPY_BYTES.min(to - at)).unwrap_or(0)];
                 segment.read_at(&mut bytes, at)?;
-                segment.write_at(&bytes, at)?;
+                segment.write_at(self.disk, &bytes, at)?;
                 at += bytes.len() as u64;
             }
             if segment.end() > end && self.set_aside(segment, end)? {
                 segment.zero_from(end.max(segment.start()))?;
             }
-            if let Err(error) = self.disk.flush(segment.file(), segment.path()) {
-                self.disk.flush_failed(segment.path(), &error);
-                return Err(error);
-            }
+            flush_or_end(self.disk, segment.file(), segment.path())?;
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use crate::message::{
     BLANK_HEADER_BYTES, EncodeError, NewMessage, Record, encode, encode_blank, stamp,
 };
 use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
-use crate::store::disk::is_disk_full;
+use crate::store::disk::{Disk, is_disk_full};
 use crate::store::dispatch::{Facts, Place};
 use crate::store::options::FlushMode;
 use crate::store::{AppendError, AppendResult, Appended, Durability};
@@ -184,7 +184,7 @@ impl CommitLog {
             }
             let mut gathered: Vec<Group> = groups.drain(..count).collect();
             let appended = self.place(tail, &mut gathered);
-            match write_gathered(tail, &gathered) {
+            match write_gathered(self.disk(), tail, &gathered) {
                 Ok(end) => self.written(tail, end, gathered, appended, finished),
                 Err(error) => fail(gathered, &self.append_error(&error), finished),
             }
@@ -268,10 +268,10 @@ impl CommitLog {
 
     /// Ends the tail's segment with a blank record (ST-005) and goes on in the next one.
     fn roll(&self, tail: &mut Tail) -> io::Result<()> {
-        let next = self.segments.get_or_create(tail.segment.end())?;
+        let next = self.segments.get_or_create(self.disk(), tail.segment.end())?;
         let remaining = u32::try_from(tail.room()).unwrap_or(u32::MAX);
         if remaining > 0 {
-            tail.segment.write_at(&encode_blank(remaining), tail.position)?;
+            tail.segment.write_at(self.disk(), &encode_blank(remaining), tail.position)?;
         }
         tail.position = next.start();
         tail.segment = next;
@@ -326,7 +326,7 @@ impl CommitLog {
 }
 
 /// Writes the groups at the tail with one system call and returns where they end.
-fn write_gathered(tail: &mut Tail, groups: &[Group]) -> io::Result<u64> {
+fn write_gathered(disk: &dyn Disk, tail: &mut Tail, groups: &[Group]) -> io::Result<u64> {
     let Tail { segment, position, gathered, .. } = tail;
     let bytes = match groups {
         [only] => &only.bytes,
@@ -338,7 +338,7 @@ fn write_gathered(tail: &mut Tail, groups: &[Group]) -> io::Result<u64> {
             gathered
         }
     };
-    segment.write_at(bytes, *position)?;
+    segment.write_at(disk, bytes, *position)?;
     Ok(*position + bytes.len() as u64)
 }
 

@@ -108,7 +108,7 @@ impl CommitLog {
         let Extent { end, flushed_to, last_store_timestamp } = extent;
         let segment = match segments.holding(end) {
             Some(segment) => segment,
-            None => segments.get_or_create(end)?,
+            None => segments.get_or_create(&*disk, end)?,
         };
         Ok(Self {
             options,
@@ -282,7 +282,7 @@ impl CommitLog {
         while at < to {
             let segment = match self.segments.holding(at) {
                 Some(segment) => segment,
-                None => self.segments.get_or_create(at)?,
+                None => self.segments.get_or_create(self.disk(), at)?,
             };
             segment.allocate_to(self.disk(), from, to)?;
             at = segment.end();

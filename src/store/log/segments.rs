@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
 
-use crate::store::disk::{Disk, flush_dir, zero};
+use crate::store::disk::{Disk, flush_or_end, zero};
 
 /// One segment file, open for reading and writing.
 #[derive(Debug)]
@@ -57,9 +57,9 @@ impl Segment {
     ///
     /// # Errors
     /// What the system says; nothing, a part or all may have been written.
-    pub fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+    pub fn write_at(&self, disk: &dyn Disk, bytes: &[u8], at: u64) -> io::Result<()> {
         debug_assert!(at >= self.start && at + bytes.len() as u64 <= self.end());
-        self.file.write_all_at(bytes, at - self.start)
+        disk.write(&self.file, &self.path, bytes, at - self.start)
     }
 
     /// Fills `into` from a physical offset.
@@ -101,14 +101,14 @@ impl Segment {
         }
     }
 
-    /// Makes everything from the physical offset `at` on zero, and that durable.
+    /// Makes everything from the physical offset `at` on zero; it is still to be flushed.
     ///
     /// # Errors
     /// What the system says.
     pub fn zero_from(&self, at: u64) -> io::Result<()> {
         zero(&self.file, at - self.start, self.end() - at)?;
         self.allocated_to.store(at, Ordering::Relaxed);
-        self.file.sync_all()
+        Ok(())
     }
 }
 
@@ -232,7 +232,7 @@ impl Segments {
     ///
     /// # Errors
     /// What the system says, above all that the disk is full.
-    pub fn get_or_create(&self, start: u64) -> io::Result<Arc<Segment>> {
+    pub fn get_or_create(&self, disk: &dyn Disk, start: u64) -> io::Result<Arc<Segment>> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(segment) = self.holding(start) {
             return Ok(segment);
@@ -242,8 +242,8 @@ impl Segments {
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
         file.set_len(self.segment_bytes)?;
-        file.sync_all()?;
-        flush_dir(&self.dir)?;
+        flush_or_end(disk, &file, &path)?;
+        disk.flush_dir(&self.dir)?;
         let segment = Arc::new(Segment {
             start,
             bytes: self.segment_bytes,
@@ -260,32 +260,18 @@ impl Segments {
     /// Deletes the oldest segment, unless it is the only one.
     ///
     /// # Errors
-    /// What the system says; the segment is no longer listed then, but its file may be there.
-    pub fn remove_oldest(&self) -> io::Result<()> {
+    /// What the system says; a segment whose file is still there stays listed.
+    pub fn remove_oldest(&self, disk: &dyn Disk) -> io::Result<()> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut list = Vec::clone(&self.list.load());
         if list.len() < 2 {
             return Ok(());
         }
         let oldest = list.remove(0);
-        self.list.store(Arc::new(list));
+        // A file that stayed below one that is deleted later would leave a gap.
         fs::remove_file(&oldest.path)?;
-        flush_dir(&self.dir)
-    }
-
-    /// Deletes all segments that begin behind the physical offset `at`, the newest first.
-    ///
-    /// # Errors
-    /// What the system says; those not yet deleted stay listed.
-    pub fn remove_behind(&self, at: u64) -> io::Result<()> {
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut list = Vec::clone(&self.list.load());
-        while let Some(newest) = list.last().filter(|newest| newest.start > at) {
-            fs::remove_file(&newest.path)?;
-            list.pop();
-            self.list.store(Arc::new(list.clone()));
-        }
-        flush_dir(&self.dir)
+        self.list.store(Arc::new(list));
+        disk.flush_dir(&self.dir)
     }
 }
 
@@ -311,19 +297,19 @@ mod tests {
         let segments = Segments::open(dir.path(), 4096).unwrap();
         assert!(segments.holding(0).is_none());
         for start in [0, 4096, 8192] {
-            segments.get_or_create(start).unwrap();
+            segments.get_or_create(&SystemDisk, start).unwrap();
         }
-        segments.holding(5000).unwrap().write_at(b"hello", 5000).unwrap();
-        segments.remove_oldest().unwrap();
+        segments.holding(5000).unwrap().write_at(&SystemDisk, b"hello", 5000).unwrap();
+        segments.remove_oldest(&SystemDisk).unwrap();
         let again = Segments::open(dir.path(), 4096).unwrap();
         assert_eq!((again.start(), again.all().len()), (4096, 2));
         assert!(again.holding(4095).is_none() && again.holding(12288).is_none());
         let mut five = [0; 5];
         again.holding(5000).unwrap().read_at(&mut five, 5000).unwrap();
         assert_eq!(&five, b"hello");
-        again.remove_behind(4096).unwrap();
+        again.remove_oldest(&SystemDisk).unwrap();
         assert_eq!(again.all().len(), 1);
-        again.remove_oldest().unwrap();
+        again.remove_oldest(&SystemDisk).unwrap();
         assert_eq!(again.all().len(), 1, "the last segment is never deleted");
     }
 
@@ -345,9 +331,9 @@ mod tests {
     fn zeroing_keeps_what_is_before() {
         let dir = tempfile::tempdir().unwrap();
         let segments = Segments::open(dir.path(), 4096).unwrap();
-        let segment = segments.get_or_create(0).unwrap();
+        let segment = segments.get_or_create(&SystemDisk, 0).unwrap();
         segment.allocate_to(&SystemDisk, 0, 4096).unwrap();
-        segment.write_at(&[7; 4096], 0).unwrap();
+        segment.write_at(&SystemDisk, &[7; 4096], 0).unwrap();
         segment.zero_from(1000).unwrap();
         let mut all = [1; 4096];
         segment.read_at(&mut all, 0).unwrap();
