@@ -24,6 +24,10 @@ pub mod derived;
 mod derived_tests;
 mod disk;
 pub mod dispatch;
+#[cfg(test)]
+mod fault_disk;
+#[cfg(test)]
+mod fault_tests;
 mod keeper;
 pub mod key_index;
 mod log;

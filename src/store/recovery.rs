@@ -69,10 +69,16 @@ impl Recovery<'_> {
     pub(super) fn run(&self, start_topics: &StartTopics) -> Result<Recovered, OpenError> {
         let Self { options, clock, .. } = *self;
         let dir = &options.dir;
-        fs::create_dir_all(dir).map_err(at(dir))?;
+        for folder in [dir.clone(), dir.join("commitlog"), dir.join("slices"), dir.join("export")] {
+            fs::create_dir_all(&folder).map_err(at(&folder))?;
+        }
         let path = dir.join("checkpoint");
         let (mut checkpoint_file, checkpoint) = CheckpointFile::open(&path).map_err(at(&path))?;
         let (tables, source) = Tables::open(dir, &identity(options), clock).map_err(at(dir))?;
+        // What is acknowledged later must not go with its folder.
+        for folder in [Some(dir.as_path()), dir.parent()].into_iter().flatten() {
+            self.disk.flush_dir(folder).map_err(at(folder))?;
+        }
         let tables = Arc::new(tables);
         tables.topics.ensure_start_topics(start_topics);
         let segments = Segments::open(&dir.join("commitlog"), options.segment_bytes)?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::disk::{Disk, SystemDisk};
 use super::options::FlushMode;
 use super::{
     AppendResult, EntryFilter, OpenError, PullRequest, PullStatus, Pulled, StartTopics, Store,
@@ -41,6 +42,7 @@ pub(super) struct World {
     pub(super) dir: tempfile::TempDir,
     pub(super) clock: Clock,
     pub(super) options: StoreOptions,
+    pub(super) disk: Arc<dyn Disk>,
     pub(super) store: Option<Arc<Store>>,
 }
 
@@ -50,6 +52,13 @@ impl World {
     }
 
     pub(super) fn with(change: impl FnOnce(&mut StoreOptions)) -> Self {
+        let mut world = Self::closed(change);
+        world.open().unwrap();
+        world
+    }
+
+    /// A store that is not opened yet.
+    pub(super) fn closed(change: impl FnOnce(&mut StoreOptions)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut options = StoreOptions {
             segment_bytes: 64 << 10,
@@ -60,15 +69,13 @@ impl World {
             ..StoreOptions::new(dir.path().join("broker-a"))
         };
         change(&mut options);
-        let clock = Clock::system();
-        let mut world = Self { dir, clock, options, store: None };
-        world.open().unwrap();
-        world
+        Self { dir, clock: Clock::system(), options, disk: Arc::new(SystemDisk), store: None }
     }
 
     pub(super) fn open(&mut self) -> Result<(), OpenError> {
         let start = StartTopics::new("C", "broker-a");
-        self.store = Some(Store::open(self.options.clone(), &start, &self.clock, &|_, _| {})?);
+        let (disk, options) = (Arc::clone(&self.disk), self.options.clone());
+        self.store = Some(Store::open_on(disk, options, &start, &self.clock, &|_, _| {})?);
         Ok(())
     }
 

@@ -1,0 +1,318 @@
+//! DESIGN 6's claims about faults, for the whole store: whatever happens, what was acknowledged is there once, at the
+//! offset that its sender was told, in a queue without gaps, and found by its key; positions are within their queues.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::checkpoint::{Checkpoint, CheckpointFile};
+use super::disk::SystemDisk;
+use super::fault_disk::{FaultDisk, Views};
+use super::options::FlushMode;
+use super::recovery::slice_options;
+use super::schema::slices as schema;
+use super::slices::Slices;
+use super::store_tests::{World, message};
+use super::StoreOptions;
+use crate::kv::Database;
+use crate::message::Record;
+use crate::model::{QueueId, TopicConfig, TopicName};
+
+/// Small enough that few messages fill them.
+fn small(options: &mut StoreOptions) {
+    options.segment_bytes = 8 << 10;
+    options.slice_bytes = 24 << 10;
+    options.allocate_ahead_bytes = 2 << 10;
+    options.max_message_bytes = 4 << 10;
+}
+
+fn small_sync(options: &mut StoreOptions) {
+    small(options);
+    options.flush = FlushMode::Sync;
+}
+
+/// What a client knows.
+#[derive(Clone, Debug)]
+enum Event {
+    Acknowledged { topic: &'static str, queue: u32, offset: u64, physical: u64, body: String },
+    Deleted(&'static str),
+}
+
+/// A client of a store on a disk with faults.
+struct Client {
+    world: World,
+    disk: Arc<FaultDisk>,
+    events: Vec<Event>,
+    sent: usize,
+}
+
+impl Client {
+    fn new(views: Views, change: fn(&mut StoreOptions)) -> Self {
+        let mut world = World::closed(change);
+        std::fs::create_dir_all(world.group_dir()).unwrap();
+        let disk = FaultDisk::new(world.group_dir(), views);
+        world.disk = Arc::clone(&disk) as Arc<_>;
+        world.open().unwrap();
+        Self { world, disk, events: Vec::new(), sent: 0 }
+    }
+
+    /// Sends messages to a queue, as one batch; whether they were acknowledged.
+    fn send(&mut self, topic: &'static str, queue: u32, count: usize, bytes: usize) -> bool {
+        let bodies: Vec<String> = (0..count)
+            .map(|index| format!("{:05}{}", self.sent + index, "x".repeat(bytes)))
+            .collect();
+        self.sent += count;
+        let messages: Vec<_> = bodies.iter().map(|body| message(topic, queue, body)).collect();
+        let Ok((appended, _)) = self.world.try_append(&messages) else { return false };
+        for (place, body) in appended.iter().zip(bodies) {
+            let (offset, physical) = (place.queue_offset.0, place.physical_offset.0);
+            self.events.push(Event::Acknowledged { topic, queue, offset, physical, body });
+        }
+        self.disk.mark(self.events.len());
+        true
+    }
+
+    fn delete(&mut self, topic: &'static str) {
+        // Known from now on, done or not.
+        self.events.push(Event::Deleted(topic));
+        self.disk.mark(self.events.len());
+        self.world.store().remove_topic(topic);
+    }
+
+    fn commit(&self, topic: &str, queue: u32, offset: i64) {
+        self.world.store().tables().consumer_offsets.commit(topic, "G", QueueId(queue), offset);
+    }
+
+    fn save(&self) -> bool {
+        self.world.store().saver.save().is_ok()
+    }
+
+    /// A life with everything: several queues, batches, a topic deleted and made again, segments and slices that end.
+    fn live(&mut self) {
+        for queue in [0, 1, 0] {
+            self.send("T", queue, 1, 100);
+        }
+        self.send("T", 1, 3, 50);
+        self.commit("T", 1, 2);
+        self.save();
+        self.world.store().tables().topics.put(TopicConfig::new(TopicName::new("D"), 1));
+        self.send("D", 0, 2, 100);
+        self.commit("D", 0, 2);
+        self.save();
+        self.send("T", 0, 1, 10);
+        self.delete("D");
+        self.send("D", 0, 1, 100);
+        self.send("T", 1, 1, 10);
+        self.save();
+        for _ in 0..4 {
+            self.send("T", 0, 1, 3000);
+        }
+        self.commit("T", 0, 6);
+        self.save();
+        for _ in 0..8 {
+            self.send("T", 1, 1, 3000);
+        }
+        self.send("T", 0, 1, 10);
+        self.save();
+        self.send("T", 0, 1, 10);
+    }
+}
+
+/// All messages of a queue with their offsets; fails if there is a gap.
+fn messages(world: &World, topic: &str, queue: u32) -> Vec<(u64, String)> {
+    let max = world.store().max_offset(topic, QueueId(queue)).0;
+    let mut found = Vec::new();
+    let mut offset = world.pull(topic, queue, 0).min_offset.to_wire();
+    loop {
+        let pulled = world.pull(topic, queue, offset);
+        let mut rest = pulled.body.as_ref();
+        for _ in 0..pulled.count {
+            let record = Record::parse(rest).unwrap();
+            assert_eq!(record.topic(), topic);
+            found.push((record.queue_offset().0, String::from_utf8(record.body().to_vec()).unwrap()));
+            rest = &rest[record.bytes().len()..];
+        }
+        if pulled.next_offset.to_wire() <= offset {
+            break;
+        }
+        offset = pulled.next_offset.to_wire();
+    }
+    let first = found.first().map_or(max, |(offset, _)| *offset);
+    let offsets: Vec<u64> = found.iter().map(|(offset, _)| *offset).collect();
+    assert_eq!(offsets, (first..max).collect::<Vec<_>>(), "{topic}-{queue} has no gap");
+    let bodies: BTreeSet<&String> = found.iter().map(|(_, body)| body).collect();
+    assert_eq!(bodies.len(), found.len(), "{topic}-{queue} has nothing twice");
+    found
+}
+
+/// What a queue should have, for each life of its topic.
+type Lives = Vec<Vec<(u64, String)>>;
+
+fn lives(events: &[Event]) -> BTreeMap<(&'static str, u32), Lives> {
+    let mut all: BTreeMap<(&'static str, u32), Lives> = BTreeMap::new();
+    for event in events {
+        match event {
+            Event::Acknowledged { topic, queue, offset, body, .. } => {
+                let lives = all.entry((topic, *queue)).or_insert_with(|| vec![Vec::new()]);
+                lives.last_mut().unwrap().push((*offset, body.clone()));
+            }
+            Event::Deleted(topic) => {
+                for (_, lives) in all.iter_mut().filter(|((of, _), _)| of == topic) {
+                    lives.push(Vec::new());
+                }
+            }
+        }
+    }
+    all
+}
+
+/// How much must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    /// All that was acknowledged.
+    All,
+    /// All up to some place in the log.
+    Prefix,
+}
+
+/// Checks all that a client may rely on; what was on its way when the fault came may be there behind the rest.
+fn check(world: &World, events: &[Event], expected: Expected) {
+    for ((topic, queue), lives) in lives(events) {
+        let found = messages(world, topic, queue);
+        let begins_with = |life: &[(u64, String)]| found.get(..life.len()) == Some(life);
+        let is_of = |life: &Vec<(u64, String)>| match expected {
+            Expected::All => begins_with(life),
+            Expected::Prefix => begins_with(&life[..life.len().min(found.len())]),
+        };
+        let newest = lives.iter().rposition(|life| !life.is_empty()).unwrap();
+        let is_good = match expected {
+            // A deletion is saved a moment after it was asked for.
+            Expected::All => lives[newest..].iter().any(is_of),
+            Expected::Prefix => lives.iter().any(is_of),
+        };
+        assert!(is_good, "{topic}-{queue} has {found:?}, should have {lives:?}");
+        for (_, body) in &found {
+            let key = format!("key-{}", &body[..body.len().min(20)]);
+            let records = world.store().query(topic, &key, 99, 0..=i64::MAX).unwrap().records;
+            let same = records.iter().filter(|record| {
+                Record::parse(record).unwrap().body() == body.as_bytes()
+            });
+            assert_eq!(same.count(), 1, "{topic}-{queue} {key}");
+        }
+    }
+    if expected == Expected::Prefix {
+        check_prefix(world, events);
+    }
+    for ((topic, _), offsets) in world.store().tables().consumer_offsets.snapshot() {
+        for (queue, offset) in offsets {
+            let max = world.store().max_offset(topic.as_str(), queue).to_wire();
+            assert!(offset <= max, "{topic}-{queue}: {offset} is beyond {max}");
+        }
+    }
+}
+
+/// Nothing is there behind something in the log that is not.
+fn check_prefix(world: &World, events: &[Event]) {
+    let end = world.store().log_range().1;
+    for event in events {
+        if let Event::Acknowledged { physical, body, .. } = event {
+            let record = world.store().record_at(crate::model::PhysicalOffset(*physical));
+            let is_there = record
+                .is_some_and(|record| Record::parse(&record).unwrap().body() == body.as_bytes());
+            assert_eq!(is_there, *physical < end.0, "{physical} of {end}");
+        }
+    }
+}
+
+/// Before anything repairs it: the checkpoint is not above what the slices and the log have. The machine is started
+/// again after a power cut.
+fn check_checkpoint(world: &World, views: Views) -> u64 {
+    let path = world.group_dir().join("checkpoint");
+    if !path.exists() {
+        return 0;
+    }
+    let (mut file, Some(checkpoint)) = CheckpointFile::open(&path).unwrap() else { return 0 };
+    if views != Views::Killed {
+        file.write(&SystemDisk, &Checkpoint { boot_id: 1, ..checkpoint }).unwrap();
+    }
+    let slices = Slices::open(slice_options(&world.options), &world.clock).unwrap();
+    let newest = slices.numbers().into_iter().rev().find(|number| {
+        slices.start_of(*number) <= checkpoint.offset && slices.begin(*number).is_ok()
+    });
+    if let Some(number) = newest {
+        let database = slices.database(number).unwrap();
+        let mark = database.get(schema::META, schema::WRITTEN_TO).unwrap().unwrap();
+        let written_to = u64::from_be_bytes(mark.try_into().unwrap());
+        assert!(written_to >= checkpoint.offset, "{written_to} {checkpoint:?}");
+    }
+    checkpoint.flushed_to
+}
+
+/// Opens a copy of a store as it was at some step, checks it, goes on with it, and checks it again.
+fn check_copy(
+    dir: &Path,
+    views: Views,
+    change: fn(&mut StoreOptions),
+    events: &[Event],
+    expected: Expected,
+) {
+    let mut world = World::closed(change);
+    world.options.dir = dir.to_owned();
+    world.disk = Arc::new(SystemDisk);
+    let flushed_to = check_checkpoint(&world, views);
+    world.open().unwrap();
+    assert!(world.store().log_range().1.0 >= flushed_to, "below {flushed_to}");
+    check(&world, events, expected);
+    let mut queues: BTreeSet<_> = lives(events).into_keys().collect();
+    queues.insert(("new", 0));
+    let before: Vec<_> = queues.iter().map(|(topic, queue)| messages(&world, topic, *queue)).collect();
+    for round in 0..2 {
+        for ((topic, queue), before) in queues.iter().zip(&before) {
+            let next = world.store().max_offset(topic, QueueId(*queue));
+            let appended = world.append(topic, *queue, &format!("after-{round}"));
+            assert_eq!(appended.queue_offset, next);
+            let now = messages(&world, topic, *queue);
+            assert_eq!(now[..before.len()], before[..], "{topic}-{queue}");
+            assert_eq!(now.len(), before.len() + round + 1);
+        }
+        if round == 0 {
+            world.store().saver.save().unwrap();
+            world.reopen();
+        }
+    }
+}
+
+/// Lives a life and checks the store as it was at each step.
+fn check_all_copies(views: Views, change: fn(&mut StoreOptions), expected: Expected) {
+    let mut client = Client::new(views, change);
+    client.live();
+    let copies = client.disk.take_copies();
+    assert!(copies.len() > 40, "{}", copies.len());
+    for copy in copies {
+        let checked = std::panic::catch_unwind(|| {
+            check_copy(&copy.dir, views, change, &client.events[..copy.mark], expected);
+        });
+        assert!(checked.is_ok(), "{}", copy.step);
+        std::fs::remove_dir_all(&copy.dir).unwrap();
+    }
+}
+
+#[test]
+fn a_process_killed_at_any_step_loses_nothing() {
+    check_all_copies(Views::Killed, small, Expected::All);
+}
+
+#[test]
+fn a_power_cut_at_any_step_takes_nothing_that_was_acknowledged_with_sync_flush() {
+    check_all_copies(Views::PowerCut, small_sync, Expected::All);
+}
+
+#[test]
+fn a_power_cut_at_any_step_leaves_a_prefix_of_the_log_with_async_flush() {
+    check_all_copies(Views::PowerCut, small, Expected::Prefix);
+}
+
+#[test]
+fn a_power_cut_that_leaves_a_hole_in_the_log_leaves_a_prefix_too() {
+    check_all_copies(Views::Scrambled, small, Expected::Prefix);
+}
