@@ -29,7 +29,7 @@ use super::queue_tail::Unwritten;
 use super::rebuild::Rebuild;
 use super::schema::slices as schema;
 use super::slice_begin::BeginContent;
-use super::slice_rows::{QueueKey, QueueState, decode_page, encode_page, page_key};
+use super::slice_rows::{QueueKey, QueueState, RunInfo, decode_page, encode_page, page_key};
 pub use super::slices::SliceOptions;
 use super::slices::Slices;
 use super::tables::{Source, Tables};
@@ -129,7 +129,7 @@ impl Derived {
         let checkpoint = log.checkpoint.filter(|_| tables_source == Source::Database);
         let newest = newest_slice(&slices, checkpoint.map(|offset| offset.0))?;
         add_missing(&slices, log.start.0)?;
-        let Newest { number, written_to, database } = newest;
+        let Newest { number, written_to, mut database } = newest;
         let (read_from, saved, last) = match number {
             None => (log.start.0, Vec::new(), None),
             Some(number) => {
@@ -137,19 +137,24 @@ impl Derived {
                 if tables_source == Source::Export {
                     tables.topics.restore_ids(&begin.topics);
                 }
-                let saved = saved_queues(begin, database.as_deref(), &tables).map_err(into_io)?;
-                let from = written_to.map_or(slices.start_of(number), |written_to| {
-                    checkpoint.map_or(written_to, |offset| offset.0.min(written_to))
-                });
-                let last = match &database {
-                    Some(database) => {
-                        remove_runs_from(&**database, from).map_err(into_io)?;
-                        last_run(&**database, u64::MAX).map_err(into_io)?
-                    }
-                    None => None,
-                };
+                let from = |written_to| checkpoint.map_or(written_to, |at| at.0.min(written_to));
+                let mut from = written_to.map(from);
+                let mut tails = Vec::new();
+                let mut last = None;
+                match (&database, from) {
+                    (Some(open), Some(at)) => match read_newest(&**open, at) {
+                        Ok(found) => (tails, last) = found,
+                        Err(KvError::Io(error)) => return Err(error),
+                        Err(error) => {
+                            slices.condemn(number, &error.to_string());
+                            (database, from) = (None, None);
+                        }
+                    },
+                    _ => {}
+                }
                 slices.unseal(number)?;
-                (from.max(log.start.0), saved, last)
+                let from = from.unwrap_or(slices.start_of(number));
+                (from.max(log.start.0), saved_queues(begin, tails, &tables), last)
             }
         };
         if let (Some(number), None) = (number, &database) {
@@ -225,6 +230,14 @@ impl Derived {
         self.slices.expire_below(log_start.0);
     }
 
+    /// Closes slices that no one reads, and deletes those that expired and that no one reads any more. Blocks.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn tidy(&self) -> io::Result<()> {
+        self.slices.tidy()
+    }
+
     fn begin_slice(&self, slice: u64, start_time: i64) {
         let snapshot = self.queues.snapshot();
         let content =
@@ -262,7 +275,6 @@ impl Derived {
             (writer.slice, writer.written_to) = (Some(next.slice), bound);
             self.begun.lock().unwrap_or_else(PoisonError::into_inner).remove(0);
         }
-        self.slices.tidy().map_err(KvError::Io)?;
         Ok(())
     }
 
@@ -389,7 +401,14 @@ fn newest_slice(slices: &Slices, checkpoint: Option<u64>) -> io::Result<Newest> 
             Err(_) if slices.is_condemned(number) => return Ok(anew),
             Err(error) => return Err(io::Error::other(error)),
         };
-        let mark = database.get(schema::META, schema::WRITTEN_TO).map_err(into_io)?;
+        let mark = match database.get(schema::META, schema::WRITTEN_TO) {
+            Ok(mark) => mark,
+            Err(KvError::Io(error)) => return Err(error),
+            Err(error) => {
+                slices.condemn(number, &error.to_string());
+                return Ok(anew);
+            }
+        };
         let written_to = mark.and_then(|mark| mark.try_into().ok()).map(u64::from_be_bytes);
         if written_to.is_none_or(|written_to| written_to < checkpoint) {
             tracing::error!(
@@ -417,36 +436,42 @@ fn add_missing(slices: &Slices, log_start: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// All queues as they were saved: from the `begin` file, or from the slice where it has newer ones.
-fn saved_queues(
-    begin: BeginContent,
-    database: Option<&SledDatabase>,
-    tables: &Tables,
-) -> Result<Vec<SavedQueue>, KvError> {
-    let mut states: std::collections::BTreeMap<QueueKey, QueueState> =
-        begin.queues.into_iter().collect();
+/// A queue as a slice has it.
+type Tail = (QueueKey, QueueState);
+
+/// The queues that the newest slice has, and its last run below `from`; later runs are removed.
+fn read_newest(
+    database: &SledDatabase,
+    from: u64,
+) -> Result<(Vec<Tail>, Option<RunInfo>), KvError> {
+    let mut tails = Vec::new();
     let mut is_damaged = false;
-    if let Some(database) = database {
-        database.scan(schema::TAILS, &[], &mut |key, value| {
-            match (QueueKey::parse(key), QueueState::decode(key, value)) {
-                (Some(queue), Some(state)) => {
-                    states.insert(queue, state);
-                }
-                _ => is_damaged = true,
-            }
-            !is_damaged
-        })?;
-    }
+    database.scan(schema::TAILS, &[], &mut |key, value| {
+        match (QueueKey::parse(key), QueueState::decode(key, value)) {
+            (Some(queue), Some(state)) => tails.push((queue, state)),
+            _ => is_damaged = true,
+        }
+        !is_damaged
+    })?;
     if is_damaged {
         return Err(KvError::Corrupt("a queue's tail cannot be read".to_owned()));
     }
+    remove_runs_from(database, from)?;
+    Ok((tails, last_run(database, u64::MAX)?))
+}
+
+/// All queues as they were saved: from the `begin` file, or from the slice where it has newer ones.
+fn saved_queues(begin: BeginContent, tails: Vec<Tail>, tables: &Tables) -> Vec<SavedQueue> {
+    let mut states: std::collections::BTreeMap<QueueKey, QueueState> =
+        begin.queues.into_iter().collect();
+    states.extend(tails);
     let rows = tables.topics.rows();
     let names: std::collections::HashMap<u32, _> =
         rows.into_iter().map(|(name, row)| (row.id, name)).collect();
     let named = states
         .into_iter()
         .filter_map(|(key, state)| Some((names.get(&key.topic_id)?.clone(), key, state)));
-    Ok(named.collect())
+    named.collect()
 }
 
 /// Notes up to where a slice has the log.

@@ -127,6 +127,7 @@ impl World {
     fn save(&mut self) {
         self.derived.write_behind(PhysicalOffset(self.end())).unwrap();
         self.checkpoint = Some(self.end());
+        self.derived.tidy().unwrap();
     }
 
     fn rebuild_all(&self) -> u32 {

@@ -19,45 +19,51 @@ use crate::message::Record;
 use crate::model::{QueueId, TopicConfig, TopicName};
 
 /// Small enough that few messages fill them.
-fn small(options: &mut StoreOptions) {
+pub(super) fn small(options: &mut StoreOptions) {
     options.segment_bytes = 8 << 10;
     options.slice_bytes = 24 << 10;
     options.allocate_ahead_bytes = 2 << 10;
     options.max_message_bytes = 4 << 10;
 }
 
-fn small_sync(options: &mut StoreOptions) {
+pub(super) fn small_sync(options: &mut StoreOptions) {
     small(options);
     options.flush = FlushMode::Sync;
 }
 
 /// What a client knows.
 #[derive(Clone, Debug)]
-enum Event {
+pub(super) enum Event {
     Acknowledged { topic: &'static str, queue: u32, offset: u64, physical: u64, body: String },
     Deleted(&'static str),
 }
 
 /// A client of a store on a disk with faults.
-struct Client {
-    world: World,
-    disk: Arc<FaultDisk>,
-    events: Vec<Event>,
+pub(super) struct Client {
+    pub(super) world: World,
+    pub(super) disk: Arc<FaultDisk>,
+    pub(super) events: Vec<Event>,
     sent: usize,
 }
 
 impl Client {
-    fn new(views: Views, change: fn(&mut StoreOptions)) -> Self {
+    pub(super) fn new(views: Views, change: fn(&mut StoreOptions)) -> Self {
+        let mut client = Self::closed(views, change);
+        client.world.open().unwrap();
+        client
+    }
+
+    /// The store is not opened yet.
+    pub(super) fn closed(views: Views, change: fn(&mut StoreOptions)) -> Self {
         let mut world = World::closed(change);
         std::fs::create_dir_all(world.group_dir()).unwrap();
         let disk = FaultDisk::new(world.group_dir(), views);
         world.disk = Arc::clone(&disk) as Arc<_>;
-        world.open().unwrap();
         Self { world, disk, events: Vec::new(), sent: 0 }
     }
 
     /// Sends messages to a queue, as one batch; whether they were acknowledged.
-    fn send(&mut self, topic: &'static str, queue: u32, count: usize, bytes: usize) -> bool {
+    pub(super) fn send(&mut self, topic: &'static str, queue: u32, count: usize, bytes: usize) -> bool {
         let bodies: Vec<String> = (0..count)
             .map(|index| format!("{:05}{}", self.sent + index, "x".repeat(bytes)))
             .collect();
@@ -72,23 +78,26 @@ impl Client {
         true
     }
 
-    fn delete(&mut self, topic: &'static str) {
+    pub(super) fn delete(&mut self, topic: &'static str) {
         // Known from now on, done or not.
         self.events.push(Event::Deleted(topic));
         self.disk.mark(self.events.len());
         self.world.store().remove_topic(topic);
     }
 
-    fn commit(&self, topic: &str, queue: u32, offset: i64) {
+    /// Commits an offset, or the queue's end if that is before.
+    pub(super) fn commit(&self, topic: &str, queue: u32, offset: i64) {
+        let end = self.world.store().max_offset(topic, QueueId(queue)).to_wire();
+        let offset = offset.min(end);
         self.world.store().tables().consumer_offsets.commit(topic, "G", QueueId(queue), offset);
     }
 
-    fn save(&self) -> bool {
+    pub(super) fn save(&self) -> bool {
         self.world.store().saver.save().is_ok()
     }
 
     /// A life with everything: several queues, batches, a topic deleted and made again, segments and slices that end.
-    fn live(&mut self) {
+    pub(super) fn live(&mut self) {
         for queue in [0, 1, 0] {
             self.send("T", queue, 1, 100);
         }
@@ -119,7 +128,7 @@ impl Client {
 }
 
 /// All messages of a queue with their offsets; fails if there is a gap.
-fn messages(world: &World, topic: &str, queue: u32) -> Vec<(u64, String)> {
+pub(super) fn messages(world: &World, topic: &str, queue: u32) -> Vec<(u64, String)> {
     let max = world.store().max_offset(topic, QueueId(queue)).0;
     let mut found = Vec::new();
     let mut offset = world.pull(topic, queue, 0).min_offset.to_wire();
@@ -168,7 +177,7 @@ fn lives(events: &[Event]) -> BTreeMap<(&'static str, u32), Lives> {
 
 /// How much must be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Expected {
+pub(super) enum Expected {
     /// All that was acknowledged.
     All,
     /// All up to some place in the log.
@@ -176,7 +185,7 @@ enum Expected {
 }
 
 /// Checks all that a client may rely on; what was on its way when the fault came may be there behind the rest.
-fn check(world: &World, events: &[Event], expected: Expected) {
+pub(super) fn check(world: &World, events: &[Event], expected: Expected) {
     for ((topic, queue), lives) in lives(events) {
         let found = messages(world, topic, queue);
         let begins_with = |life: &[(u64, String)]| found.get(..life.len()) == Some(life);
@@ -224,6 +233,13 @@ fn check_prefix(world: &World, events: &[Event]) {
     }
 }
 
+/// As if the machine had been started since the checkpoint was written.
+pub(super) fn start_machine_again(world: &World) {
+    let path = world.group_dir().join("checkpoint");
+    let (mut file, checkpoint) = CheckpointFile::open(&path).unwrap();
+    file.write(&SystemDisk, &Checkpoint { boot_id: 1, ..checkpoint.unwrap() }).unwrap();
+}
+
 /// Before anything repairs it: the checkpoint is not above what the slices and the log have. The machine is started
 /// again after a power cut.
 fn check_checkpoint(world: &World, views: Views) -> u64 {
@@ -231,9 +247,9 @@ fn check_checkpoint(world: &World, views: Views) -> u64 {
     if !path.exists() {
         return 0;
     }
-    let (mut file, Some(checkpoint)) = CheckpointFile::open(&path).unwrap() else { return 0 };
+    let Some(checkpoint) = CheckpointFile::open(&path).unwrap().1 else { return 0 };
     if views != Views::Killed {
-        file.write(&SystemDisk, &Checkpoint { boot_id: 1, ..checkpoint }).unwrap();
+        start_machine_again(world);
     }
     let slices = Slices::open(slice_options(&world.options), &world.clock).unwrap();
     let newest = slices.numbers().into_iter().rev().find(|number| {
@@ -241,7 +257,10 @@ fn check_checkpoint(world: &World, views: Views) -> u64 {
     });
     if let Some(number) = newest {
         let database = slices.database(number).unwrap();
-        let mark = database.get(schema::META, schema::WRITTEN_TO).unwrap().unwrap();
+        // Without a mark it is being made again.
+        let Some(mark) = database.get(schema::META, schema::WRITTEN_TO).unwrap() else {
+            return checkpoint.flushed_to;
+        };
         let written_to = u64::from_be_bytes(mark.try_into().unwrap());
         assert!(written_to >= checkpoint.offset, "{written_to} {checkpoint:?}");
     }
@@ -286,11 +305,23 @@ fn check_copy(
 fn check_all_copies(views: Views, change: fn(&mut StoreOptions), expected: Expected) {
     let mut client = Client::new(views, change);
     client.live();
-    let copies = client.disk.take_copies();
-    assert!(copies.len() > 40, "{}", copies.len());
+    assert!(client.disk.steps() > 80, "{}", client.disk.steps());
+    check_all_copies_of(&client.disk, &client.events, views, change, expected);
+}
+
+/// Checks the store as it was at each step.
+pub(super) fn check_all_copies_of(
+    disk: &FaultDisk,
+    events: &[Event],
+    views: Views,
+    change: fn(&mut StoreOptions),
+    expected: Expected,
+) {
+    let copies = disk.take_copies();
+    assert!(copies.len() > 5, "{}", copies.len());
     for copy in copies {
         let checked = std::panic::catch_unwind(|| {
-            check_copy(&copy.dir, views, change, &client.events[..copy.mark], expected);
+            check_copy(&copy.dir, views, change, &events[..copy.mark], expected);
         });
         assert!(checked.is_ok(), "{}", copy.step);
         std::fs::remove_dir_all(&copy.dir).unwrap();

@@ -51,7 +51,7 @@ impl Keeper {
             let now = self.clock.monotonic();
             if clean_at.is_none_or(|at| at <= now) {
                 clean_at = Some(now + CLEAN_PERIOD);
-                if let Err(error) = self.clean() {
+                if let Err(error) = self.clean().and_then(|()| self.derived.tidy()) {
                     tracing::error!(%error, "old files of the log cannot be deleted now");
                 }
             }

@@ -19,6 +19,8 @@
 
 mod checkpoint;
 pub mod consume_queue;
+#[cfg(test)]
+mod damage_tests;
 pub mod derived;
 #[cfg(test)]
 mod derived_tests;

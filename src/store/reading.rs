@@ -125,7 +125,7 @@ impl Store {
 
     /// Whether reading there does not wait for the disk.
     fn is_in_memory(&self, at: u64, log_end: u64) -> bool {
-        at >= self.log.opened_at() && log_end - at <= NEVER_BLOCKS_BYTES
+        at >= self.log.opened_at() && log_end.saturating_sub(at) <= NEVER_BLOCKS_BYTES
     }
 
     fn matches_properties(&self, request: &PullRequest<'_>, entry: &Entry) -> bool {

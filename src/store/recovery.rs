@@ -22,8 +22,6 @@ use crate::clock::Clock;
 use crate::kv::KvError;
 use crate::model::{PhysicalOffset, QueueId, system};
 
-/// How often what is read again is saved, in bytes of log, so that memory does not hold all of it.
-const SAVED_EVERY_BYTES: u64 = 1 << 30;
 /// How often the progress is told, in bytes of log.
 const TOLD_EVERY_BYTES: u64 = 64 << 20;
 /// How much of what was behind the log's end is kept.
@@ -93,7 +91,12 @@ impl Recovery<'_> {
         self.settle(&segments, flushed_to.min(end), end).map_err(at(dir))?;
         tables.topics.lower_floors(PhysicalOffset(end));
         let mut saved_to = checkpoint.map(|checkpoint| checkpoint.offset);
-        let opened = match self.derive(&segments, &tables, source, saved_to, end)? {
+        // A log that lost what is below the checkpoint is cut too.
+        let opened = match saved_to {
+            Some(saved_to) if saved_to > end => None,
+            _ => self.derive(&segments, &tables, source, saved_to, end)?,
+        };
+        let opened = match opened {
             Some(opened) => opened,
             None => {
                 // Queues and index have records that the log lost: the slice that it ends in is made again.
@@ -174,10 +177,11 @@ impl Recovery<'_> {
         }
     }
 
-    /// Makes the log end at `end`: what is behind is set aside and made zero, what is before goes to the disk.
+    /// Makes the log end at `end`: what is behind is set aside and made zero, what is before goes to the disk. From
+    /// the newest segment on backwards: what is broken off is found again behind the same end.
     fn settle(&self, segments: &Segments, flushed_to: u64, end: u64) -> io::Result<()> {
         let list = segments.all();
-        for segment in list.iter().filter(|segment| segment.end() > flushed_to) {
+        for segment in list.iter().rev().filter(|segment| segment.end() > flushed_to) {
             let to = segment.end().min(end);
             // A flush that failed may have marked pages clean that are not on the disk: they are written again.
             let mut at = segment.start().max(flushed_to);
@@ -188,7 +192,7 @@ impl Recovery<'_> {
                 at += bytes.len() as u64;
             }
             if segment.end() > end && self.set_aside(segment, end)? {
-                segment.zero_from(end.max(segment.start()))?;
+                segment.zero(end.max(segment.start()), segment.end())?;
             }
             flush_or_end(self.disk, segment.file(), segment.path())?;
         }
@@ -200,7 +204,7 @@ impl Recovery<'_> {
         let Some(from) = segment.next_data(end.max(segment.start()))? else { return Ok(false) };
         let mut aside: Option<File> = None;
         let mut at = from;
-        while let Some(data) = segment.next_data(at)?.filter(|data| data - from < ASIDE_BYTES_MAX) {
+        while let Some(data) = segment.next_data(at)? {
             let bytes = usize::try_from(COPY_BYTES.min(segment.end() - data)).unwrap_or(0);
             let mut bytes = vec![0; bytes];
             segment.read_at(&mut bytes, data)?;
@@ -213,10 +217,14 @@ impl Recovery<'_> {
                 tracing::warn!(end, path = %path.display(), "bytes behind the log's end are cut off and set aside");
                 aside = Some(File::create(&path)?);
             }
+            if data - from >= ASIDE_BYTES_MAX {
+                break;
+            }
             if let Some(aside) = &aside {
                 aside.write_all_at(&bytes, data - from)?;
             }
         }
+        aside.as_ref().map_or(Ok(()), File::sync_all)?;
         Ok(aside.is_some())
     }
 
@@ -263,7 +271,8 @@ impl Recovery<'_> {
                 told_at = at;
                 (self.progress)(at - boundary, end - boundary);
             }
-            if at >= saved_to + SAVED_EVERY_BYTES {
+            // As often as when it was appended, so that memory does not hold all of it.
+            if at >= saved_to + self.options.checkpoint_bytes {
                 saved_to = at;
                 return match derived.write_behind(PhysicalOffset(at)) {
                     // What is condemned is rebuilt when the store runs.

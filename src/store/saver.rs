@@ -5,6 +5,7 @@
 //! positions never run ahead of the log; the checkpoint is written last.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +30,9 @@ pub(super) enum SaveError {
     Checkpoint(#[from] io::Error),
 }
 
+/// Nothing was saved yet.
+const NOTHING: u64 = u64::MAX;
+
 /// What somebody wants of the saving thread.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Wanted {
@@ -39,19 +43,16 @@ struct Wanted {
     all: bool,
 }
 
-#[derive(Debug)]
-struct State {
-    file: CheckpointFile,
-    saved_to: Option<u64>,
-}
-
 /// Saves a store.
 #[derive(Debug)]
 pub(super) struct Saver {
     log: Arc<CommitLog>,
     derived: Arc<Derived>,
     tables: Arc<Tables>,
-    state: Mutex<State>,
+    /// Held while saving: one saves at a time.
+    file: Mutex<CheckpointFile>,
+    /// What the checkpoint says; [`NOTHING`] if there is none. Asked while a save is going on.
+    saved_to: AtomicU64,
     wanted: Mutex<Wanted>,
     waker: Condvar,
     boot_id: u128,
@@ -69,7 +70,8 @@ impl Saver {
             log,
             derived,
             tables,
-            state: Mutex::new(State { file, saved_to }),
+            file: Mutex::new(file),
+            saved_to: AtomicU64::new(saved_to.unwrap_or(NOTHING)),
             wanted: Mutex::default(),
             waker: Condvar::new(),
             boot_id: boot_id(),
@@ -103,7 +105,7 @@ impl Saver {
 
     /// What the checkpoint says.
     pub(super) fn saved_to(&self) -> Option<u64> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).saved_to
+        Some(self.saved_to.load(Ordering::Acquire)).filter(|saved_to| *saved_to != NOTHING)
     }
 
     /// The thread: saves everything every `interval` and when asked to, until it is stopped.
@@ -150,10 +152,10 @@ impl Saver {
     /// # Errors
     /// [`SaveError`]; the checkpoint stays where it was.
     pub(super) fn save(&self) -> Result<(), SaveError> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let noted = self.tables.note_positions();
         let (end, newest_store_time) = self.log.while_held(|end, newest| (end.0, newest));
-        if noted.is_empty() && state.saved_to == Some(end) {
+        if noted.is_empty() && self.saved_to() == Some(end) {
             return Ok(self.tables.save_configs()?);
         }
         if !self.log.flush_to(end) {
@@ -167,8 +169,8 @@ impl Saver {
         self.tables.save_positions(&noted)?;
         let checkpoint =
             Checkpoint { offset: end, flushed_to: end, newest_store_time, boot_id: self.boot_id };
-        state.file.write(self.log.disk(), &checkpoint)?;
-        state.saved_to = Some(end);
+        file.write(self.log.disk(), &checkpoint)?;
+        self.saved_to.store(end, Ordering::Release);
         Ok(())
     }
 }

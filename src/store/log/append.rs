@@ -3,7 +3,7 @@
 //! Records are encoded before the lock; inside it only queue offset, physical offset and store time are
 //! set, one `write` is done for all that was gathered, and the followers are told. Nothing here sleeps or
 //! hands work to another thread. Invariants: the records of a group are neighbours in their queue and in
-//! one segment; a failed write leaves the tail where it was; callbacks run without a lock held.
+//! one segment; a failed write leaves the tail where it was, and zeros behind it; callbacks run without a lock held.
 
 use std::collections::VecDeque;
 use std::io;
@@ -54,13 +54,25 @@ pub(super) struct Tail {
     pub(super) position: u64,
     pub(super) last_store_timestamp: i64,
     pub(super) stopped: bool,
+    /// Up to where a failed write may have left something behind the tail.
+    torn_to: u64,
     /// Where groups are gathered; kept, so that it is allocated once.
     gathered: Vec<u8>,
 }
 
 impl Tail {
     pub(super) fn new(segment: Arc<Segment>, position: u64, last_store_timestamp: i64) -> Self {
-        Self { segment, position, last_store_timestamp, stopped: false, gathered: Vec::new() }
+        let gathered = Vec::new();
+        Self { segment, position, last_store_timestamp, stopped: false, torn_to: 0, gathered }
+    }
+
+    /// Makes zero what a failed write left: whole records of it would come back to life behind shorter ones.
+    fn zero_torn(&mut self) -> io::Result<()> {
+        if self.torn_to > self.position {
+            self.segment.zero(self.position, self.torn_to)?;
+        }
+        self.torn_to = 0;
+        Ok(())
     }
 
     /// How many bytes of records and blank record the tail's segment can still take.
@@ -166,11 +178,13 @@ impl CommitLog {
                 return;
             }
             let room = tail.room();
-            if first.bytes.len() + BLANK_HEADER_BYTES > room {
-                if let Err(error) = self.roll(tail) {
-                    fail(groups.drain(..), &self.append_error(&error), finished);
-                    return;
-                }
+            let is_over = first.bytes.len() + BLANK_HEADER_BYTES > room;
+            let ready = tail.zero_torn().and_then(|()| if is_over { self.roll(tail) } else { Ok(()) });
+            if let Err(error) = ready {
+                fail(groups.drain(..), &self.append_error(&error), finished);
+                return;
+            }
+            if is_over {
                 continue;
             }
             let mut bytes = first.bytes.len();
@@ -186,7 +200,14 @@ impl CommitLog {
             let appended = self.place(tail, &mut gathered);
             match write_gathered(self.disk(), tail, &gathered) {
                 Ok(end) => self.written(tail, end, gathered, appended, finished),
-                Err(error) => fail(gathered, &self.append_error(&error), finished),
+                Err(error) => {
+                    let bytes: usize = gathered.iter().map(|group| group.bytes.len()).sum();
+                    tail.torn_to = tail.position + bytes as u64;
+                    if let Err(error) = tail.zero_torn() {
+                        tracing::error!(%error, "what a failed write left cannot be taken back yet");
+                    }
+                    fail(gathered, &self.append_error(&error), finished);
+                }
             }
         }
     }
@@ -283,6 +304,7 @@ impl CommitLog {
         tracing::error!(%error, "the log cannot be written");
         if is_disk_full(error) {
             self.set_no_space(true);
+            self.wake_allocator();
             AppendError::DiskFull
         } else {
             AppendError::Failed(error.to_string())

@@ -24,7 +24,7 @@ pub(super) struct Flush {
     state: Mutex<State>,
     /// Wakes the flushing thread.
     work: Condvar,
-    /// Wakes the expiring thread, to stop it.
+    /// Wakes the expiring thread, when somebody waits, and to stop it.
     expiry: Condvar,
     /// Wakes those in [`Flush::wait_for`].
     flushed: Condvar,
@@ -37,6 +37,8 @@ struct State {
     requested_to: u64,
     /// Whether the flushing thread sleeps and must be woken.
     idle: bool,
+    /// Whether the expiring thread sleeps until somebody waits.
+    expiry_idle: bool,
     stop: Option<Stop>,
     /// The flushing thread is gone; nothing will be flushed any more.
     ended: bool,
@@ -64,6 +66,7 @@ impl Flush {
                 waiters: VecDeque::new(),
                 requested_to: flushed_to,
                 idle: false,
+                expiry_idle: false,
                 stop: None,
                 ended: false,
             }),
@@ -85,11 +88,16 @@ impl Flush {
     /// Adds waiters and wakes the flushing thread.
     pub(super) fn park(&self, waiters: impl IntoIterator<Item = Waiter>) {
         let mut state = self.lock();
-        for waiter in waiters {
+        for mut waiter in waiters {
+            // In the order of the log: one who only waits for the segment before is told with those before it.
+            waiter.end = waiter.end.max(state.waiters.back().map_or(0, |last| last.end));
             state.requested_to = state.requested_to.max(waiter.end);
             state.waiters.push_back(waiter);
         }
         self.wake(&mut state);
+        if std::mem::take(&mut state.expiry_idle) {
+            self.expiry.notify_one();
+        }
     }
 
     fn wake(&self, state: &mut State) {
@@ -189,6 +197,12 @@ impl Flush {
     pub(super) fn run_expiry(&self, log: &CommitLog, timeout: Duration) {
         let mut state = self.lock();
         while state.stop.is_none() {
+            if state.waiters.is_empty() {
+                state.expiry_idle = true;
+                state = self.expiry.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.expiry_idle = false;
+                continue;
+            }
             let (woken, _) = self
                 .expiry
                 .wait_timeout(state, timeout / EXPIRY_CHECKS)
@@ -203,5 +217,32 @@ impl Flush {
             }
             state = self.lock();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, PoisonError};
+
+    use super::*;
+
+    #[test]
+    fn nobody_is_told_before_their_bytes_are_on_the_disk_however_waiters_are_mixed() {
+        let flush = Flush::new(0);
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let waiter = |end| {
+            let told = Arc::clone(&told);
+            let done: Done = Box::new(move |_| {
+                told.lock().unwrap_or_else(PoisonError::into_inner).push(end);
+            });
+            let deadline = Instant::now() + Duration::from_secs(60);
+            Waiter { end, deadline, appended: Vec::new(), done }
+        };
+        // The second one does not wait for its own bytes, only for the segment before.
+        flush.park([waiter(300), waiter(200), waiter(200), waiter(200)]);
+        flush.serve(200);
+        assert_eq!(*told.lock().unwrap(), [] as [u64; 0]);
+        flush.serve(300);
+        assert_eq!(*told.lock().unwrap(), [300, 200, 200, 200]);
     }
 }

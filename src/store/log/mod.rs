@@ -247,11 +247,22 @@ impl CommitLog {
         Record::parse(&record).ok().map(|record| record.store_timestamp())
     }
 
+    /// Whether the allocating thread has done what it was woken for.
+    #[cfg(test)]
+    pub(in crate::store) fn is_allocated(&self) -> bool {
+        self.allocate_at.load(Ordering::Relaxed) > self.end()
+            && self.allocate_at.load(Ordering::Relaxed) < u64::MAX
+    }
+
     fn wake_allocation(&self, end: u64) {
-        if end >= self.allocate_at.load(Ordering::Relaxed)
-            && let Some(allocator) = self.allocator.get()
-        {
+        if end >= self.allocate_at.load(Ordering::Relaxed) && self.allocator.get().is_some() {
             self.allocate_at.store(u64::MAX, Ordering::Relaxed);
+            self.wake_allocator();
+        }
+    }
+
+    fn wake_allocator(&self) {
+        if let Some(allocator) = self.allocator.get() {
             allocator.unpark();
         }
     }
@@ -337,9 +348,7 @@ impl CommitLog {
     /// Ends the log's threads.
     pub fn stop(&self, stop: Stop) {
         self.flush.stop(stop);
-        if let Some(allocator) = self.allocator.get() {
-            allocator.unpark();
-        }
+        self.wake_allocator();
     }
 }
 

@@ -101,13 +101,13 @@ impl Segment {
         }
     }
 
-    /// Makes everything from the physical offset `at` on zero; it is still to be flushed.
+    /// Makes everything between two physical offsets zero; it is still to be flushed.
     ///
     /// # Errors
     /// What the system says.
-    pub fn zero_from(&self, at: u64) -> io::Result<()> {
-        zero(&self.file, at - self.start, self.end() - at)?;
-        self.allocated_to.store(at, Ordering::Relaxed);
+    pub fn zero(&self, from: u64, to: u64) -> io::Result<()> {
+        zero(&self.file, from - self.start, to - from)?;
+        self.allocated_to.fetch_min(from, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -334,7 +334,7 @@ mod tests {
         let segment = segments.get_or_create(&SystemDisk, 0).unwrap();
         segment.allocate_to(&SystemDisk, 0, 4096).unwrap();
         segment.write_at(&SystemDisk, &[7; 4096], 0).unwrap();
-        segment.zero_from(1000).unwrap();
+        segment.zero(1000, 4096).unwrap();
         let mut all = [1; 4096];
         segment.read_at(&mut all, 0).unwrap();
         assert!(all[..1000].iter().all(|b| *b == 7) && all[1000..].iter().all(|b| *b == 0));

@@ -259,13 +259,26 @@ impl ConsumerOffsets {
 
     /// What changed since the last call.
     pub(super) fn take_unsaved(&self) -> Vec<(PositionKey, Position)> {
+        self.take_unsaved_if(|_| true)
+    }
+
+    /// The deletions among what changed: they point to nothing, so that they may be saved at any time.
+    pub(super) fn take_unsaved_deletions(&self) -> Vec<(PositionKey, Position)> {
+        self.take_unsaved_if(|position| position.offset.is_none())
+    }
+
+    fn take_unsaved_if(&self, wanted: impl Fn(&Position) -> bool) -> Vec<(PositionKey, Position)> {
         let mut state = self.lock();
-        let keys = std::mem::take(&mut state.unsaved);
-        let position = |key: PositionKey| {
-            let found = *state.position(key.topic.as_str(), key.group.as_str(), key.queue_id)?;
-            Some((key, found))
-        };
-        keys.into_iter().filter_map(position).collect()
+        let mut taken = Vec::new();
+        for key in std::mem::take(&mut state.unsaved) {
+            let found = state.position(key.topic.as_str(), key.group.as_str(), key.queue_id);
+            match found.copied() {
+                Some(position) if wanted(&position) => taken.push((key, position)),
+                Some(_) => drop(state.unsaved.insert(key)),
+                None => {}
+            }
+        }
+        taken
     }
 
     /// Puts back what could not be saved.

@@ -118,12 +118,16 @@ impl Tables {
         }
     }
 
-    /// Saves topics and groups that changed, and exports their tables. Blocks.
+    /// Saves topics and groups that changed, and exports their tables. Positions that were deleted go before: a
+    /// topic's successor must not be found with them. Blocks.
     ///
     /// # Errors
     /// What the database or the system says; what was not saved is tried again the next time.
     pub fn save_configs(&self) -> Result<(), KvError> {
         let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let deleted = self.consumer_offsets.take_unsaved_deletions();
+        let saved = self.save_consumer_offsets(&**database, &deleted);
+        saved.inspect_err(|_| self.consumer_offsets.not_saved(&deleted))?;
         if let Some(unsaved) = self.topics.take_unsaved() {
             let saved = self.save_topics(&**database, &unsaved);
             saved.inspect_err(|_| self.topics.not_saved(&unsaved))?;
@@ -199,32 +203,37 @@ impl Tables {
     fn try_save_positions(&self, noted: &NotedPositions) -> Result<(), KvError> {
         let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
         let NotedPositions { consumer_offsets, delay_offsets } = noted;
-        if !consumer_offsets.is_empty() {
-            let rows = consumer_offsets.iter();
-            let rows = rows.map(|(key, position)| {
-                (rows::position_key(key), Some(rows::position_value(*position)))
-            });
-            apply(&**database, schema::CONSUMER_OFFSETS, rows)?;
-        }
         for (level, offset) in delay_offsets.iter().flatten() {
             let mut row = Batch::default();
             row.insert(level.to_be_bytes(), offset.to_be_bytes());
             database.apply(schema::DELAY_OFFSETS, row)?;
         }
-        if !consumer_offsets.is_empty() || delay_offsets.is_some() {
-            database.flush()?;
-        }
-        if !consumer_offsets.is_empty() {
-            // The mirror is what is in the database now, not what was committed since it was noted.
-            let mut table = rows::load_positions(&**database)?;
-            table.retain(|(_, position)| position.offset.is_some());
-            let text = export::consumer_offsets_text(&export_table(table));
-            self.export(CONSUMER_OFFSETS_FILE, &text)?;
-        }
+        self.save_consumer_offsets(&**database, consumer_offsets)?;
         if let Some(offsets) = delay_offsets {
+            database.flush()?;
             self.export(DELAY_OFFSETS_FILE, &export::delay_offsets_text(offsets))?;
         }
         Ok(())
+    }
+
+    fn save_consumer_offsets(
+        &self,
+        database: &dyn Database,
+        positions: &[(PositionKey, Position)],
+    ) -> Result<(), KvError> {
+        if positions.is_empty() {
+            return Ok(());
+        }
+        let rows = positions.iter().map(|(key, position)| {
+            (rows::position_key(key), Some(rows::position_value(*position)))
+        });
+        apply(database, schema::CONSUMER_OFFSETS, rows)?;
+        database.flush()?;
+        // The mirror is what is in the database now, not what was committed since it was noted.
+        let mut table = rows::load_positions(database)?;
+        table.retain(|(_, position)| position.offset.is_some());
+        let text = export::consumer_offsets_text(&export_table(table));
+        self.export(CONSUMER_OFFSETS_FILE, &text)
     }
 
     fn export(&self, name: &str, text: &str) -> Result<(), KvError> {
