@@ -80,7 +80,7 @@ impl World {
         log_start: u64,
         checkpoint: Option<u64>,
     ) -> (Arc<Tables>, Derived, u64) {
-        let (tables, source) = Tables::open(dir, "broker-a", clock).unwrap();
+        let (tables, source) = Tables::open(dir, "broker-a", clock, None).unwrap();
         let tables = Arc::new(tables);
         let log = LogExtent {
             start: PhysicalOffset(log_start),

@@ -72,7 +72,9 @@ impl Recovery<'_> {
         }
         let path = dir.join("checkpoint");
         let (mut checkpoint_file, checkpoint) = CheckpointFile::open(&path).map_err(at(&path))?;
-        let (tables, source) = Tables::open(dir, &identity(options), clock).map_err(at(dir))?;
+        let saved_to = checkpoint.map(|checkpoint| checkpoint.offset);
+        let opened = Tables::open(dir, &identity(options), clock, saved_to);
+        let (tables, source) = opened.map_err(at(dir))?;
         // What is acknowledged later must not go with its folder.
         for folder in [Some(dir.as_path()), dir.parent()].into_iter().flatten() {
             self.disk.flush_dir(folder).map_err(at(folder))?;

@@ -166,7 +166,7 @@ impl Saver {
             self.tables.positions_not_saved(&noted);
             return Err(error.into());
         }
-        self.tables.save_positions(&noted)?;
+        self.tables.save_positions(&noted, end)?;
         let checkpoint =
             Checkpoint { offset: end, flushed_to: end, newest_store_time, boot_id: self.boot_id };
         file.write(self.log.disk(), &checkpoint)?;

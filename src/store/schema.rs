@@ -27,6 +27,8 @@ pub mod tables {
     pub const GROUPS_VERSION: &[u8] = b"groups-version";
     /// `id u32` that the next new topic gets.
     pub const NEXT_TOPIC_ID: &[u8] = b"next-topic-id";
+    /// Where the log ended when positions were last saved: `physical offset u64`.
+    pub const SAVED_TO: &[u8] = b"saved-to";
 }
 
 /// `slices/%020d/`; values are coded in `slice_rows`.

@@ -75,19 +75,28 @@ impl NotedPositions {
 }
 
 impl Tables {
-    /// Opens the tables in a group's folder; what cannot be opened is set aside and made again from the
-    /// exported files. `identity` says whose they are.
+    /// Opens the tables in a group's folder; what cannot be opened, or was not saved up to the checkpoint, is set
+    /// aside and made again from the exported files. `identity` says whose they are.
     ///
     /// # Errors
     /// What the system says; nothing is thrown away because of it.
-    pub fn open(group_dir: &Path, identity: &str, clock: &Clock) -> io::Result<(Self, Source)> {
+    pub fn open(
+        group_dir: &Path,
+        identity: &str,
+        clock: &Clock,
+        checkpoint: Option<u64>,
+    ) -> io::Result<(Self, Source)> {
         let (dir, export_dir) = (group_dir.join("tables"), group_dir.join("export"));
         fs::create_dir_all(&export_dir)?;
         match open_database(&dir, identity.as_bytes()) {
             Ok(database) => {
                 let tables = Self::new(Box::new(database), export_dir.clone(), clock);
                 match tables.load() {
-                    Ok(()) => return Ok((tables, Source::Database)),
+                    // sled goes back silently to what it had before something damaged.
+                    Ok(saved_to) if saved_to < checkpoint => {
+                        tracing::error!(saved_to, checkpoint, "the tables lost what was saved and are made again");
+                    }
+                    Ok(_) => return Ok((tables, Source::Database)),
                     Err(KvError::Io(error)) => return Err(error),
                     Err(error) => tracing::error!(%error, "the tables are made again"),
                 }
@@ -184,12 +193,12 @@ impl Tables {
         }
     }
 
-    /// Saves noted positions and exports their tables. Blocks.
+    /// Saves noted positions and exports their tables; `log_end` is where the log ended when they were noted. Blocks.
     ///
     /// # Errors
     /// What the database or the system says; what was not saved is noted again the next time.
-    pub fn save_positions(&self, noted: &NotedPositions) -> Result<(), KvError> {
-        self.try_save_positions(noted).inspect_err(|_| self.positions_not_saved(noted))
+    pub fn save_positions(&self, noted: &NotedPositions, log_end: u64) -> Result<(), KvError> {
+        self.try_save_positions(noted, log_end).inspect_err(|_| self.positions_not_saved(noted))
     }
 
     /// Puts back positions that were noted and cannot be saved now: they are noted again the next time.
@@ -200,7 +209,7 @@ impl Tables {
         }
     }
 
-    fn try_save_positions(&self, noted: &NotedPositions) -> Result<(), KvError> {
+    fn try_save_positions(&self, noted: &NotedPositions, log_end: u64) -> Result<(), KvError> {
         let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
         let NotedPositions { consumer_offsets, delay_offsets } = noted;
         for (level, offset) in delay_offsets.iter().flatten() {
@@ -209,8 +218,11 @@ impl Tables {
             database.apply(schema::DELAY_OFFSETS, row)?;
         }
         self.save_consumer_offsets(&**database, consumer_offsets)?;
+        let mut mark = Batch::default();
+        mark.insert(schema::SAVED_TO, log_end.to_be_bytes());
+        database.apply(schema::META, mark)?;
+        database.flush()?;
         if let Some(offsets) = delay_offsets {
-            database.flush()?;
             self.export(DELAY_OFFSETS_FILE, &export::delay_offsets_text(offsets))?;
         }
         Ok(())
@@ -240,7 +252,8 @@ impl Tables {
         Ok(export::replace_file(&self.export_dir.join(name), text)?)
     }
 
-    fn load(&self) -> Result<(), KvError> {
+    /// Fills the tables; returns up to where the log was when they were saved.
+    fn load(&self) -> Result<Option<u64>, KvError> {
         let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
         let database = &**database;
         let topics = rows::load_topics(database)?;
@@ -254,7 +267,8 @@ impl Tables {
         self.groups.load(rows::load_groups(database)?, version);
         self.consumer_offsets.load(rows::load_positions(database)?);
         self.delay_offsets.load(rows::load_delay_offsets(database)?);
-        Ok(())
+        let saved_to = database.get(schema::META, schema::SAVED_TO)?;
+        Ok(saved_to.and_then(|mark| mark.try_into().ok()).map(u64::from_be_bytes))
     }
 
     /// Reads what the exported files have; everything read is saved again the next time.
@@ -358,7 +372,7 @@ mod tests {
     use crate::model::{TopicConfig, TopicName};
 
     fn open(dir: &Path) -> (Tables, Source) {
-        Tables::open(dir, "broker-a", &Clock::system()).unwrap()
+        Tables::open(dir, "broker-a", &Clock::system(), None).unwrap()
     }
 
     fn fill(tables: &Tables) {
@@ -376,7 +390,7 @@ mod tests {
         tables.delay_offsets.set(3, 2);
         tables.save_configs().unwrap();
         let noted = tables.note_positions();
-        tables.save_positions(&noted).unwrap();
+        tables.save_positions(&noted, 0).unwrap();
     }
 
     #[test]
@@ -440,7 +454,7 @@ mod tests {
         tables.consumer_offsets.commit("T", "G", QueueId(0), 1);
         let noted = tables.note_positions();
         tables.consumer_offsets.commit("T", "G", QueueId(0), 2);
-        tables.save_positions(&noted).unwrap();
+        tables.save_positions(&noted, 0).unwrap();
         let text = fs::read_to_string(dir.path().join("export/consumerOffset.json")).unwrap();
         assert!(text.contains("\"T@G\":{0:1}"), "{text}");
         drop(tables);
