@@ -147,6 +147,15 @@ fn lost_files_beside_the_databases_are_made_again() {
         });
         survives("a damaged begin file", |group| flip(&slice(group).with_extension("begin"), 20));
     }
+    survives("all begin files but the newest", |group| {
+        let mut slices = slice_dirs(group);
+        assert!(slices.len() > 2);
+        let newest = slices.pop().unwrap();
+        assert!(newest.with_extension("begin").exists());
+        for slice in slices {
+            flip(&slice.with_extension("begin"), 20);
+        }
+    });
     survives("slices and checkpoint", |group| {
         fs::remove_dir_all(group.join("slices")).unwrap();
         fs::remove_file(group.join("checkpoint")).unwrap();
@@ -197,7 +206,11 @@ fn damaged_rows_of_the_newest_slice_do_not_keep_the_store_from_opening() {
 
 #[test]
 fn a_log_that_lost_its_end_goes_on_there() {
-    let mut client = stopped();
+    let mut client = Client::new(Views::None, small);
+    client.live();
+    client.commit("T", 1, 13);
+    client.world.store().stop();
+    client.world.kill();
     let log = client.world.group_dir().join("commitlog");
     let mut segments: Vec<_> = fs::read_dir(log).unwrap().map(|e| e.unwrap().path()).collect();
     segments.sort();
@@ -212,6 +225,9 @@ fn a_log_that_lost_its_end_goes_on_there() {
     assert_eq!(next.queue_offset, QueueOffset(before.len() as u64));
     client.world.reopen();
     assert_eq!(messages(&client.world, "T", 1).len(), before.len() + 1);
+    let positions = &client.world.store().tables().consumer_offsets;
+    let position = positions.query("T", "G", QueueId(1));
+    assert_eq!(position, Some(next.queue_offset.to_wire()), "what is new is not jumped over");
 }
 
 #[test]
@@ -247,6 +263,49 @@ fn the_positions_of_a_deleted_topic_do_not_wait_for_its_successor() {
     let positions = &client.world.store().tables().consumer_offsets;
     assert_eq!(positions.query("D", "G", QueueId(0)), None, "5 is a place in the deleted topic");
     assert_eq!(messages(&client.world, "D", 0).len(), 9);
+    client.world.kill();
+    fs::remove_dir_all(tables(client.world.group_dir())).unwrap();
+    client.world.open().unwrap();
+    let positions = &client.world.store().tables().consumer_offsets;
+    assert_eq!(positions.query("D", "G", QueueId(0)), None, "nor in the mirror");
+}
+
+#[test]
+fn a_topics_floor_beyond_a_lost_tail_does_not_hide_its_successor() {
+    let mut client = Client::new(Views::PowerCut, |options| {
+        small(options);
+        // Flushed only by saving.
+        options.flush_interval_ms = 3_600_000;
+    });
+    client.world.store().tables().topics.put(TopicConfig::new(TopicName::new("D"), 1));
+    client.send("D", 0, 3, 10);
+    assert!(client.save());
+    client.send("T", 0, 20, 100);
+    let deleted_at = client.world.store().log_range().1;
+    client.delete("D");
+    client.send("D", 0, 1, 10);
+    client.disk.take_copies();
+    client.world.store().tables().save_configs().unwrap();
+    let copy = client.disk.take_copies().pop().unwrap();
+    let mut world = World::closed(small);
+    world.options.dir = copy.dir;
+    super::fault_tests::start_machine_again(&world);
+    world.open().unwrap();
+    assert!(world.store().log_range().1 < deleted_at, "the tail is lost");
+    for round in 0..4 {
+        let appended = world.append("D", 0, &format!("{round}"));
+        assert_eq!(appended.queue_offset, QueueOffset(round));
+        if round == 1 {
+            world.store().saver.save().unwrap();
+        }
+        world.kill();
+        if round == 2 {
+            fs::remove_dir_all(world.group_dir().join("slices")).unwrap();
+        }
+        world.open().unwrap();
+        let bodies = world.bodies("D", 0);
+        assert_eq!(bodies, (0..=round).map(|round| round.to_string()).collect::<Vec<_>>());
+    }
 }
 
 #[test]
@@ -463,6 +522,45 @@ fn segments_that_are_deleted_while_consumers_read_them_are_stepped_over() {
     assert_eq!(found.last().unwrap().0 + 1, u64::try_from(max).unwrap());
     client.world.reopen();
     assert_eq!(messages(&client.world, "T", 1), found);
+}
+
+#[test]
+fn a_damaged_record_does_not_keep_old_segments_from_being_deleted() {
+    let mut client = Client::new(Views::None, |options| {
+        small(options);
+        options.delete_hours = (0..24).collect();
+    });
+    client.live();
+    client.live();
+    assert!(client.save());
+    client.world.clock.advance(Duration::from_secs(73 * 3600));
+    client.send("T", 0, 1, 10);
+    client.world.flip(client.world.options.segment_bytes + 30);
+    client.world.store().keeper.clean().unwrap();
+    assert!(client.world.store().log_range().0.0 > client.world.options.segment_bytes);
+}
+
+#[test]
+fn a_disk_that_is_too_full_refuses_appends_and_loses_its_oldest_segments_st095() {
+    let mut client = Client::new(Views::None, small);
+    client.live();
+    assert!(client.save());
+    let (store, disk) = (client.world.store(), &client.disk);
+    let clean_at = |used_percent| {
+        disk.set_used_percent(used_percent);
+        store.keeper.clean().unwrap();
+        (store.is_read_only(), store.log_range().0.0 > 0)
+    };
+    assert_eq!(clean_at(84.0), (false, false));
+    assert_eq!(clean_at(86.0), (false, true));
+    assert_eq!(clean_at(91.0), (true, true));
+    let refused = client.world.try_append(&[message("T", 0, "no")]);
+    assert!(matches!(refused, Err(AppendError::DiskFull)));
+    assert_eq!(clean_at(50.0), (false, true));
+    let max = store.max_offset("T", QueueId(0));
+    assert_eq!(client.world.append("T", 0, "yes").queue_offset, max);
+    client.world.reopen();
+    assert_eq!(client.world.bodies("T", 0).pop().unwrap(), "yes");
 }
 
 #[test]

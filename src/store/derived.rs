@@ -351,7 +351,8 @@ impl Derived {
     /// What the system says.
     pub fn wanted_rebuild(&self) -> io::Result<Option<Rebuild>> {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(number) = self.slices.condemned().first().copied() else { return Ok(None) };
+        // The newest first: its `begin` file says where the queues of the one before ended.
+        let Some(number) = self.slices.condemned().last().copied() else { return Ok(None) };
         let end = if writer.slice == Some(number) {
             writer.written_to
         } else {
@@ -369,7 +370,14 @@ impl Derived {
         match numbers.iter().find(|other| **other > number) {
             Some(next) => match BeginContent::read(&self.slices.path(*next, "begin")) {
                 Ok(begin) => Ok(begin.queues),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::NotFound | io::ErrorKind::InvalidData
+                    ) =>
+                {
+                    Ok(Vec::new())
+                }
                 Err(error) => Err(error),
             },
             None => Ok(self.queues.snapshot().queues),

@@ -62,6 +62,7 @@ struct State {
     dirs: HashMap<PathBuf, BTreeMap<OsString, u64>>,
     databases: BTreeSet<PathBuf>,
     copies: Vec<Copy>,
+    copied: usize,
     used_percent: f64,
 }
 
@@ -176,7 +177,8 @@ impl FaultDisk {
         if !is_wanted {
             return;
         }
-        let number = state.copies.len();
+        let number = state.copied;
+        state.copied += 1;
         let dir = self.aside.path().join(format!("copy-{number}")).join("broker-a");
         copy_all(&self.group, &dir);
         if self.views != Views::Killed {

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use proptest::prelude::*;
+
 use super::checkpoint::{Checkpoint, CheckpointFile};
 use super::disk::SystemDisk;
-use super::fault_disk::{FaultDisk, Views};
+use super::fault_disk::{FaultDisk, Views, copy_all};
 use super::options::FlushMode;
 use super::recovery::slice_options;
 use super::schema::slices as schema;
@@ -346,4 +348,49 @@ fn a_power_cut_at_any_step_leaves_a_prefix_of_the_log_with_async_flush() {
 #[test]
 fn a_power_cut_that_leaves_a_hole_in_the_log_leaves_a_prefix_too() {
     check_all_copies(Views::Scrambled, small, Expected::Prefix);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    /// Any life, broken off at any of its steps.
+    #[test]
+    fn any_life_may_be_broken_off_anywhere(
+        steps in prop::collection::vec((0u8..8, 0u32..3, 1usize..4, 1usize..2000), 4..20),
+        picked in prop::collection::vec(any::<prop::sample::Index>(), 3),
+        view in 0usize..4,
+    ) {
+        let (views, change, expected) = [
+            (Views::Killed, small as fn(&mut StoreOptions), Expected::All),
+            (Views::PowerCut, small_sync, Expected::All),
+            (Views::PowerCut, small, Expected::Prefix),
+            (Views::Scrambled, small, Expected::Prefix),
+        ][view];
+        let mut client = Client::new(views, change);
+        for (step, queue, count, bytes) in &steps {
+            match step {
+                0 => client.delete("D"),
+                1 => {
+                    client.save();
+                }
+                2 => client.commit("T", *queue, 3),
+                3 | 4 => {
+                    client.send("D", 0, *count, *bytes / 4);
+                }
+                _ => {
+                    client.send("T", *queue, *count, *bytes);
+                }
+            }
+        }
+        client.save();
+        let copies = client.disk.take_copies();
+        for index in picked {
+            let copy = index.get(&copies);
+            let again = copy.dir.with_file_name(format!("again-{}", client.sent));
+            let _none = std::fs::remove_dir_all(&again);
+            copy_all(&copy.dir, &again.join("broker-a"));
+            client.sent += 1;
+            let events = &client.events[..copy.mark];
+            check_copy(&again.join("broker-a"), views, change, events, expected);
+        }
+    }
 }

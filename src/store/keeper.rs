@@ -100,9 +100,9 @@ impl Keeper {
         let mut deleted = 0;
         while (is_forced || is_time) && deleted < DELETED_MAX {
             let list = self.log.segments().all();
-            let [oldest, next, ..] = list.as_slice() else { break };
+            let [oldest, later @ ..] = list.as_slice() else { break };
             let is_saved = self.saver.saved_to().is_some_and(|saved| oldest.end() <= saved);
-            if !is_saved || !(is_forced || self.is_expired(next)) {
+            if !is_saved || !(is_forced || self.is_expired(later)) {
                 break;
             }
             tracing::info!(segment = %oldest.path().display(), used, is_forced, "a file of the log is deleted");
@@ -120,11 +120,11 @@ impl Keeper {
         self.options.delete_hours.iter().any(|wanted| i64::from(*wanted) == hour)
     }
 
-    /// Whether everything before `next` is too old: it was stored before the first message of `next`.
-    fn is_expired(&self, next: &Segment) -> bool {
+    /// Whether everything before `later` is too old: it was stored before the first message there that can be read.
+    fn is_expired(&self, later: &[Arc<Segment>]) -> bool {
         let hours = i64::try_from(self.options.retention_hours).unwrap_or(i64::MAX);
         let oldest_kept = self.clock.now_ms().saturating_sub(hours.saturating_mul(HOUR_MS));
-        let first = self.log.first_store_time_in(next);
+        let first = later.iter().find_map(|segment| self.log.first_store_time_in(segment));
         first.is_some_and(|stored| stored < oldest_kept)
     }
 }

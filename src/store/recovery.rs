@@ -91,7 +91,7 @@ impl Recovery<'_> {
         };
         let end = self.find_end(&segments, flushed_to, checkpoint).map_err(at(dir))?;
         self.settle(&segments, flushed_to.min(end), end).map_err(at(dir))?;
-        tables.topics.lower_floors(PhysicalOffset(end));
+        let is_lowered = tables.topics.lower_floors(PhysicalOffset(end));
         let mut saved_to = checkpoint.map(|checkpoint| checkpoint.offset);
         // A log that lost what is below the checkpoint is cut too.
         let opened = match saved_to {
@@ -116,6 +116,12 @@ impl Recovery<'_> {
         };
         let (derived, newest_read) = opened;
         clamp_positions(&tables, &derived);
+        let noted = tables.note_positions();
+        if is_lowered || !noted.is_empty() {
+            // Before anything is appended: the next start must not take what is new for what was lost.
+            let saved = tables.save_configs().and_then(|()| tables.save_positions(&noted, end));
+            saved.map_err(into_io).map_err(at(dir))?;
+        }
         let newest_known = checkpoint.map_or(0, |checkpoint| checkpoint.newest_store_time);
         let last_store_timestamp = newest_known.max(newest_read);
         let extent = Extent { end, flushed_to: end, last_store_timestamp };

@@ -338,15 +338,17 @@ impl Topics {
         row
     }
 
-    /// Lowers floors above the log's end, which it lost: what is appended there is of no deleted topic.
-    pub(in crate::store) fn lower_floors(&self, log_end: PhysicalOffset) {
+    /// Lowers floors above the log's end, which it lost: what is appended there is of no deleted topic. Returns
+    /// whether there were any: they are to be saved before anything is appended.
+    pub(in crate::store) fn lower_floors(&self, log_end: PhysicalOffset) -> bool {
         let mut state = self.write();
         let is_above = |(_, row): &(&TopicName, &TopicRow)| row.floor > log_end;
         let names: Vec<_> =
             state.rows.iter().filter(is_above).map(|(name, _)| name.clone()).collect();
-        for name in names {
-            state.row(&name).floor = log_end;
+        for name in &names {
+            state.row(name).floor = log_end;
         }
+        !names.is_empty()
     }
 
     /// All names with their rows.
