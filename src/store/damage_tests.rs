@@ -1,6 +1,5 @@
 //! DESIGN 6's claims about damaged files, full disks and failed flushes, for the whole store.
 
-use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::consume_queue::ReadError;
-use super::fault_disk::{Fault, FaultDisk, Views, copy_all};
-use super::fault_tests::{Client, Expected, check, check_all_copies_of, messages, small, small_sync};
+use super::fault_disk::{Fault, FaultDisk, Views};
+use super::fault_tests::{
+    Client, Expected, check, check_all_copies_of, messages, small, small_sync,
+};
 use super::recovery::slice_options;
 use super::schema::slices as schema;
 use super::slices::Slices;
@@ -24,9 +25,10 @@ use crate::model::{QueueId, QueueOffset, TopicConfig, TopicName};
 
 /// Waits for something that another thread does.
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
+    let clock = Clock::system();
+    let end = clock.monotonic() + Duration::from_secs(20);
     while !is_so() {
-        assert!(Instant::now() < end, "{what}");
+        assert!(clock.monotonic() < end, "{what}");
         thread::yield_now();
     }
 }
@@ -121,8 +123,12 @@ fn flip(path: &Path, at: u64) {
 fn databases_that_are_lost_or_half_lost_are_made_again() {
     for database in DATABASES {
         survives("a deleted database", |group| fs::remove_dir_all(database(group)).unwrap());
-        survives("a half-deleted one", |group| fs::remove_file(database(group).join("db")).unwrap());
-        survives("no configuration", |group| fs::remove_file(database(group).join("conf")).unwrap());
+        survives("a half-deleted one", |group| {
+            fs::remove_file(database(group).join("db")).unwrap()
+        });
+        survives("no configuration", |group| {
+            fs::remove_file(database(group).join("conf")).unwrap()
+        });
         survives("a torn snapshot", |group| {
             fs::write(database(group).join("snap.0000000000000FFF.generating"), "torn").unwrap();
         });
@@ -184,7 +190,8 @@ fn a_flipped_byte_anywhere_in_a_database_costs_nothing() {
 fn damaged_rows_of_the_newest_slice_do_not_keep_the_store_from_opening() {
     for tree in [schema::TAILS, schema::RUNS, schema::PAGES] {
         let mut client = stopped();
-        let slices = Slices::open(slice_options(&client.world.options), &client.world.clock).unwrap();
+        let slices =
+            Slices::open(slice_options(&client.world.options), &client.world.clock).unwrap();
         let database = slices.database(*slices.numbers().last().unwrap()).unwrap();
         let mut damaged = Batch::default();
         database
@@ -454,7 +461,8 @@ fn a_slice_condemned_while_consumers_read_it_shows_them_nothing_wrong() {
                                         assert!(!entry.is_hole(), "at {at}");
                                         let record = store.record_at(entry.physical_offset);
                                         let record = record.unwrap();
-                                        let record = crate::message::Record::parse(&record).unwrap();
+                                        let record =
+                                            crate::message::Record::parse(&record).unwrap();
                                         assert_eq!(record.body(), expected[at].1.as_bytes());
                                         at += 1;
                                     }

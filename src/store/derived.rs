@@ -141,16 +141,15 @@ impl Derived {
                 let mut from = written_to.map(from);
                 let mut tails = Vec::new();
                 let mut last = None;
-                match (&database, from) {
-                    (Some(open), Some(at)) => match read_newest(&**open, at) {
+                if let (Some(open), Some(at)) = (&database, from) {
+                    match read_newest(open, at) {
                         Ok(found) => (tails, last) = found,
                         Err(KvError::Io(error)) => return Err(error),
                         Err(error) => {
                             slices.condemn(number, &error.to_string());
                             (database, from) = (None, None);
                         }
-                    },
-                    _ => {}
+                    }
                 }
                 slices.unseal(number)?;
                 let from = from.unwrap_or(slices.start_of(number));

@@ -312,8 +312,8 @@ fn scramble(flushed: &[u8], mut now: Vec<u8>) -> Vec<u8> {
     let (first, last) = ((0..now.len()).find(differs), (0..now.len()).rev().find(differs));
     if let (Some(first), Some(last)) = (first, last) {
         let middle = (first + (last - first) / 2).next_multiple_of(512).min(now.len());
-        for at in first..middle {
-            now[at] = flushed.get(at).copied().unwrap_or(0);
+        for (at, byte) in now.iter_mut().enumerate().take(middle).skip(first) {
+            *byte = flushed.get(at).copied().unwrap_or(0);
         }
     }
     now

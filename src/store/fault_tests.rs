@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use super::StoreOptions;
 use super::checkpoint::{Checkpoint, CheckpointFile};
 use super::disk::SystemDisk;
 use super::fault_disk::{FaultDisk, Views, copy_all};
@@ -15,7 +16,6 @@ use super::recovery::slice_options;
 use super::schema::slices as schema;
 use super::slices::Slices;
 use super::store_tests::{World, message};
-use super::StoreOptions;
 use crate::kv::Database;
 use crate::message::Record;
 use crate::model::{QueueId, TopicConfig, TopicName};
@@ -65,7 +65,13 @@ impl Client {
     }
 
     /// Sends messages to a queue, as one batch; whether they were acknowledged.
-    pub(super) fn send(&mut self, topic: &'static str, queue: u32, count: usize, bytes: usize) -> bool {
+    pub(super) fn send(
+        &mut self,
+        topic: &'static str,
+        queue: u32,
+        count: usize,
+        bytes: usize,
+    ) -> bool {
         let bodies: Vec<String> = (0..count)
             .map(|index| format!("{:05}{}", self.sent + index, "x".repeat(bytes)))
             .collect();
@@ -140,7 +146,10 @@ pub(super) fn messages(world: &World, topic: &str, queue: u32) -> Vec<(u64, Stri
         for _ in 0..pulled.count {
             let record = Record::parse(rest).unwrap();
             assert_eq!(record.topic(), topic);
-            found.push((record.queue_offset().0, String::from_utf8(record.body().to_vec()).unwrap()));
+            found.push((
+                record.queue_offset().0,
+                String::from_utf8(record.body().to_vec()).unwrap(),
+            ));
             rest = &rest[record.bytes().len()..];
         }
         if pulled.next_offset.to_wire() <= offset {
@@ -205,9 +214,9 @@ pub(super) fn check(world: &World, events: &[Event], expected: Expected) {
         for (_, body) in &found {
             let key = format!("key-{}", &body[..body.len().min(20)]);
             let records = world.store().query(topic, &key, 99, 0..=i64::MAX).unwrap().records;
-            let same = records.iter().filter(|record| {
-                Record::parse(record).unwrap().body() == body.as_bytes()
-            });
+            let same = records
+                .iter()
+                .filter(|record| Record::parse(record).unwrap().body() == body.as_bytes());
             assert_eq!(same.count(), 1, "{topic}-{queue} {key}");
         }
     }
@@ -286,7 +295,8 @@ fn check_copy(
     check(&world, events, expected);
     let mut queues: BTreeSet<_> = lives(events).into_keys().collect();
     queues.insert(("new", 0));
-    let before: Vec<_> = queues.iter().map(|(topic, queue)| messages(&world, topic, *queue)).collect();
+    let before: Vec<_> =
+        queues.iter().map(|(topic, queue)| messages(&world, topic, *queue)).collect();
     for round in 0..2 {
         for ((topic, queue), before) in queues.iter().zip(&before) {
             let next = world.store().max_offset(topic, QueueId(*queue));

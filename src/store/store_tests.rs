@@ -39,7 +39,8 @@ impl EntryFilter for All {
 
 /// A store in a folder, with a segment of 64 KiB and a slice of four.
 pub(super) struct World {
-    pub(super) dir: tempfile::TempDir,
+    /// Holds the folder.
+    _dir: tempfile::TempDir,
     pub(super) clock: Clock,
     pub(super) options: StoreOptions,
     pub(super) disk: Arc<dyn Disk>,
@@ -69,7 +70,7 @@ impl World {
             ..StoreOptions::new(dir.path().join("broker-a"))
         };
         change(&mut options);
-        Self { dir, clock: Clock::system(), options, disk: Arc::new(SystemDisk), store: None }
+        Self { _dir: dir, clock: Clock::system(), options, disk: Arc::new(SystemDisk), store: None }
     }
 
     pub(super) fn open(&mut self) -> Result<(), OpenError> {

@@ -179,7 +179,8 @@ impl CommitLog {
             }
             let room = tail.room();
             let is_over = first.bytes.len() + BLANK_HEADER_BYTES > room;
-            let ready = tail.zero_torn().and_then(|()| if is_over { self.roll(tail) } else { Ok(()) });
+            let ready =
+                tail.zero_torn().and_then(|()| if is_over { self.roll(tail) } else { Ok(()) });
             if let Err(error) = ready {
                 fail(groups.drain(..), &self.append_error(&error), finished);
                 return;

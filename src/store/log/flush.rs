@@ -235,7 +235,7 @@ mod tests {
             let done: Done = Box::new(move |_| {
                 told.lock().unwrap_or_else(PoisonError::into_inner).push(end);
             });
-            let deadline = Instant::now() + Duration::from_secs(60);
+            let deadline = crate::clock::Clock::system().monotonic();
             Waiter { end, deadline, appended: Vec::new(), done }
         };
         // The second one does not wait for its own bytes, only for the segment before.

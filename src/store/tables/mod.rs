@@ -94,7 +94,11 @@ impl Tables {
                 match tables.load() {
                     // sled goes back silently to what it had before something damaged.
                     Ok(saved_to) if saved_to < checkpoint => {
-                        tracing::error!(saved_to, checkpoint, "the tables lost what was saved and are made again");
+                        tracing::error!(
+                            saved_to,
+                            checkpoint,
+                            "the tables lost what was saved and are made again"
+                        );
                     }
                     Ok(_) => return Ok((tables, Source::Database)),
                     Err(KvError::Io(error)) => return Err(error),
