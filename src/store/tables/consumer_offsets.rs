@@ -262,6 +262,14 @@ impl ConsumerOffsets {
         self.take_unsaved_if(|_| true)
     }
 
+    /// Whether a position that was noted is of the generation that it is of now: not, if it was deleted meanwhile,
+    /// which may be saved already.
+    pub(super) fn is_current(&self, (key, noted): &(PositionKey, Position)) -> bool {
+        let state = self.lock();
+        let now = state.position(key.topic.as_str(), key.group.as_str(), key.queue_id);
+        now.is_some_and(|now| now.generation == noted.generation)
+    }
+
     /// The deletions among what changed: they point to nothing, so that they may be saved at any time.
     pub(super) fn take_unsaved_deletions(&self) -> Vec<(PositionKey, Position)> {
         self.take_unsaved_if(|position| position.offset.is_none())

@@ -139,7 +139,7 @@ impl Tables {
     pub fn save_configs(&self) -> Result<(), KvError> {
         let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
         let deleted = self.consumer_offsets.take_unsaved_deletions();
-        let saved = self.save_consumer_offsets(&**database, &deleted);
+        let saved = self.save_consumer_offsets(&**database, deleted.iter());
         saved.inspect_err(|_| self.consumer_offsets.not_saved(&deleted))?;
         if let Some(unsaved) = self.topics.take_unsaved() {
             let saved = self.save_topics(&**database, &unsaved);
@@ -221,7 +221,9 @@ impl Tables {
             row.insert(level.to_be_bytes(), offset.to_be_bytes());
             database.apply(schema::DELAY_OFFSETS, row)?;
         }
-        self.save_consumer_offsets(&**database, consumer_offsets)?;
+        let positions =
+            consumer_offsets.iter().filter(|noted| self.consumer_offsets.is_current(noted));
+        self.save_consumer_offsets(&**database, positions)?;
         let mut mark = Batch::default();
         mark.insert(schema::SAVED_TO, log_end.to_be_bytes());
         database.apply(schema::META, mark)?;
@@ -232,15 +234,16 @@ impl Tables {
         Ok(())
     }
 
-    fn save_consumer_offsets(
+    fn save_consumer_offsets<'a>(
         &self,
         database: &dyn Database,
-        positions: &[(PositionKey, Position)],
+        positions: impl Iterator<Item = &'a (PositionKey, Position)>,
     ) -> Result<(), KvError> {
-        if positions.is_empty() {
+        let mut positions = positions.peekable();
+        if positions.peek().is_none() {
             return Ok(());
         }
-        let rows = positions.iter().map(|(key, position)| {
+        let rows = positions.map(|(key, position)| {
             (rows::position_key(key), Some(rows::position_value(*position)))
         });
         apply(database, schema::CONSUMER_OFFSETS, rows)?;
@@ -395,6 +398,38 @@ mod tests {
         tables.save_configs().unwrap();
         let noted = tables.note_positions();
         tables.save_positions(&noted, 0).unwrap();
+    }
+
+    #[test]
+    fn a_position_that_is_deleted_while_it_is_being_saved_stays_deleted() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tables, _) = open(dir.path());
+        tables.consumer_offsets.commit("T", "G", QueueId(0), 5);
+        tables.consumer_offsets.commit("T", "G", QueueId(1), 6);
+        let noted = tables.note_positions();
+        tables.consumer_offsets.remove_topic("T");
+        tables.save_configs().unwrap();
+        tables.consumer_offsets.commit("T", "G", QueueId(1), 1);
+        tables.save_positions(&noted, 9).unwrap();
+        let saved = |dir| {
+            let (tables, _) = open(dir);
+            [QueueId(0), QueueId(1)].map(|queue| tables.consumer_offsets.query("T", "G", queue))
+        };
+        drop(tables);
+        assert_eq!(saved(dir.path()), [None, None], "6 was before the deletion");
+    }
+
+    #[test]
+    fn tables_that_were_not_saved_up_to_the_checkpoint_are_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tables, _) = open(dir.path());
+        tables.save_configs().unwrap();
+        tables.save_positions(&tables.note_positions(), 100).unwrap();
+        drop(tables);
+        for (checkpoint, expected) in [(100, Source::Database), (101, Source::Export)] {
+            let opened = Tables::open(dir.path(), "broker-a", &Clock::system(), Some(checkpoint));
+            assert_eq!(opened.unwrap().1, expected);
+        }
     }
 
     #[test]
