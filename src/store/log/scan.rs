@@ -152,7 +152,7 @@ fn next_magic(segment: &Segment, mut at: u64) -> io::Result<Option<u64>> {
         }
         let chunk = &mut chunk[..CHUNK_BYTES.min(left)];
         segment.read_at(chunk, at)?;
-        if let Some(found) = chunk[MAGIC_AT..].windows(MAGIC.len()).position(|four| four == MAGIC) {
+        if let Some(found) = memchr::memmem::find(&chunk[MAGIC_AT..], &MAGIC) {
             return Ok(Some(at + found as u64));
         }
         // What may have begun at the chunk's end is looked at again.
