@@ -81,7 +81,7 @@ struct Bench {
 
 impl Bench {
     fn open(&self, checkpoint: Option<u64>) -> anyhow::Result<Derived> {
-        let (tables, source) = Tables::open(&self.dir, "bench", &self.clock)?;
+        let (tables, source) = Tables::open(&self.dir, "bench", &self.clock, None)?;
         for topic in &self.topics {
             tables.topics.put_if_absent(TopicConfig::new(TopicName::new(topic), QUEUES));
         }
