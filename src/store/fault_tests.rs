@@ -361,11 +361,11 @@ fn a_power_cut_that_leaves_a_hole_in_the_log_leaves_a_prefix_too() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
     /// Any life, broken off at any of its steps.
     #[test]
     fn any_life_may_be_broken_off_anywhere(
-        steps in prop::collection::vec((0u8..8, 0u32..3, 1usize..4, 1usize..2000), 4..20),
+        steps in prop::collection::vec((0u8..10, 0u32..3, 1usize..4, 1usize..2000), 4..20),
         picked in prop::collection::vec(any::<prop::sample::Index>(), 3),
         view in 0usize..4,
     ) {
@@ -383,7 +383,8 @@ proptest! {
                     client.save();
                 }
                 2 => client.commit("T", *queue, 3),
-                3 | 4 => {
+                3 => client.world.reopen(),
+                4 | 5 => {
                     client.send("D", 0, *count, *bytes / 4);
                 }
                 _ => {
