@@ -1,7 +1,7 @@
 //! Topic tables (21, 103), data versions (322) and lists of topics (206, 224, 304, 311 to 313).
 //!
-//! Not routes. Invariants: what lacks in a topic's configuration has 4.9.4's default (N-043, B-050); numbers that
-//! are none of ours are refused, not cut.
+//! Not routes. Invariants: what lacks in a topic's configuration has 4.9.4's default (N-043, B-050); a negative number,
+//! which 4.9.4 takes and nothing can use, is read as 0: one odd topic does not make a broker unknown.
 
 use std::borrow::Borrow;
 
@@ -66,13 +66,17 @@ pub fn read_topic(name: &str, value: &Value<'_>) -> Result<TopicConfig, DecodeEr
     let filter_types = [TopicFilterType::SingleTag, TopicFilterType::MultiTag];
     let names = filter_types.map(TopicFilterType::as_str);
     let filter_type = value.get("topicFilterType").as_enum(&names).unwrap_or(0);
+    let number = |key: &str, default: u32| -> Result<u32, DecodeError> {
+        let number: i32 = value.number(key)?.unwrap_or_else(|| default.cast_signed());
+        Ok(u32::try_from(number).unwrap_or(0))
+    };
     Ok(TopicConfig {
         name: TopicName::new(name),
-        read_queues: value.number_or("readQueueNums", DEFAULT_QUEUES)?,
-        write_queues: value.number_or("writeQueueNums", DEFAULT_QUEUES)?,
-        permission: Permission(value.number_or("perm", Permission::READ_WRITE.0)?),
+        read_queues: number("readQueueNums", DEFAULT_QUEUES)?,
+        write_queues: number("writeQueueNums", DEFAULT_QUEUES)?,
+        permission: Permission(number("perm", Permission::READ_WRITE.0)?),
         filter_type: filter_types[filter_type],
-        sys_flag: value.number_or("topicSysFlag", 0)?,
+        sys_flag: number("topicSysFlag", 0)?,
         order: value.bool_or("order", false),
     })
 }
@@ -156,9 +160,20 @@ mod tests {
         assert_eq!(version, DataVersion::default());
         let defaults = TopicConfig::new(TopicName::new("T"), 16);
         assert_eq!(topics, [TopicConfig { filter_type: TopicFilterType::MultiTag, ..defaults }]);
-        for bad in ["[]", "x", r#"{"topicConfigTable":{"T":{"perm":-1}}}"#] {
+        for bad in ["[]", "x", r#"{"topicConfigTable":{"T":{"perm":"x"}}}"#] {
             assert!(parse_topic_table(bad.as_bytes()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn negative_numbers_are_read_as_0_because_4_9_4_takes_them() {
+        let odd = r#"{"perm":-1,"readQueueNums":-8,"topicSysFlag":-3,"writeQueueNums":-1}"#;
+        let table = format!(r#"{{"topicConfigTable":{{"T":{odd},"U":{{"readQueueNums":2}}}}}}"#);
+        let (_, topics) = parse_topic_table(table.as_bytes()).unwrap();
+        let zero =
+            TopicConfig { permission: Permission(0), ..TopicConfig::new(TopicName::new("T"), 0) };
+        let other = TopicConfig { read_queues: 2, ..TopicConfig::new(TopicName::new("U"), 16) };
+        assert_eq!(topics, [zero, other]);
     }
 
     #[test]
