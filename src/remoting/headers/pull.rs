@@ -76,20 +76,19 @@ impl<'a> PullHeader<'a> {
         let int = |at: usize| {
             FieldError::parse::<i32>(KEYS[at], texts[at])?.ok_or(FieldError::Missing(KEYS[at]))
         };
-        let long = |at: usize| {
-            FieldError::parse::<i64>(KEYS[at], texts[at])?.ok_or(FieldError::Missing(KEYS[at]))
-        };
+        let optional = |at: usize| FieldError::parse::<i64>(KEYS[at], texts[at]);
         Ok(Self {
             consumer_group: text(0)?,
             topic: text(1)?,
             queue_id: int(2)?,
-            queue_offset: long(3)?,
+            queue_offset: optional(3)?.ok_or(FieldError::Missing(KEYS[3]))?,
             max_msg_nums: int(4)?,
             sys_flag: int(5)?,
-            commit_offset: long(6)?,
-            suspend_timeout_ms: long(7)?,
+            // 4.9.4 looks at the next two only if the flags say so, at the version only without a subscription.
+            commit_offset: optional(6)?.unwrap_or_default(),
+            suspend_timeout_ms: optional(7)?.unwrap_or_default(),
             subscription: texts[8],
-            sub_version: long(9)?,
+            sub_version: optional(9)?.unwrap_or_default(),
             expression_type: texts[10].filter(|text| !text.is_empty()),
         })
     }
@@ -186,6 +185,12 @@ mod tests {
         assert_eq!(PullHeader::parse(&request), Ok(plain));
         request.set_field("expressionType", "");
         assert_eq!(PullHeader::parse(&request), Ok(plain), "Go sends an empty type");
+        let needed = ["consumerGroup", "topic", "queueId", "queueOffset", "maxMsgNums", "sysFlag"];
+        let least = needed.map(|key| (key, plain.to_request().field(key).unwrap().to_owned()));
+        let fewest = Command { fields: Some(least.into_iter().collect()), ..plain.to_request() };
+        let nothing =
+            PullHeader { commit_offset: 0, suspend_timeout_ms: 0, sub_version: 0, ..plain };
+        assert_eq!(PullHeader::parse(&fewest), Ok(nothing), "4.9.4 needs no more");
         request.set_field("queueOffset", "");
         let error = PullHeader::parse(&request).unwrap_err();
         assert_eq!(error.to_string(), "the mandatory field `queueOffset` is missing");

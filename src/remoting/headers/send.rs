@@ -104,9 +104,10 @@ impl<'a> SendHeader<'a> {
         let number = |at: usize| optional(at)?.ok_or(FieldError::Missing(names[at]));
         let flag = |at: usize| texts[at].is_some_and(is_true);
         Ok(Self {
-            producer_group: text(0)?,
+            // 4.9.4 needs the group for nothing that is stored, and the template only for topics it does not know.
+            producer_group: texts[0].unwrap_or_default(),
             topic: text(1)?,
-            default_topic: text(2)?,
+            default_topic: texts[2].unwrap_or_default(),
             default_topic_queue_nums: number(3)?,
             queue_id: number(4)?,
             sys_flag: number(5)?,
@@ -212,9 +213,7 @@ mod tests {
     #[test]
     fn optional_fields_may_be_missing() {
         let mut request = Command::request(310);
-        for (key, value) in
-            [("a", "P"), ("b", "T"), ("c", "D"), ("d", "4"), ("e", "0"), ("f", "0"), ("h", "0")]
-        {
+        for (key, value) in [("b", "T"), ("d", "4"), ("e", "0"), ("f", "0"), ("h", "0")] {
             request.set_field(key, value);
         }
         let error = SendHeader::parse(&request).unwrap_err();
@@ -223,6 +222,7 @@ mod tests {
         request.set_field("topic", "not this one");
         let header = SendHeader::parse(&request).unwrap();
         assert_eq!((header.topic, header.properties, header.max_reconsume_times), ("T", "", None));
+        assert_eq!((header.producer_group, header.default_topic), ("", ""), "4.9.4 takes that");
         request.set_field("e", "x");
         assert!(SendHeader::parse(&request).unwrap_err().to_string().contains("e (queueId)"));
     }
