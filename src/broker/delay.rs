@@ -247,7 +247,7 @@ impl Level {
             }
         };
         match pulled.status {
-            PullStatus::Found => self.deliver_turn(broker, self.turn(&pulled, now), now),
+            PullStatus::Found => self.deliver_turn(broker, self.turn(broker, &pulled, now), now),
             PullStatus::NoMessageInQueue | PullStatus::OffsetOverflowOne => self.later(now),
             // Messages are missing, or the queue began anew.
             _ if pulled.next_offset.to_wire() != offset => {
@@ -265,7 +265,7 @@ impl Level {
     }
 
     /// Sorts what was pulled.
-    fn turn(self, pulled: &Pulled, now: i64) -> Turn {
+    fn turn(self, broker: &Broker, pulled: &Pulled, now: i64) -> Turn {
         let mut turn = Turn { due: Vec::new(), next: pulled.next_offset, wait_until: None };
         let mut rest = &pulled.body[..];
         while let Ok(record) = Record::parse(rest) {
@@ -277,7 +277,7 @@ impl Level {
                 turn.wait_until = Some(due_at);
                 break;
             }
-            if let Some(message) = delivered(pulled, &record) {
+            if let Some(message) = delivered(broker, pulled, &record) {
                 turn.due.push((record.queue_offset(), message));
             }
         }
@@ -323,7 +323,7 @@ impl Level {
 }
 
 /// What is stored for a message that is due (B-273); `None` if it cannot be delivered.
-fn delivered(pulled: &Pulled, record: &Record<'_>) -> Option<NewMessage> {
+fn delivered(broker: &Broker, pulled: &Pulled, record: &Record<'_>) -> Option<NewMessage> {
     let text = record.properties();
     let topic = properties::find(text, properties::REAL_TOPIC);
     let queue_id = properties::find(text, properties::REAL_QUEUE_ID);
@@ -334,6 +334,11 @@ fn delivered(pulled: &Pulled, record: &Record<'_>) -> Option<NewMessage> {
     if topic == system::HALF_TOPIC {
         // B-274: half messages cannot be delayed.
         tracing::error!(at = %record.physical_offset(), "a delayed half message: dropped");
+        return None;
+    }
+    if broker.store.tables().topics.is_deleted(topic) {
+        // 4.9.4 stores it where nobody can read it; here a record would bring the topic back.
+        tracing::warn!(topic, at = %record.physical_offset(), "a delayed message of a deleted topic: dropped");
         return None;
     }
     Some(NewMessage {

@@ -87,6 +87,24 @@ async fn what_can_never_be_delivered_does_not_stop_the_rest_b274() {
     assert!(broker.records("RMQ_SYS_TRANS_HALF_TOPIC", 0).is_empty());
 }
 
+#[tokio::test]
+async fn a_deleted_topic_does_not_come_back_with_its_delayed_messages_s46() {
+    let broker = TestBroker::new();
+    let topics = &broker.broker.store.tables().topics;
+    send(&broker, 1, "of the deleted topic").await;
+    put(&broker, "DELAY=1 REAL_TOPIC=Lost REAL_QID=2");
+    broker.broker.store.remove_topic("T");
+    broker.start();
+    broker.clock.advance(SECOND);
+    let position = || broker.broker.store.tables().delay_offsets.get(1);
+    eventually("the position", || position() == Some(2)).await;
+    assert_eq!(topics.get("T"), None);
+    assert!(topics.get("Lost").is_some(), "what was lost is made again");
+    send(&broker, 1, "of the new topic").await;
+    broker.clock.advance(SECOND);
+    eventually("the new one", || bodies(&broker, "T") == ["of the new topic"]).await;
+}
+
 fn put(broker: &TestBroker, text: &str) {
     let message = NewMessage {
         topic: TopicName::new(system::SCHEDULE_TOPIC),
@@ -135,9 +153,9 @@ async fn a_clock_that_was_put_back_does_not_hold_messages_for_ever_b272() {
         broker.broker.store.pull(&request, true).unwrap()
     };
     let stored_at = Record::parse(&pulled().body).unwrap().store_timestamp();
-    let due = |now| level.turn(&pulled(), now).due.len();
+    let due = |now| level.turn(&broker.broker, &pulled(), now).due.len();
     assert_eq!((due(stored_at), due(stored_at + 9_999), due(stored_at + 10_000)), (0, 0, 1));
     assert_eq!(due(stored_at - 1), 1);
-    let turn = level.turn(&pulled(), stored_at);
+    let turn = level.turn(&broker.broker, &pulled(), stored_at);
     assert_eq!((turn.next, turn.wait_until), (QueueOffset(0), Some(stored_at + 10_000)));
 }

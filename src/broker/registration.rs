@@ -315,9 +315,9 @@ fn apply_order_table(broker: &Broker, body: &[u8]) {
     let topics = &broker.store.tables().topics;
     for topic in topics.snapshot().1 {
         let order = ordered.contains(topic.name.as_str());
-        if topic.order != order {
+        // Meanwhile the topic may have been changed or deleted: nothing but the one switch is set.
+        if topics.set_order(&topic.name, order) {
             tracing::info!(topic = %topic.name, order, "the name server's order table changed a topic");
-            topics.put(TopicConfig { order, ..TopicConfig::clone(&topic) });
         }
     }
 }

@@ -234,6 +234,28 @@ impl Topics {
         (created, true)
     }
 
+    /// Says whether a topic is ordered; returns whether that is new. A topic that is not there is not made.
+    pub fn set_order(&self, name: &TopicName, order: bool) -> bool {
+        {
+            let mut state = self.write();
+            let config = state.rows.get(name).and_then(|row| row.config.as_ref());
+            let Some(config) = config.filter(|config| config.order != order) else { return false };
+            let config = TopicConfig { order, ..TopicConfig::clone(config) };
+            state.row(name).config = Some(Arc::new(config));
+            state.version = state.version.next(self.clock.now_ms());
+        }
+        self.tell(name);
+        true
+    }
+
+    /// Whether a topic was deleted and not made again; of what was lost nobody knows that.
+    #[must_use]
+    pub fn is_deleted(&self, name: &str) -> bool {
+        let state = self.read();
+        let row = state.rows.get(name);
+        row.is_some_and(|row| row.config.is_none() && row.floor > PhysicalOffset(0))
+    }
+
     /// Creates the topics that exist from the start, where they are not there; the version stays (B-050).
     pub fn ensure_start_topics(&self, start: &StartTopics) {
         let mut state = self.write();
@@ -490,6 +512,20 @@ mod tests {
         assert!(!topics.remove("never there", PhysicalOffset(20)));
         assert_eq!((topics.get("A"), topics.count()), (None, 1));
         assert_eq!(*told.lock().unwrap(), ["A", "B", "A", "A"]);
+    }
+
+    #[test]
+    fn an_order_flag_changes_nothing_else_and_makes_no_topic() {
+        let topics = topics();
+        topics.put(config("A", 1));
+        let name = TopicName::new("A");
+        assert!(topics.set_order(&name, true) && !topics.set_order(&name, true));
+        assert_eq!(*topics.get("A").unwrap(), TopicConfig { order: true, ..config("A", 1) });
+        assert_eq!(topics.version().counter, 2);
+        assert!(!topics.is_deleted("A") && !topics.is_deleted("never there"));
+        topics.remove("A", PhysicalOffset(10));
+        assert!(!topics.set_order(&name, true));
+        assert_eq!((topics.get("A"), topics.is_deleted("A")), (None, true));
     }
 
     #[test]
