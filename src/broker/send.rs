@@ -145,10 +145,8 @@ fn prepare(
     let dead_letters = dead_letters(broker, request, header)?;
     let mut fields = parse_properties(broker, header)?;
     if let Some(dead_letters) = dead_letters {
+        // 4.9.4 takes the delay away here, and gives it back when it sets the properties: dead letters wait too.
         (topic, queue_id) = (dead_letters, QueueId(0));
-        if fields.get(properties::DELAY).is_some() {
-            fields.set(properties::DELAY, "0");
-        }
     }
     if fields.get(properties::TRANSACTION_PREPARED).is_some_and(is_true) {
         // B-108; refused as an unknown code is, because clients must not take it for stored.
