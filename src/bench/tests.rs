@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::message::decode_batch;
 use crate::message::properties;
 use crate::remoting::headers::{PullHeader, PullResponse, SendHeader, SendResponse};
-use crate::remoting::{Command, request, response};
+use crate::remoting::{Command, SerializeType, request, response};
 use crate::task;
 use crate::transport::{Limits, Responder, Server, Service};
 
@@ -53,7 +53,8 @@ impl Cluster {
         let body = record.repeat(usize::try_from(count).unwrap());
         let mut answer = Command::response(code).with_body(body);
         let next_begin_offset = header.queue_offset + count;
-        PullResponse { next_begin_offset, ..PullResponse::default() }.write(&mut answer);
+        PullResponse { next_begin_offset, ..PullResponse::default() }
+            .write(&mut answer, SerializeType::Json);
         answer
     }
 }

@@ -15,7 +15,7 @@ use crate::model::{BrokerId, Permission, QueueId, QueueOffset, SubscriptionGroup
 use crate::model::{TopicName, system};
 use crate::remoting::headers::{PullHeader, PullResponse, pull_flag};
 use crate::remoting::json::{Form, Value};
-use crate::remoting::{Command, response};
+use crate::remoting::{Command, SerializeType, response};
 use crate::store::{AppendResult, EntryFilter, PullRequest, PullStatus, Pulled, ReadError};
 use crate::task;
 use crate::transport::{Connection, Responder};
@@ -48,7 +48,8 @@ pub(super) struct Pull {
 
 /// How an execution ends.
 enum Outcome {
-    Answer(Command),
+    /// The answer, but for its fields.
+    Answer(Command, PullResponse),
     Wait(Wish),
     /// Once more from a thread that may wait for the disk.
     WouldBlock,
@@ -96,7 +97,10 @@ impl Pull {
             Err(error) => return send_answer(self.responder, Err(error.into())),
         };
         match execute(broker, &header, self.responder.connection(), self.pass, may_block) {
-            Ok(Outcome::Answer(answer)) => self.send(answer),
+            Ok(Outcome::Answer(mut answer, fields)) => {
+                fields.write(&mut answer, self.encoding());
+                self.send(answer);
+            }
             Ok(Outcome::Wait(wish)) => broker.long_polling.park(broker, self, wish),
             Ok(Outcome::WouldBlock) => {
                 let broker = Arc::clone(broker);
@@ -109,6 +113,14 @@ impl Pull {
     /// Answers with a refusal, in the form that 4.9.4 has for pulls: with fields, of which there are none.
     pub(super) fn refuse(self, Refusal { code, remark }: Refusal) {
         self.send(Command::response(code).with_remark(remark).with_empty_fields());
+    }
+
+    /// How the answer's header will be written.
+    fn encoding(&self) -> SerializeType {
+        match self.pass {
+            Pass::First => self.request.serialize_type,
+            Pass::Woken => SerializeType::Json,
+        }
     }
 
     fn send(self, answer: Command) {
@@ -156,7 +168,8 @@ fn execute(
             timeout_ms: header.suspend_timeout_ms,
         }));
     }
-    Ok(Outcome::Answer(found(broker, header, &group, pulled, code)))
+    let (answer, fields) = found(broker, header, &group, pulled, code);
+    Ok(Outcome::Answer(answer, fields))
 }
 
 /// Whether this broker copies another one.
@@ -286,14 +299,14 @@ fn name_of(status: PullStatus) -> &'static str {
     }
 }
 
-/// The answer to a pull that was executed (B-160, B-171, B-172, B-190).
+/// The answer to a pull that was executed, and its fields (B-160, B-171, B-172, B-190).
 fn found(
     broker: &Broker,
     header: &PullHeader<'_>,
     group: &SubscriptionGroupConfig,
     pulled: Pulled,
     mut code: i32,
-) -> Command {
+) -> (Command, PullResponse) {
     let mut fields = PullResponse {
         suggest_which_broker_id: 0,
         next_begin_offset: pulled.next_offset.to_wire(),
@@ -321,10 +334,8 @@ fn found(
         }
         _ => {}
     }
-    let mut answer =
-        Command::response(code).with_remark(name_of(pulled.status)).with_body(pulled.body);
-    fields.write(&mut answer);
-    answer
+    let answer = Command::response(code).with_remark(name_of(pulled.status));
+    (answer.with_body(pulled.body), fields)
 }
 
 /// Stores the note that a group asked for an offset that does not exist (B-171); nobody waits for it.

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::message::Record;
 use crate::metrics::Metrics;
 use crate::model::TopicConfig;
-use crate::remoting::SerializeType;
+use crate::remoting::{ExtFields, SerializeType};
 use crate::store::{Appended, StartTopics, Store, StoreOptions};
 use crate::transport::{Client, Limits, Server, Service};
 
@@ -201,6 +201,10 @@ async fn messages_are_given_out_as_they_are_stored_b160() {
     assert_eq!(world.broker.store.record_at(first.physical_offset).unwrap(), record.bytes());
     assert_eq!(answer.body.len(), 2 * record.bytes().len());
     assert_eq!(world.broker.metrics.messages_out.get(), 2);
+    let binary = Command { serialize_type: SerializeType::RocketMq, ..pull().to_request() };
+    let answer = world.call(binary).await;
+    let keys: Vec<_> = answer.fields.iter().flat_map(ExtFields::iter).map(|(key, _)| key).collect();
+    assert_eq!(keys[2..], ["minOffset", "maxOffset"], "as 4.9.4 declares them");
     // At least one message is given out, whatever number is asked for (B-173).
     for max_msg_nums in [1, 0, -1] {
         let answer = world.call(PullHeader { max_msg_nums, ..pull() }.to_request()).await;

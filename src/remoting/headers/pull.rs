@@ -1,6 +1,6 @@
 //! The pull header (11) and the fields of its answer (B-160).
 
-use crate::remoting::command::Command;
+use crate::remoting::command::{Command, SerializeType};
 use crate::remoting::fields::{ExtFields, FieldError};
 use crate::remoting::request;
 
@@ -136,12 +136,17 @@ pub struct PullResponse {
 }
 
 impl PullResponse {
-    /// Adds the fields in the order in which 4.9.4's JSON headers have them.
-    pub fn write(&self, answer: &mut Command) {
+    /// Adds the fields in the order in which 4.9.4's headers of that encoding have them.
+    pub fn write(&self, answer: &mut Command, encoding: SerializeType) {
         answer.set_field("suggestWhichBrokerId", self.suggest_which_broker_id);
         answer.set_field("nextBeginOffset", self.next_begin_offset);
-        answer.set_field("maxOffset", self.max_offset);
-        answer.set_field("minOffset", self.min_offset);
+        let range = [("minOffset", self.min_offset), ("maxOffset", self.max_offset)];
+        let [first, last] = match encoding {
+            SerializeType::RocketMq => range,
+            SerializeType::Json => [range[1], range[0]],
+        };
+        answer.set_field(first.0, first.1);
+        answer.set_field(last.0, last.1);
     }
 
     /// Reads the fields of an answer.
@@ -204,11 +209,16 @@ mod tests {
             min_offset: 0,
             max_offset: 9,
         };
-        let mut answer = Command::response(0);
-        response.write(&mut answer);
-        assert_eq!(PullResponse::parse(&answer), Ok(response));
-        let keys: Vec<_> = answer.fields.iter().flat_map(ExtFields::iter).collect();
-        assert_eq!(keys[0], ("suggestWhichBrokerId", "1"));
-        assert_eq!((keys[2], keys[3]), (("maxOffset", "9"), ("minOffset", "0")));
+        for (encoding, order) in [
+            (SerializeType::Json, [("maxOffset", "9"), ("minOffset", "0")]),
+            (SerializeType::RocketMq, [("minOffset", "0"), ("maxOffset", "9")]),
+        ] {
+            let mut answer = Command::response(0);
+            response.write(&mut answer, encoding);
+            assert_eq!(PullResponse::parse(&answer), Ok(response));
+            let keys: Vec<_> = answer.fields.iter().flat_map(ExtFields::iter).collect();
+            assert_eq!(keys[..2], [("suggestWhichBrokerId", "1"), ("nextBeginOffset", "7")]);
+            assert_eq!(keys[2..], order);
+        }
     }
 }
