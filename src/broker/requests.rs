@@ -13,6 +13,41 @@ use crate::store::ReadError;
 use crate::task;
 use crate::transport::{Connection, Responder};
 
+/// What brokers of 4.9.4 answer and this one does not yet: refused as unknown codes are, and told in the log.
+const NOT_BUILT: [i32; 31] = [
+    request::UPDATE_BROKER_CONFIG,
+    request::GET_BROKER_CONFIG,
+    request::END_TRANSACTION,
+    request::GET_ALL_CONSUMER_OFFSET,
+    request::GET_ALL_DELAY_OFFSET,
+    request::CHECK_CLIENT_CONFIG,
+    request::UPDATE_AND_CREATE_ACL_CONFIG,
+    request::DELETE_ACL_CONFIG,
+    request::GET_BROKER_CLUSTER_ACL_INFO,
+    request::UPDATE_GLOBAL_WHITE_ADDRS_CONFIG,
+    request::GET_BROKER_CLUSTER_ACL_CONFIG,
+    request::GET_CONSUME_STATS,
+    request::INVOKE_BROKER_TO_RESET_OFFSET,
+    request::INVOKE_BROKER_TO_GET_CONSUMER_STATUS,
+    request::QUERY_TOPIC_CONSUME_BY_WHO,
+    request::REGISTER_FILTER_SERVER,
+    request::QUERY_CONSUME_TIME_SPAN,
+    request::GET_SYSTEM_TOPIC_LIST_FROM_BROKER,
+    request::CLEAN_EXPIRED_CONSUMEQUEUE,
+    request::GET_CONSUMER_RUNNING_INFO,
+    request::QUERY_CORRECTION_OFFSET,
+    request::CONSUME_MESSAGE_DIRECTLY,
+    request::CLONE_GROUP_OFFSET,
+    request::CLEAN_UNUSED_TOPIC,
+    request::GET_BROKER_CONSUME_STATS,
+    request::QUERY_CONSUME_QUEUE,
+    request::RESUME_CHECK_HALF_MESSAGE,
+    request::SEND_REPLY_MESSAGE,
+    request::SEND_REPLY_MESSAGE_V2,
+    request::GET_ALL_PRODUCER_INFO,
+    request::DELETE_EXPIRED_COMMITLOG,
+];
+
 /// Why a request is not done; the answer's code and remark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
@@ -116,7 +151,13 @@ pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responde
         request::GET_BROKER_RUNTIME_INFO => {
             blocking(broker, request, responder, runtime_info::answer);
         }
-        _ => not_supported(&request, responder),
+        code => {
+            if NOT_BUILT.contains(&code) {
+                let name = request::name(code);
+                tracing::info!(code, name, by = %responder.connection().remote(), "a request that this broker does not answer yet");
+            }
+            not_supported(&request, responder);
+        }
     }
 }
 
@@ -149,4 +190,19 @@ pub(super) fn blocking(
 pub(super) fn not_supported(request: &Command, responder: Responder) {
     let remark = format!(" request type {} not supported", request.code);
     responder.send(Command::response(response::REQUEST_CODE_NOT_SUPPORTED).with_remark(remark));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests_support::TestBroker;
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_not_built_and_what_is_unknown_is_refused_alike_r040() {
+        let broker = TestBroker::new();
+        for code in NOT_BUILT.into_iter().chain([0, -1, 999]) {
+            let remark = format!(" request type {code} not supported");
+            assert_eq!(broker.refused(Command::request(code)).await, (3, remark));
+        }
+    }
 }
