@@ -17,7 +17,7 @@ use super::{Broker, send};
 use crate::message::{NewMessage, Record, properties, sys_flag};
 use crate::model::{QueueId, QueueOffset, TopicName, system};
 use crate::remoting::response;
-use crate::store::{AppendError, Durability, EntryFilter, PullRequest, PullStatus, Pulled, Store};
+use crate::store::{All, AppendError, Durability, PullRequest, PullStatus, Pulled, Store};
 use crate::task::{self, Kind};
 
 /// Messages of one level that are delivered before the next level has its turn.
@@ -210,21 +210,6 @@ struct Turn {
     next: QueueOffset,
     /// When the message there is due; `None` if there may be more that is due already.
     wait_until: Option<i64>,
-}
-
-/// All messages.
-struct All;
-
-impl EntryFilter for All {
-    fn matches_tags_code(&self, _: i64) -> bool {
-        true
-    }
-    fn matches_properties(&self, _: &str) -> bool {
-        true
-    }
-    fn needs_properties(&self) -> bool {
-        false
-    }
 }
 
 impl Level {

@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::model::{BrokerId, QueueId};
 use crate::remoting::headers::SendHeader;
 use crate::remoting::{Command, request};
-use crate::store::{EntryFilter, PullRequest, StartTopics, Store, StoreOptions};
+use crate::store::{All, PullRequest, StartTopics, Store, StoreOptions};
 use crate::transport::{Client, Limits, Server};
 
 /// How long anything may take.
@@ -164,18 +164,4 @@ pub(super) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
         }
     };
     assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "{what}");
-}
-
-struct All;
-
-impl EntryFilter for All {
-    fn matches_tags_code(&self, _: i64) -> bool {
-        true
-    }
-    fn matches_properties(&self, _: &str) -> bool {
-        true
-    }
-    fn needs_properties(&self) -> bool {
-        false
-    }
 }

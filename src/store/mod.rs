@@ -204,6 +204,22 @@ pub trait EntryFilter {
     fn needs_properties(&self) -> bool;
 }
 
+/// Every message.
+#[derive(Clone, Copy, Debug)]
+pub struct All;
+
+impl EntryFilter for All {
+    fn matches_tags_code(&self, _tags_code: i64) -> bool {
+        true
+    }
+    fn matches_properties(&self, _properties: &str) -> bool {
+        true
+    }
+    fn needs_properties(&self) -> bool {
+        false
+    }
+}
+
 impl Store {
     /// Opens the store in `options.dir`, recovering what a crash left, and starts its threads. Blocks for as long as
     /// the recovery takes; `progress` is told now and then how many bytes of log are read, of how many.

@@ -12,8 +12,7 @@ use bytes::Bytes;
 use super::disk::{Disk, SystemDisk};
 use super::options::FlushMode;
 use super::{
-    AppendResult, EntryFilter, OpenError, PullRequest, PullStatus, Pulled, StartTopics, Store,
-    StoreOptions,
+    All, AppendResult, OpenError, PullRequest, PullStatus, Pulled, StartTopics, Store, StoreOptions,
 };
 use crate::clock::Clock;
 use crate::message::{NewMessage, Record};
@@ -21,21 +20,6 @@ use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicConfig, TopicName}
 
 /// Where a record's body begins (ST-001); its CRC covers nothing else.
 pub(super) const BODY_AT: u64 = 88;
-
-/// Every message.
-struct All;
-
-impl EntryFilter for All {
-    fn matches_tags_code(&self, _tags_code: i64) -> bool {
-        true
-    }
-    fn matches_properties(&self, _properties: &str) -> bool {
-        true
-    }
-    fn needs_properties(&self) -> bool {
-        false
-    }
-}
 
 /// A store in a folder, with a segment of 64 KiB and a slice of four.
 pub(super) struct World {
