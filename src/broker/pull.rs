@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::clients::MessageModel;
-use super::requests::{Refusal, send_answer};
+use super::requests::{FAQ, Refusal, send_answer};
 use super::{Broker, groups};
 use crate::filter::Subscription;
 use crate::message::{NewMessage, Properties, properties};
@@ -19,9 +19,6 @@ use crate::remoting::{Command, SerializeType, response};
 use crate::store::{AppendResult, EntryFilter, PullRequest, PullStatus, Pulled, ReadError};
 use crate::task;
 use crate::transport::{Connection, Responder};
-
-/// What 4.9.4 ends some remarks with.
-const FAQ: &str = "\nSee http://rocketmq.apache.org/docs/faq/ for further details.";
 
 /// The most messages a pull may ask for; it gets fewer (B-173), but looks at as many entries (B-174).
 const COUNT_MAX: u32 = 10_000;

@@ -47,6 +47,8 @@ const NOT_BUILT: [i32; 31] = [
     request::GET_ALL_PRODUCER_INFO,
     request::DELETE_EXPIRED_COMMITLOG,
 ];
+/// What remarks about unknown topics and groups end with (contract 1.10).
+pub(super) const FAQ: &str = "\nSee http://rocketmq.apache.org/docs/faq/ for further details.";
 
 /// Why a request is not done; the answer's code and remark.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::java_properties::JavaProperties;
-use super::requests::{Refusal, send_answer};
+use super::requests::{FAQ, Refusal, send_answer};
 use super::{Broker, delay, groups, topics};
 use crate::message::{BatchItem, MessageId, NewMessage, decode_batch, properties, sys_flag};
 use crate::model::{
@@ -24,8 +24,6 @@ use crate::transport::Responder;
 
 /// What every answer of the send family has (`traceOn`, `regionId`), in 4.9.4's order.
 const SWITCHES: [(&str, &str); 2] = [("TRACE_ON", "true"), ("MSG_REGION", "DefaultRegion")];
-/// What remarks about unknown topics and groups end with (contract 1.10).
-const FAQ: &str = "\nSee http://rocketmq.apache.org/docs/faq/ for further details.";
 /// The version from which on a client's own `maxReconsumeTimes` counts (S-58).
 const OWN_MAX_TIMES_FROM: i32 = 121;
 /// The longest properties text, in bytes (S-59).
