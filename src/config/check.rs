@@ -40,6 +40,12 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
     check_store(&settings, &mut findings);
     check_limits(&settings, &mut findings);
     let addresses = check_advertise(&settings, &mut findings);
+    if settings.data_dir.as_os_str().is_empty() {
+        findings.add(
+            "data_dir",
+            "no folder is named: write data_dir = \"/var/lib/rmq-node\"".to_owned(),
+        );
+    }
     let (Some((listen, advertise)), true) = (addresses, findings.problems.is_empty()) else {
         return Err(ConfigError(findings.problems));
     };
@@ -151,7 +157,29 @@ fn check_ports(settings: &Settings, findings: &mut Findings<'_>) {
     }
 }
 
+/// Whether `entry` is `HOST:PORT`.
+///
+/// # Errors
+/// What to write instead.
+pub fn check_address(entry: &str) -> Result<(), String> {
+    match entry.rsplit_once(':') {
+        None => Err(format!("\"{entry}\" has no port: write \"{entry}:9876\"")),
+        Some(("", _)) => Err(format!("\"{entry}\" has no host: write HOST:PORT")),
+        Some((host, port)) if !port.parse::<u16>().is_ok_and(|port| port > 0) => {
+            Err(format!("\"{port}\" is no port: write \"{host}:9876\""))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
 fn check_name_servers(settings: &Settings, findings: &mut Findings<'_>) {
+    let is_derived = |path: &str| {
+        findings.origins.get(path).is_some_and(|found| found.origin.starts_with(DEFAULT))
+    };
+    // What follows from other settings is as right as they are.
+    if is_derived("name_servers") {
+        return;
+    }
     for (at, entry) in settings.name_servers.iter().enumerate() {
         let mut refuse = |text: String| {
             let one = format!("name_servers[{at}]");
@@ -165,16 +193,13 @@ fn check_name_servers(settings: &Settings, findings: &mut Findings<'_>) {
             refuse(format!("\"{entry}\" is more than one address: write [{}]", parts.join(", ")));
             continue;
         }
-        match entry.rsplit_once(':') {
-            Some((host, port))
-                if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => {}
-            _ => refuse(format!(
-                "\"{entry}\" has no port: write \"{}:9876\"",
-                entry.trim_end_matches(':')
-            )),
+        if let Err(text) = check_address(entry) {
+            refuse(text);
         }
     }
-    if settings.name_servers.is_empty() {
+    // With a name server here, only the address that it is dialled at is missing, which is told below.
+    let is_told = settings.name_server.is_some() && settings.advertise.is_none();
+    if settings.name_servers.is_empty() && !is_told {
         let text = "nobody could find the brokers: write name_servers = [\"HOST:9876\"], or [name_server] to run one here";
         findings.add("name_servers", text.to_owned());
     }
@@ -200,7 +225,7 @@ fn check_advertise(settings: &Settings, findings: &mut Findings<'_>) -> Option<(
         if let Some(peer) = elsewhere {
             let text = format!(
                 "advertise = \"{advertise}\" is this host only, but {peer} is elsewhere and would send clients \
-                 to itself: write the address that others dial"
+                 to itself: write advertise = \"192.168.1.161\" with the address that others dial"
             );
             findings.add("advertise", text);
         }

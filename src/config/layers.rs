@@ -180,10 +180,47 @@ pub fn environment(variables: &[(String, String)]) -> Result<Document, Vec<Probl
                 put(&mut all.table, &path, value);
                 all.positions.insert(path, at);
             }
-            Err(text) => problems.push(Problem { at: Some(at), text }),
+            Err(text) => problems.push(Problem { at: Some(at), text: with_two_lines(&path, text) }),
         }
     }
     if problems.is_empty() { Ok(all) } else { Err(problems) }
+}
+
+/// One `_` is part of a key's name, so that `STORE_SEGMENT_BYTES` is no setting.
+fn with_two_lines(path: &str, text: String) -> String {
+    let tables = ["name_server", "store", "limits", "log"];
+    let split =
+        tables.iter().find_map(|table| Some((table, path.strip_prefix(table)?.strip_prefix('_')?)));
+    match split {
+        Some((table, key)) if !path.contains('.') => {
+            let name = format!("{PREFIX}{table}__{key}").to_ascii_uppercase();
+            format!("unknown key `{path}`: write two `_` after a table's name, {name}")
+        }
+        _ => text,
+    }
+}
+
+/// The settings that replace a key of 4.9.4, as [`REFERENCE`] tells: those whose comments have it in brackets.
+pub(super) fn successors(key_of_4_9_4: &str) -> Option<String> {
+    // Theirs are in camelCase; anything else in brackets is no key.
+    key_of_4_9_4.find(|c: char| c.is_ascii_uppercase())?;
+    let (mut table, mut is_told, mut found) = ("", false, Vec::new());
+    for line in REFERENCE.lines() {
+        let text = line.trim_start_matches(['#', ' ']);
+        let setting = text.split_once(" = ").filter(|(key, _)| !key.contains(' '));
+        if text.starts_with('[') {
+            table = text;
+        } else if let Some((key, _)) = setting {
+            if std::mem::take(&mut is_told) {
+                let place = if table.is_empty() { String::new() } else { format!(" in {table}") };
+                found.push(format!("`{key}`{place}"));
+            }
+        } else if let Some((_, words)) = text.rsplit_once('(') {
+            let mut words = words.split([' ', ',', ':', ')', '.']);
+            is_told |= words.any(|word| word == key_of_4_9_4);
+        }
+    }
+    (!found.is_empty()).then(|| found.join(" or "))
 }
 
 /// The first reading of `text` that is of the setting's type.

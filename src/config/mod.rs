@@ -22,6 +22,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+pub use check::check_address;
 use layers::Origins;
 pub use layers::{Origin, REFERENCE};
 pub use settings::{Flush, Level, Limits, Log, Store};

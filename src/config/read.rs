@@ -68,7 +68,9 @@ fn position(name: &str, text: &str, at: usize) -> String {
 pub(super) fn explain(message: &str) -> String {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     if let ("unknown field", [written, known @ ..]) = (first_words(message), quoted.as_slice()) {
-        return format!("unknown key `{written}`{}", did_you_mean(written, known));
+        let instead = super::layers::successors(written)
+            .map_or_else(|| did_you_mean(written, known), |key| format!(": here it is {key}"));
+        return format!("unknown key `{written}`{instead}");
     }
     if let ("unknown variant", [written, known @ ..]) = (first_words(message), quoted.as_slice()) {
         let known: Vec<String> = known.iter().map(|word| format!("\"{word}\"")).collect();
@@ -76,6 +78,10 @@ pub(super) fn explain(message: &str) -> String {
     }
     let mut text = message.trim().replace('\n', ", ");
     for (theirs, ours) in [
+        (
+            "invalid type: map, expected a sequence",
+            "a list is expected: write [[broker]] for tables, [1, 2] for values",
+        ),
         ("missing field", "missing key"),
         ("expected u8", "expected a whole number from 0 to 255"),
         ("expected u16", "expected a whole number from 0 to 65535"),
@@ -87,9 +93,12 @@ pub(super) fn explain(message: &str) -> String {
         ("expected string or table", "expected a text in quotes"),
         ("expected a sequence", "expected a list in brackets"),
         ("expected IP address", "expected an IP address in quotes"),
-        ("invalid IP address syntax", "not an IP address"),
+        ("invalid IP address syntax", "not an IP address: write one such as \"192.168.1.161\""),
         ("expected struct NameServerTable", "expected a table: [name_server]"),
         ("expected struct BrokerTable", "expected tables: [[broker]]"),
+        ("expected struct Store", "expected a table: [store]"),
+        ("expected struct Limits", "expected a table: [limits]"),
+        ("expected struct Log", "expected a table: [log]"),
     ] {
         text = text.replace(theirs, ours);
     }

@@ -223,7 +223,7 @@ fn the_advertised_address_can_be_dialled() {
     assert_eq!(
         refused(&format!("advertise = \"127.0.0.1\"\n{rest}")),
         "rmq-node.toml:1:13: advertise = \"127.0.0.1\" is this host only, but 192.168.1.162:9876 is elsewhere and \
-         would send clients to itself: write the address that others dial"
+         would send clients to itself: write advertise = \"192.168.1.161\" with the address that others dial"
     );
     assert!(
         refused(rest).starts_with("advertise is missing: with listen = \"0.0.0.0\" nobody knows")
@@ -285,4 +285,70 @@ fn every_example_in_the_shipped_file_is_right() {
             toml::from_str::<settings::Settings>(example).unwrap();
         }
     }
+}
+
+#[test]
+fn a_name_server_that_cannot_be_dialled_is_told_as_that() {
+    for main in ["listen = \"0.0.0.0\"", "listen = \"0.0.0.0\"\nbroker = []\n[name_server]"] {
+        let text = refused(main);
+        assert!(text.starts_with("rmq-node.toml:1:10: advertise is missing: "), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+    }
+}
+
+#[test]
+fn what_follows_from_a_wrong_setting_is_not_told_too() {
+    let text = refused("[name_server]\nport = 0");
+    let expected = "rmq-node.toml:2:8: port 0 cannot be dialled: write a number from 1";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn an_empty_data_dir_is_refused() {
+    let text = Files::new("", "").set("RMQ_NODE_DATA_DIR", "").load().unwrap_err();
+    assert!(text.starts_with("environment RMQ_NODE_DATA_DIR: no folder is named: "), "{text}");
+}
+
+#[test]
+fn addresses_are_refused_with_what_to_write() {
+    for (entry, expected) in [
+        ("a", "\"a\" has no port: write \"a:9876\""),
+        ("a:0", "\"0\" is no port: write \"a:9876\""),
+        ("a:99999", "\"99999\" is no port: write \"a:9876\""),
+        (":1", "\":1\" has no host: write HOST:PORT"),
+    ] {
+        assert_eq!(check_address(entry).unwrap_err(), expected);
+    }
+    check_address("[::1]:9876").unwrap();
+}
+
+#[test]
+fn keys_of_4_9_4_are_told_by_ours() {
+    for (key, expected) in [
+        ("brokerName", "`group` in [[broker]]"),
+        ("brokerClusterName", "`cluster`"),
+        ("listenPort", "`port` in [name_server] or `port` in [[broker]]"),
+        ("brokerRole", "`role` in [[broker]] or `replication` in [[broker]]"),
+        ("fileReservedTime", "`retention_hours` in [store]"),
+    ] {
+        let expected = format!("rmq-node.toml:1:1: unknown key `{key}`: here it is {expected}");
+        assert_eq!(refused(&format!("{key} = 1")), expected);
+    }
+    assert!(refused("noSuchKey = 1").contains("; known here: "));
+}
+
+#[test]
+fn tables_and_lists_of_the_wrong_form_are_told_by_theirs() {
+    let text = refused("[broker]\ngroup = \"a\"");
+    assert!(text.contains("write [[broker]] for tables"), "{text}");
+    assert!(refused("store = 1").ends_with("expected a table: [store]"));
+}
+
+#[test]
+fn a_table_and_a_key_are_two_lines_apart_in_the_environment() {
+    let set = |name: &str| Files::new("", "").set(name, "1").load().unwrap_err();
+    let text = set("RMQ_NODE_STORE_RETENTION_HOURS");
+    assert!(text.ends_with("after a table's name, RMQ_NODE_STORE__RETENTION_HOURS"), "{text}");
+    let text = set("RMQ_NODE_STROE__RETENTION_HOURS");
+    assert!(text.ends_with("did you mean `store`?"), "{text}");
 }
