@@ -18,12 +18,18 @@ pub fn show(loaded: &Loaded, data_dir: &DataDir, status: &str) {
         tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %config.listen, %data, status, "serving");
         return;
     }
-    let text = text(config, &data_dir.path().display().to_string(), status);
+    let text = text(config, &called(), &data_dir.path().display().to_string(), status);
     // Nobody may be there to read it, and the node goes on all the same.
     let _ = io::stdout().write_all(text.as_bytes());
 }
 
-fn text(config: &Config, data: &str, status: &str) -> String {
+/// How this program was called, so that the commands can be copied: by its path, or found by its name.
+fn called() -> String {
+    let path = std::env::args().next().filter(|path| path.contains('/'));
+    path.unwrap_or_else(|| "rmq-node".to_owned())
+}
+
+fn text(config: &Config, program: &str, data: &str, status: &str) -> String {
     let at = |port: u16| SocketAddr::new(config.listen, port);
     let mut lines = vec![format!("rmq-node {} is up: {status}", env!("CARGO_PKG_VERSION"))];
     if let Some(server) = &config.name_server {
@@ -44,7 +50,7 @@ fn text(config: &Config, data: &str, status: &str) -> String {
     for command in
         ["admin topics create Hello", "bench produce -t Hello -m 1000", "admin topics show Hello"]
     {
-        lines.push(format!("  rmq-node {command}{name_server}"));
+        lines.push(format!("  {program} {command}{name_server}"));
     }
     lines.push("Ctrl-C stops it.".to_owned());
     lines.join("\n") + "\n"
@@ -78,13 +84,13 @@ mod tests {
   broker-a     127.0.0.1:10911  master in DefaultCluster, VIP port 10909, HA port 10912
   data         /data
 Try in another terminal:
-  rmq-node admin topics create Hello
-  rmq-node bench produce -t Hello -m 1000
-  rmq-node admin topics show Hello
+  bin/rmq-node admin topics create Hello
+  bin/rmq-node bench produce -t Hello -m 1000
+  bin/rmq-node admin topics show Hello
 Ctrl-C stops it.
 "
         );
-        assert_eq!(text(&config, "/data", "serving"), expected);
+        assert_eq!(text(&config, "bin/rmq-node", "/data", "serving"), expected);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The data directory: made if need be, and locked for one process at a time.
 //!
-//! Not what roles keep in it. `node.json` says which format they keep it in. Invariant: nothing in the directory but `LOCK` is touched before the lock is
-//! held, and the lock is held until [`DataDir`] is dropped, by `kill -9` too (flock(2)).
+//! Not what roles keep in it. `node.json` says which format they keep it in. Invariant: nothing in the
+//! directory but `LOCK` is touched before the lock is held, and the lock is held until [`DataDir`] is dropped, by `kill -9` too (flock(2)).
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -136,8 +136,20 @@ impl Format {
 
 fn describe(path: &Path, error: &io::Error) -> String {
     let shown = path.display();
-    if error.kind() != io::ErrorKind::PermissionDenied {
-        return format!("data directory {shown}: {error}");
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {}
+        io::ErrorKind::ReadOnlyFilesystem => {
+            return format!(
+                "data directory {shown} is on a read-only file system: choose another with --data-dir; \
+                 under systemd StateDirectory=, or ReadWritePaths={shown}, lets the unit write there"
+            );
+        }
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            return format!(
+                "data directory {shown}: a file is in its place, choose another with --data-dir"
+            );
+        }
+        _ => return format!("data directory {shown}: {error}"),
     }
     let uid = nix::unistd::geteuid();
     let owned = fs::metadata(path).map(|found| format!("it belongs to uid {}, ", found.uid()));
@@ -189,6 +201,16 @@ mod tests {
         let path = dir.path().join("file");
         fs::write(&path, "").unwrap();
         let refused = DataDir::lock(&path).unwrap_err().to_string();
-        assert!(refused.starts_with(&format!("data directory {}: ", path.display())), "{refused}");
+        let expected = format!("data directory {}: a file is in its place", path.display());
+        assert!(refused.starts_with(&expected), "{refused}");
+        let refused = DataDir::lock(&path.join("below")).unwrap_err().to_string();
+        assert!(refused.contains("a file is in its place"), "{refused}");
+    }
+
+    #[test]
+    fn a_read_only_file_system_is_told_with_what_units_need() {
+        // What the service manager makes of everything that a unit may not write to.
+        let told = describe(Path::new("/data"), &io::ErrorKind::ReadOnlyFilesystem.into());
+        assert!(told.contains("ReadWritePaths=/data"), "{told}");
     }
 }

@@ -48,6 +48,7 @@ const RUNTIME_GRACE: Duration = Duration::from_secs(5);
 /// How long a start waits for name servers (DESIGN 8).
 const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(10);
 const SERVING: &str = "serving";
+const PART_ENDED: &str = "a part that the node needs has ended: see the log";
 const NOT_REGISTERED: &str = "serving, but no name server answers: clients do not find the brokers";
 
 /// Why a node did not start, or did not stop in order; in the words of whoever can heal it.
@@ -126,12 +127,12 @@ async fn start_and_stop(
     task::spawn(Kind::Ignore, "log report", report(rate_limit));
     task::spawn(Kind::Ignore, "watchdog", watchdog::run(base.data.clone()));
     let mut roles = Roles::default();
+    let part_ended = roles.part_ended();
     let ended = tokio::select! {
         Err(error) = start(loaded, &base, &data_dir, ports, &mut roles) => Err(error),
         () = signals.stop() => Ok(()),
-        () = base.stop.cancelled() => {
-            Err(StartError::new("a part that the node needs has ended: see the log"))
-        }
+        () = base.stop.cancelled() => Err(StartError::new(PART_ENDED)),
+        () = part_ended => Err(StartError::new(PART_ENDED)),
     };
     base.stop.cancel();
     tracing::info!("stopping");
@@ -139,6 +140,7 @@ async fn start_and_stop(
     tokio::select! {
         () = stop(&mut roles) => {}
         () = signals.stop() => {
+            roles.give_up();
             return Err(StartError::new("told twice to stop: not all was answered or flushed"));
         }
     }

@@ -117,6 +117,23 @@ pub struct Roles {
 }
 
 impl Roles {
+    /// Returns when something that a role cannot be without has ended beside its requests.
+    pub fn part_ended(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (brokers, name_server) = (self.stop_brokers.clone(), self.stop_name_server.clone());
+        async move {
+            tokio::select! {
+                () = brokers.cancelled() => {}
+                () = name_server.cancelled() => {}
+            }
+        }
+    }
+
+    /// Nobody waits any more: that the rest ends is in order.
+    pub fn give_up(&self) {
+        self.stop_brokers.cancel();
+        self.stop_name_server.cancel();
+    }
+
     /// Lets the name server answer, if there is one.
     pub async fn start_name_server(
         &mut self,

@@ -69,6 +69,7 @@ fn a_node_that_is_told_twice_waits_for_nobody() {
     let (status, log) = node.wait();
     assert_eq!(status.code(), Some(1), "{log}");
     assert!(log.ends_with("error: told twice to stop: not all was answered or flushed\n"), "{log}");
+    assert!(!log.contains("task ended"), "{log}");
     // The node may have ended before it read all.
     let _ = asked.join().unwrap();
 }
@@ -183,4 +184,21 @@ fn the_service_manager_is_told_of_start_progress_and_stop() {
     node.signal(Signal::SIGTERM);
     until("STOPPING=1");
     assert_eq!(node.wait().0.code(), Some(0));
+}
+
+#[test]
+fn settings_are_shown_to_whoever_reads_only_their_begin() {
+    for arguments in
+        [&["config", "show"][..], &["config", "show", "--defaults"], &["config", "check"]]
+    {
+        // A pipe that nobody reads any more.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = rmq_node(arguments).stdout(writer).output().unwrap();
+        assert_eq!(
+            (output.status.code(), error(&output)),
+            (Some(0), String::new()),
+            "{arguments:?}"
+        );
+    }
 }
