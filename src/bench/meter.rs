@@ -16,6 +16,8 @@ use crate::transport::CallError;
 
 /// Different errors that are told apart; the rest counts as `other`.
 const ERROR_KINDS_MAX: usize = 50;
+/// How much of a remark tells failures apart.
+const REMARK_CHARS_MAX: usize = 160;
 
 /// What all workers of a run share.
 #[derive(Debug)]
@@ -65,7 +67,10 @@ impl Meter {
     /// Counts an answer that is not the wanted one.
     pub(super) fn refused(&self, answer: &Command) {
         let remark = answer.remark.as_deref().unwrap_or_default();
-        let short: String = remark.chars().take(100).collect();
+        let mut short: String = remark.chars().take(REMARK_CHARS_MAX).collect();
+        if short.len() < remark.len() {
+            short.push_str("...");
+        }
         self.count_error(format!("code {} {short}", answer.code));
     }
 

@@ -88,6 +88,8 @@ pub enum BenchError {
         reason: String,
     },
     /// Nothing can be sent to or read from the topic.
-    #[error("topic {0} has no usable queue, and no broker creates topics")]
+    #[error(
+        "topic \"{0}\" is not there, or has no queue for this: `rmq-node admin topics create {0}` makes one"
+    )]
     NoQueues(String),
 }

@@ -3,13 +3,14 @@
 //! Not the actions (`crate::admin`). Invariants: results go to standard output, as a table or as JSON,
 //! and everything else to standard error; the exit code says what happened to scripts.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use super::table::{Align, safe, table, utc};
+use super::{Addresses, addresses};
 use crate::admin::{
     Admin, AdminError, CreateTopic, Kind, Listing, Outcome, QueueStats, TopicStats, WhereDone,
     permission_from_text,
@@ -26,14 +27,14 @@ const UNREACHABLE_HINT: &str =
 const NO_TOPICS_HINT: &str = "There is no topic of an application yet: `rmq-node admin topics create NAME` makes one, \
                               and so does the first send.";
 
-/// Looks at and changes a cluster, ours or Apache's.
+/// Look at and change a cluster, ours or Apache's.
 ///
 /// Exit codes: 0 done, 1 failed or done in part, 2 wrong usage, 3 nobody answers, 4 no such thing.
 #[derive(Debug, Args)]
 pub struct AdminArgs {
     /// Name servers as HOST:PORT, separated by `,` or `;` [default: those of this host's settings, else 127.0.0.1:9876].
-    #[arg(short, long, global = true, value_name = "ADDRESSES")]
-    name_server: Option<String>,
+    #[arg(short, long, global = true, value_name = "ADDRESSES", value_parser = addresses)]
+    name_server: Option<Addresses>,
     /// How results are printed.
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -71,7 +72,7 @@ enum TopicsAction {
     },
     /// Create a topic on every master; one that is there is not changed.
     Create {
-        /// Its name: letters, digits, `-`, `_`, `%` and `|`.
+        /// Its name: up to 127 letters, digits, `-`, `_`, `%` and `|`.
         name: String,
         /// Read and write queues on each broker.
         #[arg(long, default_value_t = 8, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=65535))]
@@ -106,18 +107,14 @@ fn permission(text: &str) -> Result<Permission, String> {
 /// This host's settings are wrong and were needed, or the result cannot be printed.
 pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
     let AdminArgs { name_server, output, noun: Noun::Topics { action } } = arguments;
-    let name_servers = match &name_server {
-        Some(text) => addresses(text),
+    let name_servers = match name_server {
+        Some(Addresses(named)) => named,
         None => {
             config::load(&Sources { environment: super::environment(), ..Sources::default() })?
                 .config
                 .name_servers
         }
     };
-    if name_servers.is_empty() {
-        eprintln!("error: --name-server names nobody: write HOST:PORT");
-        return Ok(ExitCode::from(EXIT_USAGE));
-    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let action = action.unwrap_or(TopicsAction::List { all: false });
     match runtime.block_on(topics(&Admin::new(name_servers), action, output)) {
@@ -130,11 +127,6 @@ pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
             Ok(exit_code(&error))
         }
     }
-}
-
-fn addresses(text: &str) -> Vec<String> {
-    let addresses = text.split([';', ',']).map(str::trim).filter(|text| !text.is_empty());
-    addresses.map(str::to_owned).collect()
 }
 
 fn exit_code(error: &AdminError) -> ExitCode {
@@ -161,11 +153,7 @@ struct Report {
 
 impl Report {
     fn print(&self) -> io::Result<ExitCode> {
-        match io::stdout().write_all(self.text.as_bytes()) {
-            // Whoever reads it has seen enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-            written => written?,
-        }
+        super::print(&self.text)?;
         for note in &self.notes {
             eprintln!("{note}");
         }
@@ -324,7 +312,7 @@ mod tests {
     fn a_noun_alone_lists() {
         let arguments = parse("admin topics -n a:1;b:2, -o json").unwrap();
         assert!(matches!(arguments.noun, Noun::Topics { action: None }));
-        assert_eq!(addresses(&arguments.name_server.unwrap()), ["a:1", "b:2"]);
+        assert_eq!(arguments.name_server.unwrap().0, ["a:1", "b:2"]);
         assert_eq!(arguments.output, Output::Json);
     }
 
@@ -337,7 +325,13 @@ mod tests {
             panic!("it is create")
         };
         assert_eq!((queues, permission), (8, Permission::READ));
-        for line in ["admin topics create T --permission x", "admin topics create T --queues 0"] {
+        for line in [
+            "admin topics create T --permission x",
+            "admin topics create T --queues 0",
+            "admin topics -n a",
+            "admin topics -n a:99999",
+            "admin topics -n ,",
+        ] {
             assert!(parse(line).is_err(), "{line}");
         }
     }

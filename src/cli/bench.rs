@@ -7,11 +7,12 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
+use super::{Addresses, address, addresses};
 use crate::bench::{self, ConsumeOptions, Load, Mode, ProduceOptions, Summary};
 use crate::clock::Clock;
 use crate::remoting::SerializeType;
 
-/// Measures a cluster, ours or Apache's: sends or pulls as fast as it answers.
+/// Measure a cluster, ours or Apache's: send or pull as fast as it answers.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     #[command(subcommand)]
@@ -40,10 +41,10 @@ enum Action {
 #[derive(Debug, Args)]
 struct LoadArgs {
     /// Name servers as HOST:PORT, separated by `;` or `,`.
-    #[arg(short, long, default_value = "127.0.0.1:9876", value_name = "ADDRESSES")]
-    name_server: String,
+    #[arg(short, long, default_value = "127.0.0.1:9876", value_name = "ADDRESSES", value_parser = addresses)]
+    name_server: Addresses,
     /// One broker as HOST:PORT, asked directly; its topic is taken to have four queues.
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "name_server")]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "name_server", value_parser = address)]
     broker: Option<String>,
     /// The topic; the first send creates it where brokers allow that.
     #[arg(short, long, default_value = "BenchmarkTest")]
@@ -109,9 +110,8 @@ struct ConsumeArgs {
 
 impl LoadArgs {
     fn load(&self) -> Load {
-        let addresses = self.name_server.split([';', ',']).map(str::trim);
         Load {
-            name_servers: addresses.filter(|text| !text.is_empty()).map(str::to_owned).collect(),
+            name_servers: self.name_server.0.clone(),
             broker: self.broker.clone(),
             topic: self.topic.clone(),
             connections: self.connections.into(),
@@ -124,8 +124,8 @@ impl LoadArgs {
 
     fn print(&self, summary: &Summary) -> anyhow::Result<ExitCode> {
         match self.output {
-            Output::Text => println!("{summary}"),
-            Output::Json => println!("{}", serde_json::to_string(summary)?),
+            Output::Text => super::print(&format!("{summary}\n"))?,
+            Output::Json => super::print(&format!("{}\n", serde_json::to_string(summary)?))?,
         }
         Ok(if summary.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -213,7 +213,13 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for line in ["bench produce -c 0", "bench produce -s 5000000", "bench consume -b 0"] {
+        for line in [
+            "bench produce -c 0",
+            "bench produce -s 5000000",
+            "bench consume -b 0",
+            "bench produce -n 127.0.0.1",
+            "bench produce --broker 127.0.0.1",
+        ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::Settings;
-use crate::config::{ConfigError, Loaded, REFERENCE};
+use crate::config::{Loaded, REFERENCE};
 
 /// Reads the settings without starting anything.
 #[derive(Debug, Subcommand)]
@@ -30,14 +30,14 @@ pub enum ConfigAction {
 /// Runs the action.
 ///
 /// # Errors
-/// Everything that is wrong with the settings.
-pub fn run(action: &ConfigAction) -> Result<ExitCode, ConfigError> {
+/// Everything that is wrong with the settings, or they cannot be printed.
+pub fn run(action: &ConfigAction) -> anyhow::Result<ExitCode> {
     match action {
         ConfigAction::Check { settings } => {
-            println!("{}", summary(&settings.load()?));
+            super::print(&(summary(&settings.load()?) + "\n"))?;
         }
-        ConfigAction::Show { defaults: true, .. } => print!("{REFERENCE}"),
-        ConfigAction::Show { settings, .. } => print!("{}", listing(&settings.load()?)),
+        ConfigAction::Show { defaults: true, .. } => super::print(REFERENCE)?,
+        ConfigAction::Show { settings, .. } => super::print(&listing(&settings.load()?))?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
@@ -17,8 +18,9 @@ use super::Cli;
 pub fn write(folder: &Path) -> anyhow::Result<ExitCode> {
     for (path, content) in files()? {
         let path = folder.join(path);
-        std::fs::create_dir_all(path.parent().unwrap_or(folder))?;
-        std::fs::write(path, content)?;
+        let made = std::fs::create_dir_all(path.parent().unwrap_or(folder));
+        let written = made.and_then(|()| std::fs::write(&path, content));
+        written.with_context(|| path.display().to_string())?;
     }
     Ok(ExitCode::SUCCESS)
 }

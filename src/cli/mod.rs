@@ -17,6 +17,7 @@ pub mod config;
 pub mod generate;
 mod table;
 
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -110,19 +111,47 @@ pub fn main() -> ExitCode {
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let result = match cli.command {
         Command::Run { settings } => run(&settings),
-        Command::Config(action) => config::run(&action).map_err(Into::into),
+        Command::Config(action) => config::run(&action),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Admin(arguments) => admin::run(arguments),
         Command::Generate { folder } => generate::write(&folder),
     };
     result.unwrap_or_else(|error| {
-        if let Some(wrong) = error.downcast_ref::<ConfigError>() {
-            eprintln!("{wrong}");
-            return ExitCode::from(EXIT_CONFIG);
-        }
-        eprintln!("error: {error:#}");
-        ExitCode::FAILURE
+        let (text, code) = match error.downcast_ref::<ConfigError>() {
+            Some(wrong) => (wrong.to_string(), ExitCode::from(EXIT_CONFIG)),
+            None => (format!("error: {error:#}"), ExitCode::FAILURE),
+        };
+        // The exit code counts, whether or not somebody can read why.
+        let _ = writeln!(io::stderr(), "{text}");
+        code
     })
+}
+
+/// Writes a result to standard output.
+///
+/// # Errors
+/// It cannot be written; that whoever reads it has seen enough is none.
+fn print(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// Addresses of one argument.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Addresses(Vec<String>);
+
+/// `HOST:PORT`s, separated by `,` or `;`.
+fn addresses(text: &str) -> Result<Addresses, String> {
+    let entries = text.split([';', ',']).map(str::trim).filter(|entry| !entry.is_empty());
+    let all = Addresses(entries.map(address).collect::<Result<_, _>>()?);
+    if all.0.is_empty() { Err("it names nobody: write HOST:PORT".to_owned()) } else { Ok(all) }
+}
+
+/// One `HOST:PORT`.
+fn address(text: &str) -> Result<String, String> {
+    crate::config::check_address(text).map(|()| text.to_owned())
 }
 
 fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
