@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `settings` | every key with its type |
 //! | `read` | one file, strictly, with positions |
+//! | `reference` | the shipped file, and which setting replaces a key of 4.9.4 |
 //! | `layers` | all sources, merged, with origins |
 //! | `check` | what they mean together |
 //!
@@ -14,6 +15,7 @@
 mod check;
 mod layers;
 mod read;
+mod reference;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -23,8 +25,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 pub use check::check_address;
+pub use layers::Origin;
 use layers::Origins;
-pub use layers::{Origin, REFERENCE};
+pub use reference::REFERENCE;
 pub use settings::{Flush, Level, Limits, Log, Store};
 
 /// Read when no file is named, if it is there.

@@ -9,6 +9,7 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 use super::Problem;
+use super::reference::successors;
 use super::settings::Settings;
 
 /// A file that is right in itself.
@@ -68,7 +69,7 @@ fn position(name: &str, text: &str, at: usize) -> String {
 pub(super) fn explain(message: &str) -> String {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     if let ("unknown field", [written, known @ ..]) = (first_words(message), quoted.as_slice()) {
-        let instead = super::layers::successors(written)
+        let instead = successors(written)
             .map_or_else(|| did_you_mean(written, known), |key| format!(": here it is {key}"));
         return format!("unknown key `{written}`{instead}");
     }
@@ -177,7 +178,10 @@ mod tests {
                 "name_servers = \"a:9876\"",
                 "a.toml:1:16: invalid type: string \"a:9876\", expected a list in brackets",
             ),
-            ("listen = \"here\"", "a.toml:1:10: not an IP address"),
+            (
+                "listen = \"here\"",
+                "a.toml:1:10: not an IP address: write one such as \"192.168.1.161\"",
+            ),
             (
                 "[[broker]]\ngroup = \"a\"\nflush = \"SYNC\"",
                 "a.toml:3:9: \"SYNC\" is not one of \"async\", \"sync\"",
