@@ -32,6 +32,18 @@ pub mod system {
     pub const BENCHMARK_TOPIC: &str = "BenchmarkTest";
     /// Message traces.
     pub const TRACE_TOPIC: &str = "RMQ_SYS_TRACE_TOPIC";
+    /// 4.9.4's own topics, whatever the cluster is called (B-052).
+    pub const TOPICS: [&str; 9] = [
+        AUTO_CREATE_TOPIC,
+        SCHEDULE_TOPIC,
+        BENCHMARK_TOPIC,
+        HALF_TOPIC,
+        OP_HALF_TOPIC,
+        CHECK_MAX_TIME_TOPIC,
+        OFFSET_MOVED_TOPIC,
+        SELF_TEST_TOPIC,
+        TRACE_TOPIC,
+    ];
     /// Every topic with this prefix is a system topic.
     pub const TOPIC_PREFIX: &str = "rmq_sys_";
     /// Groups with this prefix are created even where auto-creation is off (B-072).

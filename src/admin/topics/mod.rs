@@ -149,24 +149,13 @@ pub fn permission_from_text(text: &str) -> Option<Permission> {
 }
 
 fn kind(name: &str, groups: &[BrokerData]) -> Kind {
-    const SYSTEM: [&str; 9] = [
-        system::AUTO_CREATE_TOPIC,
-        system::SCHEDULE_TOPIC,
-        system::BENCHMARK_TOPIC,
-        system::HALF_TOPIC,
-        system::OP_HALF_TOPIC,
-        system::CHECK_MAX_TIME_TOPIC,
-        system::OFFSET_MOVED_TOPIC,
-        system::SELF_TEST_TOPIC,
-        system::TRACE_TOPIC,
-    ];
     let cluster_part = name.strip_suffix("_REPLY_TOPIC").unwrap_or(name);
     let is_groups = |group: &BrokerData| group.cluster == cluster_part || group.broker_name == name;
     if name.starts_with(RETRY_PREFIX) {
         Kind::Retry
     } else if name.starts_with(DLQ_PREFIX) {
         Kind::DeadLetter
-    } else if SYSTEM.contains(&name)
+    } else if system::TOPICS.contains(&name)
         || name.starts_with(system::TOPIC_PREFIX)
         || groups.iter().any(is_groups)
     {

@@ -93,18 +93,7 @@ impl StartTopics {
 
 /// Whether a topic is 4.9.4's own whatever the cluster is called (B-052).
 fn is_system_topic(name: &str) -> bool {
-    const OTHERS: [&str; 9] = [
-        system::AUTO_CREATE_TOPIC,
-        system::SCHEDULE_TOPIC,
-        system::BENCHMARK_TOPIC,
-        system::HALF_TOPIC,
-        system::OP_HALF_TOPIC,
-        system::CHECK_MAX_TIME_TOPIC,
-        system::OFFSET_MOVED_TOPIC,
-        system::SELF_TEST_TOPIC,
-        system::TRACE_TOPIC,
-    ];
-    OTHERS.contains(&name) || name.starts_with(system::TOPIC_PREFIX)
+    system::TOPICS.contains(&name) || name.starts_with(system::TOPIC_PREFIX)
 }
 
 #[derive(Debug, Default)]
