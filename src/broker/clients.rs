@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::requests::{Answer, Refusal};
+use super::answers::{Answer, Refusal};
 use super::topics::UNIT_SUBSCRIPTION;
 use super::{Broker, groups, topics};
 use crate::clock::Clock;

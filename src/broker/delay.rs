@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::answers::Refusal;
 use super::java_properties::JavaProperties;
-use super::requests::Refusal;
 use super::{Broker, send};
 use crate::message::{NewMessage, Record, properties, sys_flag};
 use crate::model::{QueueId, QueueOffset, TopicName, system};

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::Broker;
-use super::requests::{Answer, Refusal};
+use super::answers::{Answer, Refusal};
 use crate::model::SubscriptionGroupConfig;
 use crate::remoting::bodies::groups::{all_groups, parse_group};
 use crate::remoting::{Command, response};

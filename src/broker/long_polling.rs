@@ -15,8 +15,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Broker;
+use super::answers::Refusal;
 use super::pull::{Pass, Pull, Wish};
-use super::requests::Refusal;
 use crate::metrics::Gauge;
 use crate::model::{QueueId, QueueOffset, TopicName};
 use crate::remoting::response;

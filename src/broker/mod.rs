@@ -3,6 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `requests` | which file answers which request code, and which codes are refused |
+//! | `answers` | how a request is answered: at once or from a thread, with a result or a refusal |
 //! | `send` | sends: checks and the append (10, 310, 320) |
 //! | `send_back` | messages that a consumer gives back: retry and dead-letter topics (36) |
 //! | `pull` | pulls (11) |
@@ -22,6 +23,7 @@
 //! Not here: bytes on sockets (`transport`), bytes on disks (`store`). Invariants: nothing that may wait for the
 //! disk runs on a connection's task; a request is answered once, or never if its connection is gone.
 
+mod answers;
 mod clients;
 mod delay;
 mod groups;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::Broker;
-use super::requests::{Answer, Refusal, blocking, send_answer};
+use super::answers::{Answer, Refusal, blocking, send_answer};
 use crate::model::QueueId;
 use crate::remoting::{Command, FieldError, response};
 use crate::store::ReadError;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Broker;
-use super::requests::{Answer, Refusal};
+use super::answers::{Answer, Refusal};
 use crate::clock::Clock;
 use crate::model::MessageQueue;
 use crate::remoting::bodies::order_locks::{LockBatchBody, encode_locked};

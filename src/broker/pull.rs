@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
+use super::answers::{FAQ, Refusal, send_answer};
 use super::clients::MessageModel;
-use super::requests::{FAQ, Refusal, send_answer};
 use super::{Broker, groups};
 use crate::filter::Subscription;
 use crate::message::{NewMessage, Properties, properties};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::Broker;
-use super::requests::{Answer, Refusal, send_answer};
+use super::answers::{Answer, Refusal, send_answer};
 use crate::model::PhysicalOffset;
 use crate::remoting::{Command, response};
 use crate::task;

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::requests::not_supported;
+use super::answers::not_supported;
 use super::{Broker, BrokerOptions};
 use crate::message::body_crc;
 use crate::model::TopicConfig;

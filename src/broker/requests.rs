@@ -1,17 +1,16 @@
 //! Every request code: which file answers it, or why it is refused. The one map; nothing is answered elsewhere.
 //!
-//! Not what the answers say. Invariants: a request that may wait for the disk goes through [`blocking`].
+//! Not what the answers say, nor how they are sent (`answers`).
 
 use std::sync::Arc;
 
+use super::answers::{at_once, blocking, not_supported, send_answer};
 use super::{
     Broker, clients, groups, offsets, order_locks, pull, query, runtime_info, send, send_back,
     statistics, topic_stats, topics,
 };
-use crate::remoting::{Command, DecodeError, FieldError, request, response};
-use crate::store::ReadError;
-use crate::task;
-use crate::transport::{Connection, Responder};
+use crate::remoting::{Command, request};
+use crate::transport::Responder;
 
 /// What brokers of 4.9.4 answer and this one does not yet: refused as unknown codes are, and told in the log.
 const NOT_BUILT: [i32; 31] = [
@@ -47,58 +46,6 @@ const NOT_BUILT: [i32; 31] = [
     request::GET_ALL_PRODUCER_INFO,
     request::DELETE_EXPIRED_COMMITLOG,
 ];
-/// What remarks about unknown topics and groups end with (contract 1.10).
-pub(super) const FAQ: &str = "\nSee http://rocketmq.apache.org/docs/faq/ for further details.";
-
-/// Why a request is not done; the answer's code and remark.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    /// A response code.
-    pub code: i32,
-    /// What the client logs.
-    pub remark: String,
-}
-
-impl Refusal {
-    /// A refusal.
-    pub fn new(code: i32, remark: impl Into<String>) -> Self {
-        Self { code, remark: remark.into() }
-    }
-}
-
-impl From<FieldError> for Refusal {
-    /// S-09: 4.9.4's remark does not name the field.
-    fn from(error: FieldError) -> Self {
-        Self::new(response::SYSTEM_ERROR, error.to_string())
-    }
-}
-
-impl From<DecodeError> for Refusal {
-    /// A body that cannot be read; the connection stays.
-    fn from(error: DecodeError) -> Self {
-        Self::new(response::SYSTEM_ERROR, error.to_string())
-    }
-}
-
-impl From<ReadError> for Refusal {
-    /// Clients retry code 1; offsets computed now would make consumers jump over their backlog.
-    fn from(error: ReadError) -> Self {
-        Self::new(response::SYSTEM_ERROR, error.to_string())
-    }
-}
-
-/// What most requests end with.
-pub(super) type Answer = Result<Command, Refusal>;
-
-/// Sends an answer or a refusal.
-pub(super) fn send_answer(responder: Responder, answer: Answer) {
-    match answer {
-        Ok(answer) => responder.send(answer),
-        Err(Refusal { code, remark }) => {
-            responder.send(Command::response(code).with_remark(remark));
-        }
-    }
-}
 
 /// Answers a request, now or later.
 pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responder) {
@@ -161,37 +108,6 @@ pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responde
             not_supported(&request, responder);
         }
     }
-}
-
-/// Answers from the connection's task: nothing in `work` waits.
-fn at_once(
-    broker: &Arc<Broker>,
-    request: &Command,
-    responder: Responder,
-    work: fn(&Arc<Broker>, &Command, &Connection) -> Answer,
-) {
-    let answer = work(broker, request, responder.connection());
-    send_answer(responder, answer);
-}
-
-/// Answers from a thread that may wait for the disk.
-pub(super) fn blocking(
-    broker: &Arc<Broker>,
-    request: Command,
-    responder: Responder,
-    work: fn(&Arc<Broker>, &Command, &Connection) -> Answer,
-) {
-    let broker = Arc::clone(broker);
-    task::spawn_blocking("request", move || {
-        let answer = work(&broker, &request, responder.connection());
-        send_answer(responder, answer);
-    });
-}
-
-///
-pub(super) fn not_supported(request: &Command, responder: Responder) {
-    let remark = format!(" request type {} not supported", request.code);
-    responder.send(Command::response(response::REQUEST_CODE_NOT_SUPPORTED).with_remark(remark));
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use nix::sys::statvfs::statvfs;
 
 use super::Broker;
-use super::requests::Answer;
+use super::answers::Answer;
 use super::statistics::{Rates, Totals};
 use crate::model::{QueueId, system};
 use crate::remoting::json::{Form, Value};

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::answers::{FAQ, Refusal, send_answer};
 use super::java_properties::JavaProperties;
-use super::requests::{FAQ, Refusal, send_answer};
 use super::{Broker, delay, groups, topics};
 use crate::message::{BatchItem, MessageId, NewMessage, decode_batch, properties, sys_flag};
 use crate::model::{

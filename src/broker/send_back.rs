@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::answers::{Answer, Refusal};
 use super::java_properties::JavaProperties;
-use super::requests::{Answer, Refusal};
 use super::{Broker, delay, send, topics};
 use crate::message::{MessageId, NewMessage, Record, properties};
 use crate::model::{Permission, PhysicalOffset, QueueId, RETRY_PREFIX, TopicName, system};

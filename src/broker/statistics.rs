@@ -15,7 +15,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::Broker;
-use super::requests::{Answer, Refusal};
+use super::answers::{Answer, Refusal};
 use crate::clock::Clock;
 use crate::model::{GroupName, TopicName};
 use crate::remoting::json::{Form, Value};

@@ -1,5 +1,6 @@
 //! What the tests of this module share: a broker on a port, over a store in a temporary folder.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,34 @@ use crate::transport::{Client, Limits, Server};
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Options of a small store of `broker-a` in a folder.
+pub(super) fn store_options(dir: &Path) -> StoreOptions {
+    StoreOptions {
+        segment_bytes: 1 << 20,
+        allocate_ahead_bytes: 16 << 10,
+        ..StoreOptions::new(dir.join("broker-a"))
+    }
+}
+
+/// Options of `broker-a`, a master on the default ports.
+pub(super) fn options_of(cluster: &str) -> BrokerOptions {
+    BrokerOptions {
+        cluster: cluster.into(),
+        group: "broker-a".into(),
+        id: BrokerId(0),
+        address: "127.0.0.1:10911".parse().unwrap(),
+        ha_address: "127.0.0.1:10912".parse().unwrap(),
+        name_servers: Vec::new(),
+    }
+}
+
+/// A broker over its store; without ports, and with nothing running beside requests.
+pub(super) fn open(store: StoreOptions, options: BrokerOptions, clock: &Clock) -> Arc<Broker> {
+    let start_topics = StartTopics::new(&options.cluster, &options.group);
+    let store = Store::open(store, &start_topics, clock, &|_, _| {}).unwrap();
+    Broker::new(options, store, clock, Arc::new(Metrics::default()))
+}
 
 /// A broker that answers.
 pub(super) struct TestBroker {
@@ -40,28 +69,13 @@ impl TestBroker {
     /// The same with other options of its store.
     pub fn with(change: impl FnOnce(&mut StoreOptions)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut options = StoreOptions {
-            segment_bytes: 1 << 20,
-            allocate_ahead_bytes: 16 << 10,
-            ..StoreOptions::new(dir.path().join("broker-a"))
-        };
+        let mut options = store_options(dir.path());
         change(&mut options);
         Self::open(dir, options, Clock::system())
     }
 
     fn open(dir: tempfile::TempDir, options: StoreOptions, clock: Clock) -> Self {
-        let start_topics = StartTopics::new("DefaultCluster", "broker-a");
-        let store = Store::open(options.clone(), &start_topics, &clock, &|_, _| {}).unwrap();
-        let broker_options = BrokerOptions {
-            cluster: "DefaultCluster".into(),
-            group: "broker-a".into(),
-            id: BrokerId(0),
-            address: "127.0.0.1:10911".parse().unwrap(),
-            ha_address: "127.0.0.1:10912".parse().unwrap(),
-            name_servers: Vec::new(),
-        };
-        let metrics = Arc::new(Metrics::default());
-        let broker = Broker::new(broker_options, store, &clock, metrics);
+        let broker = open(options.clone(), options_of("DefaultCluster"), &clock);
         let server = Server::bind("127.0.0.1:0".parse().unwrap(), Arc::new(Limits::default()));
         let server = server.unwrap();
         let address = server.local_addr().to_string();

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::Broker;
-use super::requests::{Answer, Refusal};
+use super::answers::{Answer, Refusal};
 use crate::model::{MessageQueue, QueueId, QueueOffset};
 use crate::remoting::bodies::topic_stats::{TopicOffset, topic_stats};
 use crate::remoting::{Command, response};

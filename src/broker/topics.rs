@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::Broker;
-use super::requests::{Answer, Refusal};
+use super::answers::{Answer, Refusal};
 use crate::model::{Permission, RETRY_PREFIX, TopicConfig, TopicName, system, validate_topic};
 use crate::remoting::bodies::topics::topic_table;
 use crate::remoting::headers::{SendHeader, read_create_topic};
