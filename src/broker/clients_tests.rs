@@ -8,11 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::broker::{BrokerOptions, BrokerService};
-use crate::metrics::Metrics;
-use crate::model::BrokerId;
+use crate::broker::{BrokerOptions, BrokerService, tests_support};
 use crate::remoting;
-use crate::store::{StartTopics, Store, StoreOptions};
 use crate::transport::{Limits, Server};
 
 /// Long enough that only a failure reaches it.
@@ -34,23 +31,9 @@ impl World {
 
     pub fn with_name_servers(name_servers: Vec<String>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let options = StoreOptions {
-            segment_bytes: 1 << 20,
-            allocate_ahead_bytes: 16 << 10,
-            ..StoreOptions::new(dir.path().join("broker-a"))
-        };
         let clock = Clock::system();
-        let topics = StartTopics::new("C", "broker-a");
-        let store = Store::open(options, &topics, &clock, &|_, _| {}).unwrap();
-        let options = BrokerOptions {
-            cluster: "C".into(),
-            group: "broker-a".into(),
-            id: BrokerId(0),
-            address: "127.0.0.1:10911".parse().unwrap(),
-            ha_address: "127.0.0.1:10912".parse().unwrap(),
-            name_servers,
-        };
-        let broker = Broker::new(options, store, &clock, Arc::new(Metrics::default()));
+        let options = BrokerOptions { name_servers, ..tests_support::options_of("C") };
+        let broker = tests_support::open(tests_support::store_options(dir.path()), options, &clock);
         let server = Server::bind("127.0.0.1:0".parse().unwrap(), Arc::new(Limits::default()));
         let server = server.unwrap();
         let address = server.local_addr();

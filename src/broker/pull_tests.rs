@@ -6,13 +6,12 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::broker::{BrokerOptions, BrokerService};
+use crate::broker::{BrokerOptions, BrokerService, tests_support};
 use crate::clock::Clock;
 use crate::message::Record;
-use crate::metrics::Metrics;
 use crate::model::TopicConfig;
 use crate::remoting::{ExtFields, SerializeType};
-use crate::store::{Appended, StartTopics, Store, StoreOptions};
+use crate::store::{Appended, StoreOptions};
 use crate::transport::{Client, Limits, Server, Service};
 
 /// How long anything may take.
@@ -46,25 +45,12 @@ impl World {
     /// Without what runs beside the requests.
     fn with_id(id: u32, change: impl FnOnce(&mut StoreOptions)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut options = StoreOptions {
-            segment_bytes: 1 << 20,
-            allocate_ahead_bytes: 16 << 10,
-            ..StoreOptions::new(dir.path().join("broker-a"))
-        };
+        let mut options = tests_support::store_options(dir.path());
         change(&mut options);
         let clock = Clock::system();
-        let topics = StartTopics::new("C", "broker-a");
-        let store = Store::open(options, &topics, &clock, &|_, _| {}).unwrap();
-        store.tables().topics.put(TopicConfig::new(TopicName::new(TOPIC), 2));
-        let options = BrokerOptions {
-            cluster: "C".into(),
-            group: "broker-a".into(),
-            id: BrokerId(id),
-            address: "127.0.0.1:10911".parse().unwrap(),
-            ha_address: "127.0.0.1:10912".parse().unwrap(),
-            name_servers: Vec::new(),
-        };
-        let broker = Broker::new(options, store, &clock, Arc::new(Metrics::default()));
+        let broker_options = BrokerOptions { id: BrokerId(id), ..tests_support::options_of("C") };
+        let broker = tests_support::open(options, broker_options, &clock);
+        broker.store.tables().topics.put(TopicConfig::new(TopicName::new(TOPIC), 2));
         let service = Arc::new(BrokerService(Arc::clone(&broker)));
         let mut world = Self {
             broker,
