@@ -13,6 +13,8 @@
 //! | `saver`, `checkpoint` | saving behind the log, in order |
 //! | `keeper` | rebuilding, retention, a full disk |
 //! | `reading` | pulls and look-ups |
+//! | `options` | what a store is told when it is opened |
+//! | `disk` | flushing, where tests put faults |
 //!
 //! Not here: what clients are told. Invariants: an appended message is in the file before its sender is told;
 //! whatever is not in the log can be made again from it; only `disk`'s failed flush ends the process.

@@ -1,5 +1,12 @@
 //! The commit log: segment files, appending, flushing, reading (ST-001 to ST-007, ST-060 to ST-063).
 //!
+//! | file | what |
+//! | --- | --- |
+//! | `segments` | the files |
+//! | `append` | appending, together with whatever else waits |
+//! | `flush` | bringing bytes to the disk |
+//! | `scan` | reading from front to back |
+//!
 //! Not what is built from it: queues and index follow it as a [`Follower`]. Invariants: bytes below
 //! [`CommitLog::end`] never change; every byte below it belongs to a whole record, a blank record, or
 //! a hole that recovery found; one thread at a time writes, all others read without a lock.

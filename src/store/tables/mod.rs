@@ -1,5 +1,12 @@
 //! The small tables of a broker: topics, groups, consumer offsets, delay offsets; and their saving.
 //!
+//! | file | what |
+//! | --- | --- |
+//! | `topics`, `groups` | their configurations |
+//! | `consumer_offsets`, `delay_offsets` | how far groups and delay levels are |
+//! | `rows` | the tables in the database |
+//! | `export` | the tables as 4.9.4's files |
+//!
 //! Everything is in memory; `tables/` (a sled database) and `export/` (4.9.4's JSON files, a mirror) are
 //! written behind. Not the log's business: who calls says when. Invariants: positions are saved only
 //! after the log that they point to ([`Tables::note_positions`] before its flush, [`Tables::save_positions`]
