@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
-use super::{Addresses, address, addresses};
+use super::{Addresses, addresses, broker_address};
 use crate::bench::{self, ConsumeOptions, Load, Mode, ProduceOptions, Summary};
 use crate::clock::Clock;
 use crate::remoting::SerializeType;
@@ -44,7 +44,7 @@ struct LoadArgs {
     #[arg(short, long, default_value = "127.0.0.1:9876", value_name = "ADDRESSES", value_parser = addresses)]
     name_server: Addresses,
     /// One broker as HOST:PORT, asked directly; its topic is taken to have four queues.
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "name_server", value_parser = address)]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "name_server", value_parser = broker_address)]
     broker: Option<String>,
     /// The topic; the first send creates it where brokers allow that.
     #[arg(short, long, default_value = "BenchmarkTest")]
@@ -192,7 +192,7 @@ mod tests {
 
     use super::*;
 
-    #[derive(Parser)]
+    #[derive(Debug, Parser)]
     struct Cli {
         #[command(flatten)]
         bench: BenchArgs,
@@ -222,5 +222,7 @@ mod tests {
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
+        let error = Cli::try_parse_from(["", "produce", "--broker", "h"]).unwrap_err();
+        assert!(error.to_string().contains("write \"h:10911\""), "{error}");
     }
 }

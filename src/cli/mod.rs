@@ -28,6 +28,8 @@ use crate::config::{ConfigError, Loaded, Sources};
 
 /// `EX_CONFIG` of sysexits.h; systemd does not start the unit again after it.
 const EXIT_CONFIG: u8 = 78;
+const NAME_SERVER_PORT: u16 = 9876;
+const BROKER_PORT: u16 = 10911;
 
 /// RocketMQ 4.9 as one process: name server and broker.
 #[derive(Debug, Parser)]
@@ -145,13 +147,18 @@ struct Addresses(Vec<String>);
 /// `HOST:PORT`s, separated by `,` or `;`.
 fn addresses(text: &str) -> Result<Addresses, String> {
     let entries = text.split([';', ',']).map(str::trim).filter(|entry| !entry.is_empty());
-    let all = Addresses(entries.map(address).collect::<Result<_, _>>()?);
+    let all =
+        Addresses(entries.map(|entry| address(entry, NAME_SERVER_PORT)).collect::<Result<_, _>>()?);
     if all.0.is_empty() { Err("it names nobody: write HOST:PORT".to_owned()) } else { Ok(all) }
 }
 
-/// One `HOST:PORT`.
-fn address(text: &str) -> Result<String, String> {
-    crate::config::check_address(text).map(|()| text.to_owned())
+/// One broker's `HOST:PORT`.
+fn broker_address(text: &str) -> Result<String, String> {
+    address(text, BROKER_PORT)
+}
+
+fn address(text: &str, usual_port: u16) -> Result<String, String> {
+    crate::config::check_address(text, usual_port).map(|()| text.to_owned())
 }
 
 fn run(settings: &Settings) -> anyhow::Result<ExitCode> {

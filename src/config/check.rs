@@ -11,6 +11,8 @@ use super::{Broker, Config, ConfigError, NameServer, Problem};
 
 /// Names that a broker's folder in the data directory cannot have.
 const RESERVED_GROUPS: [&str; 3] = ["nameserver", "node", "acl"];
+/// What a name server's address usually ends with.
+const NAME_SERVER_PORT: u16 = 9876;
 const SEGMENT_BYTES_MIN: u64 = 1 << 20;
 const MESSAGE_BYTES_MIN: usize = 1 << 10;
 
@@ -157,16 +159,16 @@ fn check_ports(settings: &Settings, findings: &mut Findings<'_>) {
     }
 }
 
-/// Whether `entry` is `HOST:PORT`.
+/// Whether `entry` is `HOST:PORT`; `usual` is the port that is proposed if not.
 ///
 /// # Errors
 /// What to write instead.
-pub fn check_address(entry: &str) -> Result<(), String> {
+pub fn check_address(entry: &str, usual: u16) -> Result<(), String> {
     match entry.rsplit_once(':') {
-        None => Err(format!("\"{entry}\" has no port: write \"{entry}:9876\"")),
+        None => Err(format!("\"{entry}\" has no port: write \"{entry}:{usual}\"")),
         Some(("", _)) => Err(format!("\"{entry}\" has no host: write HOST:PORT")),
         Some((host, port)) if !port.parse::<u16>().is_ok_and(|port| port > 0) => {
-            Err(format!("\"{port}\" is no port: write \"{host}:9876\""))
+            Err(format!("\"{port}\" is no port: write \"{host}:{usual}\""))
         }
         Some(_) => Ok(()),
     }
@@ -193,7 +195,7 @@ fn check_name_servers(settings: &Settings, findings: &mut Findings<'_>) {
             refuse(format!("\"{entry}\" is more than one address: write [{}]", parts.join(", ")));
             continue;
         }
-        if let Err(text) = check_address(entry) {
+        if let Err(text) = check_address(entry, NAME_SERVER_PORT) {
             refuse(text);
         }
     }

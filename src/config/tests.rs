@@ -317,9 +317,9 @@ fn addresses_are_refused_with_what_to_write() {
         ("a:99999", "\"99999\" is no port: write \"a:9876\""),
         (":1", "\":1\" has no host: write HOST:PORT"),
     ] {
-        assert_eq!(check_address(entry).unwrap_err(), expected);
+        assert_eq!(check_address(entry, 9876).unwrap_err(), expected);
     }
-    check_address("[::1]:9876").unwrap();
+    check_address("[::1]:9876", 9876).unwrap();
 }
 
 #[test]
