@@ -1,7 +1,7 @@
 //! What a broker tells a name server about itself: the body of 103 (N-042 to N-045).
 //!
 //! Not its header. Invariant: a body from the network never makes us hold more than a small multiple of its size,
-//! and an inflated one at most [`INFLATED_BYTES_MAX`].
+//! and an inflated one at most `INFLATED_BYTES_MAX`.
 
 use std::borrow::Borrow;
 use std::io::Read as _;
@@ -66,7 +66,7 @@ impl RegisterBody {
     /// Reads the compressed form (N-045). An empty body has no topics in this form too (N-044).
     ///
     /// # Errors
-    /// It is not, or is larger than [`INFLATED_BYTES_MAX`].
+    /// It is not, or is larger than `INFLATED_BYTES_MAX`.
     pub fn parse_compressed(body: &[u8]) -> Result<Self, DecodeError> {
         if body.is_empty() {
             return Ok(Self::default());

@@ -46,7 +46,7 @@ pub enum Source {
     /// From the database.
     Database,
     /// The database was missing or damaged: from the exported files, as far as there are any. Topic ids are
-    /// then new ones until [`Topics::restore_ids`].
+    /// then new ones until `Topics::restore_ids`.
     Export,
 }
 
