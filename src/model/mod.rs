@@ -8,7 +8,7 @@ mod names;
 
 pub use config::{DataVersion, Permission, SubscriptionGroupConfig, TopicConfig, TopicFilterType};
 pub use names::{
-    DLQ_PREFIX, GroupName, NameError, RETRY_PREFIX, TopicName, java_hash_code, system,
+    DLQ_PREFIX, GroupName, NameError, RETRY_PREFIX, TopicName, java_hash_code, shown, system,
     validate_topic,
 };
 

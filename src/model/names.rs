@@ -12,6 +12,9 @@ pub const DLQ_PREFIX: &str = "%DLQ%";
 /// The longest topic name, in UTF-16 units as Java counts them (B-054).
 const TOPIC_LENGTH_MAX: usize = 127;
 
+/// Characters of a peer's text that the log shows.
+const SHOWN_MAX: usize = 200;
+
 /// Topics and groups that 4.9.4 creates or reserves (B-050, B-052, B-071).
 pub mod system {
     /// The template topic of auto-creation.
@@ -83,6 +86,12 @@ pub enum NameError {
     /// More than 127 characters.
     #[error("The specified topic is longer than topic max length.")]
     TooLong,
+}
+
+/// The start of a text that a peer sent, for the log, which writes it as a string without line breaks.
+#[must_use]
+pub fn shown(text: &str) -> String {
+    text.chars().take(SHOWN_MAX).collect()
 }
 
 /// Checks a topic's name in 4.9.4's order: blank, characters, length (B-054).

@@ -22,6 +22,9 @@ use crate::store::dispatch::{Facts, Place};
 use crate::store::options::FlushMode;
 use crate::store::{AppendError, AppendResult, Appended, Durability};
 
+/// How many bytes may wait for whoever writes.
+const PENDING_BYTES_MAX: usize = 64 << 20;
+
 /// What is called when an append has ended.
 pub type Done = Box<dyn FnOnce(AppendResult) + Send>;
 
@@ -101,6 +104,7 @@ impl CommitLog {
             Ok((bytes, facts)) => {
                 let (topic, queue_id) = (messages[0].topic.clone(), messages[0].queue_id);
                 let group = Group { topic, queue_id, bytes, facts, wait, done: Some(done) };
+                self.pending_bytes.fetch_add(group.bytes.len(), Ordering::Relaxed);
                 self.pending.lock().unwrap_or_else(PoisonError::into_inner).push_back(group);
             }
             Err(error) => done(Err(error)),
@@ -152,6 +156,12 @@ impl CommitLog {
             let mut tail = match self.tail.try_lock() {
                 Ok(tail) => tail,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                // Who queues faster than the disk takes it waits for the disk, or the queue would grow without end.
+                Err(TryLockError::WouldBlock)
+                    if self.pending_bytes.load(Ordering::Relaxed) > PENDING_BYTES_MAX =>
+                {
+                    self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+                }
                 Err(TryLockError::WouldBlock) => return,
             };
             let groups = self.take_pending();
@@ -168,7 +178,11 @@ impl CommitLog {
     }
 
     pub(super) fn take_pending(&self) -> VecDeque<Group> {
-        std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
+        let taken =
+            std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        let bytes = taken.iter().map(|group| group.bytes.len()).sum();
+        self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        taken
     }
 
     fn write(&self, tail: &mut Tail, mut groups: VecDeque<Group>, finished: &mut Vec<Finished>) {

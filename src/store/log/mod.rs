@@ -19,7 +19,7 @@ mod segments;
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -76,6 +76,8 @@ pub struct CommitLog {
     follower: Arc<dyn Follower>,
     segments: Segments,
     pending: Mutex<VecDeque<Group>>,
+    /// Bytes of the groups in `pending`.
+    pending_bytes: AtomicUsize,
     tail: Mutex<Tail>,
     /// The offset that the next record gets.
     end: AtomicU64,
@@ -124,6 +126,7 @@ impl CommitLog {
             follower,
             segments,
             pending: Mutex::default(),
+            pending_bytes: AtomicUsize::new(0),
             tail: Mutex::new(Tail::new(segment, end, last_store_timestamp)),
             end: AtomicU64::new(end),
             opened_at: end,

@@ -7,11 +7,15 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::model::{GroupName, QueueId, TopicName};
+use crate::model::{GroupName, QueueId, TopicName, shown};
 
 /// How many positions are kept, deleted ones included; beyond it, new ones are refused, because anyone
 /// may commit for any name.
 const POSITIONS_MAX: usize = 2_000_000;
+/// Groups of all topics, deleted ones included: each costs about a kilobyte before its first position.
+const GROUPS_MAX: usize = 200_000;
+/// The longest names of a topic and a group together; clients stop at 127 and 255 characters.
+const NAMES_BYTES_MAX: usize = 1024;
 
 /// One queue as one group consumes it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +41,8 @@ pub struct Position {
 struct State {
     topics: BTreeMap<TopicName, BTreeMap<GroupName, BTreeMap<QueueId, Position>>>,
     count: usize,
+    /// Groups of all topics.
+    groups: usize,
     /// Positions that were not noted for saving since they changed.
     unsaved: HashSet<PositionKey>,
 }
@@ -46,9 +52,18 @@ impl State {
         self.topics.get(topic)?.get(group)?.get(&queue_id)
     }
 
+    /// Whether there may be one position more.
+    fn has_room(&self, topic: &str, group: &str) -> bool {
+        let is_known = || self.topics.get(topic).is_some_and(|groups| groups.contains_key(group));
+        self.count < POSITIONS_MAX
+            && topic.len() + group.len() <= NAMES_BYTES_MAX
+            && (self.groups < GROUPS_MAX || is_known())
+    }
+
     fn set(&mut self, key: PositionKey, position: Position) {
         let groups = self.topics.entry(key.topic.clone()).or_default();
         let queues = groups.entry(key.group.clone()).or_default();
+        self.groups += usize::from(queues.is_empty());
         if queues.insert(key.queue_id, position).is_none() {
             self.count += 1;
         }
@@ -126,11 +141,12 @@ impl ConsumerOffsets {
     ) {
         let mut state = self.lock();
         let old = state.position(topic, group, queue_id).copied();
-        if old.is_none() && state.count >= POSITIONS_MAX {
+        if old.is_none() && !state.has_room(topic, group) {
+            let (topic, group) = (shown(topic), shown(group));
             tracing::warn!(
                 topic,
                 group,
-                "a consumer offset is not kept: there are {POSITIONS_MAX} already"
+                "a consumer offset is not kept: there are too many, or the names are too long"
             );
             return;
         }
@@ -241,7 +257,7 @@ impl ConsumerOffsets {
             let end = next_offset(key.topic.as_str(), key.queue_id);
             let end = i64::try_from(end).unwrap_or(i64::MAX);
             if position.offset.is_some_and(|offset| offset > end) {
-                tracing::warn!(topic = %key.topic, group = %key.group, queue = %key.queue_id, offset = position.offset, end, "a consumer offset beyond its queue's end is set back to it");
+                tracing::warn!(topic = shown(key.topic.as_str()), group = shown(key.group.as_str()), queue = %key.queue_id, offset = position.offset, end, "a consumer offset beyond its queue's end is set back to it");
                 self.commit(key.topic.as_str(), key.group.as_str(), key.queue_id, end);
             }
         }
@@ -340,6 +356,22 @@ mod tests {
             offsets.merge("T", "G", Q, theirs);
             assert_eq!(only(&offsets), expected);
         }
+    }
+
+    #[test]
+    fn too_long_names_and_groups_too_many_are_not_kept() {
+        let offsets = ConsumerOffsets::default();
+        let (q, long) = (QueueId(0), "t".repeat(NAMES_BYTES_MAX));
+        offsets.commit(&long, "g", q, 1);
+        assert_eq!(offsets.query(&long, "g", q), None);
+        offsets.commit("t", "g", q, 1);
+        offsets.commit("t", "g", QueueId(1), 1);
+        assert_eq!(offsets.lock().groups, 1);
+        offsets.lock().groups = GROUPS_MAX;
+        offsets.commit("t", "h", q, 1);
+        offsets.commit("t", "g", QueueId(2), 3);
+        assert_eq!(offsets.query("t", "h", q), None);
+        assert_eq!(offsets.query("t", "g", QueueId(2)), Some(3), "a known group's new queue");
     }
 
     #[test]

@@ -333,7 +333,7 @@ impl Topics {
             let mut state = self.write();
             let row = state.row(&name);
             if !is_known(name.as_str(), row, queue_id) && at >= row.floor {
-                tracing::warn!(topic = %name, queue = %queue_id, "a record of a topic without configuration: one is made");
+                tracing::warn!(topic = name.as_str(), queue = %queue_id, "a record of a topic without configuration: one is made");
                 let queues = queue_id.0.saturating_add(1);
                 let queues = row.config.as_ref().map_or(queues, |c| c.write_queues.max(queues));
                 row.config = Some(Arc::new(TopicConfig::new(name.clone(), queues)));
