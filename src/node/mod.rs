@@ -43,6 +43,8 @@ use roles::{Ports, Roles};
 
 const CONTROL_THREADS: usize = 2;
 const DATA_THREADS_MIN: usize = 2;
+/// Threads for blocking work of one runtime: enough to keep a disk busy, too few to keep the others from the processor.
+const BLOCKING_THREADS_MAX: usize = 32;
 /// How long blocking work that outlives everything else is waited for.
 const RUNTIME_GRACE: Duration = Duration::from_secs(5);
 /// How long a start waits for name servers (DESIGN 8).
@@ -105,7 +107,12 @@ pub fn run(loaded: &Loaded) -> Result<(), StartError> {
 }
 
 fn runtime(name: &str, threads: usize) -> io::Result<Runtime> {
-    Builder::new_multi_thread().worker_threads(threads).thread_name(name).enable_all().build()
+    Builder::new_multi_thread()
+        .worker_threads(threads)
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .thread_name(name)
+        .enable_all()
+        .build()
 }
 
 /// The order of a start.

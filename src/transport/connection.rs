@@ -24,6 +24,9 @@ static LAST_ID: AtomicU64 = AtomicU64::new(0);
 /// The opaque of the next request of ours (R-032: one counter a process).
 static NEXT_OPAQUE: AtomicI32 = AtomicI32::new(0);
 
+/// Why a connection with too many unsent bytes is closed.
+const SLOW_READER: &str = "it does not read what it is sent";
+
 /// A cheap handle to one connection; equal handles mean the same connection.
 #[derive(Clone)]
 pub struct Connection(Arc<Shared>);
@@ -45,8 +48,10 @@ pub(super) struct State {
     pub(super) stuck_bytes: usize,
     /// Our share of `Limits::unsent_bytes`.
     counted_bytes: usize,
-    /// Requests of the peer without an answer, oneway ones aside.
+    /// Requests of the peer that are not done, oneway ones too.
     pub(super) in_flight: usize,
+    /// Those of them that occupy a thread for blocking work, or wait for one.
+    pub(super) on_threads: usize,
     /// Our requests without an answer, by opaque.
     calls: HashMap<i32, oneshot::Sender<Command>>,
     /// Set while the driver sleeps.
@@ -117,7 +122,7 @@ impl Connection {
     /// Sends a request that has no answer.
     pub fn send_oneway(&self, request: Command) {
         let opaque = NEXT_OPAQUE.fetch_add(1, Ordering::Relaxed);
-        self.push(&Command { opaque, ..request.oneway() }, false);
+        self.push(&Command { opaque, ..request.oneway() });
     }
 
     /// Sends a request and waits for its answer.
@@ -139,7 +144,7 @@ impl Connection {
             state.calls.insert(request.opaque, sender);
         }
         let _forget = ForgetCall { connection: self, opaque: request.opaque };
-        self.push(&request, false);
+        self.push(&request);
         match tokio::time::timeout(timeout, receiver).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(CallError::Lost(self.remote().to_string())),
@@ -161,9 +166,9 @@ impl Connection {
     }
 
     /// Counts one request of the peer; false if it must be refused.
-    pub(super) fn begin_request(&self, code: i32) -> bool {
+    pub(super) fn begin_request(&self, code: i32, bytes: usize) -> bool {
         self.lock().in_flight += 1;
-        self.limits().begin_request(code)
+        self.limits().begin_request(code, bytes)
     }
 
     /// Hands an answer to the call that waits for it; a late one finds none and is dropped.
@@ -184,65 +189,61 @@ impl Connection {
         wake(state);
     }
 
-    /// The driver is gone: nobody waits any more and nothing is counted any more.
+    /// The driver is gone: nobody waits any more. What is under way still counts until it is done.
     pub(super) fn ended(&self) {
-        let (unanswered, _calls) = {
+        let _calls = {
             let mut state = self.lock();
             if !matches!(state.phase, Phase::Closed(_)) {
                 state.phase = Phase::Closed(Closing::ordinary("its task was dropped"));
             }
             state.out = Outgoing::default();
             state.stuck_bytes = 0;
+            // Nobody is dropped for less bytes.
             self.count_unsent(&mut state);
             state.waker = None;
-            (std::mem::take(&mut state.in_flight), std::mem::take(&mut state.calls))
+            std::mem::take(&mut state.calls)
         };
-        self.limits().end_requests(unanswered);
     }
 
-    /// Brings our share of the unsent bytes up to date; false if one of the limits is crossed.
-    pub(super) fn count_unsent(&self, state: &mut State) -> bool {
+    /// Brings our share of the unsent bytes up to date, and closes this connection if it has too many; returns
+    /// another one that is to be closed, by [`Self::drop_slow_reader`] without our lock.
+    pub(super) fn count_unsent(&self, state: &mut State) -> Option<Self> {
         let limits = self.limits();
+        let max = limits.numbers().connection_unsent_bytes_max;
         let unsent = state.stuck_bytes + state.out.len();
-        // Bytes count as unsent from the first write that the peer did not take.
-        let counted = if state.stuck_bytes > 0 { unsent } else { 0 };
-        let fits = counted == state.counted_bytes
-            || limits.count_unsent(state.counted_bytes, counted)
-            || counted == 0;
-        state.counted_bytes = counted;
-        fits && unsent <= limits.numbers().connection_unsent_bytes_max
+        // Bytes count as unsent from the first write that the peer did not take, or when nothing was written for so
+        // long that they are many.
+        let counted = if state.stuck_bytes > 0 || unsent > max / 4 { unsent } else { 0 };
+        let before = std::mem::replace(&mut state.counted_bytes, counted);
+        let mut dropped = limits.count_unsent(self, before, counted);
+        if (unsent > max || dropped.as_ref() == Some(self))
+            && !matches!(state.phase, Phase::Closed(_))
+        {
+            state.phase = Phase::Closed(Closing::fault(SLOW_READER));
+        }
+        dropped.take_if(|dropped| dropped != self)
     }
 
-    /// Queues a frame; with `answers` it ends a request of the peer.
-    fn push(&self, command: &Command, answers: bool) {
+    /// Closes a connection that has more unsent bytes than any other.
+    pub(super) fn drop_slow_reader(&self) {
+        self.end(Closing::fault(SLOW_READER));
+    }
+
+    /// Queues a frame.
+    fn push(&self, command: &Command) {
         let mut state = self.lock();
         if matches!(state.phase, Phase::Closed(_)) {
             return;
         }
         state.out.push(command);
-        if !self.count_unsent(&mut state) {
-            let reason = "it does not read what it is sent";
-            state.phase = Phase::Closed(Closing::fault(reason));
-        }
-        if answers {
-            state.in_flight -= 1;
-            self.limits().end_requests(1);
-        }
+        let dropped = self.count_unsent(&mut state);
         wake(state);
+        if let Some(dropped) = dropped {
+            dropped.drop_slow_reader();
+        }
     }
 
-    /// A request of the peer will never be answered.
-    fn abandon(&self) {
-        let mut state = self.lock();
-        // Zero only after the end, which counted them all off.
-        if let Some(left) = state.in_flight.checked_sub(1) {
-            state.in_flight = left;
-            self.limits().end_requests(1);
-        }
-        wake(state);
-    }
-
-    fn end(&self, closing: Closing) {
+    pub(super) fn end(&self, closing: Closing) {
         let mut state = self.lock();
         if !matches!(state.phase, Phase::Closed(_)) {
             state.phase = Phase::Closed(closing);
@@ -297,33 +298,67 @@ impl Drop for ForgetCall<'_> {
 pub struct Responder {
     connection: Connection,
     opaque: i32,
+    code: i32,
     serialize_type: SerializeType,
     /// Whether an answer is still owed; never for oneway requests.
     owed: bool,
-    /// Whether the request counts as in flight.
-    counted: bool,
+    /// Whether the request counts as in flight, and with how many bytes.
+    counted_bytes: Option<usize>,
+    /// Whether it counts as occupying a thread.
+    on_thread: bool,
 }
 
 impl Responder {
-    /// Of a request that [`Connection::begin_request`] counted, if it is not oneway.
-    pub(super) fn new(connection: Connection, request: &Command) -> Self {
-        let owed = !request.is_oneway();
-        let (opaque, serialize_type) = (request.opaque, request.serialize_type);
-        Self { connection, opaque, serialize_type, owed, counted: owed }
+    /// Of a request that [`Connection::begin_request`] counted with `bytes`.
+    pub(super) fn new(connection: Connection, request: &Command, bytes: usize) -> Self {
+        Self {
+            connection,
+            opaque: request.opaque,
+            code: request.code,
+            serialize_type: request.serialize_type,
+            owed: !request.is_oneway(),
+            counted_bytes: Some(bytes),
+            on_thread: false,
+        }
     }
 
     /// The answer comes when something happens, perhaps never: until then the request does not count as in flight,
     /// so that waiting requests neither keep their connection from being read, nor from ending.
     pub fn wait(&mut self) {
-        if std::mem::take(&mut self.counted) {
-            self.connection.abandon();
+        let Some(bytes) = self.counted_bytes.take() else { return };
+        let mut state = self.connection.lock();
+        state.in_flight -= 1;
+        if std::mem::take(&mut self.on_thread) {
+            state.on_threads -= 1;
         }
+        self.connection.limits().end_request(bytes);
+        wake(state);
+    }
+
+    /// The request goes to a thread for blocking work. Few of one connection may: it is not read from until they are
+    /// done, so that the threads are shared fairly.
+    pub fn goes_to_thread(&mut self) {
+        if self.counted_bytes.is_some() && !std::mem::replace(&mut self.on_thread, true) {
+            self.connection.lock().on_threads += 1;
+        }
+    }
+
+    /// Whether nobody is there any more who wants the answer.
+    #[must_use]
+    pub fn is_moot(&self) -> bool {
+        self.owed && !self.connection.is_open()
     }
 
     /// Where the request came from.
     #[must_use]
     pub fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// The request's code.
+    #[must_use]
+    pub fn code(&self) -> i32 {
+        self.code
     }
 
     /// Sends the answer (opaque and serialize type are the request's); nothing for oneway requests.
@@ -342,8 +377,8 @@ impl Responder {
             answer.opaque = self.opaque;
             answer.flag = 1;
             answer.serialize_type = serialize_type;
-            let counted = std::mem::take(&mut self.counted);
-            self.connection.push(&answer, counted);
+            // Counted until the answer is queued: a connection that drains must not end between the two.
+            self.connection.push(&answer);
         }
     }
 }

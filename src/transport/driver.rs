@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use super::connection::{Closing, Phase};
+use super::connection::{Closing, Phase, State};
 use super::outgoing::Outgoing;
 use super::{Connection, Responder, Service};
 use crate::remoting::{self, Command, response};
@@ -30,6 +30,8 @@ const IDLE_TICKS: u32 = 4;
 const TICK: Duration = Duration::from_secs(30);
 /// Reads of one turn of the task, so that a flood on one connection does not keep the others waiting.
 const READS_PER_TURN: u32 = 8;
+/// Requests of one connection that occupy a thread for blocking work, or wait for one.
+const ON_THREADS_MAX: usize = 8;
 /// Bytes of one read.
 const READ_BYTES_MAX: usize = 64 << 10;
 
@@ -123,7 +125,7 @@ impl Driver {
                 if let Phase::Closed(closing) = &state.phase {
                     return Poll::Ready(Err(closing.clone()));
                 }
-                self.may_read(&state.phase, state.in_flight, state.out.len())
+                self.may_read(&state)
             };
             let is_stuck = self.poll_write(context)?.is_pending();
             if may_read && reads == READS_PER_TURN {
@@ -139,11 +141,14 @@ impl Driver {
             }
             let mut state = self.connection.lock();
             state.stuck_bytes = self.writing.len();
-            if !self.connection.count_unsent(&mut state) {
-                return Poll::Ready(Err(Closing::fault("it does not read what it is sent")));
+            if let Some(dropped) = self.connection.count_unsent(&mut state) {
+                // Not under our lock: the other one may be dropping us.
+                drop(state);
+                dropped.drop_slow_reader();
+                state = self.connection.lock();
             }
             let has_more_to_write = !is_stuck && !state.out.is_empty();
-            let may_read_now = self.may_read(&state.phase, state.in_flight, state.out.len());
+            let may_read_now = self.may_read(&state);
             match &state.phase {
                 Phase::Closed(closing) => return Poll::Ready(Err(closing.clone())),
                 Phase::Draining if self.is_drained(state.in_flight, state.out.len()) => {
@@ -159,11 +164,12 @@ impl Driver {
     }
 
     /// Whether the limits let us take more requests from this peer.
-    fn may_read(&self, phase: &Phase, in_flight: usize, queued_bytes: usize) -> bool {
+    fn may_read(&self, state: &State) -> bool {
         let numbers = self.connection.limits().numbers();
-        *phase == Phase::Open
-            && in_flight < numbers.connection_in_flight_max
-            && self.writing.len() + queued_bytes <= numbers.connection_unsent_bytes_max / 4
+        state.phase == Phase::Open
+            && state.in_flight < numbers.connection_in_flight_max
+            && state.on_threads < ON_THREADS_MAX
+            && self.writing.len() + state.out.len() <= numbers.connection_unsent_bytes_max / 4
     }
 
     fn is_drained(&self, in_flight: usize, queued_bytes: usize) -> bool {
@@ -227,8 +233,11 @@ impl Driver {
         }
         let (before, now) = (self.counted_rest, self.rest.len());
         self.counted_rest = now;
-        if before != now && !self.connection.limits().count_half_read(before, now) && now > before {
-            return Err(Closing::fault("too many bytes of incomplete frames in all"));
+        let dropped = self.connection.limits().count_half_read(&self.connection, before, now);
+        if let Some(dropped) = dropped {
+            dropped.end(Closing::fault(
+                "too many bytes of incomplete frames in all, and it has most of them",
+            ));
         }
         Ok(())
     }
@@ -255,9 +264,9 @@ impl Driver {
                 continue;
             }
             requests += 1;
-            self.request(command);
+            self.request(command, frame.len());
             let state = self.connection.lock();
-            if !self.may_read(&state.phase, state.in_flight, state.out.len()) {
+            if !self.may_read(&state) {
                 self.rest_is_ready = true;
                 break Ok(used);
             }
@@ -271,9 +280,9 @@ impl Driver {
     }
 
     /// Hands one request to the service, or refuses it.
-    fn request(&self, request: Command) {
-        let fits = request.is_oneway() || self.connection.begin_request(request.code);
-        let responder = Responder::new(self.connection.clone(), &request);
+    fn request(&self, request: Command, bytes: usize) {
+        let fits = self.connection.begin_request(request.code, bytes);
+        let responder = Responder::new(self.connection.clone(), &request, bytes);
         match &self.service {
             Some(service) if fits => service.on_request(request, responder),
             Some(_) => {
@@ -307,7 +316,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.connection.limits().count_half_read(self.counted_rest, 0);
+        self.connection.limits().count_half_read(&self.connection, self.counted_rest, 0);
         self.connection.ended();
         if let Some(service) = &self.service {
             service.on_close(&self.connection);

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::remoting::{self, SerializeType};
+use crate::remoting::{self, SerializeType, response};
 
 /// Long enough that only a failure reaches it.
 const LONG: Duration = Duration::from_secs(30);
@@ -226,6 +226,92 @@ async fn incomplete_frames_of_all_connections_are_bounded() {
     two.write(&long[..1000]).await;
     two.wait_until_closed().await;
     until(|| server.limits.half_read_bytes() == 1000).await;
+}
+
+#[tokio::test]
+async fn who_holds_most_of_the_incomplete_frames_is_dropped_not_who_came_last() {
+    let server = start(LimitNumbers { half_read_bytes_max: 400_000, ..LimitNumbers::default() });
+    let (mut greedy, mut honest) =
+        (Peer::connect(server.address).await, Peer::connect(server.address).await);
+    greedy.write(&frame(ECHO, 1, &[1; 500_000])[..300_000]).await;
+    until(|| server.limits.half_read_bytes() == 300_000).await;
+    let body = [1; 200_000];
+    let whole = frame(ECHO, 2, &body);
+    honest.write(&whole[..150_000]).await;
+    greedy.wait_until_closed().await;
+    honest.write(&whole[150_000..]).await;
+    assert_eq!(honest.answer().await.body, body.as_slice());
+    until(|| server.limits.half_read_bytes() == 0).await;
+}
+
+#[tokio::test]
+async fn a_connection_has_few_requests_on_threads_and_is_not_read_from_meanwhile() {
+    let mut server = start(LimitNumbers::default());
+    let mut peer = Peer::connect(server.address).await;
+    let mut on_threads = Vec::new();
+    for opaque in 1..=8 {
+        peer.write(&frame(KEEP, opaque, b"")).await;
+        let mut responder = server.kept.recv().await.unwrap();
+        responder.goes_to_thread();
+        responder.goes_to_thread();
+        on_threads.push(responder);
+    }
+    peer.write(&frame(ECHO, 9, b"")).await;
+    let mut other = Peer::connect(server.address).await;
+    other.echo(1, "others are read from").await;
+    assert_eq!(server.fake.requests.load(Ordering::SeqCst), 9);
+    on_threads.pop();
+    assert_eq!(peer.answer().await.opaque, 9);
+    drop(on_threads);
+    until(|| server.limits.in_flight() == 0).await;
+}
+
+#[tokio::test]
+async fn oneway_requests_and_those_of_a_gone_peer_count_until_they_are_done() {
+    let mut server = start(LimitNumbers::default());
+    let mut peer = Peer::connect(server.address).await;
+    peer.write(&encoded(&Command::request(KEEP).oneway())).await;
+    peer.write(&frame(KEEP, 2, b"")).await;
+    let (oneway, asked) = (server.kept.recv().await.unwrap(), server.kept.recv().await.unwrap());
+    assert!(!oneway.is_moot() && !asked.is_moot());
+    assert_eq!(server.limits.in_flight(), 2);
+    drop(peer);
+    until(|| server.fake.closed.lock().unwrap().len() == 1).await;
+    assert!(!oneway.is_moot() && asked.is_moot(), "nobody waits for an answer");
+    assert_eq!(server.limits.in_flight(), 2);
+    drop(oneway);
+    asked.send(Command::response(0));
+    assert_eq!(server.limits.in_flight(), 0);
+}
+
+#[tokio::test]
+async fn answers_that_are_queued_faster_than_anything_is_written_count_as_unsent() {
+    let numbers = LimitNumbers { connection_unsent_bytes_max: 4 << 20, ..LimitNumbers::default() };
+    let mut server = start(numbers);
+    let mut peer = Peer::connect(server.address).await;
+    peer.write(&frame(KEEP, 1, b"")).await;
+    let responder = server.kept.recv().await.unwrap();
+    for _ in 0..2 {
+        let notice = Command::request(40).with_body(vec![0; 1 << 20]);
+        responder.connection().send_oneway(notice);
+    }
+    // The driver had no turn yet.
+    assert!(server.limits.unsent_bytes() > 2 << 20);
+}
+
+#[tokio::test]
+async fn requests_of_too_many_bytes_are_refused_and_small_ones_are_not() {
+    let numbers = LimitNumbers { half_read_bytes_max: 300_000, ..LimitNumbers::default() };
+    let mut server = start(numbers);
+    let mut peer = Peer::connect(server.address).await;
+    peer.write(&frame(KEEP, 1, &[1; 250_000])).await;
+    let kept = server.kept.recv().await.unwrap();
+    peer.write(&frame(ECHO, 2, &[1; 100_000])).await;
+    assert_eq!(peer.answer().await.code, response::SYSTEM_BUSY);
+    peer.echo(3, "small").await;
+    drop(kept);
+    peer.write(&frame(ECHO, 4, &[1; 100_000])).await;
+    assert_eq!(peer.answer().await.code, 0);
 }
 
 #[tokio::test]
