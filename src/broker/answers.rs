@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use super::Broker;
-use crate::remoting::{Command, DecodeError, FieldError, response};
+use crate::model::shown;
+use crate::remoting::{Command, DecodeError, FieldError, request, response};
 use crate::store::ReadError;
 use crate::task;
 use crate::transport::{Connection, Responder};
@@ -59,9 +60,18 @@ pub(super) fn send_answer(responder: Responder, answer: Answer) {
     match answer {
         Ok(answer) => responder.send(answer),
         Err(Refusal { code, remark }) => {
+            tell_refused(&responder, code, &remark);
             responder.send(Command::response(code).with_remark(remark));
         }
     }
+}
+
+/// Tells an operator what was refused to whom. The log says so much of one place and no more: a flood cannot fill it.
+pub(super) fn tell_refused(responder: &Responder, code: i32, remark: &str) {
+    let peer = responder.connection().remote();
+    let request = request::name(responder.code());
+    let remark = shown(remark);
+    tracing::info!(%peer, request, request_code = responder.code(), code, remark, "request refused");
 }
 
 /// Answers from the connection's task: nothing in `work` waits.
@@ -79,11 +89,15 @@ pub(super) fn at_once(
 pub(super) fn blocking(
     broker: &Arc<Broker>,
     request: Command,
-    responder: Responder,
+    mut responder: Responder,
     work: fn(&Arc<Broker>, &Command, &Connection) -> Answer,
 ) {
     let broker = Arc::clone(broker);
+    responder.goes_to_thread();
     task::spawn_blocking("request", move || {
+        if responder.is_moot() {
+            return;
+        }
         let answer = work(&broker, &request, responder.connection());
         send_answer(responder, answer);
     });

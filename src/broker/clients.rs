@@ -15,7 +15,7 @@ use super::topics::UNIT_SUBSCRIPTION;
 use super::{Broker, groups, topics};
 use crate::clock::Clock;
 use crate::filter::Subscription;
-use crate::model::{GroupName, Permission, TopicName};
+use crate::model::{GroupName, Permission, TopicName, shown};
 use crate::remoting::bodies::clients::{
     ClientConnection, consumer_connections, consumer_ids, producer_connections,
 };
@@ -244,7 +244,7 @@ impl Clients {
             }
         }
         for (group, member, _) in silent {
-            tracing::warn!(%group, client = %member.client_id, address = %member.connection.remote(),
+            tracing::warn!(group = shown(group.as_str()), client = shown(&member.client_id), address = %member.connection.remote(),
                 "a client is silent: its connection is closed");
             member.connection.close("it sent no heartbeat for two minutes");
         }

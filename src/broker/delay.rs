@@ -280,11 +280,11 @@ impl Level {
             match result {
                 Ok(_) => broker.statistics.messages_in(topic.as_str(), 1, bytes),
                 Err(error @ (AppendError::Illegal(_) | AppendError::TooLarge { .. })) => {
-                    tracing::error!(%topic, %error, "a delayed message can never be delivered: dropped");
+                    tracing::error!(topic = topic.as_str(), %error, "a delayed message can never be delivered: dropped");
                 }
                 Err(error) => {
                     broker.statistics.append_failed();
-                    tracing::debug!(%topic, %error, "a delayed message is delivered later");
+                    tracing::debug!(topic = topic.as_str(), %error, "a delayed message is delivered later");
                     self.set_position(broker, offset);
                     return now.saturating_add(FAILURE_PAUSE_MS);
                 }

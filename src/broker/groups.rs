@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::Broker;
 use super::answers::{Answer, Refusal};
-use crate::model::SubscriptionGroupConfig;
+use crate::model::{SubscriptionGroupConfig, shown};
 use crate::remoting::bodies::groups::{all_groups, parse_group};
 use crate::remoting::{Command, response};
 use crate::store::Tables;
@@ -73,6 +73,7 @@ pub(super) fn delete(broker: &Arc<Broker>, request: &Command, connection: &Conne
     if removes_offsets {
         tables.consumer_offsets.remove_group(group);
     }
+    let group = shown(group);
     tracing::info!(group, was_there, removes_offsets, by = %connection.remote(), "group deleted");
     saved(tables)
 }

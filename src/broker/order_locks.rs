@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::Broker;
 use super::answers::{Answer, Refusal};
 use crate::clock::Clock;
-use crate::model::MessageQueue;
+use crate::model::{MessageQueue, shown};
 use crate::remoting::bodies::order_locks::{LockBatchBody, encode_locked};
 use crate::remoting::{Command, DecodeError, response};
 
@@ -93,7 +93,7 @@ impl OrderLocks {
                     let bytes = names_bytes + queue.topic.len() + queue.broker_name.len();
                     if *count >= self.locks_max || bytes > NAMES_BYTES_MAX {
                         tracing::warn!(
-                            topic = queue.topic,
+                            topic = shown(&queue.topic),
                             "a queue is not locked: too many locks, or too long names"
                         );
                         continue;

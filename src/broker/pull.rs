@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::answers::{FAQ, Refusal, send_answer};
+use super::answers::{FAQ, Refusal, send_answer, tell_refused};
 use super::clients::MessageModel;
 use super::{Broker, groups};
 use crate::filter::Subscription;
@@ -88,7 +88,10 @@ pub(super) fn answer(broker: &Arc<Broker>, mut request: Command, responder: Resp
 
 impl Pull {
     /// Executes the pull and answers it, or lets it wait. Never waits for the disk itself unless it `may_block`.
-    pub(super) fn run(self, broker: &Arc<Broker>, may_block: bool) {
+    pub(super) fn run(mut self, broker: &Arc<Broker>, may_block: bool) {
+        if self.responder.is_moot() {
+            return;
+        }
         let header = match PullHeader::parse(&self.request) {
             Ok(header) => header,
             Err(error) => return send_answer(self.responder, Err(error.into())),
@@ -101,6 +104,7 @@ impl Pull {
             Ok(Outcome::Wait(wish)) => broker.long_polling.park(broker, self, wish),
             Ok(Outcome::WouldBlock) => {
                 let broker = Arc::clone(broker);
+                self.responder.goes_to_thread();
                 task::spawn_blocking("pull", move || self.run(&broker, true));
             }
             Err(refusal) => self.refuse(refusal),
@@ -109,6 +113,7 @@ impl Pull {
 
     /// Answers with a refusal, in the form that 4.9.4 has for pulls: with fields, of which there are none.
     pub(super) fn refuse(self, Refusal { code, remark }: Refusal) {
+        tell_refused(&self.responder, code, &remark);
         self.send(Command::response(code).with_remark(remark).with_empty_fields());
     }
 

@@ -36,13 +36,19 @@ fn answer(
     broker: &Arc<Broker>,
     name: &'static str,
     request: Command,
-    responder: Responder,
+    mut responder: Responder,
     find: fn(&Broker, &Command) -> Answer,
 ) {
     let broker = Arc::clone(broker);
-    task::spawn_blocking(name, move || match find(&broker, &request) {
-        Ok(found) if found.code == response::SUCCESS => responder.send_json(found),
-        other => send_answer(responder, other),
+    responder.goes_to_thread();
+    task::spawn_blocking(name, move || {
+        if responder.is_moot() {
+            return;
+        }
+        match find(&broker, &request) {
+            Ok(found) if found.code == response::SUCCESS => responder.send_json(found),
+            other => send_answer(responder, other),
+        }
     });
 }
 

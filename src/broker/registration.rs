@@ -317,7 +317,11 @@ fn apply_order_table(broker: &Broker, body: &[u8]) {
         let order = ordered.contains(topic.name.as_str());
         // Meanwhile the topic may have been changed or deleted: nothing but the one switch is set.
         if topics.set_order(&topic.name, order) {
-            tracing::info!(topic = %topic.name, order, "the name server's order table changed a topic");
+            tracing::info!(
+                topic = topic.name.as_str(),
+                order,
+                "the name server's order table changed a topic"
+            );
         }
     }
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use super::Broker;
 use super::answers::{Answer, Refusal};
-use crate::model::{Permission, RETRY_PREFIX, TopicConfig, TopicName, system, validate_topic};
+use crate::model::{
+    Permission, RETRY_PREFIX, TopicConfig, TopicName, shown, system, validate_topic,
+};
 use crate::remoting::bodies::topics::topic_table;
 use crate::remoting::headers::{SendHeader, read_create_topic};
 use crate::remoting::{Command, response};
@@ -70,7 +72,11 @@ fn create(broker: &Broker, config: TopicConfig) -> Option<Arc<TopicConfig>> {
     }
     let (config, is_new) = tables.topics.put_if_absent(config);
     if is_new {
-        tracing::info!(topic = %config.name, queues = config.write_queues, "topic created");
+        tracing::info!(
+            topic = shown(config.name.as_str()),
+            queues = config.write_queues,
+            "topic created"
+        );
         broker.registration.changed();
     }
     Some(config)

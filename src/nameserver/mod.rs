@@ -33,6 +33,7 @@ use self::kv_config::KvConfig;
 use self::route_table::{Removed, RouteTable};
 use self::settings::Settings;
 use crate::clock::Clock;
+use crate::model::shown;
 use crate::remoting::Command;
 use crate::task::{self, Kind};
 use crate::transport::{Connection, Responder, Service};
@@ -138,9 +139,10 @@ impl NameServer {
 
 fn tell_removed(removed: &Removed, why: &str) {
     let Removed { address, broker_name, .. } = removed;
+    let address = shown(address);
     match broker_name {
-        Some(group) => tracing::info!(%address, %group, why, "a broker group left"),
-        None => tracing::info!(%address, why, "a broker left"),
+        Some(group) => tracing::info!(address, group = shown(group), why, "a broker group left"),
+        None => tracing::info!(address, why, "a broker left"),
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::NameServer;
 use super::kv_config::{KvError, ORDER_TOPIC_CONFIG};
 use super::route_table::{Registered, Registration, RouteTable};
+use crate::model::shown;
 use crate::remoting::bodies::registration::RegisterBody;
 use crate::remoting::bodies::route::ClusterInfo;
 use crate::remoting::bodies::topics::{parse_version, topic_list, version_value};
@@ -109,6 +110,9 @@ fn send(responder: Responder, answer: Answer) {
     match answer {
         Ok(answer) => responder.send(answer),
         Err(Refusal { code, remark, has_fields }) => {
+            let (peer, shown) = (responder.connection().remote(), shown(&remark));
+            let (name, request_code) = (request::name(responder.code()), responder.code());
+            tracing::info!(%peer, request = name, request_code, code, remark = shown, "request refused");
             let refusal = Command::response(code).with_remark(remark);
             responder.send(if has_fields { refusal.with_empty_fields() } else { refusal });
         }
@@ -119,10 +123,11 @@ fn send(responder: Responder, answer: Answer) {
 fn blocking(
     name_server: &Arc<NameServer>,
     request: &Command,
-    responder: Responder,
+    mut responder: Responder,
     work: fn(&NameServer, &Command) -> Answer,
 ) {
     let (name_server, request) = (Arc::clone(name_server), request.clone());
+    responder.goes_to_thread();
     task::spawn_blocking("request", move || send(responder, work(&name_server, &request)));
 }
 
@@ -147,11 +152,24 @@ fn register(name_server: &NameServer, request: &Command, connection: &Connection
     let registered =
         registered.map_err(|full| Refusal::new(response::SYSTEM_ERROR, full.to_string()))?;
     let Registered { master, is_new, replaced, topics_changed } = registered;
+    let (group, address) = (shown(group), shown(address));
     if is_new {
-        tracing::info!(%group, %address, id = header.broker_id, topics_changed, "a broker registered");
+        tracing::info!(
+            group,
+            address,
+            id = header.broker_id,
+            topics_changed,
+            "a broker registered"
+        );
     }
     if let Some(replaced) = replaced {
-        tracing::warn!(%group, %address, id = header.broker_id, %replaced, "a broker took the place of another");
+        tracing::warn!(
+            group,
+            address,
+            id = header.broker_id,
+            replaced = shown(&replaced.to_string()),
+            "a broker took the place of another"
+        );
     }
     let mut answer = success();
     if let Some((master, ha_address)) = master {
@@ -216,7 +234,8 @@ fn unregister(name_server: &NameServer, request: &Command) -> Answer {
     request.required_str("clusterName")?;
     let id = request.required_i64("brokerId")?;
     if name_server.routes().unregister(group, id, address).is_some() {
-        tracing::info!(%group, %address, id, "a broker unregistered");
+        let (group, address) = (shown(group), shown(address));
+        tracing::info!(group, address, id, "a broker unregistered");
     }
     Ok(success())
 }
@@ -269,7 +288,8 @@ fn cluster_info(name_server: &NameServer) -> Command {
 fn wipe(name_server: &NameServer, request: &Command, wiped: bool, count_field: &str) -> Answer {
     let group = request.required_str("brokerName")?;
     let count = name_server.routes().set_wiped(group, wiped);
-    tracing::info!(%group, wiped, topics = count, "write permission");
+    let group = shown(group);
+    tracing::info!(group, wiped, topics = count, "write permission");
     Ok(success().with_field(count_field, count))
 }
 
