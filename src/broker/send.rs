@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::answers::{FAQ, Refusal, send_answer};
+use super::answers::{FAQ, Refusal, send_answer, tell_refused};
 use super::java_properties::JavaProperties;
 use super::{Broker, delay, groups, topics};
 use crate::message::{BatchItem, MessageId, NewMessage, decode_batch, properties, sys_flag};
@@ -28,6 +28,9 @@ const SWITCHES: [(&str, &str); 2] = [("TRACE_ON", "true"), ("MSG_REGION", "Defau
 const OWN_MAX_TIMES_FROM: i32 = 121;
 /// The longest properties text, in bytes (S-59).
 const PROPERTIES_BYTES_MAX: usize = 32_767;
+/// How many times the largest body the records of one batch may take: each gets the properties of the batch, so that
+/// a small request could ask for gigabytes. 4.9.4 stops at once the largest body.
+const BATCH_GROWTH_MAX: usize = 4;
 /// Bytes of a record with IPv4 hosts besides its body, topic and properties (ST-002).
 const RECORD_FIXED_BYTES: usize = 91;
 
@@ -67,6 +70,7 @@ fn store<M: AsRef<[NewMessage]>>(
     let Prepared { messages, wait, queue_id } = match prepared {
         Ok(prepared) => prepared,
         Err(Refusal { code, remark }) => {
+            tell_refused(&responder, code, &remark);
             return responder.send(switched(Command::response(code).with_remark(remark)));
         }
     };
@@ -206,6 +210,13 @@ fn prepare_batch(
     }
     let wait = fields.get(properties::WAIT).is_none_or(is_true);
     let of_all = fields.into_text();
+    let record = |item: &BatchItem| {
+        RECORD_FIXED_BYTES + item.body.len() + item.properties.len() + 1 + of_all.len()
+    };
+    let bytes: usize = items.iter().map(record).sum();
+    if bytes > BATCH_GROWTH_MAX * broker.store.options().max_message_bytes {
+        return Err(illegal(&broker.store));
+    }
     let message = |BatchItem { flag, body, properties: own }: BatchItem| NewMessage {
         topic: topic.name.clone(),
         queue_id,
@@ -354,6 +365,7 @@ impl Sent {
             Err(error) => {
                 self.broker.statistics.append_failed();
                 let Refusal { code, remark } = refusal_of(&self.broker.store, error);
+                tell_refused(&self.responder, code, &remark);
                 switched(Command::response(code).with_remark(remark))
             }
         };

@@ -269,7 +269,10 @@ async fn a_batch_becomes_neighbours_in_one_queue_b120_to_b124() {
 async fn batches_that_cannot_be_stored_are_refused_with_13_b125() {
     let broker = TestBroker::new();
     let usual = SendHeader { batch: true, ..header() };
+    let of_each = format!("K\u{1}{}", "v".repeat(32_000));
     let cases = [
+        // It would be stored as 32 MB.
+        (SendHeader { properties: &of_each, ..usual }, batch(&[("", ""); 1000])),
         (SendHeader { properties: "DELAY\u{1}1", ..usual }, batch(&[("a", "")])),
         (SendHeader { sys_flag: sys_flag::TRANSACTION_PREPARED, ..usual }, batch(&[("a", "")])),
         (usual, Bytes::new()),
