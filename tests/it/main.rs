@@ -4,6 +4,7 @@
 
 mod admin;
 mod golden;
+mod hostile;
 mod node;
 mod shipped;
 mod support;

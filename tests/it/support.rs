@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::JoinHandle;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -35,6 +36,8 @@ pub fn free_address() -> Ipv4Addr {
 /// A running node; killed if the test ends before it.
 pub struct Node {
     child: Child,
+    /// Reads what it logs: it would wait for who does not.
+    log: JoinHandle<String>,
     /// What it printed until it was up.
     pub banner: String,
 }
@@ -56,15 +59,19 @@ impl Node {
     pub fn spawn(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut errors = child.stderr.take().unwrap();
+        let log = std::thread::spawn(move || {
+            let mut log = String::new();
+            errors.read_to_string(&mut log).unwrap();
+            log
+        });
         let mut banner = String::new();
         while !banner.contains("Ctrl-C") {
             if lines.read_line(&mut banner).unwrap() == 0 {
-                let mut log = String::new();
-                child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-                panic!("the node ended: {log}");
+                panic!("the node ended: {}", log.join().unwrap());
             }
         }
-        Self { child, banner }
+        Self { child, log, banner }
     }
 
     pub fn pid(&self) -> u32 {
@@ -77,9 +84,9 @@ impl Node {
 
     /// Waits for the end: how it ended, and the log.
     pub fn wait(mut self) -> (ExitStatus, String) {
-        let mut log = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-        (self.child.wait().unwrap(), log)
+        let log = std::mem::replace(&mut self.log, std::thread::spawn(String::new));
+        let status = self.child.wait().unwrap();
+        (status, log.join().unwrap())
     }
 }
 
