@@ -321,7 +321,7 @@ fn delivered(broker: &Broker, pulled: &Pulled, record: &Record<'_>) -> Option<Ne
         tracing::error!(at = %record.physical_offset(), "a delayed half message: dropped");
         return None;
     }
-    if broker.store.tables().topics.is_deleted(topic) {
+    if broker.store.tables().topics.is_deleted_since(topic, record.physical_offset()) {
         // 4.9.4 stores it where nobody can read it; here a record would bring the topic back.
         tracing::warn!(topic, at = %record.physical_offset(), "a delayed message of a deleted topic: dropped");
         return None;

@@ -237,12 +237,13 @@ impl Topics {
         true
     }
 
-    /// Whether a topic was deleted and not made again; of what was lost nobody knows that.
+    /// Whether a topic was deleted after the record there was written, and not made again. A topic whose configuration
+    /// was lost is none of these: its floor is below its records.
     #[must_use]
-    pub fn is_deleted(&self, name: &str) -> bool {
+    pub fn is_deleted_since(&self, name: &str, record: PhysicalOffset) -> bool {
         let state = self.read();
         let row = state.rows.get(name);
-        row.is_some_and(|row| row.config.is_none() && row.floor > PhysicalOffset(0))
+        row.is_some_and(|row| row.config.is_none() && record < row.floor)
     }
 
     /// Creates the topics that exist from the start, where they are not there; the version stays (B-050).
@@ -511,10 +512,11 @@ mod tests {
         assert!(topics.set_order(&name, true) && !topics.set_order(&name, true));
         assert_eq!(*topics.get("A").unwrap(), TopicConfig { order: true, ..config("A", 1) });
         assert_eq!(topics.version().counter, 2);
-        assert!(!topics.is_deleted("A") && !topics.is_deleted("never there"));
+        let is_deleted = |name, at| topics.is_deleted_since(name, PhysicalOffset(at));
+        assert!(!is_deleted("A", 9) && !is_deleted("never there", 9));
         topics.remove("A", PhysicalOffset(10));
         assert!(!topics.set_order(&name, true));
-        assert_eq!((topics.get("A"), topics.is_deleted("A")), (None, true));
+        assert_eq!((topics.get("A"), is_deleted("A", 9), is_deleted("A", 10)), (None, true, false));
     }
 
     #[test]
