@@ -19,7 +19,7 @@
 //! | 2 | [`store`] | commit log, consume queues, key index, offsets, tables |
 //! | 3 | [`nameserver`] | which brokers serve which topics |
 //! | 3 | [`admin`] | every operator action on a cluster |
-//! | 3 | [`mod@bench`] | the load generator |
+//! | 3 | [`bench`](mod@bench) | the load generator |
 //! | 4 | [`broker`] | answers producers, consumers and tools |
 //! | 6 | [`node`] | builds all roles, starts and stops them in a listed order |
 //! | 7 | [`cli`] | arguments and output |

@@ -126,8 +126,9 @@ async fn start_and_stop(
     let mut signals = Signals::new()?;
     // 2. The data directory is ours, until the last who uses it is gone.
     let data_dir = Arc::new(DataDir::lock(&config.data_dir)?);
-    // 3. Every port is bound.
+    // 3. Every port is bound, and connections to it find room.
     let ports = roles::bind(config, &base)?;
+    ports::raise_file_limit(config.limits.connections_max);
     // 4. What lies in the directory is in our format.
     data_dir.check_format(config.store.segment_bytes)?;
     // 5. The roles start, and run until somebody or something ends them.

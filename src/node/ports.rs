@@ -7,6 +7,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::StartError;
@@ -16,6 +17,27 @@ use crate::transport::{Limits, Server};
 const BACKLOG: u32 = 16;
 /// State of a listening socket in `/proc/net/tcp`.
 const LISTENING: &str = "0A";
+
+/// Files that a node opens besides its connections: segments, databases, their files for a moment.
+const OTHER_FILES: u64 = 1024;
+
+/// Lets this process open as many files as the system allows it, and says so if that is too few.
+pub fn raise_file_limit(connections_max: usize) {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+        Ok(hard)
+    });
+    let wanted = u64::try_from(connections_max).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
+    match raised {
+        Ok(hard) if hard >= wanted => {}
+        Ok(hard) => tracing::warn!(
+            "this process may open {hard} files, but {connections_max} connections need {wanted}: write LimitNOFILE={wanted} \
+             in the unit, or limits.connections_max = {} in the settings",
+            hard.saturating_sub(OTHER_FILES)
+        ),
+        Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),
+    }
+}
 
 /// Binds a port for commands on the current runtime; `role` is what the error calls it.
 ///

@@ -30,6 +30,8 @@ pub type Done = Box<dyn FnOnce(AppendResult) + Send>;
 
 /// How many bytes are gathered for one write, unless one group alone has more.
 const GATHERED_BYTES_MAX: usize = 1 << 20;
+/// How many groups are gathered for one write: each is compared with the queues of those before it.
+const GATHERED_GROUPS_MAX: usize = 256;
 
 /// The encoded messages of one queue that are stored together.
 pub(super) struct Group {
@@ -204,7 +206,7 @@ impl CommitLog {
             }
             let mut bytes = first.bytes.len();
             let mut count = 1;
-            while let Some(group) = groups.get(count) {
+            while let Some(group) = groups.get(count).filter(|_| count < GATHERED_GROUPS_MAX) {
                 bytes += group.bytes.len();
                 if bytes > GATHERED_BYTES_MAX || bytes + BLANK_HEADER_BYTES > room {
                     break;
