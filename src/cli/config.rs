@@ -49,7 +49,7 @@ fn summary(loaded: &Loaded) -> String {
         config.name_server.as_ref().map(|server| format!("name server on {}", server.port)),
     );
     roles.extend(
-        config.brokers.iter().map(|one| format!("master of {} on {}", one.group, one.port)),
+        config.brokers.iter().map(|one| format!("{} of {} on {}", one.role, one.group, one.port)),
     );
     let kind = if loaded.standalone { ", standalone" } else { "" };
     format!(

@@ -3,27 +3,27 @@
 //! Nothing is asked of the host here: only what the settings alone decide is refused (exit code 78).
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
+use super::check_addresses::{check_advertise, check_name_servers};
 use super::layers::{DEFAULT, Origins};
 use super::settings::{BrokerTable, Replication, Role, Settings};
-use super::{Broker, Config, ConfigError, NameServer, Problem};
+use super::{Broker, Config, ConfigError, Loaded, NameServer, Problem};
 
 /// Names that a broker's folder in the data directory cannot have.
-const RESERVED_GROUPS: [&str; 3] = ["nameserver", "node", "acl"];
-/// What a name server's address usually ends with.
-const NAME_SERVER_PORT: u16 = 9876;
+const RESERVED_GROUPS: [&str; 4] = ["nameserver", "node", "acl", "LOCK"];
 const SEGMENT_BYTES_MIN: u64 = 1 << 20;
 const MESSAGE_BYTES_MIN: usize = 1 << 10;
+/// Slaves that a sender waits for, unless it is told.
+const IN_SYNC_MIN: u32 = 1;
 
 /// The problems found so far, each where its value was written.
-struct Findings<'a> {
-    origins: &'a Origins,
+pub(super) struct Findings<'a> {
+    pub(super) origins: &'a Origins,
     problems: Vec<Problem>,
 }
 
 impl Findings<'_> {
-    fn add(&mut self, path: &str, text: String) {
+    pub(super) fn add(&mut self, path: &str, text: String) {
         let at = self.origins.get(path).map(|found| found.origin.clone());
         self.problems.push(Problem { at: at.filter(|origin| !origin.starts_with(DEFAULT)), text });
     }
@@ -48,15 +48,23 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
             "no folder is named: write data_dir = \"/var/lib/rmq-node\"".to_owned(),
         );
     }
-    let (Some((listen, advertise)), true) = (addresses, findings.problems.is_empty()) else {
+    let (Some(addresses), true) = (addresses, findings.problems.is_empty()) else {
         return Err(ConfigError(findings.problems));
     };
-    let broker =
-        |table: BrokerTable| Broker { group: table.group, port: table.port, flush: table.flush };
+    let broker = |table: BrokerTable| Broker {
+        id: id(&table),
+        group: table.group,
+        role: table.role,
+        port: table.port,
+        flush: table.flush,
+        replication: table.replication,
+        in_sync_min: table.in_sync_min.unwrap_or(IN_SYNC_MIN),
+    };
     Ok(Config {
         cluster: settings.cluster,
-        listen,
-        advertise,
+        listen: addresses.listen,
+        advertise: addresses.advertise,
+        replication_advertise: addresses.replication_advertise,
         name_servers: settings.name_servers,
         data_dir: settings.data_dir,
         name_server: settings.name_server.map(|table| NameServer { port: table.port }),
@@ -67,6 +75,27 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
     })
 }
 
+/// Refuses what is right but cannot run in this version; the one place to change when it can.
+///
+/// # Errors
+/// Every role that is not built.
+pub fn refuse_not_built(loaded: &Loaded) -> Result<(), ConfigError> {
+    let mut findings = Findings { origins: &loaded.origins, problems: Vec::new() };
+    for (at, broker) in loaded.config.brokers.iter().enumerate() {
+        if broker.role == Role::Slave {
+            let text = "role = \"slave\" is not built yet: this version has masters only; leave this [[broker]] out";
+            findings.add(&format!("broker[{at}].role"), text.to_owned());
+        }
+        if broker.replication == Replication::Sync {
+            let text = "replication = \"sync\" is not built yet: this version has no slaves; write \"async\"";
+            findings.add(&format!("broker[{at}].replication"), text.to_owned());
+        }
+    }
+    if findings.problems.is_empty() { Ok(()) } else { Err(ConfigError(findings.problems)) }
+}
+
+const NAME_RULE: &str = "write 1 to 127 letters, digits, - and _";
+
 fn is_name(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     !text.is_empty() && text.len() <= 127 && text.chars().all(allowed)
@@ -74,50 +103,87 @@ fn is_name(text: &str) -> bool {
 
 fn check_names(settings: &Settings, findings: &mut Findings<'_>) {
     if !is_name(&settings.cluster) {
-        let text = format!("cluster \"{}\": use letters, digits, - and _", settings.cluster);
+        let text = format!("cluster \"{}\": {NAME_RULE}", settings.cluster);
         findings.add("cluster", text);
     }
     for (at, broker) in settings.broker.iter().enumerate() {
         let path = format!("broker[{at}].group");
         if !is_name(&broker.group) {
-            findings
-                .add(&path, format!("group \"{}\": use letters, digits, - and _", broker.group));
+            findings.add(&path, format!("group \"{}\": {NAME_RULE}", broker.group));
         } else if RESERVED_GROUPS.contains(&broker.group.as_str()) {
-            let text =
-                format!("group \"{}\": the data directory has a folder of that name", broker.group);
+            let text = format!(
+                "group \"{}\": the data directory has something else of that name",
+                broker.group
+            );
             findings.add(&path, text);
         }
     }
 }
 
+fn id(broker: &BrokerTable) -> u32 {
+    broker.id.unwrap_or(u32::from(broker.role == Role::Slave))
+}
+
 fn check_brokers(brokers: &[BrokerTable], findings: &mut Findings<'_>) {
-    let mut seen = BTreeMap::new();
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     for (at, broker) in brokers.iter().enumerate() {
-        let path = |key: &str| format!("broker[{at}].{key}");
-        let group = &broker.group;
-        let id = broker.id.unwrap_or(u32::from(broker.role == Role::Slave));
-        if broker.role == Role::Slave {
-            let text = "role = \"slave\" is not built yet: this version has masters only; leave this [[broker]] out";
-            findings.add(&path("role"), text.to_owned());
-        } else if id != 0 {
-            findings.add(&path("id"), "a master's id is 0: leave the line out".to_owned());
-        }
-        if broker.replication == Replication::Sync {
-            let text = "replication = \"sync\" is not built yet: this version has no slaves; write \"async\"";
-            findings.add(&path("replication"), text.to_owned());
-        }
-        if let Some(before) = seen.insert((group, id), at) {
-            let before = position(findings, &format!("broker[{before}].group"));
-            let text = format!(
-                "group \"{group}\" has id {id} twice, first at {before}: one broker a host may have it"
-            );
-            findings.add(&path("group"), text);
-        }
+        check_role(broker, at, findings);
+        let Some(first) = seen.insert(&broker.group, at) else { continue };
+        let text = same_group(broker, &brokers[first], &place(findings, first));
+        findings.add(&format!("broker[{at}].group"), text);
     }
 }
 
-fn position(findings: &Findings<'_>, path: &str) -> String {
-    findings.origins.get(path).map_or_else(|| path.to_owned(), |found| found.origin.clone())
+/// What its role allows in a `[[broker]]`.
+fn check_role(broker: &BrokerTable, at: usize, findings: &mut Findings<'_>) {
+    let mut refuse =
+        |key: &str, text: &str| findings.add(&format!("broker[{at}].{key}"), text.to_owned());
+    let is_sync = broker.replication == Replication::Sync;
+    match (broker.role, id(broker)) {
+        (Role::Master, 1..) => {
+            refuse("id", "a master's id is 0: leave the line out, or write role = \"slave\"");
+        }
+        (Role::Slave, 0) => refuse(
+            "id",
+            "a slave's id is 1 or more, 0 is its master's: leave the line out, or write id = 1",
+        ),
+        _ => {}
+    }
+    if broker.role == Role::Slave && is_sync {
+        refuse("replication", "whether senders wait is its master's to say: leave the line out");
+    }
+    match broker.in_sync_min {
+        Some(0) => refuse("in_sync_min", "write at least 1, or replication = \"async\""),
+        Some(2..) if broker.role == Role::Slave || !is_sync => refuse(
+            "in_sync_min",
+            "it counts at a master with replication = \"sync\" only: write that, or leave the line out",
+        ),
+        _ => {}
+    }
+}
+
+/// Why a host cannot have both; a group has one folder in a data directory.
+fn same_group(second: &BrokerTable, first: &BrokerTable, place: &str) -> String {
+    let group = &second.group;
+    if id(second) == id(first) {
+        return format!(
+            "group \"{group}\" has id {} twice, first at {place}: each broker of a group has an id and a host \
+             of its own",
+            id(second)
+        );
+    }
+    let (what, lost) = match (first.role, second.role) {
+        (Role::Slave, Role::Slave) => ("two slaves", "both copies are lost with it"),
+        _ => ("its master and a slave", "the copy is lost with its original"),
+    };
+    format!(
+        "group \"{group}\" has {what} on this host, first at {place}: {lost}; run the slave on another host"
+    )
+}
+
+fn place(findings: &Findings<'_>, broker: usize) -> String {
+    let path = format!("broker[{broker}].group");
+    findings.origins.get(&path).map_or(path, |found| found.origin.clone())
 }
 
 /// Each broker takes its port, the VIP port two below and the HA port one above (R-069).
@@ -157,91 +223,6 @@ fn check_ports(settings: &Settings, findings: &mut Findings<'_>) {
         take(findings, &path, broker.port, format!("port of {group}"));
         take(findings, &path, ha, format!("HA port of {group} (port + 1)"));
     }
-}
-
-/// Whether `entry` is `HOST:PORT`; `usual` is the port that is proposed if not.
-///
-/// # Errors
-/// What to write instead.
-pub fn check_address(entry: &str, usual: u16) -> Result<(), String> {
-    match entry.rsplit_once(':') {
-        None => Err(format!("\"{entry}\" has no port: write \"{entry}:{usual}\"")),
-        Some(("", _)) => Err(format!("\"{entry}\" has no host: write HOST:PORT")),
-        Some((host, port)) if !port.parse::<u16>().is_ok_and(|port| port > 0) => {
-            Err(format!("\"{port}\" is no port: write \"{host}:{usual}\""))
-        }
-        Some(_) => Ok(()),
-    }
-}
-
-fn check_name_servers(settings: &Settings, findings: &mut Findings<'_>) {
-    let is_derived = |path: &str| {
-        findings.origins.get(path).is_some_and(|found| found.origin.starts_with(DEFAULT))
-    };
-    // What follows from other settings is as right as they are.
-    if is_derived("name_servers") {
-        return;
-    }
-    for (at, entry) in settings.name_servers.iter().enumerate() {
-        let mut refuse = |text: String| {
-            let one = format!("name_servers[{at}]");
-            let path =
-                if findings.origins.contains_key(&one) { one } else { "name_servers".to_owned() };
-            findings.add(&path, text);
-        };
-        if entry.contains([',', ';']) {
-            let parts = entry.split([',', ';']).map(|part| format!("\"{}\"", part.trim()));
-            let parts: Vec<String> = parts.collect();
-            refuse(format!("\"{entry}\" is more than one address: write [{}]", parts.join(", ")));
-            continue;
-        }
-        if let Err(text) = check_address(entry, NAME_SERVER_PORT) {
-            refuse(text);
-        }
-    }
-    // With a name server here, only the address that it is dialled at is missing, which is told below.
-    let is_told = settings.name_server.is_some() && settings.advertise.is_none();
-    if settings.name_servers.is_empty() && !is_told {
-        let text = "nobody could find the brokers: write name_servers = [\"HOST:9876\"], or [name_server] to run one here";
-        findings.add("name_servers", text.to_owned());
-    }
-}
-
-fn check_advertise(settings: &Settings, findings: &mut Findings<'_>) -> Option<(IpAddr, IpAddr)> {
-    let listen = settings.listen?;
-    let Some(advertise) = settings.advertise else {
-        let text = format!(
-            "advertise is missing: with listen = \"{listen}\" nobody knows which address to dial; write \
-             advertise = \"192.168.1.161\" with this host's own address"
-        );
-        findings.add("listen", text);
-        return None;
-    };
-    if advertise.is_unspecified() || advertise.is_multicast() {
-        let text =
-            format!("advertise = \"{advertise}\" cannot be dialled: write this host's own address");
-        findings.add("advertise", text);
-    }
-    if advertise.is_loopback() {
-        let elsewhere = settings.name_servers.iter().find(|entry| !is_on_this_host(entry));
-        if let Some(peer) = elsewhere {
-            let text = format!(
-                "advertise = \"{advertise}\" is this host only, but {peer} is elsewhere and would send clients \
-                 to itself: write advertise = \"192.168.1.161\" with the address that others dial"
-            );
-            findings.add("advertise", text);
-        }
-    }
-    Some((listen, advertise))
-}
-
-/// Also true of what is no address, which is another finding.
-fn is_on_this_host(address: &str) -> bool {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    address.contains([',', ';'])
-        || host == "localhost"
-        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn check_store(settings: &Settings, findings: &mut Findings<'_>) {

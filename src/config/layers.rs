@@ -17,6 +17,8 @@ use super::{Problem, Sources};
 
 /// What all variables of the environment begin with.
 const PREFIX: &str = "RMQ_NODE_";
+/// The id of a slave that is not told its own.
+const FIRST_SLAVE_ID: i64 = 1;
 /// What the origins of all built-in values begin with.
 pub const DEFAULT: &str = "default";
 
@@ -102,9 +104,11 @@ pub fn fit_defaults(defaults: &mut Document, layers: &mut [Document]) {
     for layer in layers {
         let brokers = layer.table.get_mut("broker").and_then(toml::Value::as_array_mut);
         for broker in brokers.into_iter().flatten().filter_map(toml::Value::as_table_mut) {
-            // The id 0 is a master's.
-            let is_slave = broker.get("role").and_then(toml::Value::as_str) == Some("slave");
-            for (key, value) in built_in.iter().filter(|(key, _)| !is_slave || *key != "id") {
+            if broker.get("role").and_then(toml::Value::as_str) == Some("slave") {
+                // The built-in one, 0, is a master's.
+                broker.entry("id").or_insert_with(|| FIRST_SLAVE_ID.into());
+            }
+            for (key, value) in &built_in {
                 broker.entry(key).or_insert_with(|| value.clone());
             }
         }
@@ -260,6 +264,9 @@ pub fn derived(settings: &Settings, sources: &Sources) -> Document {
     let listen = settings.listen.filter(|address| !address.is_unspecified());
     if let Some(address) = listen {
         set("advertise", "default: as listen", address.to_string().into());
+    }
+    if let Some(address) = settings.advertise.or(listen) {
+        set("replication_advertise", "default: as advertise", address.to_string().into());
     }
     if let (Some(server), Some(address)) = (&settings.name_server, settings.advertise.or(listen)) {
         let own = SocketAddr::new(address, server.port).to_string();

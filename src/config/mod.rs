@@ -6,16 +6,21 @@
 //! | `read` | one file, strictly, with positions |
 //! | `reference` | the shipped file, and which setting replaces a key of 4.9.4 |
 //! | `layers` | all sources, merged, with origins |
-//! | `check` | what they mean together |
+//! | `properties` | Java properties text |
+//! | `check`, `check_addresses` | what they mean together |
 //!
 //! `conf/rmq-node.toml` documents every setting, with its default and the 4.9.4 key that it replaces;
 //! the defaults are read from it. Not here: what the rest makes of the numbers (`node` maps them).
 //! Invariant: a [`Config`] only comes out of [`load`], and nothing is touched before.
 
 mod check;
+mod check_addresses;
 mod layers;
+pub mod properties;
 mod read;
 mod reference;
+#[cfg(test)]
+mod refusal_tests;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -24,11 +29,11 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-pub use check::check_address;
+pub use check_addresses::check_address;
 pub use layers::Origin;
 use layers::Origins;
 pub use reference::REFERENCE;
-pub use settings::{Flush, Level, Limits, Log, Store};
+pub use settings::{Flush, Level, Limits, Log, Replication, Role, Store};
 
 /// Read when no file is named, if it is there.
 pub const DEFAULT_FILE: &str = "/etc/rmq-node/rmq-node.toml";
@@ -55,6 +60,8 @@ pub struct Config {
     pub listen: IpAddr,
     /// What clients and peers dial (`brokerIP1`).
     pub advertise: IpAddr,
+    /// What slaves dial to copy the masters here (`brokerIP2`).
+    pub replication_advertise: IpAddr,
     /// Where the brokers register, each as `host:port` (`namesrvAddr`); at least one.
     pub name_servers: Vec<String>,
     /// Where everything is kept (`storePathRootDir`).
@@ -78,15 +85,23 @@ pub struct NameServer {
     pub port: u16,
 }
 
-/// A master to run.
+/// A broker to run; no two here are of one group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broker {
     /// The group's name, which is its folder's name too (`brokerName`).
     pub group: String,
+    /// Whether it takes messages or copies them (`brokerRole`).
+    pub role: Role,
+    /// 0 for a master, more for a slave (`brokerId`).
+    pub id: u32,
     /// Its port; port - 2 and port + 1 are within 1 to 65535 (`listenPort`).
     pub port: u16,
     /// When a message counts as stored (`flushDiskType`).
     pub flush: Flush,
+    /// Whether senders wait for slaves; never at a slave (`brokerRole`).
+    pub replication: Replication,
+    /// How many slaves they wait for then; at least 1.
+    pub in_sync_min: u32,
 }
 
 /// The checked configuration, and where each value came from.
@@ -134,7 +149,21 @@ impl fmt::Display for ConfigError {
 /// # Errors
 /// Everything that is wrong with the first source that is wrong in itself, or with all of them together.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
-    let mut layers = layers::files(sources).map_err(ConfigError)?;
+    let loaded = load_not_built(sources)?;
+    check::refuse_not_built(&loaded)?;
+    Ok(loaded)
+}
+
+/// As [`load`], with the roles that this version cannot run yet.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_not_built(sources: &Sources) -> Result<Loaded, ConfigError> {
+    let files = layers::files(sources).map_err(ConfigError)?;
+    load_files(files, sources)
+}
+
+fn load_files(mut layers: Vec<read::Document>, sources: &Sources) -> Result<Loaded, ConfigError> {
     layers.push(layers::environment(&sources.environment).map_err(ConfigError)?);
     layers.push(layers::flags(sources));
     let standalone = !layers.iter().any(|layer| layer.table.contains_key("broker"));

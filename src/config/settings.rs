@@ -5,6 +5,7 @@
 //! every key that is not a field here, so a setting that nothing reads cannot be written; the zeros of
 //! `Default` only fill what one file leaves out while that file is read alone.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -17,6 +18,8 @@ pub struct Settings {
     pub cluster: String,
     pub listen: Option<IpAddr>,
     pub advertise: Option<IpAddr>,
+    pub replication_advertise: Option<IpAddr>,
+    pub allow_internal_addresses: bool,
     pub name_servers: Vec<String>,
     pub data_dir: PathBuf,
     pub name_server: Option<NameServerTable>,
@@ -47,6 +50,7 @@ pub struct BrokerTable {
     pub flush: Flush,
     #[serde(default)]
     pub replication: Replication,
+    pub in_sync_min: Option<u32>,
 }
 
 /// What a broker is in its group.
@@ -56,8 +60,17 @@ pub enum Role {
     /// Takes messages.
     #[default]
     Master,
-    /// Copies a master; known, so that its refusal can say that it is not built yet.
+    /// Copies a master, and serves reads while it is away.
     Slave,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Master => "master",
+            Self::Slave => "slave",
+        })
+    }
 }
 
 /// When a message counts as stored.
@@ -71,14 +84,14 @@ pub enum Flush {
     Sync,
 }
 
-/// Whether a sender waits for a slave.
+/// Whether a sender waits for slaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Replication {
     /// It does not.
     #[default]
     Async,
-    /// It does; known, so that its refusal can say that it is not built yet.
+    /// It does, for `in_sync_min` of them.
     Sync,
 }
 

@@ -37,9 +37,9 @@ fn text(config: &Config, program: &str, data: &str, status: &str) -> String {
     }
     for broker in &config.brokers {
         let (vip, ha) = (broker.port - 2, broker.port + 1);
-        let cluster = &config.cluster;
+        let (role, cluster) = (broker.role, &config.cluster);
         lines.push(format!(
-            "  {:<11}  {}  master in {cluster}, VIP port {vip}, HA port {ha}",
+            "  {:<11}  {}  {role} in {cluster}, VIP port {vip}, HA port {ha}",
             broker.group,
             at(broker.port)
         ));

@@ -47,9 +47,9 @@ pub fn broker(config: &Config, broker: &config::Broker) -> BrokerOptions {
     BrokerOptions {
         cluster: config.cluster.clone(),
         group: broker.group.clone(),
-        id: BrokerId(0),
+        id: BrokerId(broker.id),
         address: SocketAddr::new(config.advertise, broker.port),
-        ha_address: SocketAddr::new(config.advertise, broker.port + 1),
+        ha_address: SocketAddr::new(config.replication_advertise, broker.port + 1),
         name_servers: config.name_servers.clone(),
     }
 }
@@ -79,6 +79,7 @@ mod tests {
             cluster = "C"
             listen = "0.0.0.0"
             advertise = "192.168.1.1"
+            replication_advertise = "10.0.0.1"
             name_servers = ["192.168.1.1:9876", "192.168.1.2:9876"]
             [[broker]]
             group = "g"
@@ -108,7 +109,7 @@ mod tests {
         let broker = broker(&config, &config.brokers[0]);
         assert_eq!((broker.cluster.as_str(), broker.group.as_str(), broker.id.0), ("C", "g", 0));
         assert_eq!(broker.address.to_string(), "192.168.1.1:20000");
-        assert_eq!(broker.ha_address.to_string(), "192.168.1.1:20001");
+        assert_eq!(broker.ha_address.to_string(), "10.0.0.1:20001");
         assert_eq!(broker.name_servers.len(), 2);
     }
 
