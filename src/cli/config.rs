@@ -1,13 +1,14 @@
-//! `rmq-node config`: what the settings are, and whether they are right. Binds and locks nothing.
+//! `rmq-node config check`, `show`: what the settings are, and whether they are right. Binds and locks nothing.
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
 use super::Settings;
+use super::config_init::{self, InitArgs};
 use crate::config::{Loaded, REFERENCE};
 
-/// Reads the settings without starting anything.
+/// Reads and makes settings without starting anything.
 #[derive(Debug, Subcommand)]
 pub enum ConfigAction {
     /// Look for mistakes; exit code 78 if there are any.
@@ -25,12 +26,14 @@ pub enum ConfigAction {
         #[arg(long)]
         defaults: bool,
     },
+    /// Print the file of this host in a new cluster, or write those of all hosts.
+    Init(InitArgs),
 }
 
 /// Runs the action.
 ///
 /// # Errors
-/// Everything that is wrong with the settings, or they cannot be printed.
+/// Everything that is wrong with the settings, or they cannot be printed; what the other actions fail with.
 pub fn run(action: &ConfigAction) -> anyhow::Result<ExitCode> {
     match action {
         ConfigAction::Check { settings } => {
@@ -38,6 +41,7 @@ pub fn run(action: &ConfigAction) -> anyhow::Result<ExitCode> {
         }
         ConfigAction::Show { defaults: true, .. } => super::print(REFERENCE)?,
         ConfigAction::Show { settings, .. } => super::print(&listing(&settings.load()?))?,
+        ConfigAction::Init(arguments) => return config_init::run(arguments),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `config` | `rmq-node config check`, `show` |
+//! | `config_init` | `rmq-node config init` |
 //! | `admin` | `rmq-node admin`: a cluster's topics |
 //! | `table` | plain tables for a terminal |
 //! | `bench` | `rmq-node bench produce`, `consume` |
@@ -14,6 +15,7 @@
 pub mod admin;
 pub mod bench;
 pub mod config;
+mod config_init;
 pub mod generate;
 mod table;
 
@@ -46,7 +48,7 @@ enum Command {
         #[command(flatten)]
         settings: Settings,
     },
-    /// Check or show the settings.
+    /// Check, show or make the settings.
     #[command(subcommand)]
     Config(config::ConfigAction),
     Bench(bench::BenchArgs),

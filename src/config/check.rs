@@ -94,9 +94,10 @@ pub fn refuse_not_built(loaded: &Loaded) -> Result<(), ConfigError> {
     if findings.problems.is_empty() { Ok(()) } else { Err(ConfigError(findings.problems)) }
 }
 
-const NAME_RULE: &str = "write 1 to 127 letters, digits, - and _";
+/// What a name that is refused should be.
+pub(super) const NAME_RULE: &str = "write 1 to 127 letters, digits, - and _";
 
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     !text.is_empty() && text.len() <= 127 && text.chars().all(allowed)
 }

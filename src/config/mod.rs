@@ -6,6 +6,7 @@
 //! | `read` | one file, strictly, with positions |
 //! | `reference` | the shipped file, and which setting replaces a key of 4.9.4 |
 //! | `layers` | all sources, merged, with origins |
+//! | `init` | the files of a new cluster |
 //! | `properties` | Java properties text |
 //! | `check`, `check_addresses` | what they mean together |
 //!
@@ -15,6 +16,7 @@
 
 mod check;
 mod check_addresses;
+pub mod init;
 mod layers;
 pub mod properties;
 mod read;
@@ -161,6 +163,15 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
 pub fn load_not_built(sources: &Sources) -> Result<Loaded, ConfigError> {
     let files = layers::files(sources).map_err(ConfigError)?;
     load_files(files, sources)
+}
+
+/// As [`load_not_built`] of one file that is here as text, alone.
+///
+/// # Errors
+/// As [`load_not_built`]; positions begin with `name`.
+pub fn check_text(name: &str, text: &str) -> Result<Loaded, ConfigError> {
+    let file = read::read(name, text).map_err(|problem| ConfigError(vec![problem]))?;
+    load_files(vec![file], &Sources::default())
 }
 
 fn load_files(mut layers: Vec<read::Document>, sources: &Sources) -> Result<Loaded, ConfigError> {

@@ -123,7 +123,7 @@ fn name_servers_are_one_address_each() {
     }
     assert_eq!(
         refused("name_servers = [\"127.0.0.2:1\", \"127.0.0.2:1\"]"),
-        "a.toml:1:31: \"127.0.0.2:1\" is there twice"
+        "a.toml:1:16: \"127.0.0.2:1\" is there twice"
     );
     let main = "listen = \"127.0.0.1\"\n[[broker]]\ngroup = \"a\"\n";
     assert_eq!(

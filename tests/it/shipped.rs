@@ -1,29 +1,74 @@
 //! Files that are shipped are right: settings are accepted by the binary, pages and completions are its own.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rmq_node::cli::generate;
+use rmq_node::config::init::Mode;
+use rmq_node::config::{Role, Sources, load_not_built};
 
 use crate::support::rmq_node;
 
+/// The tutorial's hosts.
+const HOSTS: &str = "192.168.1.161,192.168.1.162";
+
+/// A file of `conf`.
+fn conf(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("conf").join(path)
+}
+
 #[test]
-fn every_file_in_conf_is_accepted() {
-    let mut checked = 0;
-    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("conf")).unwrap() {
-        let path = entry.unwrap().path();
-        let arguments = ["config", "check", "--config", path.to_str().unwrap()];
-        let output = rmq_node(&arguments).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(0), "{text}");
-        checked += 1;
+fn the_documented_settings_are_accepted() {
+    let file = conf("rmq-node.toml");
+    let output =
+        rmq_node(&["config", "check", "--config", file.to_str().unwrap()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_files_of_every_mode_are_those_that_init_makes_and_right() {
+    let modes = Mode::ALL.map(|(name, _)| name);
+    for mode in modes {
+        let hosts = if mode == "single" { "192.168.1.161" } else { HOSTS };
+        for host in hosts.split(',') {
+            let arguments = ["config", "init", "--hosts", hosts, "--mode", mode, "--this", host];
+            let output = rmq_node(&arguments).output().unwrap();
+            let file = conf(&format!("{mode}/{host}.toml"));
+            let shipped = fs::read_to_string(&file).unwrap_or_default();
+            let made = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(
+                made,
+                shipped,
+                "conf/{mode}/{host}.toml: `rmq-node {}`",
+                arguments.join(" ")
+            );
+            let sources = Sources { config_file: Some(file), ..Sources::default() };
+            load_not_built(&sources).unwrap();
+        }
     }
-    assert!(checked >= 2, "only {checked} files in conf");
+    for entry in fs::read_dir(conf("")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let is_known =
+            ["rmq-node.toml", "README.md"].into_iter().chain(modes).any(|one| one == name);
+        assert!(is_known, "conf/{name} belongs to no mode");
+    }
+}
+
+#[test]
+fn a_pair_is_the_tutorials_in_roles_and_ports() {
+    let file = conf("2m-2s-async/192.168.1.162.toml");
+    let sources = Sources { config_file: Some(file), ..Sources::default() };
+    let config = load_not_built(&sources).unwrap().config;
+    let brokers = config.brokers.iter().map(|one| (one.group.as_str(), one.role, one.id, one.port));
+    let expected = [("broker-b", Role::Master, 0, 10911), ("broker-a", Role::Slave, 1, 10921)];
+    assert_eq!(brokers.collect::<Vec<_>>(), expected);
+    assert_eq!(config.name_servers, ["192.168.1.161:9876", "192.168.1.162:9876"]);
+    assert_eq!(config.advertise.to_string(), "192.168.1.162");
 }
 
 #[test]
 fn the_defaults_that_are_shown_are_the_shipped_file() {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/rmq-node.toml");
+    let shipped = conf("rmq-node.toml");
     let output = rmq_node(&["config", "show", "--defaults"]).output().unwrap();
     assert_eq!(output.stdout, fs::read(shipped).unwrap());
 }
