@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::Settings;
+use super::config_import::{self, ImportArgs};
 use super::config_init::{self, InitArgs};
 use crate::config::{Loaded, REFERENCE};
 
@@ -28,6 +29,8 @@ pub enum ConfigAction {
     },
     /// Print the file of this host in a new cluster, or write those of all hosts.
     Init(InitArgs),
+    /// Print the settings that replace 4.9.4's property files of one host, and tell what became of each line.
+    Import(ImportArgs),
 }
 
 /// Runs the action.
@@ -42,6 +45,7 @@ pub fn run(action: &ConfigAction) -> anyhow::Result<ExitCode> {
         ConfigAction::Show { defaults: true, .. } => super::print(REFERENCE)?,
         ConfigAction::Show { settings, .. } => super::print(&listing(&settings.load()?))?,
         ConfigAction::Init(arguments) => return config_init::run(arguments),
+        ConfigAction::Import(arguments) => return config_import::run(arguments),
     }
     Ok(ExitCode::SUCCESS)
 }

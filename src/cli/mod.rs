@@ -3,7 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `config` | `rmq-node config check`, `show` |
-//! | `config_init` | `rmq-node config init` |
+//! | `config_init`, `config_import` | `rmq-node config init`, `import` |
 //! | `admin` | `rmq-node admin`: a cluster's topics |
 //! | `table` | plain tables for a terminal |
 //! | `bench` | `rmq-node bench produce`, `consume` |
@@ -15,6 +15,7 @@
 pub mod admin;
 pub mod bench;
 pub mod config;
+mod config_import;
 mod config_init;
 pub mod generate;
 mod table;
@@ -48,7 +49,7 @@ enum Command {
         #[command(flatten)]
         settings: Settings,
     },
-    /// Check, show or make the settings.
+    /// Check, show, make or import the settings.
     #[command(subcommand)]
     Config(config::ConfigAction),
     Bench(bench::BenchArgs),

@@ -11,7 +11,7 @@ use super::layers::DEFAULT;
 use super::settings::Settings;
 
 /// What a name server's address usually ends with.
-const NAME_SERVER_PORT: u16 = 9876;
+pub(super) const NAME_SERVER_PORT: u16 = 9876;
 
 /// What this host binds and announces.
 pub(super) struct Addresses {
@@ -88,7 +88,7 @@ pub fn check_address(entry: &str, usual: u16) -> Result<(), String> {
 }
 
 /// `entry` with the port that it lacks, as a socket address is written.
-fn with_port(entry: &str, usual: u16) -> String {
+pub(super) fn with_port(entry: &str, usual: u16) -> String {
     let bare = entry.trim_end_matches(':');
     match bare.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
         Ok(address) => SocketAddr::new(address, usual).to_string(),

@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use super::check::{NAME_RULE, is_name};
+use super::check_addresses::NAME_SERVER_PORT;
 use super::{ConfigError, Problem, check_text};
 
-const NAME_SERVER_PORT: u16 = 9876;
 /// The same in every mode, so that firewalls need one list.
 const MASTER_PORT: u16 = 10911;
 const SLAVE_PORT: u16 = 10921;

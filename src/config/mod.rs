@@ -6,6 +6,7 @@
 //! | `read` | one file, strictly, with positions |
 //! | `reference` | the shipped file, and which setting replaces a key of 4.9.4 |
 //! | `layers` | all sources, merged, with origins |
+//! | `import`, `import_keys`, `import_host` | a file of ours out of 4.9.4's property files |
 //! | `init` | the files of a new cluster |
 //! | `properties` | Java properties text |
 //! | `check`, `check_addresses` | what they mean together |
@@ -16,6 +17,9 @@
 
 mod check;
 mod check_addresses;
+pub mod import;
+mod import_host;
+mod import_keys;
 pub mod init;
 mod layers;
 pub mod properties;

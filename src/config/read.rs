@@ -110,15 +110,18 @@ fn first_words(message: &str) -> &str {
     message.split_once(" `").map_or(message, |(words, _)| words)
 }
 
-/// The known word that differs least, if it is near enough to be meant.
+/// The known word that is meant, or all of them.
 pub(super) fn did_you_mean(written: &str, known: &[&str]) -> String {
-    let nearest = known.iter().map(|word| (distance(written, word), *word)).min();
-    match nearest {
-        Some((edits, word)) if edits <= 1 + written.len() / 4 => {
-            format!("; did you mean `{word}`?")
-        }
-        _ => format!("; known here: {}", known.join(", ")),
+    match nearest(written, known) {
+        Some(word) => format!("; did you mean `{word}`?"),
+        None => format!("; known here: {}", known.join(", ")),
     }
+}
+
+/// The known word that differs least, if it is near enough to be meant.
+pub(super) fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
+    let (edits, word) = known.iter().map(|word| (distance(written, word), *word)).min()?;
+    (edits <= 1 + written.len() / 4).then_some(word)
 }
 
 /// How many characters must be put in, taken out, replaced or swapped with the next.

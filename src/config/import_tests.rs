@@ -1,0 +1,302 @@
+//! Imports: the tutorial's files, 4.9.4's own, and files with everything that can be wrong in them.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// One of the tutorial's files; all four differ in three values.
+fn tutorial(group: &str, role: &str, host: u8) -> String {
+    let id = u8::from(role == "SLAVE");
+    format!(
+        "brokerClusterName=DefaultCluster\nbrokerName={group}\nbrokerId={id}\ndeleteWhen=04\nfileReservedTime=48\n\
+         brokerRole={role}\nflushDiskType=ASYNC_FLUSH\nnamesrvAddr=192.168.1.161:9876;192.168.1.162:9876\n\
+         brokerIP1=192.168.1.{host}\n"
+    )
+}
+
+fn all(files: &[(&str, &str)]) -> Vec<Import> {
+    let owned = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+    import(&files.iter().map(owned).collect::<Vec<_>>())
+}
+
+fn one(text: &str) -> Import {
+    all(&[("a", text)]).remove(0)
+}
+
+/// Outcome and text of the only line.
+fn fate(text: &str) -> (Outcome, String) {
+    let mut lines = one(text).lines;
+    assert_eq!(lines.len(), 1);
+    let line = lines.remove(0);
+    (line.outcome, line.text)
+}
+
+/// A broker that is right, with more lines.
+fn broker(more: &str) -> String {
+    format!(
+        "brokerName=a\nbrokerIP1=10.0.0.1\nbrokerIP2=10.0.0.1\nnamesrvAddr=10.0.0.1:9876\n{more}"
+    )
+}
+
+/// What it was found to be wrong with it.
+fn mistakes(more: &str) -> Vec<String> {
+    one(&broker(more)).mistakes
+}
+
+#[test]
+fn the_files_of_the_tutorial_are_one_of_ours_and_their_mistakes_are_told() {
+    let master = tutorial("broker-a", "ASYNC_MASTER", 161);
+    let slave = tutorial("broker-b", "SLAVE", 161);
+    let mut hosts = all(&[("broker-a.properties", &master), ("broker-b-s.properties", &slave)]);
+    assert_eq!(hosts.len(), 1);
+    let imported = hosts.remove(0);
+    let expected = "# Made by rmq-node config import of 4.9.4's property files.\n\n\
+                    advertise = \"192.168.1.161\"\ncluster = \"DefaultCluster\"\n\
+                    name_servers = [\"192.168.1.161:9876\", \"192.168.1.162:9876\"]\n\n\
+                    [name_server]\nport = 9876\n\n\
+                    [[broker]]\ngroup = \"broker-a\"\nrole = \"master\"\nport = 10911\nreplication = \"async\"\nflush = \"async\"\n\n\
+                    [[broker]]\ngroup = \"broker-b\"\nrole = \"slave\"\nid = 1\nport = 10921\nflush = \"async\"\n\n\
+                    [store]\ndelete_hours = [4]\nretention_hours = 48\n";
+    assert_eq!(imported.toml, expected);
+    assert_eq!(imported.result, Ok(()));
+    assert_eq!(
+        imported.mistakes,
+        [
+            "broker-a.properties: brokerIP2 is not written, so that 4.9.4 tells slaves to copy broker-a from the first \
+             address that it finds, in a container one that no other host can dial; written: nothing, slaves dial \
+             advertise",
+            "broker-b-s.properties: listenPort is not written, so that the slave of broker-b announces port 10911 of \
+             192.168.1.161, which meets the ports of the master of broker-a (broker-a.properties): clients that read \
+             from the one reach the other, behind a port mapping too; written: port = 10921",
+        ]
+    );
+    let of = |outcome| imported.lines.iter().filter(|line| line.outcome == outcome).count();
+    assert_eq!((of(Outcome::Taken), of(Outcome::NotNeeded), imported.lines.len()), (17, 1, 18));
+}
+
+#[test]
+fn it_is_the_pair_that_is_shipped() {
+    use crate::config::check_text;
+    let shipped =
+        check_text("a", include_str!("../../conf/2m-2s-async/192.168.1.162.toml")).unwrap().config;
+    let files = [
+        ("a-s", tutorial("broker-a", "SLAVE", 162)),
+        ("b", tutorial("broker-b", "ASYNC_MASTER", 162)),
+    ];
+    let files = files.map(|(name, text)| (name.to_owned(), text));
+    let mut imported = check_text("a", &import(&files).remove(0).toml).unwrap().config;
+    assert_eq!(imported.store.retention_hours, 48);
+    imported.store.retention_hours = shipped.store.retention_hours;
+    assert_eq!(imported, shipped);
+}
+
+#[test]
+fn files_of_several_hosts_are_told_apart() {
+    let files = [
+        ("a", tutorial("broker-a", "ASYNC_MASTER", 161)),
+        ("a-s", tutorial("broker-a", "SLAVE", 162)),
+        ("b", tutorial("broker-b", "ASYNC_MASTER", 162)),
+        ("b-s", tutorial("broker-b", "SLAVE", 161)),
+    ];
+    let files = files.map(|(name, text)| (name.to_owned(), text));
+    let hosts = import(&files);
+    assert_eq!(hosts.len(), 2);
+    assert_eq!(
+        (&hosts[0].files, hosts[0].mistakes.len()),
+        (&vec!["a".to_owned(), "b-s".to_owned()], 2)
+    );
+    assert_eq!(
+        (&hosts[1].files, hosts[1].mistakes.len()),
+        (&vec!["a-s".to_owned(), "b".to_owned()], 2)
+    );
+}
+
+#[test]
+fn four_nine_fours_own_files_lack_what_only_an_operator_knows() {
+    let text = "brokerClusterName = DefaultCluster\nbrokerName = broker-a\nbrokerId = 0\ndeleteWhen = 04\n\
+                fileReservedTime = 48\nbrokerRole = ASYNC_MASTER\nflushDiskType = ASYNC_FLUSH\n";
+    let imported = one(text);
+    assert_eq!(
+        imported.mistakes,
+        [
+            "brokerIP1 is not written, and 4.9.4 announces the first address that it finds, in a container one that no \
+             other host can dial; to be written: advertise",
+            "a: brokerIP2 is not written, so that 4.9.4 tells slaves to copy broker-a from the first address that it \
+             finds, in a container one that no other host can dial; written: nothing, slaves dial advertise",
+            "namesrvAddr is not written: 4.9.4 takes it from -n or NAMESRV_ADDR; to be written: name_servers",
+        ]
+    );
+    let wrong = imported.result.unwrap_err().to_string();
+    assert!(
+        wrong.contains("advertise is missing") && wrong.contains("nobody could find"),
+        "{wrong}"
+    );
+}
+
+#[test]
+fn a_name_server_with_a_file_keeps_its_port() {
+    let master = broker("");
+    let mut hosts = all(&[("a", &master), ("namesrv", "listenPort=9999\n")]);
+    // The list has another port, which is told.
+    let imported = hosts.remove(0);
+    assert!(imported.toml.contains("[name_server]\nport = 9999\n"), "{}", imported.toml);
+    assert!(imported.result.unwrap_err().to_string().contains("whose name server has port 9999"));
+    let again =
+        all(&[("a", &master), ("n", "kvConfigPath=/x"), ("m", "clusterTest=false")]).remove(0);
+    assert!(again.toml.contains("[name_server]\nport = 9876\n"));
+    assert_eq!(
+        again.mistakes,
+        ["m: a host has one name server, and another file has it; not written"]
+    );
+    let elsewhere = one(&broker("namesrvAddr=10.0.0.2:9876"));
+    assert!(!elsewhere.toml.contains("[name_server]"));
+}
+
+#[test]
+fn each_fate_is_told() {
+    use Outcome::{NotNeeded, NotTaken, Taken, Unknown};
+    for (text, outcome, expected) in [
+        ("brokerName=x", Taken, "group = \"x\""),
+        ("listenPort=9876", Taken, "[name_server] port = 9876"),
+        ("brokerRole=SYNC_MASTER", Taken, "role = \"master\", replication = \"sync\""),
+        ("flushDiskType=SYNC_FLUSH", Taken, "flush = \"sync\""),
+        ("mappedFileSizeCommitLog=1048576", Taken, "store.segment_bytes = 1048576"),
+        ("diskMaxUsedSpaceRatio=95", Taken, "store.disk_expire_percent = 85"),
+        ("deleteWhen=04;16", Taken, "store.delete_hours = [4, 16], which are hours of UTC"),
+        ("brokerIP2=10.0.0.1", Taken, "replication_advertise = \"10.0.0.1\""),
+        ("brokerIP1=host", NotTaken, "it is an IP address here, because message ids carry it"),
+        ("brokerId=3", NotNeeded, "a master's id is 0, in 4.9.4 too whatever its file says"),
+        (
+            "haListenPort=1",
+            NotNeeded,
+            "it is always the port + 1, in 4.9.4 too whatever its file says",
+        ),
+        ("sendMessageThreadPoolNums=16", NotNeeded, "there are no thread pools"),
+        (
+            "autoCreateTopicEnable=TRUE",
+            NotNeeded,
+            "it is so here: a topic's first message always makes it",
+        ),
+        ("autoCreateTopicEnable=false", NotTaken, "a topic's first message always makes it"),
+        (
+            "fileReservedTime=48h",
+            NotTaken,
+            "it is not a whole number; 4.9.4 ignored it and took its default",
+        ),
+        ("listenPort=x", NotTaken, "it is not a port; 4.9.4 ignored it and took its default"),
+        (
+            "brokerRole=LEADER",
+            NotTaken,
+            "it is not ASYNC_MASTER, SYNC_MASTER or SLAVE; 4.9.4 ignored it and took its default",
+        ),
+        ("brokername=x", Unknown, "4.9.4 ignored it; did you mean `brokerName`?"),
+        ("fileReserveTime=48", Unknown, "4.9.4 ignored it; did you mean `fileReservedTime`?"),
+        (
+            "storePathConsumeQueue=/x",
+            Unknown,
+            "4.9.4 ignored it: its path follows storePathRootDir",
+        ),
+        ("somethingElse=1", Unknown, "4.9.4 ignored it"),
+    ] {
+        assert_eq!(fate(text), (outcome, expected.to_owned()), "{text}");
+    }
+    let twice = one("brokerName=x\nbrokerName=y\n");
+    assert_eq!(twice.lines[0].entry, "a:1: brokerName=x");
+    assert_eq!(
+        (twice.lines[0].outcome, twice.lines[0].text.as_str()),
+        (NotNeeded, "line 2 says it again")
+    );
+    assert!(twice.toml.contains("group = \"y\""));
+}
+
+#[test]
+fn what_4_9_4_swallowed_is_told() {
+    let cases = [
+        (
+            "fileReservedTime=48 \n",
+            "a:5: a blank follows the value, and 4.9.4 ignored the line; written without",
+        ),
+        (
+            "brokerClusterName=C\t\n",
+            "a:5: a blank follows the value, and 4.9.4 took it as a part of it; written without",
+        ),
+        (
+            "brokerRole=sync_master\n",
+            "a:5: 4.9.4 knows no sync_master and took ASYNC_MASTER in silence; written as if it were SYNC_MASTER",
+        ),
+        (
+            "flushDiskType=sync_flush\n",
+            "a:5: 4.9.4 knows no sync_flush and took ASYNC_FLUSH in silence; written as if it were SYNC_FLUSH",
+        ),
+        (
+            "brokerRole=SLAVE\n",
+            "a: a slave with brokerId 0 does not start in 4.9.4; written: id = 1",
+        ),
+        (
+            "brokerName=\n",
+            "a: brokerName is not written, and 4.9.4 takes the host's name; to be written",
+        ),
+    ];
+    for (more, expected) in cases {
+        assert_eq!(mistakes(more), [expected], "{more}");
+    }
+}
+
+#[test]
+fn a_list_of_name_servers_with_a_missing_port_is_mended() {
+    let imported = one(&broker("namesrvAddr=192.168.1.161;192.168.1.162:9876\n"));
+    assert_eq!(imported.mistakes, ["a:5: 192.168.1.161 has no port; written: 192.168.1.161:9876"]);
+    assert!(
+        imported.toml.contains("name_servers = [\"192.168.1.161:9876\", \"192.168.1.162:9876\"]")
+    );
+    let commas = mistakes("namesrvAddr=10.0.0.1:9876,10.0.0.2:9876\n");
+    assert_eq!(
+        commas,
+        [
+            "a:5: name servers have ; between them in 4.9.4, which did not start with this; written as if it were ;"
+        ]
+    );
+}
+
+#[test]
+fn brokers_of_a_host_agree_and_share_no_port() {
+    let other = broker("brokerName=b\nlistenPort=10914\nfileReservedTime=24\n");
+    let mut hosts = all(&[("a", &broker("fileReservedTime=48\n")), ("b", &other)]);
+    let imported = hosts.remove(0);
+    assert_eq!(
+        imported.mistakes,
+        [
+            "b: listenPort is 10914, so that the master of b announces port 10914 of 10.0.0.1, which meets the ports of the \
+          master of a (a): clients that read from the one reach the other, behind a port mapping too; written: port = 10921"
+        ]
+    );
+    let line = imported.lines.iter().find(|line| line.outcome == Outcome::NotTaken).unwrap();
+    assert_eq!(line.entry, "b:7: fileReservedTime=24");
+    assert_eq!(
+        line.text,
+        "a:5 says 48, and a host has one store.retention_hours for all its brokers"
+    );
+    assert_eq!(imported.result, Ok(()));
+}
+
+proptest! {
+    #[test]
+    fn every_line_is_reported_once_and_the_result_is_toml(
+        keys in proptest::collection::vec((0_usize..200, "[ -~]{0,12}"), 0..12),
+        files in 1_usize..4,
+    ) {
+        let known: Vec<&str> = import_keys::all().map(|(key, _)| *key).collect();
+        let mut texts = vec![String::new(); files];
+        for (at, (key, value)) in keys.iter().enumerate() {
+            let key = known.get(*key).unwrap_or(&"other");
+            // A backslash at the end would join it with the next.
+            texts[at % files].push_str(&format!("{key}={}\n", value.replace('\\', "/")));
+        }
+        let named: Vec<_> = texts.into_iter().enumerate().map(|(at, text)| (format!("{at}"), text)).collect();
+        let hosts = import(&named);
+        prop_assert_eq!(hosts.iter().map(|host| host.lines.len()).sum::<usize>(), keys.len());
+        for host in hosts {
+            prop_assert!(toml::from_str::<toml::Table>(&host.toml).is_ok(), "{}", host.toml);
+        }
+    }
+}
