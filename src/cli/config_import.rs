@@ -42,7 +42,7 @@ pub fn run(arguments: &ImportArgs) -> anyhow::Result<ExitCode> {
     }
     match hosts.pop() {
         Some(imported) if hosts.is_empty() => {
-            io::stdout().write_all(imported.toml.as_bytes())?;
+            super::print(&imported.toml)?;
             imported.result?;
             Ok(ExitCode::SUCCESS)
         }

@@ -27,8 +27,8 @@ pub struct InitArgs {
     /// The addresses at which all hosts of the cluster are dialled.
     #[arg(long, value_name = "ADDRESS,...", value_delimiter = ',', required = true)]
     hosts: Vec<IpAddr>,
-    /// How the brokers stand to one another; three or more hosts make a ring in the modes with slaves
-    /// [default: 2m-2s-async, with one host single].
+    /// How the brokers stand to one another; three or more hosts make a ring in 2m-2s-async and
+    /// 2m-2s-sync [default: 2m-2s-async, with one host single].
     #[arg(long, value_parser = mode_parser())]
     mode: Option<Mode>,
     /// Which of the hosts this one is [default: the one whose address it has].
@@ -63,7 +63,7 @@ pub fn run(arguments: &InitArgs) -> anyhow::Result<ExitCode> {
         None => {
             let host = this_host(hosts, *this)?;
             let file = files.iter().find(|(one, _)| *one == host).map(|(_, text)| text.as_str());
-            io::stdout().write_all(file.unwrap_or_default().as_bytes())?;
+            super::print(file.unwrap_or_default())?;
         }
         Some(dir) if this.is_some() => {
             let host = this_host(hosts, *this)?;
@@ -74,7 +74,7 @@ pub fn run(arguments: &InitArgs) -> anyhow::Result<ExitCode> {
             let each = files.into_iter();
             let each = each.map(|(host, text)| (dir.join(host.to_string()).join(FILE), text));
             write(each.collect(), arguments.force)?;
-            println!("copy each to its host as {}", crate::config::DEFAULT_FILE);
+            super::print(&format!("copy each to its host as {}\n", crate::config::DEFAULT_FILE))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -123,12 +123,12 @@ fn write(files: Vec<(PathBuf, String)>, force: bool) -> anyhow::Result<()> {
 fn write_one(path: &Path, text: &str) -> io::Result<()> {
     match fs::read(path) {
         Ok(old) if old == text.as_bytes() => {
-            println!("{} is so already", path.display());
+            super::print(&format!("{} is so already\n", path.display()))?;
             return Ok(());
         }
         Ok(old) => {
             let kept = keep(path, &old)?;
-            println!("{}: the old one is {}", path.display(), kept.display());
+            super::print(&format!("{}: the old one is {}\n", path.display(), kept.display()))?;
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
@@ -139,7 +139,7 @@ fn write_one(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    println!("wrote {}", path.display());
+    super::print(&format!("wrote {}\n", path.display()))?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod admin;
+mod config;
 mod golden;
 mod hostile;
 mod node;

@@ -27,7 +27,7 @@ end
 complete -c rmq-node -n "__fish_rmq_node_needs_command" -s h -l help -d 'Print help'
 complete -c rmq-node -n "__fish_rmq_node_needs_command" -s V -l version -d 'Print version'
 complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "run" -d 'Run the node: without any settings, a name server and a broker on 127.0.0.1'
-complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "config" -d 'Check or show the settings'
+complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "config" -d 'Check, show, make or import the settings'
 complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "bench" -d 'Measure a cluster, ours or Apache\'s: send or pull as fast as it answers'
 complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "admin" -d 'Look at and change a cluster, ours or Apache\'s'
 complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "generate" -d 'Write man pages and completions below a folder'
@@ -36,10 +36,12 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand run" -s c -l config -d
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand run" -l data-dir -d 'Where everything is kept [default: $STATE_DIRECTORY, else ./rmq-node-data]' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand run" -l listen -d 'The address that all ports are bound on [default: 127.0.0.1 if no broker is configured]' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand run" -s h -l help -d 'Print help'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show help" -s h -l help -d 'Print help'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show help" -f -a "check" -d 'Look for mistakes; exit code 78 if there are any'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show help" -f -a "show" -d 'Print every setting with where it comes from'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show init import help" -s h -l help -d 'Print help'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show init import help" -f -a "check" -d 'Look for mistakes; exit code 78 if there are any'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show init import help" -f -a "show" -d 'Print every setting with where it comes from'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show init import help" -f -a "init" -d 'Print the file of this host in a new cluster, or write those of all hosts'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show init import help" -f -a "import" -d 'Print the settings that replace 4.9.4\'s property files of one host, and tell what became of each line'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show init import help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from check" -s c -l config -d 'The file with the settings; conf.d/*.toml beside it follow [default: /etc/rmq-node/rmq-node.toml if there]' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from check" -l data-dir -d 'Where everything is kept [default: $STATE_DIRECTORY, else ./rmq-node-data]' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from check" -l listen -d 'The address that all ports are bound on [default: 127.0.0.1 if no broker is configured]' -r
@@ -49,8 +51,23 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_see
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from show" -l listen -d 'The address that all ports are bound on [default: 127.0.0.1 if no broker is configured]' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from show" -l defaults -d 'Print the documented defaults instead, as a file to start from'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from init" -l cluster -d 'The cluster\'s name' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from init" -l hosts -d 'The addresses at which all hosts of the cluster are dialled' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from init" -l mode -d 'How the brokers stand to one another; three or more hosts make a ring in 2m-2s-async and 2m-2s-sync [default: 2m-2s-async, with one host single]' -r -f -a "single\t''
+master-slave-async\t''
+master-slave-sync\t''
+2m-noslave\t''
+2m-2s-async\t''
+2m-2s-sync\t''"
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from init" -l this -d 'Which of the hosts this one is [default: the one whose address it has]' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from init" -l out -d 'Write into this folder: with --this its rmq-node.toml, else one in a folder for each host' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from init" -l force -d 'Replace files that are there; each old one is kept beside its new one'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "check" -d 'Look for mistakes; exit code 78 if there are any'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "show" -d 'Print every setting with where it comes from'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "init" -d 'Print the file of this host in a new cluster, or write those of all hosts'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "import" -d 'Print the settings that replace 4.9.4\'s property files of one host, and tell what became of each line'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and not __fish_seen_subcommand_from produce consume echo help" -s h -l help -d 'Print help'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and not __fish_seen_subcommand_from produce consume echo help" -f -a "produce" -d 'Send messages'
@@ -112,13 +129,15 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand generate" -s h -l help -d 'Print help'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin generate help" -f -a "run" -d 'Run the node: without any settings, a name server and a broker on 127.0.0.1'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin generate help" -f -a "config" -d 'Check or show the settings'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin generate help" -f -a "config" -d 'Check, show, make or import the settings'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin generate help" -f -a "bench" -d 'Measure a cluster, ours or Apache\'s: send or pull as fast as it answers'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin generate help" -f -a "admin" -d 'Look at and change a cluster, ours or Apache\'s'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin generate help" -f -a "generate" -d 'Write man pages and completions below a folder'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Look for mistakes; exit code 78 if there are any'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Print every setting with where it comes from'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "init" -d 'Print the file of this host in a new cluster, or write those of all hosts'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "import" -d 'Print the settings that replace 4.9.4\'s property files of one host, and tell what became of each line'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "produce" -d 'Send messages'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "consume" -d 'Pull all queues of a topic from their beginning'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "echo" -d 'A peer that only answers: the floor that brokers are compared with'
