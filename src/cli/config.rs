@@ -92,13 +92,13 @@ fn listing(loaded: &Loaded) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Sources, load};
+    use crate::config::{Sources, load_not_built};
 
     fn loaded(text: &str) -> Loaded {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.toml");
         std::fs::write(&file, text).unwrap();
-        load(&Sources { config_file: Some(file), ..Sources::default() }).unwrap()
+        load_not_built(&Sources { config_file: Some(file), ..Sources::default() }).unwrap()
     }
 
     const TWO: &str = "listen = \"127.0.0.1\"\n[name_server]\n[[broker]]\ngroup = \"a\"\n[[broker]]\ngroup = \"b\"\nport = 10921\n";
@@ -124,6 +124,13 @@ mod tests {
         fn whatever_is_shown_can_be_read_again(
             server in proptest::option::of(9876_u16..9878),
             ports in proptest::collection::vec(proptest::option::of(0_u16..3), 0..3),
+            roles in proptest::array::uniform3(proptest::sample::select(&[
+                "",
+                "role = \"slave\"\n",
+                "role = \"slave\"\nid = 2\n",
+                "replication = \"sync\"\n",
+                "replication = \"sync\"\nin_sync_min = 2\n",
+            ])),
             hours in proptest::collection::vec(0_u8..24, 1..4),
             cluster in "[a-zA-Z0-9_-]{1,9}",
         ) {
@@ -135,7 +142,7 @@ mod tests {
                 None => {}
             }
             for (at, port) in ports.iter().enumerate() {
-                text.push_str(&format!("[[broker]]\ngroup = \"g{at}\"\nflush = \"sync\"\n"));
+                text.push_str(&format!("[[broker]]\ngroup = \"g{at}\"\nflush = \"sync\"\n{}", roles[at]));
                 let number = 20_000 + at * 100 + usize::from(port.unwrap_or_default());
                 // Only one may have the default port.
                 if port.is_some() || at > 0 {

@@ -61,12 +61,12 @@ pub fn run(arguments: &InitArgs) -> anyhow::Result<ExitCode> {
     let files: Vec<(IpAddr, String)> = hosts.iter().copied().zip(plan.files()?).collect();
     match out {
         None => {
-            let host = this_host(hosts, *this)?;
+            let host = this_host(hosts, *this, is_own)?;
             let file = files.iter().find(|(one, _)| *one == host).map(|(_, text)| text.as_str());
             super::print(file.unwrap_or_default())?;
         }
         Some(dir) if this.is_some() => {
-            let host = this_host(hosts, *this)?;
+            let host = this_host(hosts, *this, is_own)?;
             let own = files.into_iter().filter(|(one, _)| *one == host);
             write(own.map(|(_, text)| (dir.join(FILE), text)).collect(), arguments.force)?;
         }
@@ -81,15 +81,18 @@ pub fn run(arguments: &InitArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The one that is named, or the only one whose address this host has.
-fn this_host(hosts: &[IpAddr], named: Option<IpAddr>) -> anyhow::Result<IpAddr> {
+fn this_host(
+    hosts: &[IpAddr],
+    named: Option<IpAddr>,
+    is_own: fn(IpAddr) -> bool,
+) -> anyhow::Result<IpAddr> {
     if let Some(host) = named {
         if !hosts.contains(&host) {
             bail!("--this {host} is none of the --hosts");
         }
         return Ok(host);
     }
-    // An address can be bound where it is.
-    let mut own = hosts.iter().filter(|host| UdpSocket::bind((**host, 0)).is_ok());
+    let mut own = hosts.iter().filter(|host| is_own(**host));
     match (hosts, own.next(), own.next()) {
         ([only], ..) => Ok(*only),
         (_, Some(host), None) => Ok(*host),
@@ -102,6 +105,11 @@ fn this_host(hosts: &[IpAddr], named: Option<IpAddr>) -> anyhow::Result<IpAddr> 
         }
         ([], ..) => bail!("no host is named"),
     }
+}
+
+/// An address can be bound where it is.
+fn is_own(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
 }
 
 fn write(files: Vec<(PathBuf, String)>, force: bool) -> anyhow::Result<()> {
@@ -228,19 +236,28 @@ mod tests {
 
     #[test]
     fn a_host_that_is_not_known_is_asked_for() {
-        let expected = "this host has none of these addresses: say which is its own, such as --this 192.0.2.1, or write \
-                        all files with --out DIR";
-        assert_eq!(init(&[]).unwrap_err(), expected);
+        let hosts: Vec<IpAddr> =
+            ["127.0.0.1", "10.0.0.1", "127.0.0.2"].map(|host| host.parse().unwrap()).to_vec();
+        let found = |hosts: &[IpAddr], named| {
+            this_host(hosts, named, |host| host.is_loopback()).map_err(|error| error.to_string())
+        };
+        assert_eq!(found(&hosts[..2], None), Ok(hosts[0]));
+        assert_eq!(found(&hosts, Some(hosts[1])), Ok(hosts[1]));
+        assert_eq!(found(&hosts[1..2], None), Ok(hosts[1]), "there is only one");
+        let rest = "of these addresses: say which is its own, such as --this 127.0.0.1, or write all files with --out DIR";
+        assert_eq!(found(&hosts, None), Err(format!("this host has several {rest}")));
+        let rest = rest.replace("127.0.0.1", "10.0.0.1");
+        assert_eq!(found(&[hosts[1]; 2], None), Err(format!("this host has none {rest}")));
+        let other = "10.0.0.3".parse().unwrap();
         assert_eq!(
-            init(&["--this", "192.0.2.3"]).unwrap_err(),
-            "--this 192.0.2.3 is none of the --hosts"
+            found(&hosts, Some(other)),
+            Err("--this 10.0.0.3 is none of the --hosts".to_owned())
         );
-        init(&["--this", "192.0.2.2"]).unwrap();
-        let local = ["127.0.0.1".parse().unwrap(), "192.0.2.1".parse().unwrap()];
-        assert_eq!(this_host(&local, None).unwrap(), local[0]);
-        let several = ["127.0.0.1".parse().unwrap(), "127.0.0.2".parse().unwrap()];
-        assert!(this_host(&several, None).unwrap_err().to_string().contains("has several of"));
-        assert_eq!(this_host(&local[1..], None).unwrap(), local[1]);
+        assert!(is_own(hosts[0]));
+    }
+
+    #[test]
+    fn wrong_usage_is_told() {
         assert!(init(&["--mode", "2m"]).unwrap_err().contains("2m-2s-sync"));
         assert!(init(&["--force"]).is_err(), "there is nothing to replace without --out");
     }

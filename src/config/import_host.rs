@@ -12,6 +12,8 @@ use super::{ConfigError, Flush, Replication, Role, check_text};
 
 /// 4.9.4's default.
 const PORT: u16 = 10911;
+/// As many ports a broker spans: the VIP port is two below its own, the HA port one above.
+const PORTS: u16 = 4;
 /// From one broker of a host to the next, each taking three ports.
 const PORT_STEP: u16 = 10;
 
@@ -120,15 +122,16 @@ impl Host {
         for at in 0..self.brokers.len() {
             let broker = &self.brokers[at];
             let wanted = broker.port.unwrap_or(PORT);
-            let meets = |port: u16| taken.iter().find(|(other, _)| other.abs_diff(port) <= 3);
+            let meets = |port: u16| taken.iter().find(|(one, _)| one.abs_diff(port) < PORTS);
             let mut port = wanted;
-            if let Some((_, other)) = meets(wanted) {
+            if let Some((theirs, other)) = meets(wanted) {
                 // At most a few brokers: there is a free one.
                 port = (1..1000)
                     .map(|step| PORT + PORT_STEP * step)
                     .find(|port| meets(*port).is_none())
                     .unwrap_or(PORT);
-                mistakes.push(self.met(broker, wanted, other, port));
+                let why = self.met(broker, wanted, *theirs, other);
+                mistakes.push(format!("{}: {why}; written: port = {port}", broker.file));
             }
             taken
                 .push((port, format!("the {} of {} ({})", broker.role, broker.group, broker.file)));
@@ -136,16 +139,22 @@ impl Host {
         }
     }
 
-    fn met(&self, broker: &Broker, wanted: u16, other: &str, port: u16) -> String {
-        let Broker { file, group, role, .. } = broker;
-        let host = self.advertise().map_or("this host".to_owned(), |address| address.to_string());
+    /// Why a broker cannot have the port that its file gives it, beside another with `theirs`.
+    fn met(&self, broker: &Broker, wanted: u16, theirs: u16, other: &str) -> String {
+        let Broker { group, role, .. } = broker;
         let cause = match broker.port {
             None => "listenPort is not written".to_owned(),
             Some(port) => format!("listenPort is {port}"),
         };
+        if wanted != theirs {
+            return format!(
+                "{cause}, and port - 2 to port + 1 of the {role} of {group} meet those of {other}: the second does not start"
+            );
+        }
+        let host = self.advertise().map_or("this host".to_owned(), |address| address.to_string());
         format!(
-            "{file}: {cause}, so that the {role} of {group} announces port {wanted} of {host}, which meets the ports of \
-             {other}: clients that read from the one reach the other, behind a port mapping too; written: port = {port}"
+            "{cause}, so that the {role} of {group} announces port {wanted} of {host}, which is that of {other}: behind a \
+             port mapping too, clients that are sent to the one reach the other"
         )
     }
 

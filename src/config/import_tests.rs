@@ -66,8 +66,8 @@ fn the_files_of_the_tutorial_are_one_of_ours_and_their_mistakes_are_told() {
              address that it finds, in a container one that no other host can dial; written: nothing, slaves dial \
              advertise",
             "broker-b-s.properties: listenPort is not written, so that the slave of broker-b announces port 10911 of \
-             192.168.1.161, which meets the ports of the master of broker-a (broker-a.properties): clients that read \
-             from the one reach the other, behind a port mapping too; written: port = 10921",
+             192.168.1.161, which is that of the master of broker-a (broker-a.properties): behind a port mapping too, \
+             clients that are sent to the one reach the other; written: port = 10921",
         ]
     );
     let of = |outcome| imported.lines.iter().filter(|line| line.outcome == outcome).count();
@@ -266,8 +266,8 @@ fn brokers_of_a_host_agree_and_share_no_port() {
     assert_eq!(
         imported.mistakes,
         [
-            "b: listenPort is 10914, so that the master of b announces port 10914 of 10.0.0.1, which meets the ports of the \
-          master of a (a): clients that read from the one reach the other, behind a port mapping too; written: port = 10921"
+            "b: listenPort is 10914, and port - 2 to port + 1 of the master of b meet those of the master of a (a): the \
+             second does not start; written: port = 10921"
         ]
     );
     let line = imported.lines.iter().find(|line| line.outcome == Outcome::NotTaken).unwrap();
