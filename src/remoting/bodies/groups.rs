@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::topics::version_value;
+use super::topics::{read_version, version_value};
 use crate::model::{DataVersion, GroupName, SubscriptionGroupConfig};
 use crate::remoting::DecodeError;
 use crate::remoting::json::{self, Form, Value};
@@ -23,8 +23,12 @@ pub fn parse_group(body: &[u8]) -> Result<Option<SubscriptionGroupConfig>, Decod
     value.expect_object("the group")?;
     let name = value.text("groupName").filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| DecodeError("JSON: `groupName` is missing".to_owned()))?;
+    read_group(name, &value).map(Some)
+}
+
+fn read_group(name: &str, value: &Value<'_>) -> Result<SubscriptionGroupConfig, DecodeError> {
     let usual = SubscriptionGroupConfig::new(GroupName::new(name));
-    Ok(Some(SubscriptionGroupConfig {
+    Ok(SubscriptionGroupConfig {
         consume_enable: value.bool_or("consumeEnable", usual.consume_enable),
         consume_from_min_enable: value
             .bool_or("consumeFromMinEnable", usual.consume_from_min_enable),
@@ -38,7 +42,23 @@ pub fn parse_group(body: &[u8]) -> Result<Option<SubscriptionGroupConfig>, Decod
         notify_consumer_ids_changed_enable: value
             .bool_or("notifyConsumerIdsChangedEnable", usual.notify_consumer_ids_changed_enable),
         name: usual.name,
-    }))
+    })
+}
+
+/// Reads the answer to 201; a group's key in the table wins over the name inside.
+///
+/// # Errors
+/// It is no group table.
+pub fn parse_all_groups(
+    body: &[u8],
+) -> Result<(DataVersion, Vec<SubscriptionGroupConfig>), DecodeError> {
+    let value = json::parse(body)?;
+    value.expect_object("the group table")?;
+    let mut groups = Vec::new();
+    for (key, group) in value.get("subscriptionGroupTable").entries() {
+        groups.push(read_group(key.as_str().unwrap_or_default(), group)?);
+    }
+    Ok((read_version(value.get("dataVersion"))?, groups))
 }
 
 /// The body of 200, as 4.9.4's tools write it.
@@ -79,11 +99,16 @@ mod tests {
     #[test]
     fn the_table_is_494s_byte_for_byte_b313() {
         let group = Arc::new(SubscriptionGroupConfig::new(GroupName::new("G")));
-        let body = all_groups(DataVersion { timestamp: 9, counter: 2 }, &[group]);
+        let version = DataVersion { timestamp: 9, counter: 2 };
+        let body = all_groups(version, &[Arc::clone(&group)]);
         assert_eq!(
             std::str::from_utf8(&body).unwrap(),
             r#"{"dataVersion":{"counter":2,"timestamp":9},"subscriptionGroupTable":{"G":{"brokerId":0,"consumeBroadcastEnable":true,"consumeEnable":true,"consumeFromMinEnable":true,"groupName":"G","notifyConsumerIdsChangedEnable":true,"retryMaxTimes":16,"retryQueueNums":1,"whichBrokerWhenConsumeSlowly":1}}}"#
         );
+        assert_eq!(parse_all_groups(&body), Ok((version, vec![(*group).clone()])));
+        for body in ["", "[]", r#"{"subscriptionGroupTable":{"G":{"brokerId":"x"}}}"#] {
+            assert!(parse_all_groups(body.as_bytes()).is_err(), "{body}");
+        }
     }
 
     #[test]

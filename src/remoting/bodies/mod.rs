@@ -5,6 +5,7 @@
 pub mod clients;
 pub mod groups;
 pub mod heartbeat;
+pub mod offsets;
 pub mod order_locks;
 pub mod registration;
 pub mod route;
