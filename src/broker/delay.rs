@@ -96,8 +96,11 @@ pub(super) fn append_all(
     results
 }
 
-/// Delivers until `stop`.
+/// Delivers until `stop`; a slave gets what its master delivers.
 pub(super) fn start(broker: &Arc<Broker>, handle: &Handle, stop: &CancellationToken) {
+    if broker.is_slave() {
+        return;
+    }
     let _entered = handle.enter();
     let running = run(Arc::clone(broker), stop.clone());
     task::spawn(Kind::StopNode(stop.clone()), "delay levels", running);

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use super::Broker;
 use super::answers::{Answer, Refusal};
+use super::{Broker, topics};
 use crate::model::{SubscriptionGroupConfig, shown};
 use crate::remoting::bodies::groups::{all_groups, parse_group};
 use crate::remoting::{Command, response};
@@ -40,6 +40,7 @@ fn is_full(tables: &Tables) -> bool {
 
 /// 200: creates or replaces a group's configuration (B-312). Blocks.
 pub(super) fn update(broker: &Arc<Broker>, request: &Command, connection: &Connection) -> Answer {
+    topics::refuse_if_slave(broker)?;
     let tables = broker.store.tables();
     let Some(config) = parse_group(&request.body)? else {
         return Ok(Command::response(response::SUCCESS));
@@ -64,10 +65,14 @@ pub(super) fn list(broker: &Arc<Broker>, _: &Command, _: &Connection) -> Answer 
     Ok(Command::response(response::SUCCESS).with_body(all_groups(version, &groups)))
 }
 
-/// 207: deletes a group's configuration, and its positions if asked to (B-314). Blocks.
+/// 207: deletes a group's configuration, and its positions if asked to (B-314). A slave takes it from its master soon
+/// (S-45). Blocks.
 pub(super) fn delete(broker: &Arc<Broker>, request: &Command, connection: &Connection) -> Answer {
     let group = request.required_str("groupName")?;
     let removes_offsets = request.flag_bool("removeOffset");
+    if broker.is_slave() {
+        return Ok(Command::response(response::SUCCESS));
+    }
     let tables = broker.store.tables();
     let was_there = tables.groups.remove(group);
     if removes_offsets {

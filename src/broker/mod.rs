@@ -16,7 +16,8 @@
 //! | `java_properties` | in which order properties are stored |
 //! | `topics`, `groups` | their configuration (17, 21, 215; 200, 201, 207) |
 //! | `topic_stats` | how full their queues are (202) |
-//! | `registration` | what name servers are told |
+//! | `registration` | what name servers are told, and where the master is |
+//! | `metadata_sync` | what a slave copies of its master besides the log (43, 45) |
 //! | `runtime_info` | what tools are told about this broker (28) |
 //! | `statistics` | messages in and out, in total and per second |
 //!
@@ -29,6 +30,7 @@ mod delay;
 mod groups;
 mod java_properties;
 mod long_polling;
+mod metadata_sync;
 mod offsets;
 mod order_locks;
 mod pull;
@@ -47,6 +49,7 @@ mod topics;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -71,6 +74,15 @@ pub struct BrokerOptions {
     pub ha_address: SocketAddr,
     /// Where it registers, each as `host:port`.
     pub name_servers: Vec<String>,
+}
+
+/// Where the living master of a group is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MasterAddresses {
+    /// What its clients dial (`masterAddr`), as `host:port`.
+    pub broker: String,
+    /// What its slaves dial for the log (`haServerAddr`), as `host:port`.
+    pub ha: String,
 }
 
 /// One broker.
@@ -115,8 +127,8 @@ impl Broker {
         broker
     }
 
-    /// Starts what runs beside the requests, until `stop`: registration and client expiry on `control`, delayed
-    /// delivery and the waiting pulls on `data`.
+    /// Starts what runs beside the requests, until `stop`: registration, client expiry and a slave's copying of tables
+    /// on `control`, delayed delivery and the waiting pulls on `data`.
     pub fn start(
         self: &Arc<Self>,
         control: &tokio::runtime::Handle,
@@ -127,6 +139,7 @@ impl Broker {
         registration::start(self, control, stop);
         clients::start(self, control, stop);
         statistics::start(self, control, stop);
+        metadata_sync::start(self, control, stop);
         delay::start(self, data, stop);
     }
 
@@ -134,6 +147,17 @@ impl Broker {
     /// be stopped, or what was just delivered comes again. Blocks for a moment.
     pub fn finish(&self) {
         self.delivery.finish();
+    }
+
+    /// Whether it copies a master.
+    fn is_slave(&self) -> bool {
+        self.options.id != BrokerId(0)
+    }
+
+    /// Where a slave's master is, as name servers say.
+    #[must_use]
+    pub fn master_addresses(&self) -> watch::Receiver<Option<MasterAddresses>> {
+        self.registration.master_addresses()
     }
 
     /// Waits until one name server has answered a registration.

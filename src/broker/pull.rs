@@ -11,7 +11,7 @@ use super::clients::MessageModel;
 use super::{Broker, groups};
 use crate::filter::Subscription;
 use crate::message::{NewMessage, Properties, properties};
-use crate::model::{BrokerId, Permission, QueueId, QueueOffset, SubscriptionGroupConfig};
+use crate::model::{Permission, QueueId, QueueOffset, SubscriptionGroupConfig};
 use crate::model::{TopicName, system};
 use crate::remoting::headers::{PullHeader, PullResponse, pull_flag};
 use crate::remoting::json::{Form, Value};
@@ -153,7 +153,7 @@ fn execute(
         Err(ReadError::WouldBlock) if !may_block => return Ok(Outcome::WouldBlock),
         other => other,
     };
-    if pass == Pass::First && header.has(pull_flag::COMMIT_OFFSET) && !is_slave(broker) {
+    if pass == Pass::First && header.has(pull_flag::COMMIT_OFFSET) && !broker.is_slave() {
         let positions = &broker.store.tables().consumer_offsets;
         positions.commit(header.topic, header.consumer_group, queue_id, header.commit_offset);
     }
@@ -172,11 +172,6 @@ fn execute(
     }
     let (answer, fields) = found(broker, header, &group, pulled, code);
     Ok(Outcome::Answer(answer, fields))
-}
-
-/// Whether this broker copies another one.
-fn is_slave(broker: &Broker) -> bool {
-    broker.options.id != BrokerId(0)
 }
 
 /// Group, topic and queue, in the order of B-162.
@@ -324,7 +319,7 @@ fn found(
         }
         response::PULL_RETRY_IMMEDIATELY => {}
         // A slave may only be behind: it leaves the offset as it is.
-        _ if is_slave(broker) => {
+        _ if broker.is_slave() => {
             fields.next_begin_offset = header.queue_offset;
             if code == response::PULL_OFFSET_MOVED {
                 code = response::PULL_RETRY_IMMEDIATELY;

@@ -9,7 +9,7 @@ use super::*;
 use crate::broker::{BrokerOptions, BrokerService, tests_support};
 use crate::clock::Clock;
 use crate::message::Record;
-use crate::model::TopicConfig;
+use crate::model::{BrokerId, TopicConfig};
 use crate::remoting::{ExtFields, SerializeType};
 use crate::store::{Appended, StoreOptions};
 use crate::transport::{Client, Limits, Server, Service};

@@ -1,4 +1,5 @@
-//! Registration with name servers: at start, every 30 s, and when topics change (103, 104; B-020 to B-028).
+//! Registration with name servers: at start, every 30 s, and when topics change (103, 104; B-020 to B-028). Their
+//! answers say a slave where its master is (N-051, H-060).
 //!
 //! Not the topics themselves. One task for each name server, so that a slow one holds up no other; each has its own
 //! connection (N-024), and does not wait for the next period when it is lost. Invariants: over a new connection all topics are told, later the changed ones as soon as they
@@ -7,7 +8,7 @@
 //! takes no second one with an equal version (N-047, N-081).
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::answers::not_supported;
-use super::{Broker, BrokerOptions};
+use super::{Broker, BrokerOptions, MasterAddresses};
 use crate::message::body_crc;
 use crate::model::TopicConfig;
 use crate::remoting::bodies::registration::registration;
@@ -33,6 +34,8 @@ const PERIOD: Duration = Duration::from_secs(30);
 const REGISTER_TIMEOUT: Duration = Duration::from_secs(6);
 /// How long it has to answer at the end.
 const UNREGISTER_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often a slave asks that knows no master.
+const PERIOD_WITHOUT_MASTER: Duration = Duration::from_secs(5);
 /// After a failure; twice as long after each further one, up to [`PERIOD`].
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -43,6 +46,8 @@ pub(super) struct Registration {
     /// How often topics changed or a connection was lost.
     changes: watch::Sender<u64>,
     registered: watch::Sender<bool>,
+    /// A slave's master, of the first name server that knows one.
+    master: watch::Sender<Option<MasterAddresses>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -50,6 +55,14 @@ pub(super) struct Registration {
 struct Link {
     address: String,
     told: watch::Sender<Told>,
+    /// The master that it named last.
+    master: Mutex<Option<MasterAddresses>>,
+}
+
+impl Link {
+    fn named_master(&self) -> MutexGuard<'_, Option<MasterAddresses>> {
+        self.master.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What a name server knows.
@@ -103,6 +116,7 @@ impl Registration {
         let link = |address: &String| Link {
             address: address.clone(),
             told: watch::Sender::new(Told::Nothing),
+            master: Mutex::default(),
         };
         let changes = watch::Sender::new(0);
         Self {
@@ -111,6 +125,7 @@ impl Registration {
             changes,
             // Without name servers a broker runs unregistered (B-028).
             registered: watch::Sender::new(name_servers.is_empty()),
+            master: watch::Sender::new(None),
             tasks: Mutex::default(),
         }
     }
@@ -119,6 +134,25 @@ impl Registration {
     pub async fn registered(&self) {
         // The sender lives as long as this.
         let _ = self.registered.subscribe().wait_for(|registered| *registered).await;
+    }
+
+    /// Where a slave's master is.
+    pub fn master_addresses(&self) -> watch::Receiver<Option<MasterAddresses>> {
+        self.master.subscribe()
+    }
+
+    /// Notes what a name server says of the master: of those that know one, the one named first counts.
+    fn note_master(&self, index: usize, named: Option<MasterAddresses>) {
+        *self.links[index].named_master() = named;
+        self.master.send_if_modified(|known| {
+            let master = self.links.iter().find_map(|link| link.named_master().clone());
+            let is_news = *known != master;
+            if is_news {
+                tracing::info!(?master, "the master's address");
+                *known = master;
+            }
+            is_news
+        });
     }
 
     /// Topics changed: they are told soon (B-024).
@@ -206,12 +240,12 @@ impl Registration {
             let change = *changes.borrow_and_update();
             let is_full = full_at <= Instant::now();
             match self.register(broker, link, &mut sent, is_full).await {
-                Ok(order_table) => {
-                    if let Some(body) = order_table.filter(|_| self.is_first(index)) {
-                        apply_order_table(broker, &body);
+                Ok(answer) => {
+                    if let Some(answer) = answer {
+                        self.take(broker, index, &answer);
                     }
                     if is_full {
-                        full_at = Instant::now() + PERIOD;
+                        full_at = Instant::now() + self.period(broker);
                     }
                     retry_after = RETRY_AFTER;
                     if !matches!(link.told.send_replace(Told::UpTo(change)), Told::UpTo(_)) {
@@ -230,6 +264,10 @@ impl Registration {
                     if link.told.send_replace(Told::Unreachable) != Told::Unreachable {
                         tracing::warn!(name_server = link.address, %error, "not registered");
                     }
+                    if self.links.iter().any(|link| matches!(*link.told.borrow(), Told::UpTo(_))) {
+                        // Without any, the master that was named last stays.
+                        self.note_master(index, None);
+                    }
                     sleep(retry_after).await;
                     retry_after = (2 * retry_after).min(PERIOD);
                 }
@@ -237,19 +275,34 @@ impl Registration {
         }
     }
 
+    /// Takes what an answer says besides that all is well.
+    fn take(&self, broker: &Broker, index: usize, answer: &Command) {
+        if broker.is_slave() {
+            self.note_master(index, master_of(answer, &broker.options));
+        }
+        if !answer.body.is_empty() && self.is_first(index) {
+            apply_order_table(broker, &answer.body);
+        }
+    }
+
+    fn period(&self, broker: &Broker) -> Duration {
+        let seeks_master = broker.is_slave() && self.master.borrow().is_none();
+        if seeks_master { PERIOD_WITHOUT_MASTER } else { PERIOD }
+    }
+
     /// Whether no name server that is named earlier answers: of several order tables, its one counts (B-025).
     fn is_first(&self, index: usize) -> bool {
         self.links[..index].iter().all(|link| *link.told.borrow() == Told::Unreachable)
     }
 
-    /// Registers once; returns the answer's order table, if there is one (N-051).
+    /// Registers once, unless there is nothing to tell; returns the answer (N-051).
     async fn register(
         &self,
         broker: &Broker,
         link: &Link,
         sent: &mut Option<Sent>,
         is_full: bool,
-    ) -> Result<Option<Bytes>, RegisterError> {
+    ) -> Result<Option<Command>, RegisterError> {
         let connection = self.client.connection(&link.address).await?;
         let (version, topics) = broker.store.tables().topics.snapshot();
         let known = sent.as_ref().filter(|sent| !is_full && sent.connection == connection);
@@ -263,7 +316,7 @@ impl Registration {
         let body = registration(version, &news);
         let answer = call(&connection, &broker.options, body).await?;
         *sent = Some(Sent { connection, topics });
-        Ok(Some(answer.body).filter(|body| !body.is_empty()))
+        Ok(Some(answer))
     }
 }
 
@@ -288,6 +341,13 @@ async fn call(
         return Err(RegisterError::Refused { code: answer.code, remark });
     }
     Ok(answer)
+}
+
+/// The master that an answer names (N-051). A slave has none if its own address is registered as the master's.
+fn master_of(answer: &Command, options: &BrokerOptions) -> Option<MasterAddresses> {
+    let field = |key| answer.field(key).filter(|text| !text.is_empty()).map(str::to_owned);
+    let master = MasterAddresses { broker: field("masterAddr")?, ha: field("haServerAddr")? };
+    Some(master).filter(|master| master.broker != options.address.to_string())
 }
 
 /// The topics that are not what they were; a topic's configuration is replaced, never changed, so that its place in

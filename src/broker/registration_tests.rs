@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::broker::clients::tests::World;
+use crate::broker::tests_support::TestBroker;
 use crate::clock::Clock;
 use crate::model::TopicName;
 use crate::nameserver::{NameServer, NameServerOptions, NameServerService};
@@ -105,6 +106,21 @@ fn serve(service: Arc<dyn Service>) -> String {
     let served = server.serve(service, CancellationToken::new());
     task::spawn(task::Kind::Ignore, "name server", served);
     address
+}
+
+fn with_master(broker: &str) -> Do {
+    let answer = Command::response(0).with_field("haServerAddr", "10.0.0.1:10912");
+    Do::Answer(answer.with_field("masterAddr", broker))
+}
+
+/// Waits until a slave's master is at this address.
+async fn master_is(slave: &TestBroker, expected: Option<&str>) {
+    let mut master = slave.broker.master_addresses();
+    let is_it = |master: &Option<MasterAddresses>| {
+        master.as_ref().map(|master| master.broker.as_str()) == expected
+    };
+    let waiting = timeout(PATIENCE, master.wait_for(is_it)).await;
+    assert!(waiting.is_ok(), "{expected:?} instead of {:?}", slave.broker.master_addresses());
 }
 
 /// A broker that registers with `name_servers`.
@@ -282,6 +298,81 @@ async fn routes_of_our_name_server_come_and_go_with_the_broker_n080_b012() {
     }
     soon(world.broker.unregister()).await;
     assert_eq!(route_code(&client, &address, "T0").await, response::TOPIC_NOT_EXIST);
+}
+
+#[tokio::test]
+async fn a_slave_registers_as_one_and_learns_where_its_master_is_n051_h060() {
+    let (fake, address) = Fake::start();
+    fake.will(with_master("10.0.0.1:10911"));
+    let slave = TestBroker::slave(vec![address]);
+    slave.start();
+    master_is(&slave, Some("10.0.0.1:10911")).await;
+    let known = slave.broker.master_addresses().borrow().clone();
+    assert_eq!(known.unwrap().ha, "10.0.0.1:10912");
+    assert_eq!(fake.came.lock().unwrap()[0].request.field("brokerId"), Some("1"));
+    // Then without a master, and with itself as one.
+    for answer in [Do::Answer(Command::response(0)), with_master("127.0.0.1:10921")] {
+        fake.will(answer);
+        slave.broker.store.tables().topics.put(TopicConfig::new(TopicName::new("T"), 4));
+        slave.broker.registration.changed();
+        soon(slave.broker.registration.told()).await;
+        master_is(&slave, None).await;
+    }
+    soon(slave.broker.unregister()).await;
+    let came = fake.came.lock().unwrap();
+    let last = &came.last().unwrap().request;
+    assert_eq!((last.code, last.field("brokerId")), (104, Some("1")));
+}
+
+#[tokio::test]
+async fn a_slave_without_a_master_asks_more_often() {
+    let (fake, address) = Fake::start();
+    let slave = TestBroker::slave(vec![address]);
+    slave.start();
+    soon(slave.broker.registered()).await;
+    fake.will(with_master("10.0.0.1:10911"));
+    tokio::time::pause();
+    tokio::time::advance(PERIOD_WITHOUT_MASTER).await;
+    tokio::time::resume();
+    master_is(&slave, Some("10.0.0.1:10911")).await;
+}
+
+#[tokio::test]
+async fn the_master_of_the_first_name_server_that_knows_one_counts() {
+    let (first, first_address) = Fake::start();
+    let (second, second_address) = Fake::start();
+    second.will(with_master("10.0.0.2:10911"));
+    let slave = TestBroker::slave(vec![first_address, second_address]);
+    slave.start();
+    master_is(&slave, Some("10.0.0.2:10911")).await;
+    first.came(1).await;
+    first.will(with_master("10.0.0.1:10911"));
+    slave.broker.store.tables().topics.put(TopicConfig::new(TopicName::new("T"), 4));
+    slave.broker.registration.changed();
+    master_is(&slave, Some("10.0.0.1:10911")).await;
+    // What a name server said that is gone counts no more.
+    second.will(with_master("10.0.0.2:10911"));
+    first.will(Do::Answer(Command::response(1)));
+    slave.broker.store.tables().topics.put(TopicConfig::new(TopicName::new("U"), 4));
+    slave.broker.registration.changed();
+    master_is(&slave, Some("10.0.0.2:10911")).await;
+}
+
+#[tokio::test]
+async fn while_no_name_server_answers_the_master_stays_where_it_was() {
+    let (fake, address) = Fake::start();
+    fake.will(with_master("10.0.0.1:10911"));
+    let slave = TestBroker::slave(vec![address]);
+    slave.start();
+    master_is(&slave, Some("10.0.0.1:10911")).await;
+    fake.will(Do::Answer(Command::response(1)));
+    fake.will(Do::Keep);
+    slave.broker.store.tables().topics.put(TopicConfig::new(TopicName::new("T"), 4));
+    slave.broker.registration.changed();
+    let link = &slave.broker.registration.links[0];
+    let mut told = link.told.subscribe();
+    soon(async { drop(told.wait_for(|told| *told == Told::Unreachable).await) }).await;
+    master_is(&slave, Some("10.0.0.1:10911")).await;
 }
 
 async fn route_code(client: &Client, name_server: &str, topic: &str) -> i32 {

@@ -6,19 +6,17 @@ use std::sync::Arc;
 
 use super::answers::{at_once, blocking, not_supported, send_answer};
 use super::{
-    Broker, clients, groups, offsets, order_locks, pull, query, runtime_info, send, send_back,
-    statistics, topic_stats, topics,
+    Broker, clients, groups, metadata_sync, offsets, order_locks, pull, query, runtime_info, send,
+    send_back, statistics, topic_stats, topics,
 };
-use crate::remoting::{Command, request};
+use crate::remoting::{Command, request, response};
 use crate::transport::Responder;
 
 /// What brokers of 4.9.4 answer and this one does not yet: refused as unknown codes are, and told in the log.
-const NOT_BUILT: [i32; 31] = [
+const NOT_BUILT: [i32; 29] = [
     request::UPDATE_BROKER_CONFIG,
     request::GET_BROKER_CONFIG,
     request::END_TRANSACTION,
-    request::GET_ALL_CONSUMER_OFFSET,
-    request::GET_ALL_DELAY_OFFSET,
     request::CHECK_CLIENT_CONFIG,
     request::UPDATE_AND_CREATE_ACL_CONFIG,
     request::DELETE_ACL_CONFIG,
@@ -78,6 +76,17 @@ pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responde
         request::GET_TOPIC_STATS_INFO => blocking(broker, request, responder, topic_stats::answer),
         request::VIEW_BROKER_STATS_DATA => {
             send_answer(responder, statistics::view(broker, &request))
+        }
+        request::GET_ALL_CONSUMER_OFFSET => {
+            blocking(broker, request, responder, metadata_sync::consumer_offsets);
+        }
+        request::GET_ALL_DELAY_OFFSET => {
+            at_once(broker, &request, responder, metadata_sync::delay_offsets);
+        }
+        // H-074, S-08.
+        request::END_TRANSACTION if broker.is_slave() => {
+            let remark = "not set any response code";
+            responder.send(Command::response(response::SLAVE_NOT_AVAILABLE).with_remark(remark));
         }
         request::HEART_BEAT => at_once(broker, &request, responder, clients::heartbeat),
         request::UNREGISTER_CLIENT => at_once(broker, &request, responder, clients::unregister),

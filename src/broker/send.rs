@@ -101,6 +101,9 @@ fn check(
         return Err(Refusal::new(response::NO_PERMISSION, remark));
     }
     let known = broker.store.tables().topics.get(name);
+    if known.is_none() && broker.is_slave() {
+        return Err(unavailable(&broker.store));
+    }
     let topic = known.or_else(|| topics::create_in_send(broker, header)).ok_or_else(|| {
         let remark = format!("topic[{name}] not exist, apply first please!{FAQ}");
         Refusal::new(response::TOPIC_NOT_EXIST, remark)
@@ -114,7 +117,8 @@ fn check(
         );
         return Err(Refusal::new(response::SYSTEM_ERROR, remark));
     }
-    Ok(topic)
+    // H-072; before anything is made for a message that is not stored.
+    if broker.is_slave() { Err(unavailable(&broker.store)) } else { Ok(topic) }
 }
 
 /// The queue that a message goes to: the one asked for, or any (B-105).
@@ -404,20 +408,23 @@ impl Sent {
 fn refusal_of(store: &Store, error: &AppendError) -> Refusal {
     match error {
         AppendError::Illegal(_) | AppendError::TooLarge { .. } => illegal(store),
-        AppendError::DiskFull | AppendError::Stopping => {
-            let used = store.disk_used_percent() / 100.0;
-            let remark = format!(
-                "service not available now. It may be caused by one of the following reasons: the broker's disk is \
-                 full [CL: {used:5.2} CQ: {used:5.2} INDEX: {used:5.2}], messages are put to the slave, message \
-                 store has been shut down, etc."
-            );
-            Refusal::new(response::SERVICE_NOT_AVAILABLE, remark)
-        }
+        AppendError::DiskFull | AppendError::Stopping => unavailable(store),
         AppendError::Failed(_) => {
             let remark = "create mapped file failed, server is busy or broken.";
             Refusal::new(response::SYSTEM_ERROR, remark)
         }
     }
+}
+
+/// What a message gets that the store takes no more of, or none of: a slave's.
+fn unavailable(store: &Store) -> Refusal {
+    let used = store.disk_used_percent() / 100.0;
+    let remark = format!(
+        "service not available now. It may be caused by one of the following reasons: the broker's disk is full \
+         [CL: {used:5.2} CQ: {used:5.2} INDEX: {used:5.2}], messages are put to the slave, message store has been \
+         shut down, etc."
+    );
+    Refusal::new(response::SERVICE_NOT_AVAILABLE, remark)
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ use crate::transport::Connection;
 /// The delay level of a message that comes back for the first time (B-132).
 const FIRST_LEVEL: i32 = 3;
 
+/// What 4.9.4 calls the state of a store that takes nothing.
+const SERVICE_NOT_AVAILABLE: &str = "SERVICE_NOT_AVAILABLE";
+
 /// Where a message that came back goes.
 struct Way {
     topic: TopicName,
@@ -37,12 +40,17 @@ pub(super) fn answer(broker: &Arc<Broker>, request: &Command, _: &Connection) ->
     else {
         return Ok(Command::response(response::SUCCESS));
     };
-    let retry = retry_topic(broker, group, queues, request.flag_bool("unitMode"))?;
     let look_up = |offset: i64| broker.store.record_at(PhysicalOffset(u64::try_from(offset).ok()?));
     let not_there = || {
         let remark = format!("look message by offset failed, {offset}");
         Refusal::new(response::SYSTEM_ERROR, remark)
     };
+    if broker.is_slave() {
+        // H-073; a topic of its own would be gone with the next sync.
+        let found = look_up(offset).ok_or_else(not_there);
+        return found.and(Err(Refusal::new(response::SYSTEM_ERROR, SERVICE_NOT_AVAILABLE)));
+    }
+    let retry = retry_topic(broker, group, queues, request.flag_bool("unitMode"))?;
     let stored = look_up(offset).ok_or_else(not_there)?;
     let record = Record::parse(&stored).map_err(|_| not_there())?;
     let times = record.reconsume_times();
@@ -133,7 +141,7 @@ fn append(broker: &Broker, message: NewMessage) -> Result<(), Refusal> {
         Some(Ok(Durability::FlushTimeout)) => "FLUSH_DISK_TIMEOUT",
         Some(Err(AppendError::Illegal(_) | AppendError::TooLarge { .. })) => "MESSAGE_ILLEGAL",
         Some(Err(AppendError::Failed(_))) => "CREATE_MAPEDFILE_FAILED",
-        Some(Err(AppendError::DiskFull | AppendError::Stopping)) | None => "SERVICE_NOT_AVAILABLE",
+        Some(Err(AppendError::DiskFull | AppendError::Stopping)) | None => SERVICE_NOT_AVAILABLE,
     };
     broker.statistics.append_failed();
     Err(Refusal::new(response::SYSTEM_ERROR, status))

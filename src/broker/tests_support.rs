@@ -53,7 +53,8 @@ pub(super) fn open(store: StoreOptions, options: BrokerOptions, clock: &Clock) -
 pub(super) struct TestBroker {
     pub clock: Clock,
     pub broker: Arc<Broker>,
-    options: StoreOptions,
+    store_options: StoreOptions,
+    options: BrokerOptions,
     pub address: String,
     client: Client,
     stop: CancellationToken,
@@ -71,11 +72,24 @@ impl TestBroker {
         let dir = tempfile::tempdir().unwrap();
         let mut options = store_options(dir.path());
         change(&mut options);
-        Self::open(dir, options, Clock::system())
+        Self::open(dir, options, options_of("DefaultCluster"), Clock::system())
     }
 
-    fn open(dir: tempfile::TempDir, options: StoreOptions, clock: Clock) -> Self {
-        let broker = open(options.clone(), options_of("DefaultCluster"), &clock);
+    /// A new slave that registers with `name_servers`.
+    pub fn slave(name_servers: Vec<String>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store_options = store_options(dir.path());
+        let options = BrokerOptions { name_servers, ..slave_options() };
+        Self::open(dir, store_options, options, Clock::system())
+    }
+
+    fn open(
+        dir: tempfile::TempDir,
+        store_options: StoreOptions,
+        options: BrokerOptions,
+        clock: Clock,
+    ) -> Self {
+        let broker = open(store_options.clone(), options.clone(), &clock);
         let server = Server::bind("127.0.0.1:0".parse().unwrap(), Arc::new(Limits::default()));
         let server = server.unwrap();
         let address = server.local_addr().to_string();
@@ -83,7 +97,8 @@ impl TestBroker {
         let service = Arc::new(BrokerService(Arc::clone(&broker)));
         let served = server.serve(service, stop.clone());
         crate::task::spawn(crate::task::Kind::Ignore, "broker", served);
-        Self { clock, broker, options, address, client: Client::new(None), stop, dir }
+        let client = Client::new(None);
+        Self { clock, broker, store_options, options, address, client, stop, dir }
     }
 
     /// Starts what runs beside the requests.
@@ -93,14 +108,24 @@ impl TestBroker {
 
     /// Stops and comes again over the same store.
     pub async fn restarted(self) -> Self {
+        let options = self.options.clone();
+        self.restarted_as(options).await
+    }
+
+    /// Stops and comes again as a slave.
+    pub async fn restarted_as_slave(self) -> Self {
+        self.restarted_as(slave_options()).await
+    }
+
+    async fn restarted_as(self, options: BrokerOptions) -> Self {
         self.stop.cancel();
         self.broker.finish();
         self.broker.store.stop();
-        let Self { dir, options, clock, broker, .. } = self;
+        let Self { dir, store_options, clock, broker, .. } = self;
         let store = Arc::downgrade(&broker.store);
         drop(broker);
         eventually("the end of all tasks", || store.strong_count() == 0).await;
-        Self::open(dir, options, clock)
+        Self::open(dir, store_options, options, clock)
     }
 
     /// Sends a request and waits for its answer.
@@ -145,6 +170,15 @@ impl TestBroker {
         let records = self.records(topic, queue);
         assert_eq!(records.len(), 1, "records of {topic}");
         readable(Record::parse(&records[0]).unwrap().properties())
+    }
+}
+
+fn slave_options() -> BrokerOptions {
+    BrokerOptions {
+        id: BrokerId(1),
+        address: "127.0.0.1:10921".parse().unwrap(),
+        ha_address: "127.0.0.1:10922".parse().unwrap(),
+        ..options_of("DefaultCluster")
     }
 }
 

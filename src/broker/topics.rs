@@ -92,6 +92,7 @@ fn is_full(tables: &Tables) -> bool {
 
 /// 17: creates or replaces a topic (B-300). Blocks.
 pub(super) fn update(broker: &Arc<Broker>, request: &Command, connection: &Connection) -> Answer {
+    refuse_if_slave(broker)?;
     // B-300: whether a topic is ordered is not changed here.
     let config = TopicConfig { order: false, ..read_create_topic(request)? };
     check_name(broker, config.name.as_str())?;
@@ -109,16 +110,26 @@ pub(super) fn update(broker: &Arc<Broker>, request: &Command, connection: &Conne
     Ok(Command::response(response::SUCCESS).with_remark("not set any response code"))
 }
 
-/// 215: deletes a topic with its queues and positions (B-301, S-46). Blocks.
+/// 215: deletes a topic with its queues and positions (B-301, S-46). A slave takes it from its master soon, and says
+/// that all is well, because tools ask every broker (S-45). Blocks.
 pub(super) fn delete(broker: &Arc<Broker>, request: &Command, connection: &Connection) -> Answer {
     let topic = request.required_str("topic")?;
     check_name(broker, topic)?;
+    if broker.is_slave() {
+        return Ok(Command::response(response::SUCCESS));
+    }
     let was_there = broker.store.remove_topic(topic);
     tracing::info!(topic, was_there, by = %connection.remote(), "topic deleted");
     broker.statistics.forget_topic(topic);
     saved(broker.store.tables())?;
     broker.registration.changed();
     Ok(Command::response(response::SUCCESS))
+}
+
+/// H-079: a slave has the configurations of its master.
+pub(super) fn refuse_if_slave(broker: &Broker) -> Result<(), Refusal> {
+    let remark = "Can't modify topic or subscription group from slave broker, please execute it from master broker.";
+    if broker.is_slave() { Err(Refusal::new(response::SYSTEM_ERROR, remark)) } else { Ok(()) }
 }
 
 /// What an operator is told is done stays done.

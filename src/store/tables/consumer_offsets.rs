@@ -127,6 +127,15 @@ impl ConsumerOffsets {
         });
     }
 
+    /// Sets a group's position to what the master says, whatever was committed here (H-054). That the master's may be
+    /// the smaller one is nobody's wish to go back: the generation stays.
+    pub fn take(&self, topic: &str, group: &str, queue_id: QueueId, offset: i64) {
+        self.change(topic, group, queue_id, |old| Position {
+            generation: old.map_or(0, |position| position.generation),
+            offset: Some(offset),
+        });
+    }
+
     /// Takes another broker's position if it is the newer one.
     pub fn merge(&self, topic: &str, group: &str, queue_id: QueueId, theirs: Position) {
         self.change(topic, group, queue_id, |old| old.map_or(theirs, |ours| ours.max(theirs)));
@@ -332,6 +341,8 @@ mod tests {
             assert_eq!(only(&offsets), Position { generation, offset: Some(offset) });
             assert_eq!(offsets.query("T", "G", Q), Some(offset));
         }
+        offsets.take("T", "G", Q, 3);
+        assert_eq!(only(&offsets), Position { generation: 1, offset: Some(3) });
         offsets.reset("T", "G", Q, 20);
         assert_eq!(only(&offsets).generation, 2);
         offsets.remove_topic("T");

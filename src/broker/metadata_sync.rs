@@ -1,0 +1,301 @@
+//! What a slave copies of its master besides the log: topics, groups and positions (H-050 to H-056); and what a master
+//! answers to that (43, 45; 21 and 201 are in `topics` and `groups`).
+//!
+//! Not the log (`replication`), and not the generations of positions. As 4.9.4 does: configurations are replaced when
+//! the version differs, so that what clients made on the slave itself is gone with the next round; positions are
+//! overwritten by the master's, those that it does not have stay. That repeats messages at worst, while keeping the
+//! greater one would undo a reset. Unlike 4.9.4: the delay positions count at once and not only after a restart
+//! (S-34). Invariants: nothing is taken from a master whose log ends below the slave's, because it has lost what the
+//! slave still has; positions are taken only once the slave's log has what they point to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::answers::Answer;
+use super::{Broker, MasterAddresses};
+use crate::model::PhysicalOffset;
+use crate::remoting::bodies::groups::parse_all_groups;
+use crate::remoting::bodies::offsets;
+use crate::remoting::bodies::topics::parse_topic_table;
+use crate::remoting::{Command, DecodeError, json, request, response};
+use crate::task;
+use crate::transport::{CallError, Client, Connection};
+
+/// After the start (H-050).
+const FIRST_AFTER: Duration = Duration::from_secs(3);
+/// From one round's beginning to the next one's.
+const PERIOD: Duration = Duration::from_secs(10);
+/// How long the master has for each answer (H-051).
+const CALL_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often is looked whether the log has reached the master's end.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// 43: the positions of all groups (B-320). Blocks, because there may be many.
+pub(super) fn consumer_offsets(broker: &Arc<Broker>, _: &Command, _: &Connection) -> Answer {
+    let table = broker.store.tables().consumer_offsets.snapshot();
+    Ok(Command::response(response::SUCCESS).with_body(offsets::consumer_offsets(&table)))
+}
+
+/// 45: the positions of the delay levels (B-321).
+pub(super) fn delay_offsets(broker: &Arc<Broker>, _: &Command, _: &Connection) -> Answer {
+    let table = broker.store.tables().delay_offsets.snapshot();
+    Ok(Command::response(response::SUCCESS).with_body(offsets::delay_offsets(&table)))
+}
+
+/// Why something was not taken.
+#[derive(Debug, thiserror::Error)]
+enum SyncError {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("the master answered {code}: {remark}")]
+    Refused { code: i32, remark: String },
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+}
+
+/// What the master answered.
+struct Fetched {
+    topics: Result<Bytes, SyncError>,
+    consumer_offsets: Result<Bytes, SyncError>,
+    delay_offsets: Result<Bytes, SyncError>,
+    groups: Result<Bytes, SyncError>,
+    /// Where its log ended after all the others.
+    log_end: Result<PhysicalOffset, SyncError>,
+}
+
+/// The copying.
+struct MetadataSync {
+    broker: Arc<Broker>,
+    client: Client,
+    /// Whether the master's topics and groups were never taken: equal versions say nothing then, because those of new
+    /// brokers are equal.
+    is_first: bool,
+    /// What is wrong, as it was told; empty if nothing is.
+    trouble: String,
+}
+
+/// Copies until `stop`, if this is a slave.
+pub(super) fn start(broker: &Arc<Broker>, handle: &Handle, stop: &CancellationToken) {
+    if !broker.is_slave() {
+        return;
+    }
+    let _entered = handle.enter();
+    let mut sync = MetadataSync::new(broker);
+    let vital = task::Kind::StopNode(stop.clone());
+    let stop = stop.clone();
+    task::spawn(vital, "metadata sync", async move {
+        let _ = stop.run_until_cancelled(sync.run()).await;
+    });
+}
+
+impl MetadataSync {
+    fn new(broker: &Arc<Broker>) -> Self {
+        Self {
+            broker: Arc::clone(broker),
+            client: Client::new(None),
+            is_first: true,
+            trouble: String::new(),
+        }
+    }
+
+    /// Copies, for ever.
+    async fn run(&mut self) {
+        let mut masters = self.broker.master_addresses();
+        let mut last: Option<MasterAddresses> = None;
+        sleep(FIRST_AFTER).await;
+        loop {
+            let found = masters.wait_for(Option::is_some).await;
+            // The sender lives as long as the broker.
+            let Some(master) = found.ok().and_then(|master| master.clone()) else { return };
+            if last.as_ref() != Some(&master) {
+                self.client = Client::new(None);
+                last = Some(master.clone());
+            }
+            let next = Instant::now() + PERIOD;
+            self.round(&master.broker, next).await;
+            sleep_until(next).await;
+        }
+    }
+
+    /// Copies once; waits for the log until `deadline`.
+    async fn round(&mut self, master: &str, deadline: Instant) {
+        // Before the master is asked: its end, asked later, is not below this one unless it lost something.
+        let own_end = self.log_end();
+        let fetched = self.fetch(master).await;
+        let log_end = match fetched.log_end {
+            Ok(log_end) => log_end,
+            Err(error) => return self.tell(&format!("the end of its log: {error}")),
+        };
+        if log_end < own_end {
+            return self.tell(&format!(
+                "its log ends at {log_end}, and this one at {own_end}: it has lost messages"
+            ));
+        }
+        let (topics, groups) = (fetched.topics, fetched.groups);
+        let is_first = self.is_first;
+        let trouble = self.blocking(move |broker| {
+            let topics = take_topics(broker, topics, is_first);
+            let groups = take_groups(broker, groups, is_first);
+            save(broker);
+            troubles([("topics", topics), ("groups", groups)])
+        });
+        let mut trouble = trouble.await;
+        self.is_first &= !trouble.is_empty();
+        let reached = async {
+            while self.log_end() < log_end {
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        if timeout_at(deadline, reached).await.is_ok() {
+            let (consumers, delays) = (fetched.consumer_offsets, fetched.delay_offsets);
+            let more = self.blocking(move |broker| {
+                let consumers = take_consumer_offsets(broker, consumers);
+                let delays = take_delay_offsets(broker, delays);
+                troubles([("consumer offsets", consumers), ("delay offsets", delays)])
+            });
+            trouble += &more.await;
+        }
+        self.tell(&trouble);
+    }
+
+    /// Asks the master, in 4.9.4's order; each answer may lack alone.
+    async fn fetch(&self, master: &str) -> Fetched {
+        Fetched {
+            topics: self.topics(master).await,
+            consumer_offsets: self.ask(master, request::GET_ALL_CONSUMER_OFFSET).await,
+            delay_offsets: self.ask(master, request::GET_ALL_DELAY_OFFSET).await,
+            groups: self.ask(master, request::GET_ALL_SUBSCRIPTIONGROUP_CONFIG).await,
+            log_end: self.master_log_end(master).await,
+        }
+    }
+
+    /// Asks the VIP port, as 4.9.4 does, and the usual one if there is none (H-052, S-07).
+    async fn topics(&self, master: &str) -> Result<Bytes, SyncError> {
+        if let Some(vip) = vip_address(master) {
+            match self.ask(&vip, request::GET_ALL_TOPIC_CONFIG).await {
+                Err(SyncError::Call(error)) => tracing::debug!(%error, "no VIP port"),
+                answer => return answer,
+            }
+        }
+        self.ask(master, request::GET_ALL_TOPIC_CONFIG).await
+    }
+
+    async fn master_log_end(&self, master: &str) -> Result<PhysicalOffset, SyncError> {
+        let body = self.ask(master, request::GET_BROKER_RUNTIME_INFO).await?;
+        let info = json::parse(&body)?;
+        let end = info.get("table").number("commitLogMaxOffset")?;
+        let missing = || DecodeError("JSON: `commitLogMaxOffset` is missing".to_owned());
+        Ok(PhysicalOffset(end.ok_or_else(missing)?))
+    }
+
+    async fn ask(&self, address: &str, code: i32) -> Result<Bytes, SyncError> {
+        let answer = self.client.call(address, Command::request(code), CALL_TIMEOUT).await?;
+        if answer.code != response::SUCCESS {
+            let remark = answer.remark.unwrap_or_default();
+            return Err(SyncError::Refused { code: answer.code, remark });
+        }
+        Ok(answer.body)
+    }
+
+    /// Runs what may take long or wait for the disk.
+    async fn blocking<T>(&self, work: impl FnOnce(&Broker) -> T + Send + 'static) -> T
+    where
+        T: Default + Send + 'static,
+    {
+        let broker = Arc::clone(&self.broker);
+        // It fails only if it panics, which is reported.
+        task::spawn_blocking("metadata sync", move || work(&broker)).await.unwrap_or_default()
+    }
+
+    fn log_end(&self) -> PhysicalOffset {
+        self.broker.store.log_range().1
+    }
+
+    /// Says what is wrong, once, and when nothing is any more.
+    fn tell(&mut self, trouble: &str) {
+        if trouble == self.trouble {
+            return;
+        }
+        if trouble.is_empty() {
+            tracing::info!("the master's tables are copied again");
+        } else {
+            tracing::warn!(trouble, "not all of the master's tables is copied");
+        }
+        trouble.clone_into(&mut self.trouble);
+    }
+}
+
+/// Two below.
+fn vip_address(address: &str) -> Option<String> {
+    let (host, port) = address.rsplit_once(':')?;
+    let vip = port.parse::<u16>().ok()?.checked_sub(2).filter(|port| *port > 0)?;
+    Some(format!("{host}:{vip}"))
+}
+
+fn troubles<const N: usize>(results: [(&str, Result<(), SyncError>); N]) -> String {
+    let failed = results.into_iter().filter_map(|(what, result)| Some((what, result.err()?)));
+    failed.map(|(what, error)| format!("{what}: {error}; ")).collect()
+}
+
+/// H-053.
+fn take_topics(
+    broker: &Broker,
+    body: Result<Bytes, SyncError>,
+    is_first: bool,
+) -> Result<(), SyncError> {
+    let (version, topics) = parse_topic_table(&body?)?;
+    let table = &broker.store.tables().topics;
+    if is_first || table.version() != version {
+        tracing::info!(count = topics.len(), "the master's topics are taken");
+        table.replace_all(version, topics);
+    }
+    Ok(())
+}
+
+/// H-056.
+fn take_groups(
+    broker: &Broker,
+    body: Result<Bytes, SyncError>,
+    is_first: bool,
+) -> Result<(), SyncError> {
+    let (version, groups) = parse_all_groups(&body?)?;
+    let table = &broker.store.tables().groups;
+    if is_first || table.version() != version {
+        tracing::info!(count = groups.len(), "the master's groups are taken");
+        table.replace_all(version, groups);
+    }
+    Ok(())
+}
+
+/// H-054.
+fn take_consumer_offsets(broker: &Broker, body: Result<Bytes, SyncError>) -> Result<(), SyncError> {
+    let offsets = &broker.store.tables().consumer_offsets;
+    for ((topic, group), queues) in offsets::parse_consumer_offsets(&body?)? {
+        for (queue_id, offset) in queues {
+            offsets.take(topic.as_str(), group.as_str(), queue_id, offset);
+        }
+    }
+    Ok(())
+}
+
+/// H-055.
+fn take_delay_offsets(broker: &Broker, body: Result<Bytes, SyncError>) -> Result<(), SyncError> {
+    let table = offsets::parse_delay_offsets(&body?)?;
+    broker.store.tables().delay_offsets.replace_all(table);
+    Ok(())
+}
+
+fn save(broker: &Broker) {
+    if let Err(error) = broker.store.tables().save_configs() {
+        tracing::error!(%error, "the master's topics and groups cannot be saved now");
+    }
+}
+
+#[cfg(test)]
+#[path = "metadata_sync_tests.rs"]
+mod tests;
