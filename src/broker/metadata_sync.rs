@@ -61,20 +61,28 @@ enum SyncError {
 /// What the master answered.
 struct Fetched {
     topics: Result<Bytes, SyncError>,
+    groups: Result<Bytes, SyncError>,
+    positions: Positions,
+}
+
+/// What the master answered about positions.
+struct Positions {
     consumer_offsets: Result<Bytes, SyncError>,
     delay_offsets: Result<Bytes, SyncError>,
-    groups: Result<Bytes, SyncError>,
-    /// Where its log ended after all the others.
-    log_end: Result<PhysicalOffset, SyncError>,
+    /// Where its log ended afterwards: they point to nothing beyond it.
+    log_end: PhysicalOffset,
 }
 
 /// The copying.
 struct MetadataSync {
     broker: Arc<Broker>,
     client: Client,
-    /// Whether the master's topics and groups were never taken: equal versions say nothing then, because those of new
-    /// brokers are equal.
+    /// Whether this master's topics and groups were never taken: equal versions say nothing then, because those of
+    /// new brokers are equal.
     is_first: bool,
+    /// Positions that wait for the log. There are no newer ones until they are taken, so that a slave which is always
+    /// behind takes some.
+    pending: Option<Positions>,
     /// What is wrong, as it was told; empty if nothing is.
     trouble: String,
 }
@@ -99,6 +107,7 @@ impl MetadataSync {
             broker: Arc::clone(broker),
             client: Client::new(None),
             is_first: true,
+            pending: None,
             trouble: String::new(),
         }
     }
@@ -114,6 +123,7 @@ impl MetadataSync {
             let Some(master) = found.ok().and_then(|master| master.clone()) else { return };
             if last.as_ref() != Some(&master) {
                 self.client = Client::new(None);
+                (self.is_first, self.pending) = (true, None);
                 last = Some(master.clone());
             }
             let next = Instant::now() + PERIOD;
@@ -126,52 +136,69 @@ impl MetadataSync {
     async fn round(&mut self, master: &str, deadline: Instant) {
         // Before the master is asked: its end, asked later, is not below this one unless it lost something.
         let own_end = self.log_end();
-        let fetched = self.fetch(master).await;
-        let log_end = match fetched.log_end {
-            Ok(log_end) => log_end,
+        let fetched = match self.fetch(master).await {
+            Ok(fetched) => fetched,
             Err(error) => return self.tell(&format!("the end of its log: {error}")),
         };
+        let Fetched { topics, groups, positions } = fetched;
+        let log_end = positions.log_end;
         if log_end < own_end {
             return self.tell(&format!(
                 "its log ends at {log_end}, and this one at {own_end}: it has lost messages"
             ));
         }
-        let (topics, groups) = (fetched.topics, fetched.groups);
+        let mut trouble = self.take_configs(topics, groups).await;
+        let positions = self.pending.take().unwrap_or(positions);
+        let reached = async {
+            while self.log_end() < positions.log_end {
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        match timeout_at(deadline, reached).await {
+            Ok(()) => trouble += &self.take_positions(positions).await,
+            Err(_) => self.pending = Some(positions),
+        }
+        self.tell(&trouble);
+    }
+
+    /// Asks the master, in 4.9.4's order and then for its log's end; each answer but that may lack alone.
+    async fn fetch(&self, master: &str) -> Result<Fetched, SyncError> {
+        let topics = self.topics(master).await;
+        let consumer_offsets = self.ask(master, request::GET_ALL_CONSUMER_OFFSET).await;
+        let delay_offsets = self.ask(master, request::GET_ALL_DELAY_OFFSET).await;
+        let groups = self.ask(master, request::GET_ALL_SUBSCRIPTIONGROUP_CONFIG).await;
+        let log_end = self.master_log_end(master).await?;
+        let positions = Positions { consumer_offsets, delay_offsets, log_end };
+        Ok(Fetched { topics, groups, positions })
+    }
+
+    /// Returns what went wrong.
+    async fn take_configs(
+        &mut self,
+        topics: Result<Bytes, SyncError>,
+        groups: Result<Bytes, SyncError>,
+    ) -> String {
         let is_first = self.is_first;
-        let trouble = self.blocking(move |broker| {
+        let taking = self.blocking(move |broker| {
             let topics = take_topics(broker, topics, is_first);
             let groups = take_groups(broker, groups, is_first);
             save(broker);
             troubles([("topics", topics), ("groups", groups)])
         });
-        let mut trouble = trouble.await;
+        let trouble = taking.await;
         self.is_first &= !trouble.is_empty();
-        let reached = async {
-            while self.log_end() < log_end {
-                sleep(LOOK_AGAIN).await;
-            }
-        };
-        if timeout_at(deadline, reached).await.is_ok() {
-            let (consumers, delays) = (fetched.consumer_offsets, fetched.delay_offsets);
-            let more = self.blocking(move |broker| {
-                let consumers = take_consumer_offsets(broker, consumers);
-                let delays = take_delay_offsets(broker, delays);
-                troubles([("consumer offsets", consumers), ("delay offsets", delays)])
-            });
-            trouble += &more.await;
-        }
-        self.tell(&trouble);
+        trouble
     }
 
-    /// Asks the master, in 4.9.4's order; each answer may lack alone.
-    async fn fetch(&self, master: &str) -> Fetched {
-        Fetched {
-            topics: self.topics(master).await,
-            consumer_offsets: self.ask(master, request::GET_ALL_CONSUMER_OFFSET).await,
-            delay_offsets: self.ask(master, request::GET_ALL_DELAY_OFFSET).await,
-            groups: self.ask(master, request::GET_ALL_SUBSCRIPTIONGROUP_CONFIG).await,
-            log_end: self.master_log_end(master).await,
-        }
+    /// Returns what went wrong.
+    async fn take_positions(&self, positions: Positions) -> String {
+        let Positions { consumer_offsets, delay_offsets, .. } = positions;
+        let taking = self.blocking(move |broker| {
+            let consumers = take_consumer_offsets(broker, consumer_offsets);
+            let delays = take_delay_offsets(broker, delay_offsets);
+            troubles([("consumer offsets", consumers), ("delay offsets", delays)])
+        });
+        taking.await
     }
 
     /// Asks the VIP port, as 4.9.4 does, and the usual one if there is none (H-052, S-07).
@@ -203,10 +230,7 @@ impl MetadataSync {
     }
 
     /// Runs what may take long or wait for the disk.
-    async fn blocking<T>(&self, work: impl FnOnce(&Broker) -> T + Send + 'static) -> T
-    where
-        T: Default + Send + 'static,
-    {
+    async fn blocking(&self, work: impl FnOnce(&Broker) -> String + Send + 'static) -> String {
         let broker = Arc::clone(&self.broker);
         // It fails only if it panics, which is reported.
         task::spawn_blocking("metadata sync", move || work(&broker)).await.unwrap_or_default()

@@ -257,9 +257,36 @@ async fn positions_wait_until_the_log_has_what_they_point_to() {
     let tables = slave.broker.store.tables();
     assert!(tables.topics.get("T").is_some());
     assert_eq!((position(&slave, "G"), tables.delay_offsets.get(3)), (None, None));
-    script.will(28, r#"{"table":{"commitLogMaxOffset":"0"}}"#);
+    // The master goes on, and its slave is behind for ever; then it has what it was told first.
+    script.will(21, r#"{"dataVersion":{"counter":10},"topicConfigTable":{"U":{}}}"#);
+    script.will(43, r#"{"offsetTable":{"T@G":{1:8}}}"#);
+    script.will(28, r#"{"table":{"commitLogMaxOffset":"1000000"}}"#);
+    assert_eq!(round(&mut sync, &address).await, "");
+    assert!(tables.topics.get("U").is_some());
+    assert_eq!(position(&slave, "G"), None);
+    slave.store("T", &"x".repeat(100)).await;
     assert_eq!(round(&mut sync, &address).await, "");
     assert_eq!((position(&slave, "G"), tables.delay_offsets.get(3)), (Some(7), Some(5)));
+    assert_eq!(round(&mut sync, &address).await, "");
+    assert_eq!(position(&slave, "G"), Some(7), "the next ones wait again");
+    assert_eq!(sync.pending.as_ref().map(|positions| positions.log_end.0), Some(1_000_000));
+}
+
+#[tokio::test]
+async fn a_round_lasts_until_the_log_has_what_positions_point_to() {
+    let script = Script::new();
+    script.will(43, r#"{"offsetTable":{"T@G":{1:7}}}"#);
+    script.will(28, r#"{"table":{"commitLogMaxOffset":"100"}}"#);
+    let address = script.serve();
+    let slave = TestBroker::slave(Vec::new());
+    let mut sync = MetadataSync::new(&slave.broker);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let storing = async {
+        eventually("the last call", || script.came.lock().unwrap().len() == 5).await;
+        slave.store("T", &"x".repeat(100)).await;
+    };
+    tokio::join!(sync.round(&address, deadline), storing);
+    assert_eq!(position(&slave, "G"), Some(7));
 }
 
 #[tokio::test]

@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Broker, BrokerOptions, BrokerService};
 use crate::clock::Clock;
-use crate::message::Record;
+use crate::message::{NewMessage, Record};
 use crate::metrics::Metrics;
-use crate::model::{BrokerId, QueueId};
+use crate::model::{BrokerId, QueueId, TopicName};
 use crate::remoting::headers::SendHeader;
 use crate::remoting::{Command, request};
 use crate::store::{All, PullRequest, StartTopics, Store, StoreOptions};
@@ -137,6 +137,24 @@ impl TestBroker {
     pub async fn refused(&self, request: Command) -> (i32, String) {
         let answer = self.call(request).await;
         (answer.code, answer.remark.unwrap_or_default())
+    }
+
+    /// Stores a message in queue 0 without asking the broker.
+    pub async fn store(&self, topic: &str, body: &str) {
+        let message = NewMessage {
+            topic: TopicName::new(topic),
+            queue_id: QueueId(0),
+            flag: 0,
+            sys_flag: 0,
+            born_timestamp: 0,
+            born_host: self.options.address,
+            store_host: self.options.address,
+            reconsume_times: 0,
+            prepared_transaction_offset: 0,
+            body: Bytes::copy_from_slice(body.as_bytes()),
+            properties: String::new(),
+        };
+        self.broker.store.append(message, false).await.unwrap();
     }
 
     /// Sends one message to queue 0.

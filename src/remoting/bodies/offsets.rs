@@ -79,7 +79,18 @@ fn position(value: &Value<'_>) -> Result<i64, DecodeError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in r#"[-{}:,"@a0-9 ]{0,60}"#, bytes: Vec<u8>) {
+            for body in [text.as_bytes(), &bytes] {
+                let _ = (parse_consumer_offsets(body), parse_delay_offsets(body));
+            }
+        }
+    }
 
     #[test]
     fn positions_of_groups_are_written_as_4_9_4_does_and_read_again_b320() {
