@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answers::Answer;
 use super::{Broker, MasterAddresses};
-use crate::model::PhysicalOffset;
+use crate::model::{PhysicalOffset, shown};
 use crate::remoting::bodies::groups::parse_all_groups;
 use crate::remoting::bodies::offsets;
 use crate::remoting::bodies::topics::parse_topic_table;
@@ -223,7 +223,7 @@ impl MetadataSync {
     async fn ask(&self, address: &str, code: i32) -> Result<Bytes, SyncError> {
         let answer = self.client.call(address, Command::request(code), CALL_TIMEOUT).await?;
         if answer.code != response::SUCCESS {
-            let remark = answer.remark.unwrap_or_default();
+            let remark = shown(&answer.remark.unwrap_or_default());
             return Err(SyncError::Refused { code: answer.code, remark });
         }
         Ok(answer.body)
