@@ -18,6 +18,7 @@
 //! | 2 | [`transport`] | moves commands over TCP, both ways, with limits |
 //! | 2 | [`store`] | commit log, consume queues, key index, offsets, tables |
 //! | 3 | [`nameserver`] | which brokers serve which topics |
+//! | 3 | [`replication`] | copies a master's log to its slaves |
 //! | 3 | [`admin`] | every operator action on a cluster |
 //! | 3 | [`bench`](mod@bench) | the load generator |
 //! | 4 | [`broker`] | answers producers, consumers and tools |
@@ -38,6 +39,7 @@ pub mod model;
 pub mod nameserver;
 pub mod node;
 pub mod remoting;
+pub mod replication;
 pub mod store;
 pub mod systemd;
 pub mod task;

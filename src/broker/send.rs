@@ -381,6 +381,8 @@ impl Sent {
         let answer = Command::response(match durability {
             Durability::Reached => response::SUCCESS,
             Durability::FlushTimeout => response::FLUSH_DISK_TIMEOUT,
+            Durability::SlaveNotAvailable => response::SLAVE_NOT_AVAILABLE,
+            Durability::SlaveTimeout => response::FLUSH_SLAVE_TIMEOUT,
         });
         let offset = appended.first().map_or(0, |first| first.queue_offset.to_wire());
         // 4.9.4 writes the fields of a JSON header in its hash map's order, those of a binary one as declared (V-08).
@@ -408,7 +410,7 @@ impl Sent {
 fn refusal_of(store: &Store, error: &AppendError) -> Refusal {
     match error {
         AppendError::Illegal(_) | AppendError::TooLarge { .. } => illegal(store),
-        AppendError::DiskFull | AppendError::Stopping => unavailable(store),
+        AppendError::DiskFull | AppendError::IsSlave | AppendError::Stopping => unavailable(store),
         AppendError::Failed(_) => {
             let remark = "create mapped file failed, server is busy or broken.";
             Refusal::new(response::SYSTEM_ERROR, remark)

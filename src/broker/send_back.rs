@@ -139,9 +139,13 @@ fn append(broker: &Broker, message: NewMessage) -> Result<(), Refusal> {
     let status = match delay::append_all(&broker.store, vec![message]).pop() {
         Some(Ok(Durability::Reached)) => return Ok(()),
         Some(Ok(Durability::FlushTimeout)) => "FLUSH_DISK_TIMEOUT",
+        Some(Ok(Durability::SlaveNotAvailable)) => "SLAVE_NOT_AVAILABLE",
+        Some(Ok(Durability::SlaveTimeout)) => "FLUSH_SLAVE_TIMEOUT",
         Some(Err(AppendError::Illegal(_) | AppendError::TooLarge { .. })) => "MESSAGE_ILLEGAL",
         Some(Err(AppendError::Failed(_))) => "CREATE_MAPEDFILE_FAILED",
-        Some(Err(AppendError::DiskFull | AppendError::Stopping)) | None => SERVICE_NOT_AVAILABLE,
+        Some(Err(AppendError::DiskFull | AppendError::IsSlave | AppendError::Stopping)) | None => {
+            SERVICE_NOT_AVAILABLE
+        }
     };
     broker.statistics.append_failed();
     Err(Refusal::new(response::SYSTEM_ERROR, status))

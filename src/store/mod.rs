@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `log/` | the commit log: segments, appending, flushing, scanning |
+//! | `log/` | the commit log: segments, appending, copying, flushing, scanning; its slaves |
 //! | `dispatch` | what the log tells its followers about a record |
 //! | `derived` | queues and index, followed in memory and saved in slices |
 //! | `consume_queue`, `queue_tail` | the queues |
@@ -87,6 +87,7 @@ pub struct Store {
 
 /// What is told about every new message: topic, queue, its offset there, its tags code.
 pub use self::log::Listener;
+pub use self::log::Replica;
 
 /// Why a store cannot be opened; nothing was thrown away.
 #[derive(Debug, thiserror::Error)]
@@ -124,6 +125,47 @@ pub enum AppendError {
     /// The log's file could not be written.
     #[error("the log cannot be written: {0}")]
     Failed(String),
+    /// The store is a slave's: it takes what the master has, and nothing else.
+    #[error("a slave stores nothing of its own")]
+    IsSlave,
+    /// The store is stopping.
+    #[error("the store is stopping")]
+    Stopping,
+}
+
+/// Why bytes of a master's log cannot be taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CopyError {
+    /// The log goes on elsewhere.
+    #[error("the bytes are of offset {at}, but this log ends at {end}")]
+    Elsewhere {
+        /// Where the master has them.
+        at: u64,
+        /// Where this log ends.
+        end: u64,
+    },
+    /// The master's segments have another size.
+    #[error("the master's log has no segments of {own} bytes as this one: see offset {at}")]
+    SegmentSize {
+        /// Where that was seen.
+        at: u64,
+        /// What this store's segments have.
+        own: u64,
+    },
+    /// What came is no record.
+    #[error("at offset {at} came {what}")]
+    Damaged {
+        /// Where it would be.
+        at: u64,
+        /// What came instead.
+        what: String,
+    },
+    /// The disk is too full to take more.
+    #[error("the disk is full")]
+    DiskFull,
+    /// The log's file could not be written.
+    #[error("the log cannot be written: {0}")]
+    Failed(String),
     /// The store is stopping.
     #[error("the store is stopping")]
     Stopping,
@@ -136,6 +178,10 @@ pub enum Durability {
     Reached,
     /// Stored, but the flush did not end in time (answer 10).
     FlushTimeout,
+    /// Stored, but there is no slave, or it is too far behind (answer 11).
+    SlaveNotAvailable,
+    /// Stored, but no slave had it in time (answer 12).
+    SlaveTimeout,
 }
 
 /// What an append ends with; one [`Appended`] per message of the group.
@@ -292,6 +338,8 @@ impl Store {
             "log allocate",
             Box::new(move || log.run_allocation(|| saver.log_grew(checkpoint_bytes))),
         )?;
+        let log = Arc::clone(&self.log);
+        start("slave expiry", Box::new(move || log.run_slave_expiry()))?;
         let saver = Arc::clone(&self.saver);
         let interval = Duration::from_millis(options.checkpoint_interval_ms);
         start("store save", Box::new(move || saver.run(interval)))?;
@@ -363,6 +411,27 @@ impl Store {
     #[must_use]
     pub fn log_range(&self) -> (PhysicalOffset, PhysicalOffset) {
         (PhysicalOffset(self.log.start()), PhysicalOffset(self.log.end()))
+    }
+
+    /// Appends the whole records at the beginning of `bytes`, which the master's log has at `at`; returns how many
+    /// bytes these were, and the caller keeps the rest until there is more. An empty store may begin anywhere where a
+    /// segment can. Blocks as an append does.
+    ///
+    /// # Errors
+    /// [`CopyError`]; what was before the fault is appended, and nothing else changed.
+    pub fn append_copied(&self, at: PhysicalOffset, bytes: &[u8]) -> Result<usize, CopyError> {
+        let start = self.log.start();
+        let copied = self.log.append_copied(at.0, bytes);
+        if self.log.start() != start {
+            self.derived.expire_below(PhysicalOffset(self.log.start()));
+        }
+        copied
+    }
+
+    /// A slave that copies the log and has it up to `at`, as it says; it counts until the value is dropped.
+    #[must_use]
+    pub fn replica(&self, at: PhysicalOffset) -> Replica {
+        Replica::new(Arc::clone(&self.log), at.0)
     }
 
     /// Up to where the log is on the disk.

@@ -13,6 +13,15 @@ pub enum FlushMode {
     Sync,
 }
 
+/// Where a store's records come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreRole {
+    /// From senders.
+    Master,
+    /// From the master's log; nothing else is appended.
+    Slave,
+}
+
 /// Options of one group's store; [`StoreOptions::new`] has 4.9.4's defaults.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
@@ -24,12 +33,20 @@ pub struct StoreOptions {
     pub slice_bytes: u64,
     /// How far ahead of the log's end disk space is allocated.
     pub allocate_ahead_bytes: u64,
+    /// Where its records come from.
+    pub role: StoreRole,
     /// When an append is acknowledged.
     pub flush: FlushMode,
     /// Longest time that written bytes stay unflushed in [`FlushMode::Async`].
     pub flush_interval_ms: u64,
     /// How long a sender waits for the disk in [`FlushMode::Sync`].
     pub sync_flush_timeout_ms: u64,
+    /// How many slaves must have an append before its sender is told; 0: none.
+    pub in_sync_min: usize,
+    /// How long a sender waits for them (`slaveTimeout`).
+    pub slave_timeout_ms: u64,
+    /// A slave further behind is not waited for (`haSlaveFallbehindMax`).
+    pub slave_behind_bytes_max: u64,
     /// Largest body of a message (S-60).
     pub max_message_bytes: usize,
     /// How far behind the log's end a record still counts as in memory (B-173).
@@ -61,9 +78,13 @@ impl StoreOptions {
             segment_bytes: 1 << 30,
             slice_bytes: 8 << 30,
             allocate_ahead_bytes: 64 << 20,
+            role: StoreRole::Master,
             flush: FlushMode::Async,
             flush_interval_ms: 500,
             sync_flush_timeout_ms: 5000,
+            in_sync_min: 0,
+            slave_timeout_ms: 3000,
+            slave_behind_bytes_max: 256 << 20,
             max_message_bytes: 4 << 20,
             in_memory_bytes: 1 << 30,
             checkpoint_interval_ms: 5000,

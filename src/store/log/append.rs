@@ -19,7 +19,7 @@ use crate::message::{
 use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
 use crate::store::disk::{Disk, is_disk_full};
 use crate::store::dispatch::{Facts, Place};
-use crate::store::options::FlushMode;
+use crate::store::options::{FlushMode, StoreRole};
 use crate::store::{AppendError, AppendResult, Appended, Durability};
 
 /// How many bytes may wait for whoever writes.
@@ -71,8 +71,16 @@ impl Tail {
         Self { segment, position, last_store_timestamp, stopped: false, torn_to: 0, gathered }
     }
 
+    /// Makes zero what a failed write may have left up to `end`, now or before the next write.
+    pub(super) fn was_torn_to(&mut self, end: u64) {
+        self.torn_to = end;
+        if let Err(error) = self.zero_torn() {
+            tracing::error!(%error, "what a failed write left cannot be taken back yet");
+        }
+    }
+
     /// Makes zero what a failed write left: whole records of it would come back to life behind shorter ones.
-    fn zero_torn(&mut self) -> io::Result<()> {
+    pub(super) fn zero_torn(&mut self) -> io::Result<()> {
         if self.torn_to > self.position {
             self.segment.zero(self.position, self.torn_to)?;
         }
@@ -119,6 +127,9 @@ impl CommitLog {
     ) -> Result<(Vec<u8>, Vec<Facts>), AppendError> {
         if self.stopping.load(Ordering::Relaxed) {
             return Err(AppendError::Stopping);
+        }
+        if self.options.role == StoreRole::Slave {
+            return Err(AppendError::IsSlave);
         }
         if self.is_read_only() {
             return Err(AppendError::DiskFull);
@@ -171,6 +182,7 @@ impl CommitLog {
                 self.write(&mut tail, groups, &mut finished);
             }
             drop(tail);
+            self.replicas.log_grew();
             self.complete(finished);
             // What was queued between taking and letting go found the log held, and relies on us.
             if self.pending.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
@@ -219,10 +231,7 @@ impl CommitLog {
                 Ok(end) => self.written(tail, end, gathered, appended, finished),
                 Err(error) => {
                     let bytes: usize = gathered.iter().map(|group| group.bytes.len()).sum();
-                    tail.torn_to = tail.position + bytes as u64;
-                    if let Err(error) = tail.zero_torn() {
-                        tracing::error!(%error, "what a failed write left cannot be taken back yet");
-                    }
+                    tail.was_torn_to(tail.position + bytes as u64);
                     fail(gathered, &self.append_error(&error), finished);
                 }
             }
@@ -287,6 +296,14 @@ impl CommitLog {
             }
             let waits = self.options.flush == FlushMode::Sync && group.wait;
             group_end += group.bytes.len() as u64;
+            if group.wait
+                && self.replicas.is_waited_for()
+                && let Some(done) = group.done.take()
+            {
+                let timeout = Duration::from_millis(self.options.slave_timeout_ms);
+                let deadline = self.clock.monotonic() + timeout;
+                group.done = Some(self.replicas.then_wait(group_end, deadline, done));
+            }
             // A segment is on the disk before anything in the next one is acknowledged.
             let needed = if waits { group_end } else { tail.segment.start() };
             if needed > self.flush.flushed_to()

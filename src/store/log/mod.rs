@@ -12,7 +12,9 @@
 //! a hole that recovery found; one thread at a time writes, all others read without a lock.
 
 mod append;
+mod copy;
 mod flush;
+mod replicas;
 mod scan;
 mod segments;
 
@@ -25,11 +27,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+pub use replicas::Replica;
 pub(in crate::store) use scan::{Found, Scanner};
 pub use segments::{Segment, Segments, SegmentsError};
 
 use self::append::{Group, Tail};
 use self::flush::Flush;
+use self::replicas::Replicas;
 use super::disk::{Disk, is_disk_full};
 use super::dispatch::Follower;
 use super::options::{FlushMode, StoreOptions};
@@ -84,6 +88,7 @@ pub struct CommitLog {
     /// Where the log ended when it was opened.
     opened_at: u64,
     flush: Flush,
+    replicas: Arc<Replicas>,
     listener: OnceLock<Listener>,
     stopping: AtomicBool,
     /// Space could not be allocated.
@@ -119,6 +124,7 @@ impl CommitLog {
             Some(segment) => segment,
             None => segments.get_or_create(&*disk, end)?,
         };
+        let replicas = Replicas::new(options.in_sync_min, options.slave_behind_bytes_max);
         Ok(Self {
             options,
             clock,
@@ -131,6 +137,7 @@ impl CommitLog {
             end: AtomicU64::new(end),
             opened_at: end,
             flush: Flush::new(flushed_to),
+            replicas,
             listener: OnceLock::new(),
             stopping: AtomicBool::new(false),
             no_space: AtomicBool::new(false),
@@ -279,10 +286,8 @@ impl CommitLog {
 
     /// Reserves space ahead of the log's end, in the next segment too (DESIGN 6). Blocks.
     ///
-    /// A full disk makes the log read-only until a later call succeeds. The calling thread is woken
-    /// (unparked) when the log has grown enough for another call.
+    /// A full disk makes the log read-only until a later call succeeds.
     pub fn allocate_ahead(&self) {
-        self.allocator.get_or_init(std::thread::current);
         let end = self.end();
         let step = self.options.allocate_ahead_bytes.min(self.segments.segment_bytes());
         // Twice the step, so that one step is always left when the next one is asked for.
@@ -340,6 +345,14 @@ impl CommitLog {
         }
     }
 
+    /// The work of the thread that answers those who wait too long for slaves; returns when the log is stopped.
+    pub fn run_slave_expiry(&self) {
+        if self.replicas.is_waited_for() {
+            let timeout = Duration::from_millis(self.options.slave_timeout_ms);
+            self.replicas.run_expiry(self, timeout);
+        }
+    }
+
     /// Calls `work` with the log's end and its newest store time while no record is appended.
     pub fn while_held<T>(&self, work: impl FnOnce(PhysicalOffset, i64) -> T) -> T {
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
@@ -358,6 +371,7 @@ impl CommitLog {
     /// Ends the log's threads.
     pub fn stop(&self, stop: Stop) {
         self.flush.stop(stop);
+        self.replicas.stop(stop);
         self.wake_allocator();
     }
 }

@@ -237,6 +237,36 @@ impl Segments {
         if let Some(segment) = self.holding(start) {
             return Ok(segment);
         }
+        // Whoever asks may not know yet that the log begins elsewhere now.
+        if self.list.load().last().is_some_and(|newest| newest.end() != start) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut list = Vec::clone(&self.list.load());
+        let segment = self.create(disk, start)?;
+        list.push(Arc::clone(&segment));
+        self.list.store(Arc::new(list));
+        Ok(segment)
+    }
+
+    /// Lets a log that has nothing begin at `start`.
+    ///
+    /// # Errors
+    /// What the system says; it can be tried again.
+    pub fn begin_at(&self, disk: &dyn Disk, start: u64) -> io::Result<Arc<Segment>> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        // From the newest on, so that a crash leaves no gap.
+        while let Some((newest, older)) = self.list.load().split_last() {
+            fs::remove_file(&newest.path)?;
+            self.list.store(Arc::new(older.to_vec()));
+        }
+        disk.flush_dir(&self.dir)?;
+        let segment = self.create(disk, start)?;
+        self.list.store(Arc::new(vec![Arc::clone(&segment)]));
+        Ok(segment)
+    }
+
+    /// Makes a segment's file.
+    fn create(&self, disk: &dyn Disk, start: u64) -> io::Result<Arc<Segment>> {
         let path = self.dir.join(name_of(start));
         // A file of that name is the left-over of a creation that failed before it was listed.
         let file =
@@ -251,9 +281,6 @@ impl Segments {
             file,
             allocated_to: AtomicU64::new(start),
         });
-        let mut list = Vec::clone(&self.list.load());
-        list.push(Arc::clone(&segment));
-        self.list.store(Arc::new(list));
         Ok(segment)
     }
 

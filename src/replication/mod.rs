@@ -1,0 +1,36 @@
+//! Copies a master's log to its slaves by 4.9.4's protocol (contract 4: H-001 to H-019).
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `wire` | headers and reports, as bytes |
+//! | `sender` | the HA port: the log goes to whoever connects |
+//! | `receiver` | a slave's side: connects to the master's HA port and appends |
+//! | `state` | how far slaves are, for whoever asks |
+//!
+//! Not here: tables (`broker` asks for them by requests), what is done with the bytes (`store`). A slave connects and
+//! says how far its log is; the master sends from there on, and the slave says how far it is whenever it has more.
+//! Invariants: nobody but those who asked for it waits for a slave; memory does not grow with how far one is behind;
+//! a log that does not fit the master's is left as it is.
+
+pub mod receiver;
+pub mod sender;
+pub mod state;
+mod wire;
+
+#[cfg(test)]
+mod receiver_tests;
+#[cfg(test)]
+mod sender_tests;
+#[cfg(test)]
+mod tests_support;
+
+use std::time::Duration;
+
+pub use receiver::Receiver;
+pub use sender::Sender;
+pub use state::{CopyState, Phase, SlaveState};
+
+/// After so long without a word, one is said (`haSendHeartbeatInterval`, H-009, H-012).
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// A peer that says nothing for so long is gone (`haHousekeepingInterval`, H-010).
+const SILENCE_MAX: Duration = Duration::from_secs(20);

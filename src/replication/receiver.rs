@@ -1,0 +1,216 @@
+//! A slave's side: connects to the master's HA port, appends what comes, and says how far it is (H-011 to H-016).
+//!
+//! Not here: where the master is (the name server says that to `broker`). Invariants: only what the store checked is
+//! reported; of a record that has not come in full, the part that has come is held in memory; once the logs do not
+//! fit, nothing more is copied from that master.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::state::{CopyState, Phase};
+use super::wire::{self, Stream, StreamError};
+use super::{HEARTBEAT, SILENCE_MAX};
+use crate::model::PhysicalOffset;
+use crate::store::{CopyError, Store};
+
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The pause after a connection that brought nothing (H-014).
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
+/// How much is read at once.
+const READ_BYTES: usize = 256 << 10;
+
+/// Copies a master's log into a store.
+#[derive(Debug)]
+pub struct Receiver {
+    store: Arc<Store>,
+    /// Where the master's HA port is, as the name server says.
+    master: watch::Receiver<Option<String>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    phase: Phase,
+    last_error: Option<String>,
+}
+
+/// Why a connection is given up.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("the master closed the connection")]
+    Closed,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("the master does not answer")]
+    Unreachable,
+    #[error("the master said nothing for {} s", SILENCE_MAX.as_secs())]
+    Silent,
+    #[error("the master is mute: it does not read what is said to it")]
+    Deaf,
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+}
+
+impl End {
+    /// Whether the logs do not fit, so that trying again would change nothing, or join what does not belong together.
+    fn is_conflict(&self) -> bool {
+        matches!(
+            self,
+            Self::Stream(StreamError::Elsewhere { .. })
+                | Self::Copy(CopyError::Elsewhere { .. } | CopyError::SegmentSize { .. })
+        )
+    }
+}
+
+impl Receiver {
+    /// A receiver; `master` is where the master's HA port is, once that is known.
+    #[must_use]
+    pub fn new(store: Arc<Store>, master: watch::Receiver<Option<String>>) -> Arc<Self> {
+        let known = Mutex::new(Known { phase: Phase::WaitingForAddress, last_error: None });
+        Arc::new(Self { store, master, known })
+    }
+
+    /// How the copy goes.
+    #[must_use]
+    pub fn state(&self) -> CopyState {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        CopyState {
+            phase: known.phase,
+            master: self.master.borrow().clone(),
+            copied_to: self.store.log_range().1.0,
+            last_error: known.last_error.clone(),
+        }
+    }
+
+    fn enter(&self, phase: Phase) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut known.phase, phase) != phase {
+            tracing::info!(phase = phase.name(), "copy of the master's log");
+        }
+    }
+
+    fn failed(&self, end: &End, master: &str) {
+        let text = end.to_string();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if end.is_conflict() {
+            known.phase = Phase::Conflict;
+            tracing::error!(
+                master,
+                "the logs do not fit, nothing is copied and nothing is changed: {text}"
+            );
+        } else {
+            known.phase = Phase::Connecting;
+            tracing::warn!(master, "the master's log is not copied now: {text}");
+        }
+        known.last_error = Some(text);
+    }
+
+    /// Copies until `stop`.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let _ = stop.run_until_cancelled(self.keep_copying()).await;
+        self.enter(Phase::Stopped);
+    }
+
+    async fn keep_copying(&self) {
+        let mut addresses = self.master.clone();
+        self.enter(Phase::WaitingForAddress);
+        let mut master = named(&mut addresses, None).await;
+        loop {
+            let mut heard = false;
+            let end = tokio::select! {
+                Err(end) = self.copy_from(&master, &mut heard) => end,
+                moved = named(&mut addresses, Some(&master)) => {
+                    master = moved;
+                    continue;
+                }
+            };
+            self.failed(&end, &master);
+            let pause = async {
+                if end.is_conflict() {
+                    std::future::pending().await
+                } else if !heard || matches!(end, End::Copy(_)) {
+                    sleep(RETRY_PAUSE).await;
+                }
+            };
+            tokio::select! {
+                () = pause => {}
+                moved = named(&mut addresses, Some(&master)) => master = moved,
+            }
+        }
+    }
+
+    /// Copies over one connection; does not return without an error. `heard` becomes true when something came.
+    async fn copy_from(&self, master: &str, heard: &mut bool) -> Result<(), End> {
+        self.enter(Phase::Connecting);
+        let connecting = timeout(CONNECT_TIMEOUT, TcpStream::connect(master));
+        let mut stream = connecting.await.map_err(|_| End::Unreachable)??;
+        stream.set_nodelay(true)?;
+        let mut end = self.store.log_range().1.0;
+        let mut from_master = Stream::new(end);
+        // What has come of a record that is not complete, and lies behind the log's end.
+        let mut log = Vec::new();
+        let mut bytes = vec![0; READ_BYTES];
+        // S-29: at once.
+        say(&mut stream, end).await?;
+        let mut report_at = Instant::now() + HEARTBEAT;
+        let mut silent_at = Instant::now() + SILENCE_MAX;
+        self.enter(Phase::Copying);
+        loop {
+            let read = tokio::select! {
+                read = stream.read(&mut bytes) => read?,
+                () = sleep_until(report_at) => {
+                    say(&mut stream, end).await?;
+                    report_at = Instant::now() + HEARTBEAT;
+                    continue;
+                }
+                () = sleep_until(silent_at) => return Err(End::Silent),
+            };
+            if read == 0 {
+                return Err(End::Closed);
+            }
+            silent_at = Instant::now() + SILENCE_MAX;
+            let followed = from_master.take(&bytes[..read], &mut log);
+            let at = from_master.next() - log.len() as u64;
+            if !log.is_empty() {
+                let taken = self.store.append_copied(PhysicalOffset(at), &log)?;
+                log.drain(..taken);
+                if taken > 0 {
+                    end = self.store.log_range().1.0;
+                    say(&mut stream, end).await?;
+                    report_at = Instant::now() + HEARTBEAT;
+                }
+            }
+            followed?;
+            *heard = true;
+            self.enter(if from_master.is_at_end() { Phase::InSync } else { Phase::Copying });
+        }
+    }
+}
+
+/// Waits until the master is named, and is not (or no longer) at `known`. That nobody names it changes nothing: the
+/// connection may well be alive.
+async fn named(addresses: &mut watch::Receiver<Option<String>>, known: Option<&str>) -> String {
+    let is_news = |now: &Option<String>| now.is_some() && now.as_deref() != known;
+    match addresses.wait_for(is_news).await.map(|now| now.clone()) {
+        Ok(Some(master)) => master,
+        // Nobody is left who could name it.
+        _ => std::future::pending().await,
+    }
+}
+
+/// Tells the master where the log ends.
+async fn say(stream: &mut TcpStream, end: u64) -> Result<(), End> {
+    let report = wire::report(end);
+    let said = timeout(SILENCE_MAX, stream.write_all(&report)).await;
+    Ok(said.map_err(|_| End::Deaf)??)
+}

@@ -1,0 +1,1 @@
+//! The receiver against masters that the tests speak for.

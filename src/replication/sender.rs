@@ -1,0 +1,300 @@
+//! The HA port: whoever connects says where its log ends and is sent what follows (H-001 to H-010, H-017).
+//!
+//! One task a slave; it reads reports and writes batches side by side, so that a slave that reads slowly is still
+//! heard. Not here: who waits for slaves (`store`). Invariants: a report counts only within what was sent (H-007
+//! repaired); a slave holds up nobody; at most [`CHUNK_BYTES`] of the log are held for it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::state::SlaveState;
+use super::wire::{self, Reports};
+use super::{HEARTBEAT, SILENCE_MAX};
+use crate::model::PhysicalOffset;
+use crate::store::{Replica, Store};
+use crate::task::{self, Kind};
+
+/// The most that one header announces (`haTransferBatchSize`, H-008).
+pub(super) const BATCH_BYTES_MAX: usize = 32_768;
+/// How much of the log is read at once.
+const CHUNK_BYTES: usize = 32 * BATCH_BYTES_MAX;
+/// What is nearer to the log's end is in the kernel's memory: reading it does not wait for the disk.
+const HOT_BYTES: u64 = 4 << 20;
+/// The most slaves at once; there are a few, everybody else is a mistake.
+const SLAVES_MAX: usize = 64;
+/// The pause after a failed accept; running out of descriptors does not pass at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The HA port of one broker.
+#[derive(Debug)]
+pub struct Sender {
+    store: Arc<Store>,
+    slaves: Mutex<BTreeMap<u64, Arc<Progress>>>,
+}
+
+/// A connected slave.
+#[derive(Debug)]
+struct Progress {
+    peer: SocketAddr,
+    sent_to: AtomicU64,
+    acknowledged_to: AtomicU64,
+    /// What it said first.
+    started: watch::Sender<Option<i64>>,
+}
+
+/// Why a slave's connection is closed.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("it closed the connection")]
+    Closed,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("it said nothing for {} s", SILENCE_MAX.as_secs())]
+    Silent,
+    #[error("it says that it has the log up to {0}, but was sent {1}")]
+    BeyondSent(i64, u64),
+    #[error(
+        "its log ends at {at}, this one is from {start} to {end}: it is not a copy of it, or too far behind"
+    )]
+    Elsewhere { at: i64, start: u64, end: u64 },
+    #[error("the log is not there any more at {0}: it was too far behind")]
+    Removed(u64),
+}
+
+impl Sender {
+    /// A sender of a store's log.
+    #[must_use]
+    pub fn new(store: Arc<Store>) -> Arc<Self> {
+        Arc::new(Self { store, slaves: Mutex::default() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Progress>>> {
+        self.slaves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The slaves that are connected.
+    #[must_use]
+    pub fn slaves(&self) -> Vec<SlaveState> {
+        let end = self.store.log_range().1.0;
+        let state = |slave: &Arc<Progress>| {
+            let acknowledged_to = slave.acknowledged_to.load(Ordering::Relaxed);
+            SlaveState {
+                peer: slave.peer,
+                sent_to: slave.sent_to.load(Ordering::Relaxed),
+                acknowledged_to,
+                behind_bytes: end.saturating_sub(acknowledged_to),
+            }
+        };
+        let started = |slave: &&Arc<Progress>| slave.started.borrow().is_some();
+        self.lock().values().filter(started).map(state).collect()
+    }
+
+    /// Serves the port until `stop`; returns when all connections are closed.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
+        let mut tasks = Vec::new();
+        let mut next_id = 0;
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = listener.accept() => accepted,
+            };
+            tasks.retain(|task: &tokio::task::JoinHandle<()>| !task.is_finished());
+            match accepted {
+                Ok((_, peer)) if tasks.len() >= SLAVES_MAX => {
+                    tracing::warn!(%peer, "refused: too many connections to the HA port");
+                }
+                Ok((stream, peer)) => {
+                    next_id += 1;
+                    let (sender, id, stop) = (Arc::clone(&self), next_id, stop.clone());
+                    tasks.push(task::spawn(Kind::Ignore, "slave", async move {
+                        sender.serve_one(id, stream, peer, stop).await;
+                    }));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection to the HA port");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        for task in tasks {
+            // A panic in it was reported.
+            let _ = task.await;
+        }
+    }
+
+    async fn serve_one(
+        &self,
+        id: u64,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+        stop: CancellationToken,
+    ) {
+        if let Err(error) = stream.set_nodelay(true) {
+            // The peer is gone already; the first read says so.
+            tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
+        }
+        let progress = Arc::new(Progress {
+            peer,
+            sent_to: AtomicU64::new(0),
+            acknowledged_to: AtomicU64::new(0),
+            started: watch::Sender::new(None),
+        });
+        self.lock().insert(id, Arc::clone(&progress));
+        let replica = Mutex::new(None);
+        let (reader, writer) = stream.split();
+        let ended = tokio::select! {
+            () = stop.cancelled() => None,
+            Err(end) = read_reports(reader, &progress, &replica) => Some(end),
+            Err(end) = write_log(&self.store, writer, &progress, &replica) => Some(end),
+        };
+        self.lock().remove(&id);
+        let has_started = progress.started.borrow().is_some();
+        match ended {
+            None => {}
+            // Whoever only looks whether the port is open is no slave.
+            Some(End::Closed | End::Io(_)) if !has_started => {}
+            Some(end) => tracing::warn!(%peer, "slave disconnected: {end}"),
+        }
+    }
+}
+
+/// The slave in the store's books, from its first report on.
+type Registered = Mutex<Option<Arc<Replica>>>;
+
+fn registered(replica: &Registered) -> Option<Arc<Replica>> {
+    replica.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Reads what the slave says; does not return without an error.
+async fn read_reports(
+    mut reader: ReadHalf<'_>,
+    progress: &Progress,
+    replica: &Registered,
+) -> Result<(), End> {
+    let mut reports = Reports::default();
+    let mut bytes = [0; 1024];
+    loop {
+        let read =
+            timeout(SILENCE_MAX, reader.read(&mut bytes)).await.map_err(|_| End::Silent)??;
+        if read == 0 {
+            return Err(End::Closed);
+        }
+        // H-005: -1 says nothing.
+        let Some(report) = reports.take(&bytes[..read]).filter(|report| *report != -1) else {
+            continue;
+        };
+        let is_first = progress.started.send_if_modified(|started| {
+            let is_first = started.is_none();
+            started.get_or_insert(report);
+            is_first
+        });
+        // Until it is registered, what it says only repeats where it begins.
+        let Some(replica) = registered(replica).filter(|_| !is_first) else { continue };
+        let sent_to = progress.sent_to.load(Ordering::Acquire);
+        let end = u64::try_from(report).ok().filter(|end| *end <= sent_to);
+        let end = end.ok_or(End::BeyondSent(report, sent_to))?;
+        progress.acknowledged_to.fetch_max(end, Ordering::Relaxed);
+        replica.acknowledge(end);
+    }
+}
+
+/// Sends the log from where the slave's ends; does not return without an error.
+async fn write_log(
+    store: &Arc<Store>,
+    mut writer: WriteHalf<'_>,
+    progress: &Progress,
+    registered: &Registered,
+) -> Result<(), End> {
+    let mut started = progress.started.subscribe();
+    // H-004: silent until the slave has said where it is. The sender lives as long as this.
+    let first = started.wait_for(Option::is_some).await.map_or(None, |first| *first);
+    let first = first.ok_or(End::Closed)?;
+    let (start, end) = store.log_range();
+    let from = match u64::try_from(first) {
+        // DESIGN 7: an empty slave gets all there is, not the last segment only (H-005).
+        Ok(0) => start.0,
+        Ok(at) if (start.0..=end.0).contains(&at) => at,
+        _ => {
+            // A heartbeat from elsewhere: the slave sees that its log does not fit (H-011, H-018).
+            let near = if u64::try_from(first).is_ok_and(|at| at < start.0) { start } else { end };
+            writer.write_all(&wire::header(near.0, 0)).await?;
+            return Err(End::Elsewhere { at: first, start: start.0, end: end.0 });
+        }
+    };
+    tracing::info!(peer = %progress.peer, from, "a slave is sent the log");
+    progress.sent_to.store(from, Ordering::Release);
+    progress.acknowledged_to.store(from, Ordering::Relaxed);
+    let replica = Arc::new(store.replica(PhysicalOffset(from)));
+    *registered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&replica));
+    let mut out = Vec::new();
+    let mut sent_to = from;
+    let mut heartbeat_at = Instant::now() + HEARTBEAT;
+    loop {
+        tokio::select! {
+            biased;
+            () = replica.grown(sent_to) => {
+                (out, sent_to) = next_batches(&replica, out, sent_to).await?;
+                // It may be there before the write returns.
+                progress.sent_to.store(sent_to, Ordering::Release);
+            }
+            () = sleep_until(heartbeat_at) => {
+                out.clear();
+                out.extend_from_slice(&wire::header(sent_to, 0));
+            }
+        }
+        writer.write_all(&out).await?;
+        heartbeat_at = Instant::now() + HEARTBEAT;
+    }
+}
+
+/// Reads what follows `from`, cut into batches with their headers.
+async fn next_batches(
+    replica: &Arc<Replica>,
+    mut out: Vec<u8>,
+    from: u64,
+) -> Result<(Vec<u8>, u64), End> {
+    let is_hot = replica.log_range().end.saturating_sub(from) <= HOT_BYTES;
+    let read = if is_hot {
+        let read = fill(replica, &mut out, from);
+        read.map(|to| (out, to))
+    } else {
+        let replica = Arc::clone(replica);
+        let reading = task::spawn_blocking("read for a slave", move || {
+            let read = fill(&replica, &mut out, from);
+            read.map(|to| (out, to))
+        });
+        reading.await.map_err(io::Error::other)?
+    };
+    read.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => End::Removed(from),
+        _ => End::Io(error),
+    })
+}
+
+/// Fills `out` with batches; returns where they end. None crosses the end of a segment (H-008).
+fn fill(replica: &Replica, out: &mut Vec<u8>, from: u64) -> io::Result<u64> {
+    out.clear();
+    let segment_end = replica.segment_end(from).ok_or(io::ErrorKind::NotFound)?;
+    let end = replica.log_range().end.min(segment_end);
+    let mut at = from;
+    while at < end && at - from < CHUNK_BYTES as u64 {
+        let size = usize::try_from(end - at).unwrap_or(usize::MAX).min(BATCH_BYTES_MAX);
+        out.extend_from_slice(&wire::header(at, u32::try_from(size).unwrap_or(u32::MAX)));
+        let body = out.len();
+        out.resize(body + size, 0);
+        replica.read(at, &mut out[body..])?;
+        at += size as u64;
+    }
+    Ok(at)
+}

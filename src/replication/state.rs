@@ -1,0 +1,61 @@
+//! How a copy goes, for metrics, tools and logs. Plain values; nothing is decided by them.
+
+use std::net::SocketAddr;
+
+/// A slave as its master sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlaveState {
+    /// Where it connects from.
+    pub peer: SocketAddr,
+    /// Up to where it was sent the log.
+    pub sent_to: u64,
+    /// Up to where it says that it has it.
+    pub acknowledged_to: u64,
+    /// What it does not have, in bytes.
+    pub behind_bytes: u64,
+}
+
+/// What a slave is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The name server has not said where the master is.
+    WaitingForAddress,
+    /// It connects, or waits to try again.
+    Connecting,
+    /// It is connected and behind.
+    Copying,
+    /// It has what the master had a moment ago.
+    InSync,
+    /// The logs do not fit: it copies nothing until it is started again or the master's address changes.
+    Conflict,
+    /// The node is stopping.
+    Stopped,
+}
+
+impl Phase {
+    /// A word for tools.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WaitingForAddress => "waiting for the master's address",
+            Self::Connecting => "connecting",
+            Self::Copying => "copying",
+            Self::InSync => "in sync",
+            Self::Conflict => "conflict",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// A slave's copy as it sees it itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopyState {
+    /// What it is at.
+    pub phase: Phase,
+    /// The master's HA address.
+    pub master: Option<String>,
+    /// Up to where the log is here.
+    pub copied_to: u64,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+}

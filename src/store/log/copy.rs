@@ -1,0 +1,222 @@
+//! Appending what a master's log has, byte for byte and at the same offsets (H-015).
+//!
+//! Not how it gets here: that is `replication`'s. Invariants: only whole records and blank records are written, each
+//! checked before (its lengths, its body's CRC, its own offset); what does not fit changes nothing; queues and index
+//! follow as on the master, because all they need is in the records.
+
+use std::io;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use super::append::Tail;
+use super::{CommitLog, RECORD_BYTES_MAX};
+use crate::message::{BLANK_HEADER_BYTES, Record, RecordError};
+use crate::model::{QueueId, QueueOffset, TopicName};
+use crate::store::CopyError;
+use crate::store::disk::is_disk_full;
+use crate::store::dispatch::{Facts, Place};
+
+/// What the listener is told of a record.
+type Told = (TopicName, QueueId, QueueOffset, i64);
+
+/// A record that is about to be written.
+struct Checked<'a> {
+    record: Record<'a>,
+    facts: Facts,
+}
+
+/// Whole records at the beginning of some bytes, all of one segment.
+#[derive(Default)]
+struct Run<'a> {
+    records: Vec<Checked<'a>>,
+    bytes: usize,
+}
+
+impl CommitLog {
+    /// Appends the whole records at the beginning of `bytes`, which the master's log has at `at`; returns how many
+    /// bytes these were. The rest is the beginning of a record.
+    ///
+    /// # Errors
+    /// [`CopyError`]; what was before the fault is appended.
+    pub fn append_copied(&self, at: u64, bytes: &[u8]) -> Result<usize, CopyError> {
+        let mut told = Vec::new();
+        let mut taken = 0;
+        let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let copied = self.copy(&mut tail, at, bytes, &mut taken, &mut told);
+        drop(tail);
+        self.replicas.log_grew();
+        if let Some(listener) = self.listener.get() {
+            for (topic, queue_id, queue_offset, tags_code) in &told {
+                listener(topic, *queue_id, *queue_offset, *tags_code);
+            }
+        }
+        copied.map(|()| taken)
+    }
+
+    fn copy(
+        &self,
+        tail: &mut Tail,
+        at: u64,
+        bytes: &[u8],
+        taken: &mut usize,
+        told: &mut Vec<Told>,
+    ) -> Result<(), CopyError> {
+        if tail.stopped {
+            return Err(CopyError::Stopping);
+        }
+        if self.is_read_only() {
+            return Err(CopyError::DiskFull);
+        }
+        if at != tail.position {
+            self.begin_at(tail, at)?;
+        }
+        loop {
+            if tail.position == tail.segment.end() {
+                self.next_segment(tail).map_err(|error| self.copy_error(&error))?;
+            }
+            let run = self.run_of(tail, &bytes[*taken..])?;
+            if run.bytes == 0 {
+                return Ok(());
+            }
+            self.write_run(tail, &run, &bytes[*taken..*taken + run.bytes], told)?;
+            *taken += run.bytes;
+        }
+    }
+
+    /// Lets an empty log begin where the master's does.
+    fn begin_at(&self, tail: &mut Tail, at: u64) -> Result<(), CopyError> {
+        let end = tail.position;
+        if end != 0 {
+            return Err(CopyError::Elsewhere { at, end });
+        }
+        if !at.is_multiple_of(self.segments.segment_bytes()) {
+            return Err(CopyError::SegmentSize { at, own: self.segments.segment_bytes() });
+        }
+        tail.segment =
+            self.segments.begin_at(self.disk(), at).map_err(|error| self.copy_error(&error))?;
+        tail.position = at;
+        self.end.store(at, Ordering::Release);
+        tracing::info!(at, "the log begins where the master's does");
+        Ok(())
+    }
+
+    fn next_segment(&self, tail: &mut Tail) -> io::Result<()> {
+        tail.segment = self.segments.get_or_create(self.disk(), tail.segment.end())?;
+        tail.position = tail.segment.start();
+        Ok(())
+    }
+
+    /// The whole records at the beginning of `bytes`, up to the end of the tail's segment. What is no record is an
+    /// error only if it comes first.
+    fn run_of<'a>(&self, tail: &Tail, bytes: &'a [u8]) -> Result<Run<'a>, CopyError> {
+        let mut run = Run::default();
+        loop {
+            let position = tail.position + run.bytes as u64;
+            let room = tail.segment.end() - position;
+            let found = self.whole_record(position, room, &bytes[run.bytes..]);
+            match found {
+                Ok(Whole::Record(checked)) => {
+                    run.bytes += checked.record.bytes().len();
+                    run.records.push(checked);
+                }
+                Ok(Whole::Blank(size)) => run.bytes += size,
+                Ok(Whole::NotYet) => return Ok(run),
+                Err(_) if run.bytes > 0 => return Ok(run),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn whole_record<'a>(
+        &self,
+        position: u64,
+        room: u64,
+        bytes: &'a [u8],
+    ) -> Result<Whole<'a>, CopyError> {
+        if room == 0 || bytes.len() < BLANK_HEADER_BYTES {
+            return Ok(Whole::NotYet);
+        }
+        let damaged = |what: &str| CopyError::Damaged { at: position, what: what.to_owned() };
+        let size = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        let crosses = CopyError::SegmentSize { at: position, own: self.segments.segment_bytes() };
+        match Record::parse(bytes) {
+            Ok(_) | Err(RecordError::Truncated) if u64::from(size) > room => Err(crosses),
+            Err(RecordError::Blank(size)) if u64::from(size) != room => Err(crosses),
+            Err(RecordError::Blank(size)) if size > RECORD_BYTES_MAX => {
+                Err(damaged("a blank record that is too large"))
+            }
+            Err(RecordError::Truncated) if size > RECORD_BYTES_MAX => {
+                Err(damaged("a record that is too large"))
+            }
+            Err(RecordError::Truncated) => Ok(Whole::NotYet),
+            Err(RecordError::Blank(size)) => {
+                let size = usize::try_from(size).unwrap_or(usize::MAX);
+                Ok(if size <= bytes.len() { Whole::Blank(size) } else { Whole::NotYet })
+            }
+            Err(error) => Err(damaged(&error.to_string())),
+            Ok(record) if record.physical_offset().0 != position => {
+                Err(damaged("a record of another place"))
+            }
+            Ok(record) if !record.crc_matches() => Err(damaged("a body that is not what it was")),
+            Ok(record)
+                if i64::try_from(record.queue_offset().0).is_err()
+                    || i32::try_from(record.queue_id().0).is_err() =>
+            {
+                Err(damaged("a record of no queue"))
+            }
+            Ok(record) => {
+                let facts = Facts::of(&record, &self.options.delay_levels);
+                Ok(Whole::Record(Checked { record, facts }))
+            }
+        }
+    }
+
+    fn write_run(
+        &self,
+        tail: &mut Tail,
+        run: &Run<'_>,
+        bytes: &[u8],
+        told: &mut Vec<Told>,
+    ) -> Result<(), CopyError> {
+        let end = tail.position + bytes.len() as u64;
+        let written = tail
+            .zero_torn()
+            .and_then(|()| tail.segment.write_at(self.disk(), bytes, tail.position));
+        if let Err(error) = written {
+            tail.was_torn_to(end);
+            return Err(self.copy_error(&error));
+        }
+        tail.position = end;
+        self.end.store(end, Ordering::Release);
+        let has_listener = self.listener.get().is_some();
+        for Checked { record, facts } in &run.records {
+            let place = Place::of(record);
+            tail.last_store_timestamp = tail.last_store_timestamp.max(place.store_timestamp);
+            let dispatch = facts.placed(record.topic(), record.queue_id(), place);
+            self.follower.dispatch(&dispatch);
+            if has_listener && facts.in_queue() {
+                let topic = TopicName::new(record.topic());
+                told.push((topic, record.queue_id(), place.queue_offset, dispatch.tags_code));
+            }
+        }
+        self.wake_allocation(end);
+        Ok(())
+    }
+
+    fn copy_error(&self, error: &io::Error) -> CopyError {
+        if is_disk_full(error) {
+            self.set_no_space(true);
+            self.wake_allocator();
+            CopyError::DiskFull
+        } else {
+            CopyError::Failed(error.to_string())
+        }
+    }
+}
+
+/// What is at the beginning of some bytes.
+enum Whole<'a> {
+    Record(Checked<'a>),
+    Blank(usize),
+    NotYet,
+}
