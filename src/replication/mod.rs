@@ -22,6 +22,8 @@ mod receiver_tests;
 #[cfg(test)]
 mod sender_tests;
 #[cfg(test)]
+mod sync_tests;
+#[cfg(test)]
 mod tests_support;
 
 use std::time::Duration;

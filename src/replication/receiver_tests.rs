@@ -1,1 +1,185 @@
 //! The receiver against masters that the tests speak for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+use super::tests_support::*;
+use super::wire::header;
+use super::{HEARTBEAT, Phase, SILENCE_MAX};
+use crate::store::StoreOptions;
+use crate::store::options::StoreRole;
+
+/// A master's HA port that the test speaks for.
+struct Master {
+    listener: TcpListener,
+    address: String,
+}
+
+impl Master {
+    async fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        Self { listener, address }
+    }
+
+    async fn accept(&self) -> Peer {
+        Peer(self.listener.accept().await.unwrap().0)
+    }
+}
+
+fn batch(at: u64, body: &[u8]) -> Vec<u8> {
+    [&header(at, u32::try_from(body.len()).unwrap())[..], body].concat()
+}
+
+#[tokio::test]
+async fn it_says_where_it_is_at_once_and_after_each_record_however_records_are_cut_s29_h012() {
+    let (master, slave) = (Master::new().await, TestStore::slave());
+    let listened = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&listened);
+    slave.store().set_listener(Arc::new(move |topic, queue, _, _| {
+        assert_eq!((topic.as_str(), queue.0), ("T", 1));
+        counted.fetch_add(1, Ordering::Relaxed);
+    }));
+    let copying = Copying::into(&slave, &master.address);
+    let mut peer = master.accept().await;
+    assert_eq!(peer.read_report().await, 0);
+    let first = record(0, 0, "first");
+    let both = [first.clone(), record(first.len() as u64, 1, "second")].concat();
+    let cut = first.len() + 10;
+    // One and a part of the next; the rest of it byte by byte.
+    peer.say(&batch(0, &both[..cut])).await;
+    assert_eq!(peer.read_report().await, first.len() as u64);
+    for at in cut..both.len() {
+        peer.say(&batch(at as u64, &both[at..=at])).await;
+    }
+    assert_eq!(peer.read_report().await, both.len() as u64);
+    assert_eq!((slave.log(), pulled(&slave.store())), (both, 2));
+    assert_eq!(listened.load(Ordering::Relaxed), 2, "who waits for messages is woken");
+    copying.until("in sync", |state| state.phase == Phase::InSync).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_master_that_is_elsewhere_is_followed_no_further_h011() {
+    let cases: [(u64, &[u8]); 3] = [(0, b""), (0, b"x"), (1 << 40, b"")];
+    for (at, body) in cases {
+        let (master, slave) = (Master::new().await, TestStore::slave());
+        let own = record(0, 0, "own");
+        slave.store().append_copied(offset(0), &own).unwrap();
+        let copying = Copying::into(&slave, &master.address);
+        let mut peer = master.accept().await;
+        assert_eq!(peer.read_report().await, own.len() as u64);
+        peer.say(&batch(at, body)).await;
+        let state = copying.until("conflict", |state| state.phase == Phase::Conflict).await;
+        let why = state.last_error.unwrap();
+        assert!(why.contains(&format!("the master goes on at offset {at}")), "{why}");
+        assert_eq!(slave.log(), own);
+        let again = tokio::time::timeout(SILENCE_MAX * 9, master.accept()).await;
+        assert!(again.is_err(), "nothing is tried again");
+        // Until there is another master.
+        let other = Master::new().await;
+        copying.master.send_replace(Some(other.address.clone()));
+        assert_eq!(other.accept().await.read_report().await, own.len() as u64);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_record_is_not_written_and_asked_for_again_later() {
+    let (master, slave) = (Master::new().await, TestStore::slave());
+    let copying = Copying::into(&slave, &master.address);
+    let good = record(0, 0, "good");
+    let next = good.len() as u64;
+    let mut flipped = record(next, 1, "bad body");
+    let last = flipped.len() - 20;
+    flipped[last] ^= 1;
+    let mut huge = record(next, 1, "huge");
+    huge[..4].copy_from_slice(&0x7FFF_FFFFu32.to_be_bytes());
+    let mut no_queue = record(next, 1, "x");
+    no_queue[20] = 0x80;
+    let elsewhere = record(next + 1, 1, "of another place");
+    for bad in [flipped, huge[..50].to_vec(), no_queue, elsewhere, vec![0; 64]] {
+        let mut peer = master.accept().await;
+        let here = peer.read_report().await;
+        let sent = if here == 0 { [&good[..], &bad].concat() } else { bad };
+        peer.say(&batch(here, &sent)).await;
+        let failed = |state: &super::CopyState| state.last_error.is_some();
+        copying.until("refused", failed).await;
+        assert_eq!(slave.log(), good);
+    }
+    let mut peer = master.accept().await;
+    assert_eq!(peer.read_report().await, next);
+    peer.say(&batch(next, &record(next, 1, "good again"))).await;
+    peer.read_report().await;
+    assert_eq!(pulled(&slave.store()), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_speaks_every_5_s_and_leaves_a_master_that_is_silent_for_20_h012() {
+    let (master, slave) = (Master::new().await, TestStore::slave());
+    let _copying = Copying::into(&slave, &master.address);
+    let started = Instant::now();
+    let mut peer = master.accept().await;
+    for beat in 0..4 {
+        assert_eq!(peer.read_report().await, 0);
+        assert!(started.elapsed() >= HEARTBEAT * beat);
+    }
+    while !peer.is_closed().await {}
+    assert!(started.elapsed() >= SILENCE_MAX);
+    assert_eq!(master.accept().await.read_report().await, 0, "and comes again");
+}
+
+#[tokio::test]
+async fn an_empty_log_begins_where_the_masters_does_and_stays_there_h011() {
+    let (master, mut slave) = (Master::new().await, TestStore::slave());
+    let start = 3 * SEGMENT_BYTES;
+    let copying = Copying::into(&slave, &master.address);
+    let mut peer = master.accept().await;
+    assert_eq!(peer.read_report().await, 0);
+    let first = record(start, 700, "first");
+    peer.say(&batch(start, &first)).await;
+    let end = start + first.len() as u64;
+    assert_eq!(peer.read_report().await, end);
+    assert_eq!((slave.log(), pulled(&slave.store())), (first.clone(), 701));
+    copying.stop().await;
+    slave.reopen();
+    assert_eq!(slave.store().log_range(), (offset(start), offset(end)));
+    assert_eq!((slave.log(), pulled(&slave.store())), (first, 701));
+    slave.store().append_copied(offset(end), &record(end, 701, "second")).unwrap();
+    assert_eq!(pulled(&slave.store()), 702);
+}
+
+#[tokio::test]
+async fn segments_of_another_size_are_a_conflict() {
+    let larger = |options: &mut StoreOptions| options.segment_bytes *= 2;
+    for (owner, copier) in [(TestStore::master(), TestStore::new(StoreRole::Slave, larger)), {
+        (TestStore::new(StoreRole::Master, larger), TestStore::slave())
+    }] {
+        owner.grow(4, 3000).await;
+        let port = Port::of(&owner).await;
+        let copying = Copying::into(&copier, &port.address);
+        let state = copying.until("conflict", |state| state.phase == Phase::Conflict).await;
+        assert!(state.last_error.unwrap().contains("segments"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_nobody_names_the_master_any_more_changes_nothing() {
+    let (master, slave) = (Master::new().await, TestStore::slave());
+    let copying = Copying::into(&slave, &master.address);
+    let mut peer = master.accept().await;
+    peer.read_report().await;
+    copying.master.send_replace(None);
+    copying.master.send_replace(Some(master.address.clone()));
+    let first = record(0, 0, "a");
+    peer.say(&batch(0, &first)).await;
+    assert_eq!(peer.read_report().await, first.len() as u64);
+}
+
+#[tokio::test]
+async fn a_slaves_store_takes_nothing_of_its_own() {
+    let slave = TestStore::slave();
+    let refused = slave.store().append(message("a"), true).await;
+    assert_eq!(refused, Err(crate::store::AppendError::IsSlave));
+}

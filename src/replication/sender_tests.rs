@@ -1,8 +1,12 @@
 //! The sender against slaves that the tests speak for, and against our own.
 
-use super::Phase;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::sender::BATCH_BYTES_MAX;
 use super::tests_support::*;
-use super::wire;
+use super::{HEARTBEAT, Phase, SILENCE_MAX};
 
 #[tokio::test]
 async fn a_slave_gets_every_byte_blank_tails_too_and_its_queues_follow_h015() {
@@ -23,4 +27,139 @@ async fn a_slave_gets_every_byte_blank_tails_too_and_its_queues_follow_h015() {
         Some(port.sender.slaves()).filter(|slaves| slaves[0].behind_bytes == 0)
     });
     assert_eq!(slaves.await[0].acknowledged_to, master.end());
+}
+
+#[tokio::test]
+async fn batches_are_small_and_end_with_the_segment_h008() {
+    let master = TestStore::master();
+    master.grow(2, 3000).await;
+    let port = Port::of(&master).await;
+    for from in [1, 77, SEGMENT_BYTES - 1, SEGMENT_BYTES, SEGMENT_BYTES + 5] {
+        // H-005: from anywhere, in the middle of a record too.
+        let mut slave = port.dial().await;
+        slave.report(i64::try_from(from).unwrap()).await;
+        let mut at = from;
+        let mut log = Vec::new();
+        while at < master.end() {
+            let (header, body) = slave.read_batch().await;
+            assert_eq!(header, at);
+            assert!(!body.is_empty() && body.len() <= BATCH_BYTES_MAX);
+            at += body.len() as u64;
+            assert_eq!((at - 1) / SEGMENT_BYTES, header / SEGMENT_BYTES, "of one segment");
+            log.extend(body);
+        }
+        assert_eq!(log, master.log()[usize::try_from(from).unwrap()..]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_said_before_the_slave_has_said_where_it_is_h004() {
+    let master = TestStore::master();
+    master.append("a").await;
+    let port = Port::of(&master).await;
+    let mut slave = port.dial().await;
+    slave.report(-1).await;
+    let silent = tokio::time::timeout(Duration::from_secs(12), slave.read_batch()).await;
+    assert!(silent.is_err(), "{silent:?}");
+    assert_eq!(port.sender.slaves(), []);
+    // H-006: only the last one counts, however they come.
+    let end = master.end();
+    slave.say(&[7u64.to_be_bytes(), end.to_be_bytes()].concat()).await;
+    let appended = master.append("b").await.0;
+    assert_eq!(slave.read_batch().await.0, appended.physical_offset.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_is_sent_after_5_s_and_a_silent_slave_let_go_after_20_h009_h010() {
+    let master = TestStore::master();
+    master.append("a").await;
+    let port = Port::of(&master).await;
+    let mut slave = port.dial().await;
+    let started = Instant::now();
+    slave.report(i64::try_from(master.end()).unwrap()).await;
+    for beat in 1..4 {
+        assert_eq!(slave.read_batch().await, (master.end(), Vec::new()));
+        assert!(started.elapsed() >= HEARTBEAT * beat, "{:?}", started.elapsed());
+    }
+    // What is said keeps it.
+    slave.report(i64::try_from(master.end()).unwrap()).await;
+    let heard = Instant::now();
+    while tokio::time::timeout(Duration::from_secs(1), slave.0.readable()).await.is_err()
+        || !slave.skip_batch().await
+    {}
+    assert!(heard.elapsed() >= SILENCE_MAX, "{:?}", heard.elapsed());
+    wait_until("forgotten", || port.sender.slaves().is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn what_was_not_sent_cannot_be_acknowledged_h006_h007() {
+    let master = TestStore::new(crate::store::options::StoreRole::Master, |options| {
+        options.in_sync_min = 1;
+    });
+    master.append("a").await;
+    let port = Port::of(&master).await;
+    for lie in [i64::try_from(master.end() + 1).unwrap(), i64::MAX, -2] {
+        let mut slave = port.dial().await;
+        slave.report(0).await;
+        slave.read_batch().await;
+        slave.report(lie).await;
+        assert!(slave.is_closed().await, "{lie}");
+    }
+}
+
+#[tokio::test]
+async fn a_slave_that_is_ahead_or_too_far_behind_learns_it_and_is_let_go_h018() {
+    let master = TestStore::slave();
+    master.store().append_copied(offset(SEGMENT_BYTES), &record(SEGMENT_BYTES, 0, "a")).unwrap();
+    let (start, end) = (SEGMENT_BYTES, master.end());
+    let port = Port::of(&master).await;
+    for (says, learns) in [(end + 1, end), (u64::MAX - 1, end), (start - 1, start)] {
+        let mut slave = port.dial().await;
+        slave.report(says.cast_signed()).await;
+        assert_eq!(slave.read_batch().await, (learns, Vec::new()), "{says}");
+        assert!(slave.is_closed().await);
+    }
+    // An empty one gets everything there is.
+    let mut slave = port.dial().await;
+    slave.report(0).await;
+    assert_eq!(slave.read_batch().await.0, start);
+}
+
+#[tokio::test]
+async fn a_slave_that_does_not_read_delays_nobody() {
+    let master = TestStore::master();
+    let port = Port::of(&master).await;
+    let mut stuck = port.dial().await;
+    stuck.report(0).await;
+    master.grow(120, 30_000).await;
+    let slave = TestStore::slave();
+    let copying = Copying::into(&slave, &port.address);
+    copying.until_at(master.end()).await;
+    let slaves = port.sender.slaves();
+    assert!(slaves.iter().any(|slave| slave.sent_to < master.end()), "{slaves:?}");
+}
+
+#[tokio::test]
+async fn slaves_and_masters_come_and_go_and_nothing_is_missing() {
+    let (mut master, mut slave) = (TestStore::master(), TestStore::slave());
+    let mut address = "127.0.0.1:0".to_owned();
+    for _ in 0..3 {
+        let port = Port::at(&master, &address).await;
+        address.clone_from(&port.address);
+        let copying = Copying::into(&slave, &address);
+        master.grow(1, 2000).await;
+        copying.until_at(master.end()).await;
+        copying.stop().await;
+        master.append("while it is away").await;
+        slave.reopen();
+        port.close().await;
+        master.reopen();
+    }
+    let port = Port::at(&master, &address).await;
+    let copying = Copying::into(&slave, &port.address);
+    copying.until_at(master.end()).await;
+    assert_eq!(slave.log(), master.log());
+    assert_eq!(pulled(&slave.store()), pulled(&master.store()));
+    copying.stop().await;
+    port.close().await;
 }

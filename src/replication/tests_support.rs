@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CopyState, Receiver, Sender};
 use crate::clock::Clock;
-use crate::message::NewMessage;
-use crate::model::{PhysicalOffset, QueueId, TopicName};
+use crate::message::{NewMessage, encode, stamp};
+use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
 use crate::store::options::StoreRole;
 use crate::store::{Appended, Durability, StartTopics, Store, StoreOptions};
 use crate::task::{self, Kind};
@@ -92,7 +92,7 @@ impl TestStore {
         let mut at = start.0;
         while at < end.0 {
             all.extend(std::fs::read(dir.join(format!("{at:020}"))).unwrap());
-            at += SEGMENT_BYTES;
+            at += self.options.segment_bytes;
         }
         all.truncate(usize::try_from(end.0 - start.0).unwrap());
         all
@@ -113,6 +113,13 @@ pub(super) fn message(body: &str) -> NewMessage {
         body: Bytes::copy_from_slice(body.as_bytes()),
         properties: "KEYS\u{1}k".to_owned(),
     }
+}
+
+/// A record as a master has it.
+pub(super) fn record(at: u64, queue_offset: u64, body: &str) -> Vec<u8> {
+    let mut bytes = encode(&message(body)).unwrap();
+    stamp(&mut bytes, QueueOffset(queue_offset), PhysicalOffset(at), 1_600_000_000_000);
+    bytes
 }
 
 /// A served HA port.
@@ -204,6 +211,11 @@ impl Peer {
         let mut body = vec![0; usize::try_from(size).unwrap()];
         self.0.read_exact(&mut body).await.unwrap();
         (at, body)
+    }
+
+    /// Reads what can be read; true when the peer has closed.
+    pub(super) async fn skip_batch(&mut self) -> bool {
+        matches!(self.0.read(&mut [0; 12]).await, Ok(0) | Err(_))
     }
 
     /// Whether the peer closes, before it says anything else.

@@ -140,14 +140,14 @@ impl CommitLog {
         let size = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
         let crosses = CopyError::SegmentSize { at: position, own: self.segments.segment_bytes() };
         match Record::parse(bytes) {
-            Ok(_) | Err(RecordError::Truncated) if u64::from(size) > room => Err(crosses),
-            Err(RecordError::Blank(size)) if u64::from(size) != room => Err(crosses),
             Err(RecordError::Blank(size)) if size > RECORD_BYTES_MAX => {
                 Err(damaged("a blank record that is too large"))
             }
             Err(RecordError::Truncated) if size > RECORD_BYTES_MAX => {
                 Err(damaged("a record that is too large"))
             }
+            Ok(_) | Err(RecordError::Truncated) if u64::from(size) > room => Err(crosses),
+            Err(RecordError::Blank(size)) if u64::from(size) != room => Err(crosses),
             Err(RecordError::Truncated) => Ok(Whole::NotYet),
             Err(RecordError::Blank(size)) => {
                 let size = usize::try_from(size).unwrap_or(usize::MAX);
