@@ -37,6 +37,12 @@ pub enum Gauge {
     UnsentBytes,
     /// Pulls that wait for a message.
     WaitingPulls,
+    /// Slaves that copy a log of ours.
+    Slaves,
+    /// What the slave furthest behind has not acknowledged.
+    SlaveBehindBytes,
+    /// Logs copied here that are not in sync with their masters'.
+    CopiesNotInSync,
 }
 
 impl Gauge {
@@ -47,6 +53,15 @@ impl Gauge {
             Self::HalfReadBytes => ("half_read_bytes", "Bytes of frames not arrived in full"),
             Self::UnsentBytes => ("unsent_bytes", "Bytes of answers that peers have not read"),
             Self::WaitingPulls => ("waiting_pulls", "Pulls that wait for a message"),
+            Self::Slaves => ("slaves", "Slaves that copy a log of this node"),
+            Self::SlaveBehindBytes => (
+                "slave_behind_bytes",
+                "Bytes of log that the slave furthest behind has not acknowledged",
+            ),
+            Self::CopiesNotInSync => (
+                "copies_not_in_sync",
+                "Logs copied to this node that are not in sync with their masters'",
+            ),
         }
     }
 }

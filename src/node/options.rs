@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::broker::BrokerOptions;
-use crate::config::{self, Config, Flush};
+use crate::config::{self, Config, Flush, Replication, Role};
 use crate::model::BrokerId;
 use crate::nameserver::NameServerOptions;
 use crate::store::StoreOptions;
-use crate::store::options::FlushMode;
+use crate::store::options::{FlushMode, StoreRole};
 use crate::transport::LimitNumbers;
 
 /// The folder of the name server in the data directory.
@@ -27,6 +27,14 @@ pub fn store(config: &Config, broker: &config::Broker, data_dir: &Path) -> Store
     let settings = &config.store;
     StoreOptions {
         segment_bytes: settings.segment_bytes,
+        role: match broker.role {
+            Role::Master => StoreRole::Master,
+            Role::Slave => StoreRole::Slave,
+        },
+        in_sync_min: match broker.replication {
+            Replication::Async => 0,
+            Replication::Sync => usize::try_from(broker.in_sync_min).unwrap_or(usize::MAX),
+        },
         flush: match broker.flush {
             Flush::Async => FlushMode::Async,
             Flush::Sync => FlushMode::Sync,

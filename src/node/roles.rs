@@ -1,8 +1,7 @@
 //! The name server and the brokers of a node: their ports, stores and services, and each step of their
 //! start and stop.
 //!
-//! Not the order of the steps, which is `super`'s, nor what a role does. Not built yet: slaves, so that HA
-//! connections are closed at once. Invariant: a role's port is closed before what it uses is.
+//! Not the order of the steps, which is `super`'s, nor what a role does. Invariant: a role's port is closed before what it uses is.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,22 +9,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::data_dir::DataDir;
 use super::{Base, StartError, options, ports};
 use crate::broker::{Broker, BrokerService};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Role};
 use crate::metrics::Gauge;
 use crate::nameserver::{NameServer, NameServerService};
+use crate::replication::{Phase, Receiver, Sender};
 use crate::store::{OpenError, StartTopics, Store};
 use crate::systemd;
 use crate::task::{self, Kind};
 use crate::transport::{Limits, Server};
 
-/// The pause after a failed accept; running out of descriptors does not pass at once.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a start that reads its log may take until it tells its progress again.
 const PROGRESS_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -80,6 +79,19 @@ fn show_limits(limits: &Arc<Limits>, base: &Base) {
     show(Gauge::UnsentBytes, Limits::unsent_bytes);
 }
 
+fn show_replication(senders: Vec<Arc<Sender>>, receivers: Vec<Arc<Receiver>>, base: &Base) {
+    let senders: Arc<[Arc<Sender>]> = senders.into();
+    let counted = Arc::clone(&senders);
+    base.metrics.gauge(Gauge::Slaves, move || counted.iter().map(|one| one.slaves().len()).sum());
+    base.metrics.gauge(Gauge::SlaveBehindBytes, move || {
+        let behind = senders.iter().flat_map(|one| one.slaves()).map(|slave| slave.behind_bytes);
+        usize::try_from(behind.max().unwrap_or(0)).unwrap_or(usize::MAX)
+    });
+    base.metrics.gauge(Gauge::CopiesNotInSync, move || {
+        receivers.iter().filter(|one| one.state().phase != Phase::InSync).count()
+    });
+}
+
 /// Tasks that end together.
 #[derive(Debug, Default)]
 struct Serving {
@@ -113,6 +125,8 @@ pub struct Roles {
     stores: Vec<Arc<Store>>,
     brokers: Vec<Arc<Broker>>,
     broker_ports: Serving,
+    /// HA ports, and what copies masters' logs.
+    replication: Serving,
     name_server_port: Serving,
 }
 
@@ -196,10 +210,12 @@ impl Roles {
     pub fn serve_brokers(&mut self, ports: Ports, config: &Config, base: &Base) {
         let _entered = base.data.enter();
         let close = self.broker_ports.close.clone();
-        for ((ports, broker), store) in
-            ports.brokers.into_iter().zip(&config.brokers).zip(&self.stores)
+        let stores = self.stores.clone();
+        let (mut senders, mut receivers) = (Vec::new(), Vec::new());
+        for ((ports, settings), store) in
+            ports.brokers.into_iter().zip(&config.brokers).zip(&stores)
         {
-            let options = options::broker(config, broker);
+            let options = options::broker(config, settings);
             let metrics = Arc::clone(&base.metrics);
             let broker = Broker::new(options, Arc::clone(store), &base.clock, metrics);
             let service = Arc::new(BrokerService(Arc::clone(&broker)));
@@ -207,10 +223,42 @@ impl Roles {
                 let served = server.serve(service.clone(), close.clone());
                 self.broker_ports.spawn(base, "broker", served);
             }
-            let served = close_ha_connections(ports.ha, close.clone());
-            self.broker_ports.spawn(base, "HA port", served);
+            let sender = Sender::new(Arc::clone(store));
+            let stop = self.replication.close.clone();
+            self.replication.spawn(base, "HA port", Arc::clone(&sender).serve(ports.ha, stop));
+            senders.push(sender);
+            if settings.role == Role::Slave {
+                receivers.push(self.start_receiver(&broker, store, base));
+            }
             self.brokers.push(broker);
         }
+        show_replication(senders, receivers, base);
+    }
+
+    /// Starts to copy the log of a slave's master, once a name server says where that is.
+    fn start_receiver(
+        &mut self,
+        broker: &Arc<Broker>,
+        store: &Arc<Store>,
+        base: &Base,
+    ) -> Arc<Receiver> {
+        let mut masters = broker.master_addresses();
+        let (address, addresses) = watch::channel(None);
+        let stop = self.replication.close.clone();
+        let named = async move {
+            loop {
+                address.send_replace(masters.borrow_and_update().as_ref().map(|at| at.ha.clone()));
+                if masters.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let receiver = Receiver::new(Arc::clone(store), addresses);
+        let copying = Arc::clone(&receiver).run(stop.clone());
+        self.replication.spawn(base, "copy of a log", async move {
+            tokio::join!(copying, stop.run_until_cancelled(named));
+        });
+        receiver
     }
 
     /// Starts what brokers do beside their requests; they register with the name servers.
@@ -240,6 +288,8 @@ impl Roles {
     /// Closes the brokers' ports once what is in flight is answered, and ends what brokers do beside their requests.
     pub async fn stop_brokers(&mut self) {
         self.broker_ports.close().await;
+        // What was in flight may have waited for slaves.
+        self.replication.close().await;
         self.stop_brokers.cancel();
         let finish = |broker: Arc<Broker>| task::spawn_blocking("end", move || broker.finish());
         all_done("a broker", self.brokers.drain(..).map(finish).collect()).await;
@@ -278,20 +328,4 @@ fn tell_progress(group: &str, read: u64, all: u64) {
     let text = format!("{group}: reading its log, {} of {} MiB", read / MIB, all.div_ceil(MIB));
     tracing::info!("{text}");
     systemd::extend_start(PROGRESS_TIMEOUT, &text);
-}
-
-/// Slaves are not built yet: whoever dials the HA port is let go at once.
-async fn close_ha_connections(listener: TcpListener, close: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = close.cancelled() => return,
-            accepted = listener.accept() => match accepted {
-                Ok((_, peer)) => tracing::debug!(%peer, "no replication yet: HA connection closed"),
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept an HA connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-        }
-    }
 }
