@@ -92,13 +92,13 @@ fn listing(loaded: &Loaded) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Sources, load_not_built};
+    use crate::config::{Sources, load};
 
     fn loaded(text: &str) -> Loaded {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.toml");
         std::fs::write(&file, text).unwrap();
-        load_not_built(&Sources { config_file: Some(file), ..Sources::default() }).unwrap()
+        load(&Sources { config_file: Some(file), ..Sources::default() }).unwrap()
     }
 
     const TWO: &str = "listen = \"127.0.0.1\"\n[name_server]\n[[broker]]\ngroup = \"a\"\n[[broker]]\ngroup = \"b\"\nport = 10921\n";

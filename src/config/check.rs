@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::check_addresses::{check_advertise, check_name_servers};
 use super::layers::{DEFAULT, Origins};
 use super::settings::{BrokerTable, Replication, Role, Settings};
-use super::{Broker, Config, ConfigError, Loaded, NameServer, Problem};
+use super::{Broker, Config, ConfigError, NameServer, Problem};
 
 /// Names that a broker's folder in the data directory cannot have.
 const RESERVED_GROUPS: [&str; 4] = ["nameserver", "node", "acl", "LOCK"];
@@ -73,25 +73,6 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
         limits: settings.limits,
         log: settings.log,
     })
-}
-
-/// Refuses what is right but cannot run in this version; the one place to change when it can.
-///
-/// # Errors
-/// Every role that is not built.
-pub fn refuse_not_built(loaded: &Loaded) -> Result<(), ConfigError> {
-    let mut findings = Findings { origins: &loaded.origins, problems: Vec::new() };
-    for (at, broker) in loaded.config.brokers.iter().enumerate() {
-        if broker.role == Role::Slave {
-            let text = "role = \"slave\" is not built yet: this version has masters only; leave this [[broker]] out";
-            findings.add(&format!("broker[{at}].role"), text.to_owned());
-        }
-        if broker.replication == Replication::Sync {
-            let text = "replication = \"sync\" is not built yet: this version has no slaves; write \"async\"";
-            findings.add(&format!("broker[{at}].replication"), text.to_owned());
-        }
-    }
-    if findings.problems.is_empty() { Ok(()) } else { Err(ConfigError(findings.problems)) }
 }
 
 /// What a name that is refused should be.

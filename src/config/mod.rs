@@ -155,24 +155,14 @@ impl fmt::Display for ConfigError {
 /// # Errors
 /// Everything that is wrong with the first source that is wrong in itself, or with all of them together.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
-    let loaded = load_not_built(sources)?;
-    check::refuse_not_built(&loaded)?;
-    Ok(loaded)
-}
-
-/// As [`load`], with the roles that this version cannot run yet.
-///
-/// # Errors
-/// As [`load`].
-pub fn load_not_built(sources: &Sources) -> Result<Loaded, ConfigError> {
     let files = layers::files(sources).map_err(ConfigError)?;
     load_files(files, sources)
 }
 
-/// As [`load_not_built`] of one file that is here as text, alone.
+/// As [`load`] of one file that is here as text, alone.
 ///
 /// # Errors
-/// As [`load_not_built`]; positions begin with `name`.
+/// As [`load`]; positions begin with `name`.
 pub fn check_text(name: &str, text: &str) -> Result<Loaded, ConfigError> {
     let file = read::read(name, text).map_err(|problem| ConfigError(vec![problem]))?;
     load_files(vec![file], &Sources::default())

@@ -1,4 +1,4 @@
-//! Refusals of what the settings decide together, each with its exact text, below [`super::load_not_built`].
+//! Refusals of what the settings decide together, each with its exact text.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ fn read(main: &str) -> Result<Loaded, String> {
     fs::write(&file, main).unwrap();
     let folder = format!("{}/", dir.path().display());
     let sources = Sources { config_file: Some(file), ..Sources::default() };
-    load_not_built(&sources).map_err(|error| error.to_string().replace(&folder, ""))
+    load(&sources).map_err(|error| error.to_string().replace(&folder, ""))
 }
 
 fn refused(main: &str) -> String {
@@ -263,27 +263,5 @@ fn names_that_would_be_folders_are_checked() {
     assert_eq!(
         refused("cluster = \"\""),
         "a.toml:1:11: cluster \"\": write 1 to 127 letters, digits, - and _"
-    );
-}
-
-#[test]
-fn what_is_not_built_yet_is_said_to_be_so() {
-    let main = format!(
-        "{HOST}{}{}",
-        broker("a", 10911, "replication = \"sync\"\n"),
-        broker("b", 10921, "role = \"slave\"\n")
-    );
-    assert!(read(&main).is_ok());
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("a.toml");
-    fs::write(&file, main).unwrap();
-    let sources = Sources { config_file: Some(file.clone()), ..Sources::default() };
-    let at = file.display();
-    assert_eq!(
-        load(&sources).unwrap_err().to_string(),
-        format!(
-            "{at}:6:15: replication = \"sync\" is not built yet: this version has no slaves; write \"async\"\n\
-             {at}:10:8: role = \"slave\" is not built yet: this version has masters only; leave this [[broker]] out"
-        )
     );
 }

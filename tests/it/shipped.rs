@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rmq_node::cli::generate;
 use rmq_node::config::init::Mode;
-use rmq_node::config::{Role, Sources, load_not_built};
+use rmq_node::config::{Role, Sources, load};
 
 use crate::support::rmq_node;
 
@@ -43,7 +43,7 @@ fn the_files_of_every_mode_are_those_that_init_makes_and_right() {
                 arguments.join(" ")
             );
             let sources = Sources { config_file: Some(file), ..Sources::default() };
-            load_not_built(&sources).unwrap();
+            load(&sources).unwrap();
         }
     }
     for entry in fs::read_dir(conf("")).unwrap() {
@@ -58,7 +58,7 @@ fn the_files_of_every_mode_are_those_that_init_makes_and_right() {
 fn a_pair_is_the_tutorials_in_roles_and_ports() {
     let file = conf("2m-2s-async/192.168.1.162.toml");
     let sources = Sources { config_file: Some(file), ..Sources::default() };
-    let config = load_not_built(&sources).unwrap().config;
+    let config = load(&sources).unwrap().config;
     let brokers = config.brokers.iter().map(|one| (one.group.as_str(), one.role, one.id, one.port));
     let expected = [("broker-b", Role::Master, 0, 10911), ("broker-a", Role::Slave, 1, 10921)];
     assert_eq!(brokers.collect::<Vec<_>>(), expected);
