@@ -53,7 +53,7 @@ enum End {
     Unreachable,
     #[error("the master said nothing for {} s", SILENCE_MAX.as_secs())]
     Silent,
-    #[error("the master is mute: it does not read what is said to it")]
+    #[error("the master does not read what is said to it")]
     Deaf,
     #[error(transparent)]
     Stream(#[from] StreamError),

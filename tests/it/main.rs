@@ -7,6 +7,7 @@ mod config;
 mod golden;
 mod hostile;
 mod node;
+mod pair;
 mod shipped;
 mod support;
 mod tidy;
