@@ -513,7 +513,8 @@ fn segments_that_are_deleted_while_consumers_read_them_are_stepped_over() {
                 for _ in 0..4 {
                     let mut offset = 0;
                     while offset < max {
-                        let pulled = world.pull("T", 1, offset);
+                        // A slice that goes in this moment is not available: the consumer comes again.
+                        let Ok(pulled) = world.try_pull("T", 1, offset) else { continue };
                         let is_moved = pulled.next_offset.to_wire() > offset;
                         assert!(is_moved && pulled.status != PullStatus::OffsetOverflowBadly);
                         offset = pulled.next_offset.to_wire();

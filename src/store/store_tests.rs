@@ -12,7 +12,8 @@ use bytes::Bytes;
 use super::disk::{Disk, SystemDisk};
 use super::options::FlushMode;
 use super::{
-    All, AppendResult, OpenError, PullRequest, PullStatus, Pulled, StartTopics, Store, StoreOptions,
+    All, AppendResult, OpenError, PullRequest, PullStatus, Pulled, ReadError, StartTopics, Store,
+    StoreOptions,
 };
 use crate::clock::Clock;
 use crate::message::{NewMessage, Record};
@@ -95,10 +96,19 @@ impl World {
         receiver.recv_timeout(Duration::from_secs(20)).unwrap()
     }
 
-    pub(super) fn pull(&self, topic: &str, queue: u32, offset: i64) -> Pulled {
+    pub(super) fn try_pull(
+        &self,
+        topic: &str,
+        queue: u32,
+        offset: i64,
+    ) -> Result<Pulled, ReadError> {
         let queue_id = QueueId(queue);
         let request = PullRequest { topic, queue_id, offset, count_max: 32, filter: &All };
-        self.store().pull(&request, true).unwrap()
+        self.store().pull(&request, true)
+    }
+
+    pub(super) fn pull(&self, topic: &str, queue: u32, offset: i64) -> Pulled {
+        self.try_pull(topic, queue, offset).unwrap()
     }
 
     /// The bodies of all messages of a queue, from its first one on.
