@@ -22,8 +22,9 @@ use super::slice_rows::{
 use crate::clock::Clock;
 use crate::kv::{Database, KvError, OpenError, SledDatabase};
 
-/// How many sealed slices are open at once, about.
-const OPEN_MAX: usize = 3;
+/// How many sealed slices are open at once, about: as many groups may lag in different ones before each read costs an
+/// opening. One takes some 6 MB, and 15 MB when it is read much.
+pub(super) const OPEN_MAX: usize = 8;
 /// How long a sealed slice stays open that no one reads.
 const IDLE: Duration = Duration::from_secs(30);
 /// After how many rows read or written a database is closed and opened again, which takes some 10 ms: sled keeps
