@@ -35,7 +35,7 @@ const REGISTER_TIMEOUT: Duration = Duration::from_secs(6);
 /// How long it has to answer at the end.
 const UNREGISTER_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often a slave asks that knows no master.
-const PERIOD_WITHOUT_MASTER: Duration = Duration::from_secs(5);
+const PERIOD_WITHOUT_MASTER: Duration = Duration::from_secs(1);
 /// After a failure; twice as long after each further one, up to [`PERIOD`].
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
