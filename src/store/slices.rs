@@ -23,13 +23,13 @@ use crate::clock::Clock;
 use crate::kv::{Database, KvError, OpenError, SledDatabase};
 
 /// How many sealed slices are open at once, about: as many groups may lag in different ones before each read costs an
-/// opening. One takes some 6 MB, and 15 MB when it is read much.
+/// opening. One takes some 6 MB, and 20 MB when it is read much.
 pub(super) const OPEN_MAX: usize = 8;
 /// How long a sealed slice stays open that no one reads.
 const IDLE: Duration = Duration::from_secs(30);
 /// After how many rows read or written a database is closed and opened again, which takes some 10 ms: sled keeps
 /// about the last 16 000 pages that it looked at, whatever its cache's size.
-const USES_MAX: usize = 4000;
+const USES_MAX: usize = 1000;
 /// How often a slice is rebuilt before what it lacks is taken for lost.
 const REBUILDS_MAX: u32 = 2;
 

@@ -1,4 +1,4 @@
-//! Measures what queues and key index cost: dispatching, saving, disk, opening, reading, memory.
+//! Measures what queues and key index cost: dispatching, saving, disk, opening, reading, memory, retention.
 //!
 //! Not a test: it prints figures, which are noted in `store::derived`. Messages are 1 KiB with one key, in 400
 //! queues of 100 topics. `slices [MILLIONS OF MESSAGES] [GIB OF LOG A SLICE] [FOLDER]`
@@ -192,6 +192,24 @@ fn read(bench: &Bench, messages: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Lets the older half of the log go.
+fn expire(bench: &Bench, messages: u64) -> anyhow::Result<()> {
+    let end = messages * u64::from(RECORD_BYTES);
+    let derived = bench.open(Some(end))?;
+    let before = disk_bytes(&bench.dir)?;
+    let (start, cpu) = (bench.clock.monotonic(), cpu_seconds()?);
+    derived.expire_below(PhysicalOffset(end / 2));
+    derived.tidy()?;
+    let freed = before.saturating_sub(disk_bytes(&bench.dir)?);
+    println!(
+        "retention: half of the log gone in {:.1?}, {:.2} s of CPU; {} MB freed",
+        bench.since(start),
+        cpu_seconds()? - cpu,
+        freed >> 20
+    );
+    Ok(())
+}
+
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |index: usize, default: &str| {
@@ -221,6 +239,7 @@ fn main() -> anyhow::Result<()> {
     read(&bench, messages)?;
     println!("second time (files in the page cache):");
     read(&bench, messages)?;
+    expire(&bench, messages)?;
     fs::remove_dir_all(&bench.dir)?;
     Ok(())
 }
