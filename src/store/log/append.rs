@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::Duration;
 
-use super::flush::Waiter;
+use super::waiters::Waiter;
 use super::{CommitLog, Segment};
 use crate::message::{
     BLANK_HEADER_BYTES, EncodeError, NewMessage, Record, encode, encode_blank, stamp,
@@ -311,7 +311,8 @@ impl CommitLog {
             {
                 let timeout = Duration::from_millis(self.options.sync_flush_timeout_ms);
                 let deadline = self.clock.monotonic() + timeout;
-                waiters.push(Waiter { end: needed, deadline, appended: appended.clone(), done });
+                let (appended, in_time) = (appended.clone(), Durability::Reached);
+                waiters.push(Waiter { end: needed, deadline, appended, in_time, done });
             }
             finished.push(Finished { group, outcome: Outcome::Written(appended) });
         }

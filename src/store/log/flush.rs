@@ -1,77 +1,46 @@
 //! Brings written bytes to the disk and tells those who wait for it (ST-060, ST-061).
 //!
 //! One thread flushes; whatever was written while a flush ran goes with the next one, so that many
-//! senders share a flush without a timer. Invariants: bytes become durable in the order of the log;
-//! waiters are ordered by the offset they wait for; their callbacks run without a lock held.
+//! senders share a flush without a timer. Invariant: bytes become durable in the order of the log.
 
-use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::append::Done;
+use super::waiters::{Waiter, Waiters};
 use super::{CommitLog, Stop};
-use crate::store::{Appended, Durability};
-
-/// How often waiters are looked through for those that waited too long, as a part of that time.
-const EXPIRY_CHECKS: u32 = 10;
+use crate::store::Durability;
 
 /// How far the log is flushed and who waits for it.
 #[derive(Debug)]
 pub(super) struct Flush {
-    flushed_to: AtomicU64,
+    /// Those who are told when it is flushed, or that it is late (ST-061).
+    pub(super) waiters: Waiters,
     state: Mutex<State>,
     /// Wakes the flushing thread.
     work: Condvar,
-    /// Wakes the expiring thread, when somebody waits, and to stop it.
-    expiry: Condvar,
     /// Wakes those in [`Flush::wait_for`].
     flushed: Condvar,
 }
 
 #[derive(Debug)]
 struct State {
-    waiters: VecDeque<Waiter>,
     /// Up to which offset somebody asked to be flushed at once.
     requested_to: u64,
     /// Whether the flushing thread sleeps and must be woken.
     idle: bool,
-    /// Whether the expiring thread sleeps until somebody waits.
-    expiry_idle: bool,
     stop: Option<Stop>,
     /// The flushing thread is gone; nothing will be flushed any more.
     ended: bool,
 }
 
-/// An append whose sender is told when the log is flushed up to `end`.
-pub(super) struct Waiter {
-    pub(super) end: u64,
-    pub(super) deadline: Instant,
-    pub(super) appended: Vec<Appended>,
-    pub(super) done: Done,
-}
-
-impl std::fmt::Debug for Waiter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Waiter").field("end", &self.end).finish_non_exhaustive()
-    }
-}
-
 impl Flush {
     pub(super) fn new(flushed_to: u64) -> Self {
+        let state = State { requested_to: flushed_to, idle: false, stop: None, ended: false };
         Self {
-            flushed_to: AtomicU64::new(flushed_to),
-            state: Mutex::new(State {
-                waiters: VecDeque::new(),
-                requested_to: flushed_to,
-                idle: false,
-                expiry_idle: false,
-                stop: None,
-                ended: false,
-            }),
+            waiters: Waiters::new(flushed_to, Durability::FlushTimeout),
+            state: Mutex::new(state),
             work: Condvar::new(),
-            expiry: Condvar::new(),
             flushed: Condvar::new(),
         }
     }
@@ -82,21 +51,19 @@ impl Flush {
 
     /// Up to which offset the log is on the disk.
     pub(super) fn flushed_to(&self) -> u64 {
-        self.flushed_to.load(Ordering::Acquire)
+        self.waiters.reached()
     }
 
     /// Adds waiters and wakes the flushing thread.
     pub(super) fn park(&self, waiters: impl IntoIterator<Item = Waiter>) {
-        let mut state = self.lock();
         for mut waiter in waiters {
-            // In the order of the log: one who only waits for the segment before is told with those before it.
-            waiter.end = waiter.end.max(state.waiters.back().map_or(0, |last| last.end));
+            let mut state = self.lock();
             state.requested_to = state.requested_to.max(waiter.end);
-            state.waiters.push_back(waiter);
-        }
-        self.wake(&mut state);
-        if std::mem::take(&mut state.expiry_idle) {
-            self.expiry.notify_one();
+            // In the order of the log: one who only waits for the segment before is told with those before it.
+            waiter.end = state.requested_to;
+            self.wake(&mut state);
+            drop(state);
+            self.waiters.park(waiter);
         }
     }
 
@@ -123,7 +90,7 @@ impl Flush {
         state.stop.get_or_insert(stop);
         state.idle = false;
         self.work.notify_all();
-        self.expiry.notify_all();
+        self.waiters.stop();
     }
 
     /// Whether the threads are to end.
@@ -182,49 +149,19 @@ impl Flush {
 
     /// Publishes that the log is flushed up to `to` and calls those who waited for it.
     fn serve(&self, to: u64) {
-        self.flushed_to.store(to, Ordering::Release);
-        let mut state = self.lock();
-        let count = state.waiters.partition_point(|waiter| waiter.end <= to);
-        let served: Vec<Waiter> = state.waiters.drain(..count).collect();
+        self.waiters.serve(to);
+        // Whoever saw the old state sleeps by now.
+        drop(self.lock());
         self.flushed.notify_all();
-        drop(state);
-        for waiter in served {
-            (waiter.done)(Ok((waiter.appended, Durability::Reached)));
-        }
-    }
-
-    /// The expiring thread: tells those who waited longer than `timeout` that the flush is late (ST-061).
-    pub(super) fn run_expiry(&self, log: &CommitLog, timeout: Duration) {
-        let mut state = self.lock();
-        while state.stop.is_none() {
-            if state.waiters.is_empty() {
-                state.expiry_idle = true;
-                state = self.expiry.wait(state).unwrap_or_else(PoisonError::into_inner);
-                state.expiry_idle = false;
-                continue;
-            }
-            let (woken, _) = self
-                .expiry
-                .wait_timeout(state, timeout / EXPIRY_CHECKS)
-                .unwrap_or_else(PoisonError::into_inner);
-            state = woken;
-            let now = log.clock().monotonic();
-            let count = state.waiters.partition_point(|waiter| waiter.deadline <= now);
-            let late: Vec<Waiter> = state.waiters.drain(..count).collect();
-            drop(state);
-            for waiter in late {
-                (waiter.done)(Ok((waiter.appended, Durability::FlushTimeout)));
-            }
-            state = self.lock();
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, PoisonError};
+    use std::sync::Arc;
 
     use super::*;
+    use crate::store::log::append::Done;
 
     #[test]
     fn nobody_is_told_before_their_bytes_are_on_the_disk_however_waiters_are_mixed() {
@@ -236,7 +173,7 @@ mod tests {
                 told.lock().unwrap_or_else(PoisonError::into_inner).push(end);
             });
             let deadline = crate::clock::Clock::system().monotonic();
-            Waiter { end, deadline, appended: Vec::new(), done }
+            Waiter { end, deadline, appended: Vec::new(), in_time: Durability::Reached, done }
         };
         // The second one does not wait for its own bytes, only for the segment before.
         flush.park([waiter(300), waiter(200), waiter(200), waiter(200)]);
@@ -244,5 +181,8 @@ mod tests {
         assert_eq!(*told.lock().unwrap(), [] as [u64; 0]);
         flush.serve(300);
         assert_eq!(*told.lock().unwrap(), [300, 200, 200, 200]);
+        // One whose flush was over before it was parked.
+        flush.park([waiter(300)]);
+        assert_eq!(told.lock().unwrap().len(), 5);
     }
 }

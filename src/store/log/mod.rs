@@ -5,6 +5,9 @@
 //! | `segments` | the files |
 //! | `append` | appending, together with whatever else waits |
 //! | `flush` | bringing bytes to the disk |
+//! | `replicas` | the slaves that copy it |
+//! | `waiters` | who is told when it is on the disk, or with slaves |
+//! | `copy` | appending what a master's log has |
 //! | `scan` | reading from front to back |
 //!
 //! Not what is built from it: queues and index follow it as a [`Follower`]. Invariants: bytes below
@@ -17,6 +20,7 @@ mod flush;
 mod replicas;
 mod scan;
 mod segments;
+mod waiters;
 
 use std::collections::VecDeque;
 use std::io;
@@ -181,10 +185,6 @@ impl CommitLog {
         &*self.disk
     }
 
-    pub(super) fn clock(&self) -> &Clock {
-        &self.clock
-    }
-
     /// Registers what is told about every new message; only the first registration counts.
     pub fn set_listener(&self, listener: Listener) {
         if self.listener.set(listener).is_err() {
@@ -341,7 +341,7 @@ impl CommitLog {
     pub fn run_flush_expiry(&self) {
         if self.options.flush == FlushMode::Sync {
             let timeout = Duration::from_millis(self.options.sync_flush_timeout_ms);
-            self.flush.run_expiry(self, timeout);
+            self.flush.waiters.run_expiry(&self.clock, timeout);
         }
     }
 
@@ -349,7 +349,7 @@ impl CommitLog {
     pub fn run_slave_expiry(&self) {
         if self.replicas.is_waited_for() {
             let timeout = Duration::from_millis(self.options.slave_timeout_ms);
-            self.replicas.run_expiry(self, timeout);
+            self.replicas.waiters.run_expiry(&self.clock, timeout);
         }
     }
 

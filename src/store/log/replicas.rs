@@ -1,23 +1,21 @@
 //! The slaves that copy a log: how far each is, and the appends that wait for them (H-030 to H-034).
 //!
-//! Not how bytes get there: that is `replication`'s. One list for all who wait, ordered by the offset they wait for.
-//! Invariants: what a slave was never sent does not count as being there (H-007 repaired); callbacks run without a
-//! lock held; without slaves and with nobody who waits for them, appending costs one load.
+//! Not how bytes get there: that is `replication`'s. Invariants: what a slave was never sent does not count as being
+//! there (H-007 repaired); callbacks run without a lock held; without slaves and with nobody who waits for them,
+//! appending costs one load.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
 use super::append::Done;
+use super::waiters::{Waiter, Waiters};
 use super::{CommitLog, Stop};
-use crate::store::{AppendResult, Appended, Durability};
-
-/// How often waiters are looked through for those that waited too long, as a part of that time.
-const EXPIRY_CHECKS: u32 = 10;
+use crate::store::{AppendResult, Durability};
 
 /// The slaves of one log.
 #[derive(Debug)]
@@ -30,23 +28,17 @@ pub(super) struct Replicas {
     connected: AtomicUsize,
     /// Where the last one of `in_sync_min` slaves is; 0 with fewer of them.
     position: AtomicU64,
-    /// Up to where `in_sync_min` slaves have the log; never goes back.
-    replicated_to: AtomicU64,
+    /// Those who are told when `in_sync_min` slaves have the log, or that they are late (H-031).
+    pub(super) waiters: Waiters,
     /// Wakes slaves' senders when the log has grown.
     grown: Notify,
     state: Mutex<State>,
-    /// Wakes the expiring thread, when somebody waits, and to stop it.
-    expiry: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
     next_id: u64,
     slaves: BTreeMap<u64, Position>,
-    waiters: VecDeque<Waiter>,
-    /// Whether the expiring thread sleeps until somebody waits.
-    expiry_idle: bool,
-    is_stopped: bool,
 }
 
 /// Where a slave is.
@@ -58,29 +50,6 @@ struct Position {
     acknowledged: u64,
 }
 
-/// An append that is told when `in_sync_min` slaves have the log up to `end`.
-struct Waiter {
-    end: u64,
-    deadline: Instant,
-    appended: Vec<Appended>,
-    /// How the flush ended, which is told if the slaves' part went well (H-034).
-    flushed: Durability,
-    done: Done,
-}
-
-impl Waiter {
-    fn tell(self, replicated: Durability) {
-        let durability = if replicated == Durability::Reached { self.flushed } else { replicated };
-        (self.done)(Ok((self.appended, durability)));
-    }
-}
-
-impl std::fmt::Debug for Waiter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Waiter").field("end", &self.end).finish_non_exhaustive()
-    }
-}
-
 impl Replicas {
     pub(super) fn new(in_sync_min: usize, behind_bytes_max: u64) -> Arc<Self> {
         Arc::new(Self {
@@ -88,10 +57,9 @@ impl Replicas {
             behind_bytes_max,
             connected: AtomicUsize::new(0),
             position: AtomicU64::new(0),
-            replicated_to: AtomicU64::new(0),
+            waiters: Waiters::new(0, Durability::SlaveTimeout),
             grown: Notify::new(),
             state: Mutex::default(),
-            expiry: Condvar::new(),
         })
     }
 
@@ -122,32 +90,15 @@ impl Replicas {
             Ok((appended, _)) if !is_there => {
                 done(Ok((appended, Durability::SlaveNotAvailable)));
             }
-            Ok((appended, flushed)) => {
-                replicas.park(Waiter { end, deadline, appended, flushed, done });
+            // H-034: if the slaves' part goes well, how the flush ended is told.
+            Ok((appended, in_time)) => {
+                replicas.waiters.park(Waiter { end, deadline, appended, in_time, done });
             }
         })
     }
 
-    fn park(&self, waiter: Waiter) {
-        let mut state = self.lock();
-        if self.replicated_to.load(Ordering::Acquire) >= waiter.end {
-            drop(state);
-            return waiter.tell(Durability::Reached);
-        }
-        if state.is_stopped {
-            drop(state);
-            return waiter.tell(Durability::SlaveTimeout);
-        }
-        // They mostly come in the order of the log.
-        let at = state.waiters.partition_point(|other| other.end <= waiter.end);
-        state.waiters.insert(at, waiter);
-        if std::mem::take(&mut state.expiry_idle) {
-            self.expiry.notify_one();
-        }
-    }
-
     /// Works out how far the slaves are, and tells who waited for that.
-    fn moved(&self, mut state: MutexGuard<'_, State>) {
+    fn moved(&self, state: MutexGuard<'_, State>) {
         self.connected.store(state.slaves.len(), Ordering::Release);
         if !self.is_waited_for() {
             return;
@@ -159,55 +110,15 @@ impl Replicas {
         };
         self.position.store(nth(|slave| slave.at), Ordering::Release);
         let to = nth(|slave| slave.acknowledged);
-        if self.replicated_to.fetch_max(to, Ordering::AcqRel) >= to {
-            return;
-        }
-        let count = state.waiters.partition_point(|waiter| waiter.end <= to);
-        let served: Vec<Waiter> = state.waiters.drain(..count).collect();
         drop(state);
-        for waiter in served {
-            waiter.tell(Durability::Reached);
-        }
+        self.waiters.serve(to);
     }
 
-    /// The expiring thread: tells those who waited longer than `timeout` that the slaves are late (H-031).
-    pub(super) fn run_expiry(&self, log: &CommitLog, timeout: Duration) {
-        let mut state = self.lock();
-        while !state.is_stopped {
-            if state.waiters.is_empty() {
-                state.expiry_idle = true;
-                state = self.expiry.wait(state).unwrap_or_else(PoisonError::into_inner);
-                state.expiry_idle = false;
-                continue;
-            }
-            let (woken, _) = self
-                .expiry
-                .wait_timeout(state, timeout / EXPIRY_CHECKS)
-                .unwrap_or_else(PoisonError::into_inner);
-            state = woken;
-            let now = log.clock().monotonic();
-            // Who waits for more of the log was appended later.
-            let count = state.waiters.partition_point(|waiter| waiter.deadline <= now);
-            let late: Vec<Waiter> = state.waiters.drain(..count).collect();
-            drop(state);
-            for waiter in late {
-                waiter.tell(Durability::SlaveTimeout);
-            }
-            state = self.lock();
-        }
-    }
-
-    /// Ends the thread; with [`Stop::Finish`], who still waits is told that no slave came.
+    /// With [`Stop::Finish`], who still waits is told that no slave came.
     pub(super) fn stop(&self, stop: Stop) {
-        let mut state = self.lock();
-        state.is_stopped = true;
-        let left = std::mem::take(&mut state.waiters);
-        self.expiry.notify_all();
-        drop(state);
+        self.waiters.stop();
         if stop == Stop::Finish {
-            for waiter in left {
-                waiter.tell(Durability::SlaveTimeout);
-            }
+            self.waiters.give_up();
         }
     }
 }
