@@ -15,6 +15,7 @@
 //! | `delay` | the delay levels |
 //! | `java_properties` | in which order properties are stored |
 //! | `topics`, `groups` | their configuration (17, 21, 215; 200, 201, 207) |
+//! | `topic_spread` | topics that sends made, on the cluster's other masters (17) |
 //! | `topic_stats` | how full their queues are (202) |
 //! | `registration` | what name servers are told, and where the master is |
 //! | `metadata_sync` | what a slave copies of its master besides the log (43, 45) |
@@ -43,6 +44,7 @@ mod send_back;
 mod statistics;
 #[cfg(test)]
 mod tests_support;
+mod topic_spread;
 mod topic_stats;
 mod topics;
 
@@ -96,6 +98,7 @@ pub struct Broker {
     long_polling: Arc<long_polling::LongPolling>,
     statistics: statistics::Statistics,
     registration: registration::Registration,
+    topic_spread: topic_spread::TopicSpread,
     delivery: delay::Delivery,
     /// When it was made, in wall time.
     booted_ms: i64,
@@ -117,6 +120,7 @@ impl Broker {
             statistics: statistics::Statistics::new(clock),
             delivery: delay::Delivery::default(),
             registration: registration::Registration::new(&options.name_servers),
+            topic_spread: topic_spread::TopicSpread::new(),
             booted_ms: clock.now_ms(),
             options,
             store,
@@ -127,8 +131,8 @@ impl Broker {
         broker
     }
 
-    /// Starts what runs beside the requests, until `stop`: registration, client expiry and a slave's copying of tables
-    /// on `control`, delayed delivery and the waiting pulls on `data`.
+    /// Starts what runs beside the requests, until `stop`: registration, client expiry, a slave's copying of tables and
+    /// a master's telling of new topics on `control`, delayed delivery and the waiting pulls on `data`.
     pub fn start(
         self: &Arc<Self>,
         control: &tokio::runtime::Handle,
@@ -140,6 +144,7 @@ impl Broker {
         clients::start(self, control, stop);
         statistics::start(self, control, stop);
         metadata_sync::start(self, control, stop);
+        topic_spread::start(self, control, stop);
         delay::start(self, data, stop);
     }
 

@@ -75,6 +75,20 @@ impl TestBroker {
         Self::open(dir, options, options_of("DefaultCluster"), Clock::system())
     }
 
+    /// A new master that registers with `name_servers`.
+    pub fn master(name_servers: Vec<String>) -> Self {
+        Self::named("broker-a", name_servers)
+    }
+
+    /// The same of another group.
+    pub fn named(group: &str, name_servers: Vec<String>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store_options = store_options(dir.path());
+        let group = group.to_owned();
+        let options = BrokerOptions { name_servers, group, ..options_of("DefaultCluster") };
+        Self::open(dir, store_options, options, Clock::system())
+    }
+
     /// A new slave that registers with `name_servers`.
     pub fn slave(name_servers: Vec<String>) -> Self {
         let dir = tempfile::tempdir().unwrap();

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use super::Broker;
 use super::answers::{Answer, Refusal};
+use super::{Broker, topic_spread};
 use crate::model::{
     Permission, RETRY_PREFIX, TopicConfig, TopicName, shown, system, validate_topic,
 };
@@ -78,6 +78,7 @@ fn create(broker: &Broker, config: TopicConfig) -> Option<Arc<TopicConfig>> {
             "topic created"
         );
         broker.registration.changed();
+        topic_spread::created(broker, &config);
     }
     Some(config)
 }
