@@ -3,7 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `cluster` | which brokers there are: 106 |
-//! | `topics` | topics: list, show, create, delete |
+//! | `topics` | topics: list, show, create, delete, repair |
 //!
 //! It is a client of the cluster over remoting codes, never of this process, so that it works on Apache's
 //! and mixed clusters too. Not here: how results are printed. Invariants: lists are read by bulk codes,
@@ -20,8 +20,8 @@ use crate::remoting::{Command, DecodeError, response};
 use crate::transport::{CallError, Client};
 
 pub use topics::{
-    CreateTopic, Kind, Listing, Outcome, QueueStats, Topic, TopicOnBroker, TopicStats, WhereDone,
-    permission_from_text, permission_text,
+    CreateTopic, Drift, Kind, Listing, Outcome, QueueStats, Repair, Settings, Topic, TopicOnBroker,
+    TopicStats, WhereDone, permission_from_text, permission_text,
 };
 
 /// How long one call may take (`mqadmin`'s own).

@@ -219,3 +219,39 @@ async fn a_route_without_brokers_can_be_deleted_and_what_is_nowhere_not() {
     let refused = peer.admin().delete_topic("gone", None).await;
     assert!(matches!(refused, Err(AdminError::NotFound(_))));
 }
+
+#[tokio::test]
+async fn what_differs_is_listed_and_repaired_where_it_lacks() {
+    let (full, poor) = (Running::start(), Running::start());
+    full.register(&[("a", &full.address), ("b", &poor.address), ("down", NOBODY)]);
+    full.answer_body(21, TOPICS);
+    poor.answer_body(21, r#"{"topicConfigTable":{"T":{"perm":4,"readQueueNums":2,"writeQueueNums":16},"%RETRY%x":{}}}"#);
+    for peer in [&full, &poor] {
+        peer.answer(17, Command::response(0));
+    }
+    let admin = full.admin();
+    let listing = admin.topics().await.unwrap();
+    let drifted: Vec<_> = listing.topics.iter().filter(|topic| !topic.drift.is_empty()).collect();
+    let [topic] = &drifted[..] else { panic!("{drifted:?}") };
+    let settings = |write_queues, read_queues, permission: &str| Settings {
+        write_queues,
+        read_queues,
+        permission: permission.to_owned(),
+    };
+    let found = topic.drift.iter().map(|one| (one.broker.as_str(), one.before.clone().unwrap()));
+    let expected = [("a", settings(4, 8, "rw")), ("b", settings(16, 2, "r"))];
+    assert_eq!((topic.topic.as_str(), found.collect::<Vec<_>>()), ("T", expected.to_vec()));
+    assert!(topic.drift.iter().all(|one| one.after == settings(16, 8, "rw")), "{topic:?}");
+    let (planned, problems) = admin.repair_topics(Some("T"), true).await.unwrap();
+    assert!(problems[0].starts_with("topics of down are missing"), "{problems:?}");
+    assert_eq!(planned.iter().map(|one| &one.outcome).collect::<Vec<_>>(), [&None, &None]);
+    assert!(![full.asked(), poor.asked()].concat().contains(&17));
+    poor.answer(17, Command::response(1).with_remark("no"));
+    let (done, _) = admin.repair_topics(None, false).await.unwrap();
+    assert_eq!(done[0].outcome, Some(Outcome::Done));
+    assert!(matches!(&done[1].outcome, Some(Outcome::Failed(_))), "{done:?}");
+    let refused = admin.repair_topics(Some("nowhere"), false).await;
+    assert!(matches!(refused, Err(AdminError::NotFound(_))));
+    let refused = admin.repair_topics(Some("%RETRY%g"), false).await;
+    assert!(matches!(refused, Err(AdminError::Invalid(_))));
+}

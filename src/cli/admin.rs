@@ -12,8 +12,8 @@ use serde::Serialize;
 use super::table::{Align, safe, table, utc};
 use super::{Addresses, addresses};
 use crate::admin::{
-    Admin, AdminError, CreateTopic, Kind, Listing, Outcome, QueueStats, TopicStats, WhereDone,
-    permission_from_text,
+    Admin, AdminError, CreateTopic, Kind, Listing, Outcome, QueueStats, Repair, Settings, Topic,
+    TopicStats, WhereDone, permission_from_text,
 };
 use crate::config::{self, Sources};
 use crate::model::Permission;
@@ -50,7 +50,7 @@ enum Output {
 
 #[derive(Debug, Subcommand)]
 enum Noun {
-    /// Topics: list (also without a verb), show, create, delete.
+    /// Topics: list (also without a verb), show, create, delete, repair.
     Topics {
         #[command(subcommand)]
         action: Option<TopicsAction>,
@@ -59,7 +59,7 @@ enum Noun {
 
 #[derive(Debug, Subcommand)]
 enum TopicsAction {
-    /// List topics with their queues and permissions on each broker.
+    /// List topics with their queues and permissions on each broker, and where they differ.
     List {
         /// Also topics of the system, and those for retries and dead letters.
         #[arg(short, long)]
@@ -86,6 +86,15 @@ enum TopicsAction {
         /// Only on the broker of this name.
         #[arg(long, value_name = "NAME")]
         broker: Option<String>,
+    },
+    /// Make topics equal on all masters of their cluster: where one is missing it is created, and every master gets the
+    /// most queues and all permissions that one of them has. Nothing is taken away.
+    Repair {
+        /// Only this topic [default: all of applications].
+        name: Option<String>,
+        /// Show the changes, and make none.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Delete a topic with its messages.
     Delete {
@@ -180,6 +189,10 @@ async fn topics(
             let done = admin.create_topic(&topic).await?;
             what_was_done(&done, &format!("topic {} created", topic.name), output)
         }
+        TopicsAction::Repair { name, dry_run } => {
+            let (repairs, problems) = admin.repair_topics(name.as_deref(), dry_run).await?;
+            repaired(&repairs, problems, output)
+        }
         TopicsAction::Delete { name, cluster } => {
             let done = admin.delete_topic(&name, cluster.as_deref()).await?;
             what_was_done(&done, &format!("topic {name} deleted"), output)
@@ -208,27 +221,80 @@ fn list(listing: Listing, all: bool, output: Output) -> Reported {
             count - topics.len()
         ));
     }
-    let mut rows = Vec::new();
-    for topic in &topics {
-        for one in &topic.brokers {
-            rows.push(vec![
-                topic.topic.clone(),
-                one.broker.clone(),
-                one.read_queues.to_string(),
-                one.write_queues.to_string(),
-                one.permission.clone(),
-            ]);
-        }
+    let drifted = topics.iter().filter(|topic| !topic.drift.is_empty()).count();
+    if drifted > 0 {
+        notes.push(format!(
+            "Not the same on all masters of their cluster: {drifted} of these topics; \
+             `rmq-node admin topics repair --dry-run` shows what makes them so."
+        ));
     }
-    let columns = [
+    let mut columns = vec![
         ("TOPIC", Align::Left),
         ("BROKER", Align::Left),
         ("READ QUEUES", Align::Right),
         ("WRITE QUEUES", Align::Right),
         ("PERMISSION", Align::Left),
     ];
+    columns.extend((drifted > 0).then_some(("DRIFT", Align::Left)));
+    let rows: Vec<_> = topics.iter().flat_map(rows_of).collect();
     let text = if rows.is_empty() { String::new() } else { table(&columns, &rows) };
     Ok(Report { text, notes, problems })
+}
+
+/// A topic's line for each broker, those where it is missing among them.
+fn rows_of(topic: &Topic) -> Vec<Vec<String>> {
+    let drift_of = |broker: &str| topic.drift.iter().find(|drift| drift.broker == broker);
+    let there = topic.brokers.iter().map(|one| {
+        vec![
+            topic.topic.clone(),
+            one.broker.clone(),
+            one.read_queues.to_string(),
+            one.write_queues.to_string(),
+            one.permission.clone(),
+            drift_of(&one.broker).map_or_else(String::new, |drift| {
+                format!("should have {}", settings(&drift.after))
+            }),
+        ]
+    });
+    let missing = topic.drift.iter().filter(|drift| drift.before.is_none()).map(|drift| {
+        let cell = |text: &str| text.to_owned();
+        let [topic, broker] = [&topic.topic, &drift.broker].map(String::clone);
+        vec![topic, broker, cell("-"), cell("-"), cell("-"), cell("missing")]
+    });
+    let mut rows: Vec<_> = there.chain(missing).collect();
+    rows.sort_by(|one, other| one[1].cmp(&other[1]));
+    rows
+}
+
+fn settings(settings: &Settings) -> String {
+    let Settings { read_queues, write_queues, permission } = settings;
+    format!("{read_queues} read, {write_queues} write, {permission}")
+}
+
+fn repaired(repairs: &[Repair], problems: Vec<String>, output: Output) -> Reported {
+    let mut report = Report { problems, ..Report::default() };
+    let mut rows = Vec::new();
+    for Repair { topic, drift, outcome } in repairs {
+        if let Some(Outcome::Failed(reason)) = outcome {
+            let place = format!("{} ({})", drift.broker, drift.address);
+            report.problems.push(format!("not done: {topic} on {place}: {reason}"));
+            continue;
+        }
+        let before = drift.before.as_ref().map_or_else(|| "missing".to_owned(), settings);
+        rows.push(vec![topic.clone(), drift.broker.clone(), before, settings(&drift.after)]);
+    }
+    if repairs.is_empty() {
+        report.notes.push("Topics are the same on all masters that answered.".to_owned());
+    } else if repairs.iter().all(|repair| repair.outcome.is_none()) {
+        report.notes.push("Nothing was changed: this was a dry run.".to_owned());
+    }
+    if output == Output::Json {
+        report.text = json(&repairs)?;
+    } else if !rows.is_empty() {
+        let columns = ["TOPIC", "BROKER", "BEFORE", "AFTER"].map(|head| (head, Align::Left));
+        report.text = table(&columns, &rows);
+    }
+    Ok(report)
 }
 
 fn show(stats: &TopicStats, output: Output) -> Reported {
@@ -296,7 +362,6 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::admin::Topic;
 
     #[derive(Parser)]
     struct Cli {
@@ -337,7 +402,12 @@ mod tests {
     }
 
     fn listing(kinds: &[Kind]) -> Listing {
-        let topic = |kind: &Kind| Topic { topic: "T".to_owned(), kind: *kind, brokers: Vec::new() };
+        let topic = |kind: &Kind| Topic {
+            topic: "T".to_owned(),
+            kind: *kind,
+            brokers: Vec::new(),
+            drift: Vec::new(),
+        };
         Listing {
             topics: kinds.iter().map(topic).collect(),
             problems: vec!["b is down".to_owned()],

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use crate::support::{Node, free_address, rmq_node};
 
 /// Runs `rmq-node admin` for the node on `address`: exit code, standard output, standard error.
-fn admin(address: Ipv4Addr, arguments: &[&str]) -> (Option<i32>, String, String) {
+pub fn admin(address: Ipv4Addr, arguments: &[&str]) -> (Option<i32>, String, String) {
     let name_server = format!("{address}:9876");
     let mut command = rmq_node(&["admin"]);
     let output = command.args(arguments).args(["-n", &name_server]).output().unwrap();

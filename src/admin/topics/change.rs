@@ -119,11 +119,12 @@ impl Admin {
         group: &BrokerData,
         name: &str,
     ) -> Result<Option<TopicOnBroker>, AdminError> {
-        if group.master().is_none() {
+        let Some(master) = group.master() else {
             let text = format!("the master of {} is not registered", group.broker_name);
             return Err(AdminError::Unreachable(text));
-        }
-        Ok(self.topics_of(group).await?.remove(name))
+        };
+        let config = self.configs_of(group).await?.remove(name);
+        Ok(config.map(|config| TopicOnBroker::of(group, master, &config)))
     }
 
     /// Asks the master for a change.
@@ -191,7 +192,7 @@ fn at_group(group: &BrokerData, outcome: Outcome) -> WhereDone {
     WhereDone { at: group.broker_name.clone(), address, outcome }
 }
 
-fn outcome(called: Result<Command, AdminError>) -> Outcome {
+pub(super) fn outcome(called: Result<Command, AdminError>) -> Outcome {
     match called {
         Ok(_) => Outcome::Done,
         Err(error) => Outcome::Failed(error.to_string()),

@@ -4,10 +4,12 @@
 //! | --- | --- |
 //! | here | the list (106, then 21 of each broker), one topic (105, then 202) |
 //! | `change` | creating and deleting |
+//! | `drift` | what is not the same on all masters, and its repair |
 //!
 //! The list has no numbers of messages: no bulk code of 4.9 tells them.
 
 mod change;
+mod drift;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +23,7 @@ use crate::remoting::bodies::topics::parse_topic_table;
 use crate::remoting::{Command, request, response};
 
 pub use change::{CreateTopic, Outcome, WhereDone};
+pub use drift::{Drift, Repair, Settings};
 
 /// Whose a topic is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -45,6 +48,9 @@ pub struct Topic {
     pub kind: Kind,
     /// Where it is.
     pub brokers: Vec<TopicOnBroker>,
+    /// The masters where it is not as on the others; only in a listing, and only of applications' topics.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<Drift>,
 }
 
 /// A topic as one broker group is configured.
@@ -65,6 +71,10 @@ pub struct TopicOnBroker {
 }
 
 impl TopicOnBroker {
+    fn of(group: &BrokerData, address: &str, config: &TopicConfig) -> Self {
+        Self::new(group, address, (config.read_queues, config.write_queues), config.permission)
+    }
+
     fn new(group: &BrokerData, address: &str, queues: (u32, u32), permission: Permission) -> Self {
         Self {
             cluster: group.cluster.clone(),
@@ -172,13 +182,14 @@ impl Admin {
     /// No name server answers, or no broker is registered, or none of them answers.
     pub async fn topics(&self) -> Result<Listing, AdminError> {
         let groups = self.broker_groups(None).await?;
-        let mut topics: BTreeMap<String, Vec<TopicOnBroker>> = BTreeMap::new();
-        let mut failed = Vec::new();
+        let mut topics: BTreeMap<String, Vec<(&BrokerData, TopicConfig)>> = BTreeMap::new();
+        let (mut asked, mut failed) = (Vec::new(), Vec::new());
         for group in &groups {
-            match self.topics_of(group).await {
+            match self.configs_of(group).await {
                 Ok(found) => {
-                    for (name, one) in found {
-                        topics.entry(name).or_default().push(one);
+                    asked.push(group);
+                    for (name, config) in found {
+                        topics.entry(name).or_default().push((group, config));
                     }
                 }
                 Err(error) => failed.push((group, error)),
@@ -189,10 +200,21 @@ impl Admin {
         {
             return Err(error);
         }
-        let topic = |(name, brokers): (String, _)| Topic {
-            kind: kind(&name, &groups),
-            topic: name,
-            brokers,
+        let topic = |(name, there): (String, Vec<(&BrokerData, TopicConfig)>)| {
+            let kind = kind(&name, &groups);
+            let drift = match kind {
+                Kind::Normal => drift::drift(&asked, &there),
+                Kind::Retry | Kind::DeadLetter | Kind::System => Vec::new(),
+            };
+            let on_broker = |(group, config): &(&BrokerData, TopicConfig)| {
+                Some(TopicOnBroker::of(group, group.address()?, config))
+            };
+            Topic {
+                topic: name,
+                kind,
+                brokers: there.iter().filter_map(on_broker).collect(),
+                drift,
+            }
         };
         let problem = |(group, error): (&BrokerData, AdminError)| {
             format!("topics of {} are missing: {error}", group.broker_name)
@@ -204,20 +226,15 @@ impl Admin {
     }
 
     /// All topics of one broker group by their names.
-    async fn topics_of(
+    async fn configs_of(
         &self,
         group: &BrokerData,
-    ) -> Result<BTreeMap<String, TopicOnBroker>, AdminError> {
+    ) -> Result<BTreeMap<String, TopicConfig>, AdminError> {
         let Some(address) = group.address() else { return Ok(BTreeMap::new()) };
         let answer = self.call(address, Command::request(request::GET_ALL_TOPIC_CONFIG)).await?;
         let table = parse_topic_table(&answer.body);
         let (_, topics) = table.map_err(|error| AdminError::unreadable(address, &error))?;
-        let named = |topic: TopicConfig| {
-            let queues = (topic.read_queues, topic.write_queues);
-            let one = TopicOnBroker::new(group, address, queues, topic.permission);
-            (topic.name.as_str().to_owned(), one)
-        };
-        Ok(topics.into_iter().map(named).collect())
+        Ok(topics.into_iter().map(|topic| (topic.name.as_str().to_owned(), topic)).collect())
     }
 
     /// One topic, with the offsets of its queues. A broker that does not answer is told of in the result.
@@ -252,7 +269,12 @@ impl Admin {
         }
         queues.sort();
         let messages = queues.iter().map(QueueStats::messages).fold(0, i64::saturating_add);
-        let topic = Topic { topic: name.to_owned(), kind: kind(name, &route.brokers), brokers };
+        let topic = Topic {
+            topic: name.to_owned(),
+            kind: kind(name, &route.brokers),
+            brokers,
+            drift: Vec::new(),
+        };
         Ok(TopicStats { topic, messages, queues, problems })
     }
 
