@@ -21,7 +21,7 @@ use super::store_tests::{BODY_AT, World, message};
 use super::{AppendError, PullStatus};
 use crate::clock::Clock;
 use crate::kv::{Batch, Database};
-use crate::model::{QueueId, QueueOffset, TopicConfig, TopicName};
+use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicConfig, TopicName};
 
 /// Waits for something that another thread does.
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
@@ -547,6 +547,35 @@ fn a_damaged_record_does_not_keep_old_segments_from_being_deleted() {
     client.world.flip(client.world.options.segment_bytes + 30);
     client.world.store().keeper.clean().unwrap();
     assert!(client.world.store().log_range().0.0 > client.world.options.segment_bytes);
+}
+
+#[test]
+fn what_a_slave_still_copies_stays_until_the_disk_is_too_full() {
+    let mut world = World::closed(|options| options.delete_hours = (0..24).collect());
+    let disk = FaultDisk::new(world.group_dir(), Views::None);
+    world.disk = disk.clone();
+    world.open().unwrap();
+    let segment = world.options.segment_bytes;
+    while world.store().log_range().1.0 < 4 * segment {
+        world.append("T", 0, &"x".repeat(3000));
+    }
+    world.store().saver.save().unwrap();
+    world.clock.advance(Duration::from_secs(73 * 3600));
+    world.append("T", 0, "new");
+    let store = Arc::clone(world.store());
+    let cleaned = || {
+        store.keeper.clean().unwrap();
+        store.log_range().0.0 / segment
+    };
+    let slave = store.replica(PhysicalOffset(segment + 10));
+    let _faster = store.replica(store.log_range().1);
+    assert_eq!(cleaned(), 1, "the first segment is behind it");
+    slave.acknowledge(2 * segment);
+    assert_eq!(cleaned(), 2);
+    disk.set_used_percent(f64::from(world.options.disk_expire_percent));
+    assert_eq!(cleaned(), 2);
+    disk.set_used_percent(f64::from(world.options.disk_expire_percent) + 1.0);
+    assert_eq!(cleaned(), 4);
 }
 
 #[test]

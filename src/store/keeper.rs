@@ -2,7 +2,8 @@
 //! is too old (ST-090 to ST-095).
 //!
 //! Invariants: the segment that the log ends in is never deleted, nor is one above the checkpoint; a file's age is
-//! that of its newest message, not of the file (S-62).
+//! that of its newest message, not of the file (S-62); what a connected slave still copies stays until the disk is
+//! fuller than `disk_expire_percent`.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -96,13 +97,16 @@ impl Keeper {
         let used = self.log.disk().used_percent(&self.options.dir)?;
         self.log.set_too_full(used > f64::from(self.options.disk_read_only_percent));
         let is_forced = used > f64::from(self.options.disk_force_percent);
-        let is_time = self.is_delete_hour() || used > f64::from(self.options.disk_expire_percent);
+        let is_pressed = used > f64::from(self.options.disk_expire_percent);
+        let is_time = self.is_delete_hour() || is_pressed;
         let mut deleted = 0;
         while (is_forced || is_time) && deleted < DELETED_MAX {
             let list = self.log.segments().all();
             let [oldest, later @ ..] = list.as_slice() else { break };
             let is_saved = self.saver.saved_to().is_some_and(|saved| oldest.end() <= saved);
-            if !is_saved || !(is_forced || self.is_expired(later)) {
+            let is_copied = || self.log.copied_to().is_none_or(|at| oldest.end() <= at);
+            let is_needless = || (is_pressed || is_copied()) && self.is_expired(later);
+            if !is_saved || !(is_forced || is_needless()) {
                 break;
             }
             tracing::info!(segment = %oldest.path().display(), used, is_forced, "a file of the log is deleted");

@@ -185,6 +185,12 @@ impl CommitLog {
         &*self.disk
     }
 
+    /// Up to where every connected slave has the log; `None` without slaves.
+    #[must_use]
+    pub fn copied_to(&self) -> Option<u64> {
+        self.replicas.copied_to()
+    }
+
     /// Registers what is told about every new message; only the first registration counts.
     pub fn set_listener(&self, listener: Listener) {
         if self.listener.set(listener).is_err() {

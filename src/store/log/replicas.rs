@@ -97,6 +97,11 @@ impl Replicas {
         })
     }
 
+    /// Up to where every connected slave has the log; `None` without slaves.
+    pub(super) fn copied_to(&self) -> Option<u64> {
+        self.lock().slaves.values().map(|slave| slave.at).min()
+    }
+
     /// Works out how far the slaves are, and tells who waited for that.
     fn moved(&self, state: MutexGuard<'_, State>) {
         self.connected.store(state.slaves.len(), Ordering::Release);
