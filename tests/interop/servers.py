@@ -15,8 +15,8 @@ import time
 
 from remoting import Connection
 
-START_TIMEOUT_S = 60
-STOP_TIMEOUT_S = 40
+START_TIMEOUT_S = 150
+STOP_TIMEOUT_S = 90
 
 LOGBACK = """<configuration><appender name="file" class="ch.qos.logback.core.FileAppender"><file>{file}</file>
 <encoder><pattern>%d %p %c{{1}} - %m%n</pattern></encoder></appender><root level="INFO"><appender-ref ref="file"/></root></configuration>
@@ -136,7 +136,7 @@ class Apache:
                 f"brokerClusterName=DefaultCluster\nbrokerName=broker-a\nbrokerId=0\nbrokerIP1={host}\nlistenPort={broker}\n"
                 f"namesrvAddr={self.name_server}\nstorePathRootDir={self.home}/store\nstorePathCommitLog={self.home}/store/commitlog\n"
                 # A loaded two-core machine must not look like an overloaded broker.
-                "autoCreateTopicEnable=true\nwaitTimeMillsInSendQueue=5000\nosPageCacheBusyTimeOutMills=10000\n"
+                "autoCreateTopicEnable=true\nwaitTimeMillsInSendQueue=15000\nosPageCacheBusyTimeOutMills=15000\n"
                 f"diskMaxUsedSpaceRatio=95\nflushDiskType={flush.upper()}_FLUSH\n"
             )
         java = ["java", f"-Xms{heap_mb // 2}m", f"-Xmx{heap_mb}m", *JDK_OPENINGS, f"-Duser.home={self.home}", "-cp", f"{os.path.abspath(lib)}/*"]

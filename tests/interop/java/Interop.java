@@ -1,6 +1,9 @@
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
@@ -23,6 +26,9 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
 import org.apache.rocketmq.client.exception.MQBrokerException;
+import org.apache.rocketmq.client.exception.MQClientException;
+import org.apache.rocketmq.client.hook.SendMessageContext;
+import org.apache.rocketmq.client.hook.SendMessageHook;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendCallback;
 import org.apache.rocketmq.client.producer.SendResult;
@@ -39,22 +45,35 @@ import org.apache.rocketmq.common.protocol.body.KVTable;
 import org.apache.rocketmq.common.protocol.header.QueryConsumerOffsetRequestHeader;
 import org.apache.rocketmq.common.protocol.heartbeat.MessageModel;
 import org.apache.rocketmq.common.subscription.SubscriptionGroupConfig;
+import org.apache.rocketmq.remoting.exception.RemotingException;
 import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
 /**
  * The reference client of the interop suite: {@code Interop NAME_SERVER PREFIX before|after|alone}.
  *
  * Prints one line a check, {@code ok NAME} or {@code FAIL NAME: why}. "after" runs once the server was restarted and
- * relies on what "before" left. Topics and groups begin with PREFIX, so that several clients can share one server.
+ * relies on what "before" left (its working folder too). Topics and groups begin with PREFIX, so that several clients can share
+ * one server.
+ *
+ * RocketMQ promises "at least once": a producer sends again what was not answered, and consumers that share queues out anew begin
+ * at the last committed offset. So no message may be missing and none may be foreign, repeats are counted in the ok line, and
+ * only a lone consumer must not be given the same place of a queue twice.
  */
 public final class Interop {
-    private static final long WAIT_MS = 40_000;
+    private static final long WAIT_MS = 120_000;
+    /** The clients' own 3 s are too short for a loaded machine: past them they close the connection, and others lose their answers. */
+    private static final int API_TIMEOUT_MS = 15_000;
+    /** What "before" tells "after". */
+    private static final Path ENDS = Path.of("ends");
     private static String nameServer;
     private static String prefix;
     private static DefaultMQProducer producer;
     private static DefaultMQAdminExt admin;
     private static String broker;
     private static final AtomicInteger instances = new AtomicInteger();
+    private static final AtomicInteger repeats = new AtomicInteger();
+    /** How often something was sent to a topic, the producer's own retries included. */
+    private static final Map<String, Integer> attempts = new ConcurrentHashMap<>();
 
     interface Body {
         void run() throws Exception;
@@ -70,11 +89,28 @@ public final class Interop {
         producer = new DefaultMQProducer(prefix + "_Producer");
         producer.setNamesrvAddr(nameServer);
         producer.setInstanceName(prefix + "-producer");
-        producer.setSendMsgTimeout(10_000);
+        producer.setSendMsgTimeout(20_000);
+        producer.setMqClientApiTimeout(API_TIMEOUT_MS);
+        producer.getDefaultMQProducerImpl().registerSendMessageHook(new SendMessageHook() {
+            @Override
+            public String hookName() {
+                return "attempts";
+            }
+
+            @Override
+            public void sendMessageBefore(SendMessageContext context) {
+                attempts.merge(context.getMessage().getTopic(), 1, Integer::sum);
+            }
+
+            @Override
+            public void sendMessageAfter(SendMessageContext context) {
+            }
+        });
         producer.start();
         admin = new DefaultMQAdminExt(20_000);
         admin.setNamesrvAddr(nameServer);
         admin.setInstanceName(prefix + "-admin");
+        admin.setMqClientApiTimeout(API_TIMEOUT_MS);
         admin.start();
         broker = admin.examineBrokerClusterInfo().getBrokerAddrTable().values().iterator().next().selectBrokerAddr();
         switch (args[2]) {
@@ -90,7 +126,7 @@ public final class Interop {
         Runtime.getRuntime().halt(0);
     }
 
-    private static void before() {
+    private static void before() throws Exception {
         check("create topic and route", Interop::createTopicAndRoute);
         check("cluster info", Interop::clusterInfo);
         check("topic list", () -> require(admin.fetchAllTopicList().getTopicList().contains(prefix + "_Basic"), "topic is not listed"));
@@ -116,14 +152,14 @@ public final class Interop {
         check("compressed body", Interop::compressedBody);
         check("large body", Interop::largeBody);
         check("consumer restart keeps offsets", Interop::consumerRestart);
+        Files.writeString(ENDS, ends());
     }
 
     private static void after() {
         check("consumer goes on after the node's restart", Interop::consumerAfterRestart);
         check("topic and offsets are still there", Interop::stateAfterRestart);
         check("delayed message survives the restart", Interop::delayedAfterRestart);
-        check("keys looked up after the restart", () -> require(
-            admin.queryMessage(prefix + "_Basic", prefix + "-key-3", 32, 0, Long.MAX_VALUE).getMessageList().size() == 1, "key not found"));
+        check("keys looked up after the restart", () -> requireFound(prefix + "-key-3", Long.MAX_VALUE, "sync-3"));
     }
 
     // --- admin ---
@@ -139,13 +175,7 @@ public final class Interop {
 
     private static void createTopic(String topic) throws Exception {
         admin.createAndUpdateTopicConfig(broker, new TopicConfig(topic, 4, 4, 6));
-        await("route of " + topic, () -> {
-            try {
-                return admin.examineTopicRouteInfo(topic) != null;
-            } catch (org.apache.rocketmq.client.exception.MQClientException notThereYet) {
-                return false;
-            }
-        });
+        await("route of " + topic, () -> admin.examineTopicRouteInfo(topic) != null);
     }
 
     private static void clusterInfo() throws Exception {
@@ -237,7 +267,8 @@ public final class Interop {
         }
         require(done.await(WAIT_MS, TimeUnit.MILLISECONDS), "callbacks missing: " + done.getCount());
         require(failure.get() == null, "failed: " + failure.get());
-        awaitTotal("_Basic", beforeSending + 50);
+        // The client sends again by itself, past the hook that counts.
+        await("50 more messages", () -> total("_Basic") >= beforeSending + 50);
     }
 
     private static void sendOneway() throws Exception {
@@ -274,18 +305,22 @@ public final class Interop {
     // --- consuming ---
 
     private static void pushClustering() throws Exception {
-        ConcurrentLinkedQueue<String> first = new ConcurrentLinkedQueue<>();
-        ConcurrentLinkedQueue<String> second = new ConcurrentLinkedQueue<>();
+        Inbox first = new Inbox();
+        Inbox second = new Inbox();
         DefaultMQPushConsumer a = collecting("_ClusterGroup", "_Cluster", "*", first);
         DefaultMQPushConsumer b = collecting("_ClusterGroup", "_Cluster", "*", second);
         try {
             await("queues shared", () -> queuesOf(a, "_Cluster") == 2 && queuesOf(b, "_Cluster") == 2);
             sendNumbered("_Cluster", "c-", 0, 100);
-            await("100 consumed", () -> first.size() + second.size() >= 100);
-            List<String> all = new ArrayList<>(first);
-            all.addAll(second);
-            requireNumbered(all, "c-", 0, 100);
-            require(!first.isEmpty() && !second.isEmpty(), "one consumer got nothing");
+            List<MessageExt> all = new ArrayList<>();
+            await("100 consumed", () -> {
+                all.clear();
+                all.addAll(first.messages);
+                all.addAll(second.messages);
+                return distinct(all) >= 100;
+            });
+            requireAtLeastOnce(all, "c-", 0, 100);
+            require(!first.messages.isEmpty() && !second.messages.isEmpty(), "one consumer got nothing");
         } finally {
             a.shutdown();
             b.shutdown();
@@ -293,16 +328,17 @@ public final class Interop {
     }
 
     private static void pushBroadcasting() throws Exception {
-        ConcurrentLinkedQueue<String> first = new ConcurrentLinkedQueue<>();
-        ConcurrentLinkedQueue<String> second = new ConcurrentLinkedQueue<>();
+        Inbox first = new Inbox();
+        Inbox second = new Inbox();
         DefaultMQPushConsumer a = collecting("_BroadcastGroup", "_Broadcast", "*", first, MessageModel.BROADCASTING);
         DefaultMQPushConsumer b = collecting("_BroadcastGroup", "_Broadcast", "*", second, MessageModel.BROADCASTING);
         try {
             await("all queues at both", () -> queuesOf(a, "_Broadcast") == 4 && queuesOf(b, "_Broadcast") == 4);
             sendNumbered("_Broadcast", "b-", 0, 40);
-            await("40 at both", () -> first.size() >= 40 && second.size() >= 40);
-            requireNumbered(new ArrayList<>(first), "b-", 0, 40);
-            requireNumbered(new ArrayList<>(second), "b-", 0, 40);
+            first.await(40);
+            second.await(40);
+            requireOnce(first.messages, "b-", 0, 40);
+            requireOnce(second.messages, "b-", 0, 40);
         } finally {
             a.shutdown();
             b.shutdown();
@@ -314,7 +350,7 @@ public final class Interop {
         awaitTotal("_Pull", 40);
         DefaultMQPullConsumer consumer = pullConsumer("_PullGroup");
         try {
-            List<String> bodies = new ArrayList<>();
+            List<MessageExt> pulled = new ArrayList<>();
             for (MessageQueue queue : consumer.fetchSubscribeMessageQueues(prefix + "_Pull")) {
                 long offset = consumer.fetchConsumeOffset(queue, false);
                 require(offset <= 0, "a new group starts at " + offset);
@@ -327,7 +363,7 @@ public final class Interop {
                     }
                     require(result.getPullStatus() == PullStatus.FOUND, "status " + result);
                     require(result.getNextBeginOffset() == offset + result.getMsgFoundList().size(), "next " + result);
-                    result.getMsgFoundList().forEach(message -> bodies.add(text(message)));
+                    pulled.addAll(result.getMsgFoundList());
                     offset = result.getNextBeginOffset();
                 }
                 require(consumer.pull(queue, "*", offset + 1000, 7).getPullStatus() == PullStatus.OFFSET_ILLEGAL, "beyond the end");
@@ -336,7 +372,7 @@ public final class Interop {
                 long stored = offset;
                 await("offset stored", () -> consumer.fetchConsumeOffset(queue, true) == stored);
             }
-            requireNumbered(bodies, "p-", 0, 40);
+            requireOnce(pulled, "p-", 0, 40);
         } finally {
             consumer.shutdown();
         }
@@ -360,6 +396,7 @@ public final class Interop {
         DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(prefix + "_LiteGroup");
         consumer.setNamesrvAddr(nameServer);
         consumer.setInstanceName(prefix + "-" + instances.incrementAndGet());
+        consumer.setMqClientApiTimeout(API_TIMEOUT_MS);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.start();
         try {
@@ -368,12 +405,13 @@ public final class Interop {
             for (MessageQueue queue : queues) {
                 consumer.seek(queue, 0);
             }
-            List<String> bodies = new ArrayList<>();
+            List<MessageExt> polled = new ArrayList<>();
             await("40 polled", () -> {
-                consumer.poll(1000).forEach(message -> bodies.add(text(message)));
-                return bodies.size() >= 40;
+                polled.addAll(consumer.poll(1000));
+                return distinct(polled) >= 40;
             });
-            requireNumbered(bodies, "l-", 0, 40);
+            // The client may have pulled before the seek what it pulls again after it.
+            requireAtLeastOnce(polled, "l-", 0, 40);
             consumer.commitSync();
         } finally {
             consumer.shutdown();
@@ -397,6 +435,7 @@ public final class Interop {
         consumer.start();
         try {
             await("60 consumed", () -> count.get() >= 60);
+            // This way of sending never sends twice.
             require(count.get() == 60 && perQueue.size() == 4, "count " + count + " queues " + perQueue.size());
             for (List<Integer> numbers : perQueue.values()) {
                 require(numbers.equals(numbers.stream().sorted().collect(Collectors.toList())), "order " + numbers);
@@ -410,25 +449,26 @@ public final class Interop {
         for (int i = 0; i < 30; i++) {
             producer.send(new Message(prefix + "_Tags", Arrays.asList("red", "green", "blue").get(i % 3), bytes(i % 3 + "-" + i)));
         }
-        ConcurrentLinkedQueue<String> seen = new ConcurrentLinkedQueue<>();
+        Inbox seen = new Inbox();
         DefaultMQPushConsumer consumer = collecting("_TagsGroup", "_Tags", "red || blue", seen);
         try {
-            await("20 consumed", () -> seen.size() >= 20);
-            require(seen.size() == 20 && seen.stream().noneMatch(body -> body.startsWith("1-")), "consumed " + seen);
+            seen.await(20);
+            require(distinct(seen.messages) == 20 && seen.messages.stream().noneMatch(message -> text(message).startsWith("1-")), "consumed " + seen);
+            requireNoPlaceTwice(seen.messages);
         } finally {
             consumer.shutdown();
         }
         awaitTotal("_Tags", 30);
         DefaultMQPullConsumer puller = pullConsumer("_TagsPull");
         try {
-            int found = 0;
+            List<MessageExt> found = new ArrayList<>();
             for (MessageQueue queue : puller.fetchSubscribeMessageQueues(prefix + "_Tags")) {
                 PullResult result = puller.pull(queue, "nothing-has-this-tag", 0, 32);
                 require(result.getPullStatus() == PullStatus.NO_MATCHED_MSG, "status " + result);
                 result = puller.pull(queue, "green", 0, 32);
-                found += result.getMsgFoundList() == null ? 0 : result.getMsgFoundList().size();
+                found.addAll(result.getMsgFoundList() == null ? Collections.emptyList() : result.getMsgFoundList());
             }
-            require(found == 10, "green found " + found);
+            require(distinct(found) == 10 && found.stream().allMatch(message -> text(message).startsWith("1-")), "green found " + found);
         } finally {
             puller.shutdown();
         }
@@ -479,11 +519,15 @@ public final class Interop {
             String dead = "%DLQ%" + prefix + "_RetryGroup";
             await("dead letter topic", () -> admin.fetchAllTopicList().getTopicList().contains(dead));
             MessageQueue queue = new MessageQueue(dead, "broker-a", 0);
-            await("dead letter stored", () -> admin.maxOffset(queue) == 1);
-            require(deliveries.size() == 2, "delivered " + deliveries.size() + " times");
+            await("dead letter stored", () -> admin.maxOffset(queue) >= 1);
+            // A client whose request to take the message back is not answered in time consumes it again by itself.
+            require(deliveries.size() >= 2, "delivered " + deliveries.size() + " times");
+            repeats.addAndGet(deliveries.size() - 2);
             require(deliveries.get(0).getReconsumeTimes() == 0 && deliveries.get(1).getReconsumeTimes() == 1, "reconsume times");
-            require(deliveries.get(1).getTopic().equals(prefix + "_Retry"), "topic of the retry " + deliveries.get(1).getTopic());
-            require(deliveries.get(1).getMsgId().equals(sent.getMsgId()), "unique id changed");
+            for (MessageExt delivery : deliveries) {
+                require(delivery.getTopic().equals(prefix + "_Retry"), "topic of the retry " + delivery.getTopic());
+                require(delivery.getMsgId().equals(sent.getMsgId()), "unique id changed");
+            }
             DefaultMQPullConsumer puller = pullConsumer("_DeadGroup");
             try {
                 MessageExt letter = puller.pull(queue, "*", 0, 1).getMsgFoundList().get(0);
@@ -506,15 +550,8 @@ public final class Interop {
         SendResult sent = producer.send(message);
         long now = System.currentTimeMillis();
         for (String key : Arrays.asList(prefix + "-k1", prefix + "-k2")) {
-            await("index has " + key, () -> {
-                try {
-                    return !admin.queryMessage(topic, key, 32, 0, now + 60_000).getMessageList().isEmpty();
-                } catch (org.apache.rocketmq.client.exception.MQClientException notIndexedYet) {
-                    return false;
-                }
-            });
-            List<MessageExt> found = admin.queryMessage(topic, key, 32, 0, now + 60_000).getMessageList();
-            require(found.size() == 1 && text(found.get(0)).equals("wanted"), "found " + found);
+            await("index has " + key, () -> !admin.queryMessage(topic, key, 32, 0, now + 60_000).getMessageList().isEmpty());
+            requireFound(key, now + 60_000, "wanted");
         }
         require(text(admin.viewMessage(topic, sent.getMsgId())).equals("wanted"), "by unique id");
         MessageExt byOffset = admin.viewMessage(topic, sent.getOffsetMsgId());
@@ -523,7 +560,7 @@ public final class Interop {
         try {
             admin.queryMessage(topic, "no-such-key", 32, 0, now + 60_000);
             throw new IllegalStateException("an unknown key was found");
-        } catch (org.apache.rocketmq.client.exception.MQClientException expected) {
+        } catch (MQClientException expected) {
             require(expected.getResponseCode() == 208, "code " + expected.getResponseCode() + " " + expected.getErrorMessage());
         }
     }
@@ -567,17 +604,19 @@ public final class Interop {
 
     private static void consumerRestart() throws Exception {
         sendNumbered("_Restart", "r-", 0, 20);
-        ConcurrentLinkedQueue<String> seen = new ConcurrentLinkedQueue<>();
+        Inbox seen = new Inbox();
         DefaultMQPushConsumer first = collecting("_RestartGroup", "_Restart", "*", seen);
-        await("20 consumed and committed", () -> seen.size() >= 20 && committed("_RestartGroup", "_Restart") == 20);
+        seen.await(20);
+        await("20 committed", () -> committed("_RestartGroup", "_Restart") == total("_Restart"));
         first.shutdown();
-        requireNumbered(new ArrayList<>(seen), "r-", 0, 20);
+        requireOnce(seen.messages, "r-", 0, 20);
         sendNumbered("_Restart", "r-", 20, 40);
-        ConcurrentLinkedQueue<String> later = new ConcurrentLinkedQueue<>();
+        Inbox later = new Inbox();
         DefaultMQPushConsumer second = collecting("_RestartGroup", "_Restart", "*", later);
-        await("20 more consumed and committed", () -> later.size() >= 20 && committed("_RestartGroup", "_Restart") == 40);
+        later.await(20);
+        await("40 committed", () -> committed("_RestartGroup", "_Restart") == total("_Restart"));
         second.shutdown();
-        requireNumbered(new ArrayList<>(later), "r-", 20, 40);
+        requireOnce(later.messages, "r-", 20, 40);
         sendNumbered("_Restart", "r-", 40, 50);
         Message delayed = new Message(prefix + "_DelayRestart", bytes("late"));
         delayed.setDelayTimeLevel(4);
@@ -586,19 +625,19 @@ public final class Interop {
 
     private static void consumerAfterRestart() throws Exception {
         sendNumbered("_Restart", "r-", 50, 60);
-        ConcurrentLinkedQueue<String> seen = new ConcurrentLinkedQueue<>();
+        Inbox seen = new Inbox();
         DefaultMQPushConsumer consumer = collecting("_RestartGroup", "_Restart", "*", seen);
-        await("20 consumed", () -> seen.size() >= 20);
+        seen.await(20);
         sendNumbered("_Restart", "r-", 60, 70);
-        await("30 consumed", () -> seen.size() >= 30);
+        seen.await(30);
         consumer.shutdown();
-        requireNumbered(new ArrayList<>(seen), "r-", 40, 70);
+        requireOnce(seen.messages, "r-", 40, 70);
     }
 
     private static void stateAfterRestart() throws Exception {
         require(admin.examineTopicRouteInfo(prefix + "_Basic").getQueueDatas().get(0).getWriteQueueNums() == 4, "route");
         require(admin.examineSubscriptionGroupConfig(broker, prefix + "_Configured").getRetryMaxTimes() == 3, "subscription group");
-        require(total("_Broadcast") == 40 && total("_Cluster") == 100, "queue ends moved");
+        require(ends().equals(Files.readString(ENDS)), "queue ends moved to " + ends() + " from " + Files.readString(ENDS));
         DefaultMQPullConsumer consumer = pullConsumer("_PullGroup");
         try {
             for (MessageQueue queue : consumer.fetchSubscribeMessageQueues(prefix + "_Pull")) {
@@ -611,7 +650,8 @@ public final class Interop {
 
     private static void delayedAfterRestart() throws Exception {
         await("the delayed message arrived", () -> total("_DelayRestart") >= 1);
-        require(total("_DelayRestart") == 1, "it came " + total("_DelayRestart") + " times");
+        // It may have come due while the server was stopped.
+        repeats.addAndGet((int) total("_DelayRestart") - 1);
     }
 
     // --- helpers ---
@@ -622,20 +662,21 @@ public final class Interop {
         consumer.setInstanceName(prefix + "-" + instances.incrementAndGet());
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.setPollNameServerInterval(1000);
+        consumer.setMqClientApiTimeout(API_TIMEOUT_MS);
         consumer.subscribe(prefix + topic, tags);
         return consumer;
     }
 
-    private static DefaultMQPushConsumer collecting(String group, String topic, String tags, ConcurrentLinkedQueue<String> into) throws Exception {
+    private static DefaultMQPushConsumer collecting(String group, String topic, String tags, Inbox into) throws Exception {
         return collecting(group, topic, tags, into, MessageModel.CLUSTERING);
     }
 
-    private static DefaultMQPushConsumer collecting(String group, String topic, String tags, ConcurrentLinkedQueue<String> into, MessageModel model)
+    private static DefaultMQPushConsumer collecting(String group, String topic, String tags, Inbox into, MessageModel model)
         throws Exception {
         DefaultMQPushConsumer consumer = pushConsumer(group, topic, tags);
         consumer.setMessageModel(model);
         consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
-            messages.forEach(message -> into.add(text(message)));
+            into.messages.addAll(messages);
             return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
         });
         consumer.start();
@@ -645,6 +686,7 @@ public final class Interop {
     private static DefaultMQPullConsumer pullConsumer(String group) throws Exception {
         DefaultMQPullConsumer consumer = new DefaultMQPullConsumer(prefix + group);
         consumer.setNamesrvAddr(nameServer);
+        consumer.setMqClientApiTimeout(API_TIMEOUT_MS);
         consumer.setInstanceName(prefix + "-" + instances.incrementAndGet());
         consumer.start();
         return consumer;
@@ -673,7 +715,7 @@ public final class Interop {
             header.setConsumerGroup(prefix + group);
             header.setTopic(prefix + topic);
             header.setQueueId(queue);
-            sum += producer.getDefaultMQProducerImpl().getmQClientFactory().getMQClientAPIImpl().queryConsumerOffset(broker, header, 5000);
+            sum += producer.getDefaultMQProducerImpl().getmQClientFactory().getMQClientAPIImpl().queryConsumerOffset(broker, header, API_TIMEOUT_MS);
         }
         return sum;
     }
@@ -689,7 +731,15 @@ public final class Interop {
     /** A message is filed in its queue a little after it was acknowledged. */
     private static void awaitTotal(String topic, long count) throws Exception {
         await(count + " messages in the queues of " + topic, () -> total(topic) >= count);
-        require(total(topic) == count, "the queues hold " + total(topic));
+        long stored = total(topic);
+        int sent = attempts.get(prefix + topic);
+        require(stored <= sent, "the queues hold " + stored + " of " + sent + " messages sent");
+        repeats.addAndGet((int) (stored - count));
+    }
+
+    /** Where queues end that nobody sends to any more. */
+    private static String ends() throws Exception {
+        return total("_Broadcast") + " " + total("_Cluster");
     }
 
     private static void sendNumbered(String topic, String text, int from, int to) throws Exception {
@@ -699,13 +749,59 @@ public final class Interop {
         }
     }
 
-    private static void requireNumbered(List<String> bodies, String text, int from, int to) {
+    /** What a consumer was given. */
+    private static final class Inbox {
+        final ConcurrentLinkedQueue<MessageExt> messages = new ConcurrentLinkedQueue<>();
+
+        void await(int count) throws Exception {
+            Interop.await(count + " consumed", () -> distinct(messages) >= count);
+        }
+
+        @Override
+        public String toString() {
+            return messages.stream().map(Interop::text).collect(Collectors.toList()).toString();
+        }
+    }
+
+    private static long distinct(Collection<MessageExt> messages) {
+        return messages.stream().map(Interop::text).distinct().count();
+    }
+
+    /** Each of the numbered messages is there and nothing else; one that is there again is counted. */
+    private static void requireAtLeastOnce(Collection<MessageExt> messages, String text, int from, int to) {
         Set<String> missing = new HashSet<>();
         for (int i = from; i < to; i++) {
             missing.add(text + i);
         }
-        List<String> surplus = bodies.stream().filter(body -> !missing.remove(body)).collect(Collectors.toList());
-        require(missing.isEmpty() && surplus.isEmpty(), "missing " + missing + ", surplus " + surplus);
+        Set<String> foreign = messages.stream().map(Interop::text).collect(Collectors.toSet());
+        Set<String> found = new HashSet<>(foreign);
+        foreign.removeAll(missing);
+        missing.removeAll(found);
+        require(missing.isEmpty() && foreign.isEmpty(), "missing " + missing + ", foreign " + foreign);
+        Set<Long> stored = messages.stream().map(MessageExt::getCommitLogOffset).collect(Collectors.toSet());
+        require(stored.size() == places(messages), "a message lies at two places of a queue: " + messages);
+        repeats.addAndGet(messages.size() - found.size());
+    }
+
+    /** The same for a lone consumer that nothing disturbs. */
+    private static void requireOnce(Collection<MessageExt> messages, String text, int from, int to) {
+        requireAtLeastOnce(messages, text, from, to);
+        requireNoPlaceTwice(messages);
+    }
+
+    private static void requireNoPlaceTwice(Collection<MessageExt> messages) {
+        require(messages.size() == places(messages), "the same place of a queue was given out twice: " + messages);
+    }
+
+    private static long places(Collection<MessageExt> messages) {
+        return messages.stream().map(message -> message.getQueueId() + ":" + message.getQueueOffset()).distinct().count();
+    }
+
+    /** All that the index has under a key is the message with that body, which the producer may have sent twice. */
+    private static void requireFound(String key, long until, String body) throws Exception {
+        List<MessageExt> found = admin.queryMessage(prefix + "_Basic", key, 32, 0, until).getMessageList();
+        require(!found.isEmpty() && found.stream().allMatch(message -> text(message).equals(body)), "found " + found);
+        repeats.addAndGet(found.size() - 1);
     }
 
     private static byte[] bytes(String text) {
@@ -722,21 +818,31 @@ public final class Interop {
         }
     }
 
+    /** An error of the network or "there is none" may pass; what a broker refused does not. */
     private static void await(String what, Condition condition) throws Exception {
         long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(WAIT_MS);
-        while (!condition.holds()) {
-            if (System.nanoTime() > deadline) {
-                throw new IllegalStateException("timed out: " + what);
+        Exception last = null;
+        while (System.nanoTime() < deadline) {
+            try {
+                if (condition.holds()) {
+                    return;
+                }
+                last = null;
+            } catch (RemotingException | MQClientException e) {
+                last = e;
             }
             Thread.sleep(20);
         }
+        throw new IllegalStateException("timed out: " + what + (last == null ? "" : ", " + last));
     }
 
     private static void check(String name, Body body) {
         long start = System.nanoTime();
+        repeats.set(0);
         try {
             body.run();
-            System.out.println("ok " + name + "\t" + TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - start) + " ms");
+            String again = repeats.get() == 0 ? "" : ", " + repeats.get() + " repeats";
+            System.out.println("ok " + name + "\t" + TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - start) + " ms" + again);
         } catch (Throwable e) {
             System.out.println("FAIL " + name + ": " + String.valueOf(e).replace('\n', ' '));
         }

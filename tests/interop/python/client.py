@@ -1,7 +1,8 @@
 """The C++ client of the interop suite, through PyPI's `rocketmq`: `client.py NAME_SERVER PREFIX before|after`.
 
 Prints one line a check, `ok NAME` or `FAIL NAME: why`. Its topics exist already (the client cannot make any, apart from
-the broker's automatic ones). "after" runs once the server was restarted.
+the broker's automatic ones). "after" runs once the server was restarted. RocketMQ promises "at least once", and this client
+starts to pull a queue anew whenever an answer is late: no message may be missing and none foreign, repeats are counted in the ok line.
 """
 
 import os
@@ -13,15 +14,18 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 from remoting import Connection
 from rocketmq.client import Message, MessageModel, Producer, PullConsumer, PushConsumer, SendStatus
 
-WAIT_S = 60
+WAIT_S = 120
 name_server, prefix, phase = sys.argv[1:4]
+repeats = 0
 
 
 def check(name, body):
-    started = time.monotonic()
+    global repeats
+    started, repeats = time.monotonic(), 0
     try:
         body()
-        print(f"ok {name}\t{(time.monotonic() - started) * 1000:.0f} ms", flush=True)
+        again = f", {repeats} repeats" if repeats else ""
+        print(f"ok {name}\t{(time.monotonic() - started) * 1000:.0f} ms{again}", flush=True)
     except Exception as error:
         print(f"FAIL {name}: {type(error).__name__} {error}".replace("\n", " "), flush=True)
 
@@ -73,15 +77,23 @@ class Seen:
         self.consumer.start()
 
     def wait(self, count):
-        wait_for(f"{count} consumed, {len(self.bodies)} so far", lambda: len(self.bodies) >= count)
+        """Until so many different messages came."""
+        wait_for(f"{count} consumed", lambda: len(set(self.bodies)) >= count)
 
     def close(self):
         self.consumer.shutdown()
 
 
+def require_set(bodies, wanted):
+    """Each of them is there and nothing else; those that are there again are counted."""
+    global repeats
+    found = set(bodies)
+    require(found == wanted, f"missing {sorted(wanted - found)}, foreign {sorted(found - wanted)}")
+    repeats += len(bodies) - len(found)
+
+
 def require_numbered(bodies, text, first, end):
-    wanted = sorted(f"{text}{i}" for i in range(first, end))
-    require(sorted(bodies) == wanted, f"missing {sorted(set(wanted) - set(bodies))}, got {len(bodies)} of {len(wanted)}")
+    require_set(bodies, {f"{text}{i}" for i in range(first, end)})
 
 
 def send_numbered(topic, text, first, end):
@@ -131,9 +143,10 @@ def push_clustering():
 
 def push_broadcasting():
     first = Seen("_BroadcastGroup", "_Broadcast", message_model=MessageModel.BROADCASTING)
-    wait_for("first message", lambda: producer.send_sync(message("_Broadcast", "warm")).status == SendStatus.OK and first.bodies)
+    wait_for("a message of each queue",
+             lambda: producer.send_sync(message("_Broadcast", "warm")).status == SendStatus.OK and len(set(first.queues)) == 4)
     send_numbered("_Broadcast", "b-", 0, 20)
-    wait_for("20 consumed", lambda: sum(body != "warm" for body in first.bodies) >= 20)
+    wait_for("20 consumed", lambda: len(set(first.bodies) - {"warm"}) >= 20)
     first.close()
     require_numbered([body for body in first.bodies if body != "warm"], "b-", 0, 20)
 
@@ -147,7 +160,7 @@ def pull():
 
     def pulled_all():  # the broker may file a message a little after it acknowledged it; the consumer remembers its offsets
         bodies.extend(received.body.decode() for received in consumer.pull(prefix + "_Pull"))
-        return len(bodies) >= 20
+        return len(set(bodies)) >= 20
 
     wait_for("20 pulled", pulled_all)
     consumer.shutdown()
@@ -160,9 +173,10 @@ def orderly():
     seen = Seen("_OrderlyGroup", "_Orderly", orderly=True)
     seen.wait(40)
     seen.close()
-    require(len(seen.bodies) == 40 and len(set(seen.queues)) == 4, f"{len(seen.bodies)} from queues {set(seen.queues)}")
+    require_numbered(seen.bodies, "", 0, 40)
+    require(len(set(seen.queues)) == 4, f"from queues {set(seen.queues)}")
     for queue in set(seen.queues):
-        numbers = [int(body) for body, at in zip(seen.bodies, seen.queues) if at == queue]
+        numbers = list(dict.fromkeys(int(body) for body, at in zip(seen.bodies, seen.queues) if at == queue))
         require(numbers == sorted(numbers), f"order of queue {queue}: {numbers}")
 
 
@@ -172,7 +186,7 @@ def tag_filter():
         producer.send_sync(message("_Tags", f"{i % 3}-{i}", ("red", "green", "blue")[i % 3]))
     seen.wait(20)
     seen.close()
-    require(len(seen.bodies) == 20 and not [body for body in seen.bodies if body.startswith("1-")], f"consumed {seen.bodies}")
+    require_set(seen.bodies, {f"{i % 3}-{i}" for i in range(30) if i % 3 != 1})
 
 
 def delay_level():
@@ -190,13 +204,13 @@ def compressed_body():
     producer.send_sync(message("_Large", body))
     seen.wait(1)
     seen.close()
-    require(seen.bodies == [body], "body differs")
+    require(set(seen.bodies) == {body}, "body differs")
 
 
 def retry():
-    retried.wait(2)
+    wait_for("the retry", lambda: 1 in retried.reconsumed)
     retried.close()
-    require(retried.bodies == ["again", "again"] and retried.reconsumed == [0, 1], f"{retried.bodies} {retried.reconsumed}")
+    require(set(retried.bodies) == {"again"} and retried.reconsumed[0] == 0, f"{retried.bodies} {retried.reconsumed}")
 
 
 def wait_for_commits(group, topic, count):
