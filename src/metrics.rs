@@ -37,6 +37,8 @@ pub enum Gauge {
     UnsentBytes,
     /// Pulls that wait for a message.
     WaitingPulls,
+    /// Brokers whose data cannot be used.
+    RolesDown,
     /// Slaves that copy a log of ours.
     Slaves,
     /// What the slave furthest behind has not acknowledged.
@@ -53,6 +55,7 @@ impl Gauge {
             Self::HalfReadBytes => ("half_read_bytes", "Bytes of frames not arrived in full"),
             Self::UnsentBytes => ("unsent_bytes", "Bytes of answers that peers have not read"),
             Self::WaitingPulls => ("waiting_pulls", "Pulls that wait for a message"),
+            Self::RolesDown => ("roles_down", "Brokers of this node that stay down: see its log"),
             Self::Slaves => ("slaves", "Slaves that copy a log of this node"),
             Self::SlaveBehindBytes => (
                 "slave_behind_bytes",

@@ -4,18 +4,21 @@
 //! | --- | --- |
 //! | `data_dir` | the data directory and its lock |
 //! | `ports` | binding, and who has a port |
-//! | `roles` | the name server and the brokers: each step of their start and stop |
+//! | `roles` | the name server and the brokers: each step of their start and stop together |
+//! | `broker_role` | one broker, from its opening to its end |
 //! | `options` | what each role is told, made of the settings |
 //! | `logging` | where events go |
 //! | `watchdog` | both runtimes make progress |
 //! | `banner` | what a terminal is told at the start |
 //!
 //! Not here: what a role does. Invariants: nothing in the data directory is touched before it is locked
-//! and every port is bound; a port is closed before the store behind it; whatever fails, the node stops as
+//! and every port is bound; a port is closed before the store behind it; what the settings decide stops the node before
+//! anything starts, a role whose own data cannot be used stays down alone, and whatever fails later stops the node as
 //! a whole. Two runtimes: `control` (name server, registration, signals, watchdog) goes on when the disk
 //! behind `data` (broker ports) is slow.
 
 mod banner;
+mod broker_role;
 mod data_dir;
 mod logging;
 mod options;
@@ -71,7 +74,7 @@ impl From<io::Error> for StartError {
 }
 
 /// What all roles are built from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Base {
     clock: Clock,
     metrics: Arc<Metrics>,
@@ -142,18 +145,18 @@ async fn start_and_stop(
         () = base.stop.cancelled() => Err(StartError::new(PART_ENDED)),
         () = part_ended => Err(StartError::new(PART_ENDED)),
     };
-    base.stop.cancel();
     tracing::info!("stopping");
     systemd::stopping();
-    tokio::select! {
-        () = stop(&mut roles) => {}
+    base.stop.cancel();
+    let stopped = tokio::select! {
+        stopped = stop(&mut roles) => stopped,
         () = signals.stop() => {
             roles.give_up();
             return Err(StartError::new("told twice to stop: not all was answered or flushed"));
         }
-    }
+    };
     tracing::info!("stopped");
-    ended
+    ended.and(stopped)
 }
 
 /// The order in which the roles start; does not return when all is well.
@@ -166,42 +169,47 @@ async fn start(
 ) -> Result<(), StartError> {
     let config = &loaded.config;
     // 1. The name server answers: brokers of other hosts need not wait for our log.
-    roles.start_name_server(&mut ports, config, data_dir, base).await?;
-    // 2. Every log is recovered.
-    roles.open_stores(config, data_dir, base).await?;
-    // 3. The brokers answer, then register.
-    roles.serve_brokers(ports, config, base);
-    roles.start_brokers(base);
-    let status = status_after(roles.registered()).await;
-    // 4. Whoever waits for us is told.
-    banner::show(loaded, data_dir, status);
-    systemd::ready(status);
-    if status != SERVING {
+    roles.start_name_server(&mut ports, config, data_dir, base).await;
+    // 2. The brokers recover their logs, answer, then register, each by itself.
+    roles.start_brokers(ports, config, data_dir, base);
+    roles.opened().await?;
+    let is_registered = is_in_time(roles.registered()).await;
+    // 3. Whoever waits for us is told.
+    let status = status(roles, is_registered);
+    banner::show(loaded, data_dir, &status);
+    systemd::ready(&status);
+    if !is_registered {
         roles.registered().await;
         tracing::info!("registered with a name server");
-        systemd::status(SERVING);
+        systemd::status(&self::status(roles, true));
     }
     std::future::pending().await
 }
 
-/// What is told of a node once its brokers are registered, or could have been for long enough.
-async fn status_after(registered: impl Future<Output = ()>) -> &'static str {
-    match tokio::time::timeout(REGISTRATION_TIMEOUT, registered).await {
-        Ok(()) => SERVING,
-        Err(_) => NOT_REGISTERED,
+/// Whether the brokers are registered before everybody has waited for long enough.
+async fn is_in_time(registered: impl Future<Output = ()>) -> bool {
+    tokio::time::timeout(REGISTRATION_TIMEOUT, registered).await.is_ok()
+}
+
+/// What the service manager and whoever started the node are told.
+fn status(roles: &Roles, is_registered: bool) -> String {
+    let down = roles.down();
+    if !down.is_empty() {
+        let down: Vec<_> =
+            down.iter().map(|(role, why)| format!("{role} is down: {why}")).collect();
+        return format!("serving in part: {}", down.join("; "));
     }
+    if is_registered { SERVING } else { NOT_REGISTERED }.to_owned()
 }
 
 /// The order of a stop, of whatever was started.
-async fn stop(roles: &mut Roles) {
-    // 1. The name servers are told: clients turn to other brokers.
-    roles.unregister_brokers().await;
-    // 2. What is in flight is answered, the brokers' ports are closed, and nothing goes on behind them.
-    roles.stop_brokers().await;
-    // 3. All that was stored is on the disk.
-    roles.stop_stores().await;
-    // 4. The name server's port is closed.
+async fn stop(roles: &mut Roles) -> Result<(), StartError> {
+    // 1. The brokers, side by side: name servers are told, masters take nothing more and their slaves get the rest,
+    //    what is in flight is answered, ports are closed, and all that was stored is on the disk.
+    let stopped = roles.stop_brokers().await;
+    // 2. The name server's port is closed.
     roles.stop_name_server().await;
+    stopped
 }
 
 /// What was said too often is summed up now and then.
@@ -249,7 +257,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_start_waits_for_name_servers_but_not_for_ever() {
-        assert_eq!(status_after(std::future::ready(())).await, SERVING);
-        assert_eq!(status_after(std::future::pending()).await, NOT_REGISTERED);
+        assert!(is_in_time(std::future::ready(())).await);
+        assert!(!is_in_time(std::future::pending()).await);
     }
 }

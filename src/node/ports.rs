@@ -48,18 +48,31 @@ pub fn bind(role: &str, address: SocketAddr, limits: &Arc<Limits>) -> Result<Ser
     bound.map_err(|error| describe(role, address, &error))
 }
 
-/// Binds a port for something else than commands.
+/// Keeps a port for something else than commands: nobody else gets it, and whoever connects is refused until
+/// [`listen`].
 ///
 /// # Errors
 /// As [`bind`].
-pub fn listen(role: &str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    let listening = || {
+pub fn reserve(role: &str, address: SocketAddr) -> Result<TcpSocket, StartError> {
+    let reserving = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        socket.listen(BACKLOG)
+        // Or another socket of that kind could be bound beside it as long as none listens.
+        socket.set_reuseaddr(false)?;
+        Ok(socket)
     };
-    listening().map_err(|error| describe(role, address, &error))
+    reserving().map_err(|error| describe(role, address, &error))
+}
+
+/// Lets connections in at a port that was kept.
+///
+/// # Errors
+/// What the system says.
+pub fn listen(socket: TcpSocket) -> io::Result<TcpListener> {
+    // Connections of a node before this one may linger there.
+    socket.set_reuseaddr(true)?;
+    socket.listen(BACKLOG)
 }
 
 fn describe(role: &str, address: SocketAddr, error: &io::Error) -> StartError {
@@ -150,6 +163,17 @@ mod tests {
         let address = "192.0.2.1:9876".parse().unwrap();
         let refused = bind("name server", address, &Arc::default()).unwrap_err().to_string();
         assert!(refused.ends_with("this host does not have that address (yet)"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_kept_port_refuses_whoever_connects_until_it_listens() {
+        let kept = reserve("HA port", "127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = kept.local_addr().unwrap();
+        let connected = tokio::net::TcpStream::connect(address).await;
+        assert_eq!(connected.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        assert!(reserve("HA port", address).is_err());
+        let _listener = listen(kept).unwrap();
+        tokio::net::TcpStream::connect(address).await.unwrap();
     }
 
     #[test]

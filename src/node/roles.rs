@@ -1,47 +1,31 @@
-//! The name server and the brokers of a node: their ports, stores and services, and each step of their
-//! start and stop.
+//! The name server and the brokers of a node: their ports, and each step of their start and stop together.
 //!
-//! Not the order of the steps, which is `super`'s, nor what a role does. Invariant: a role's port is closed before what it uses is.
+//! Not the order of the steps, which is `super`'s, nor what a broker does (`broker_role`). Invariants: a role's port
+//! is closed before what it uses is; a role that cannot run keeps no other from running.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::broker_role::{BrokerPorts, BrokerRole, Serving, Stage};
 use super::data_dir::DataDir;
 use super::{Base, StartError, options, ports};
-use crate::broker::{Broker, BrokerService};
-use crate::config::{self, Config, Role};
+use crate::config::{self, Config};
 use crate::metrics::Gauge;
 use crate::nameserver::{NameServer, NameServerService};
-use crate::replication::{Phase, Receiver, Sender};
-use crate::store::{OpenError, StartTopics, Store};
-use crate::systemd;
+use crate::replication::{Phase, SlaveState};
 use crate::task::{self, Kind};
 use crate::transport::{Limits, Server};
 
-/// How long a start that reads its log may take until it tells its progress again.
-const PROGRESS_TIMEOUT: Duration = Duration::from_secs(60);
+const NAME_SERVER: &str = "the name server";
 
 /// All ports of the node, bound and not served.
 #[derive(Debug)]
 pub struct Ports {
     name_server: Option<Server>,
     brokers: Vec<BrokerPorts>,
-}
-
-#[derive(Debug)]
-struct BrokerPorts {
-    main: Server,
-    /// Two below.
-    vip: Server,
-    /// One above (H-001).
-    ha: TcpListener,
 }
 
 /// Binds every port of every role, each on the runtime that will serve it.
@@ -62,7 +46,7 @@ pub fn bind(config: &Config, base: &Base) -> Result<Ports, StartError> {
         brokers.push(BrokerPorts {
             main: ports::bind(&format!("port of {group}"), at(*port), &limits)?,
             vip: ports::bind(&format!("VIP port of {group}"), at(port - 2), &limits)?,
-            ha: ports::listen(&format!("HA port of {group}"), at(port + 1))?,
+            ha: ports::reserve(&format!("HA port of {group}"), at(port + 1))?,
         });
     }
     Ok(Ports { name_server, brokers })
@@ -79,253 +63,190 @@ fn show_limits(limits: &Arc<Limits>, base: &Base) {
     show(Gauge::UnsentBytes, Limits::unsent_bytes);
 }
 
-fn show_replication(senders: Vec<Arc<Sender>>, receivers: Vec<Arc<Receiver>>, base: &Base) {
-    let senders: Arc<[Arc<Sender>]> = senders.into();
-    let counted = Arc::clone(&senders);
-    base.metrics.gauge(Gauge::Slaves, move || counted.iter().map(|one| one.slaves().len()).sum());
-    base.metrics.gauge(Gauge::SlaveBehindBytes, move || {
-        let behind = senders.iter().flat_map(|one| one.slaves()).map(|slave| slave.behind_bytes);
-        usize::try_from(behind.max().unwrap_or(0)).unwrap_or(usize::MAX)
-    });
-    base.metrics.gauge(Gauge::CopiesNotInSync, move || {
-        receivers.iter().filter(|one| one.state().phase != Phase::InSync).count()
-    });
-}
-
-/// Tasks that end together.
+/// The name server of a node, if it runs one.
 #[derive(Debug, Default)]
-struct Serving {
-    close: CancellationToken,
-    tasks: Vec<JoinHandle<()>>,
-}
-
-impl Serving {
-    /// Spawns on the runtime that is entered; the node cannot go on without any of them.
-    fn spawn<F>(&mut self, base: &Base, name: &'static str, served: F)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        self.tasks.push(task::spawn(Kind::StopNode(base.stop.clone()), name, served));
-    }
-
-    /// Returns when what is in flight is answered and every port is closed.
-    async fn close(&mut self) {
-        self.close.cancel();
-        all_done("a port", std::mem::take(&mut self.tasks)).await;
-    }
+struct NameServerRole {
+    /// Cancelled to end what it does beside its requests.
+    parts: CancellationToken,
+    port: Serving,
+    /// Why it stays down.
+    down: Option<String>,
 }
 
 /// Everything that runs; what was not started yet is empty.
 #[derive(Debug, Default)]
 pub struct Roles {
-    /// Cancelled to end what brokers do beside their requests.
-    stop_brokers: CancellationToken,
-    /// Cancelled to end what the name server does beside its requests.
-    stop_name_server: CancellationToken,
-    stores: Vec<Arc<Store>>,
-    brokers: Vec<Arc<Broker>>,
-    broker_ports: Serving,
-    /// HA ports, and what copies masters' logs.
-    replication: Serving,
-    name_server_port: Serving,
+    name_server: NameServerRole,
+    brokers: Vec<Arc<BrokerRole>>,
+    running: Vec<JoinHandle<()>>,
 }
 
 impl Roles {
-    /// Returns when something that a role cannot be without has ended beside its requests.
+    /// Returns when something that the name server cannot be without has ended; brokers say so themselves.
     pub fn part_ended(&self) -> impl Future<Output = ()> + Send + 'static {
-        let (brokers, name_server) = (self.stop_brokers.clone(), self.stop_name_server.clone());
+        let (parts, port) = (self.name_server.parts.clone(), self.name_server.port.close.clone());
         async move {
             tokio::select! {
-                () = brokers.cancelled() => {}
-                () = name_server.cancelled() => {}
+                () = parts.cancelled() => {}
+                () = port.cancelled() => {}
             }
         }
     }
 
     /// Nobody waits any more: that the rest ends is in order.
     pub fn give_up(&self) {
-        self.stop_brokers.cancel();
-        self.stop_name_server.cancel();
+        self.name_server.parts.cancel();
+        self.name_server.port.close.cancel();
+        for broker in &self.brokers {
+            broker.give_up();
+        }
     }
 
-    /// Lets the name server answer, if there is one.
+    /// Lets the name server answer, if there is one. One that cannot is down, and its port is closed.
     pub async fn start_name_server(
         &mut self,
         ports: &mut Ports,
         config: &Config,
         data_dir: &DataDir,
         base: &Base,
-    ) -> Result<(), StartError> {
+    ) {
         let (Some(server), Some(settings)) = (ports.name_server.take(), &config.name_server) else {
-            return Ok(());
+            return;
         };
-        data_dir.make_folder(options::NAME_SERVER_FOLDER)?;
-        let (options, clock) =
-            (options::name_server(settings, data_dir.path()), base.clock.clone());
-        let opening =
-            task::spawn_blocking("open name server", move || NameServer::open(options, &clock));
-        let opened = joined(opening.await)?;
-        let name_server = opened.map_err(|error| StartError(format!("name server: {error}")))?;
-        name_server.start(&base.control, &self.stop_name_server);
-        let service = Arc::new(NameServerService(name_server));
-        let served = server.serve(service, self.name_server_port.close.clone());
-        let _entered = base.control.enter();
-        self.name_server_port.spawn(base, "name server", served);
-        Ok(())
+        match open_name_server(settings, data_dir, base).await {
+            Ok(name_server) => {
+                name_server.start(&base.control, &self.name_server.parts);
+                let service = Arc::new(NameServerService(name_server));
+                let served = server.serve(service, self.name_server.port.close.clone());
+                let _entered = base.control.enter();
+                self.name_server.port.spawn("name server", served);
+            }
+            Err(StartError(reason)) => {
+                tracing::error!("{NAME_SERVER} stays down: {reason}");
+                self.name_server.down = Some(reason);
+            }
+        }
     }
 
-    /// Opens all stores side by side. If one cannot be opened the others are all the same: they are
-    /// [stopped](Self::stop_stores) afterwards.
-    pub async fn open_stores(
+    /// Starts all brokers side by side.
+    pub fn start_brokers(
         &mut self,
+        ports: Ports,
         config: &Config,
         data_dir: &Arc<DataDir>,
         base: &Base,
-    ) -> Result<(), StartError> {
-        let open = |broker: &config::Broker| {
-            let group = broker.group.clone();
-            let options = options::store(config, broker, data_dir.path());
-            let start_topics = StartTopics::new(&config.cluster, &group);
-            // Goes with the store: a start that is given up half-way lets nobody in before the store is closed.
-            let (data_dir, clock) = (Arc::clone(data_dir), base.clock.clone());
-            task::spawn_blocking("open store", move || {
-                let progress = |read: u64, all: u64| tell_progress(&group, read, all);
-                let opened = Store::open(options, &start_topics, &clock, &progress);
-                let opened = opened.map(|store| (store, data_dir));
-                opened.map_err(|OpenError(text)| StartError(format!("{group}: {text}")))
-            })
-        };
-        let opening: Vec<_> = config.brokers.iter().map(open).collect();
-        let mut result = Ok(());
-        for opened in opening {
-            match joined(opened.await).and_then(|opened| opened) {
-                Ok((store, _)) => self.stores.push(store),
-                Err(error) => result = result.and(Err(error)),
-            }
+    ) {
+        let role = |settings| BrokerRole::new(config, settings, data_dir);
+        self.brokers = config.brokers.iter().map(role).collect();
+        let _entered = base.control.enter();
+        for (role, ports) in self.brokers.iter().zip(ports.brokers) {
+            let running = Arc::clone(role).run(ports, Arc::clone(data_dir), base.clone());
+            // A role that is down ends with the node too.
+            self.running.push(task::spawn(Kind::StopNode(base.stop.clone()), "broker", running));
         }
-        result
+        show_replication(&self.brokers, base);
     }
 
-    /// Lets the brokers answer.
-    pub fn serve_brokers(&mut self, ports: Ports, config: &Config, base: &Base) {
-        let _entered = base.data.enter();
-        let close = self.broker_ports.close.clone();
-        let stores = self.stores.clone();
-        let (mut senders, mut receivers) = (Vec::new(), Vec::new());
-        for ((ports, settings), store) in
-            ports.brokers.into_iter().zip(&config.brokers).zip(&stores)
-        {
-            let options = options::broker(config, settings);
-            let metrics = Arc::clone(&base.metrics);
-            let broker = Broker::new(options, Arc::clone(store), &base.clock, metrics);
-            let service = Arc::new(BrokerService(Arc::clone(&broker)));
-            for server in [ports.main, ports.vip] {
-                let served = server.serve(service.clone(), close.clone());
-                self.broker_ports.spawn(base, "broker", served);
-            }
-            let sender = Sender::new(Arc::clone(store));
-            let stop = self.replication.close.clone();
-            self.replication.spawn(base, "HA port", Arc::clone(&sender).serve(ports.ha, stop));
-            senders.push(sender);
-            if settings.role == Role::Slave {
-                receivers.push(self.start_receiver(&broker, store, base));
-            }
-            self.brokers.push(broker);
+    /// Returns when every broker is open or down.
+    ///
+    /// # Errors
+    /// Nothing can run; the text says why.
+    pub async fn opened(&self) -> Result<(), StartError> {
+        self.all(|stage| *stage != Stage::Opening).await;
+        let runs_name_server = !self.name_server.port.is_empty();
+        let down = self.down();
+        if runs_name_server || down.len() < self.brokers.len() {
+            return Ok(());
         }
-        show_replication(senders, receivers, base);
+        let reasons: Vec<_> = down.iter().map(|(role, why)| format!("{role}: {why}")).collect();
+        Err(StartError(reasons.join("; ")))
     }
 
-    /// Starts to copy the log of a slave's master, once a name server says where that is.
-    fn start_receiver(
-        &mut self,
-        broker: &Arc<Broker>,
-        store: &Arc<Store>,
-        base: &Base,
-    ) -> Arc<Receiver> {
-        let mut masters = broker.master_addresses();
-        let (address, addresses) = watch::channel(None);
-        let stop = self.replication.close.clone();
-        let named = async move {
-            loop {
-                address.send_replace(masters.borrow_and_update().as_ref().map(|at| at.ha.clone()));
-                if masters.changed().await.is_err() {
-                    return;
-                }
-            }
-        };
-        let receiver = Receiver::new(Arc::clone(store), addresses);
-        let copying = Arc::clone(&receiver).run(stop.clone());
-        self.replication.spawn(base, "copy of a log", async move {
-            tokio::join!(copying, stop.run_until_cancelled(named));
+    /// Returns when every broker is found by clients, or down.
+    pub async fn registered(&self) {
+        self.all(|stage| !matches!(stage, Stage::Opening | Stage::Registering)).await;
+    }
+
+    async fn all(&self, is_so: fn(&Stage) -> bool) {
+        for broker in &self.brokers {
+            // The sender lives as long as the role.
+            let _ = broker.stage().wait_for(is_so).await;
+        }
+    }
+
+    /// The roles that cannot run, each with the reason.
+    pub fn down(&self) -> Vec<(String, String)> {
+        let name_server = self.name_server.down.iter();
+        let name_server = name_server.map(|reason| (NAME_SERVER.to_owned(), reason.clone()));
+        let brokers = self.brokers.iter().filter_map(|broker| match &*broker.stage().borrow() {
+            Stage::Down(reason) => Some((broker.settings.group.clone(), reason.clone())),
+            _ => None,
         });
-        receiver
+        name_server.chain(brokers).collect()
     }
 
-    /// Starts what brokers do beside their requests; they register with the name servers.
-    pub fn start_brokers(&self, base: &Base) {
-        for broker in &self.brokers {
-            broker.start(&base.control, &base.data, &self.stop_brokers);
-        }
-    }
-
-    /// Waits until every broker is registered with one name server.
-    pub fn registered(&self) -> impl Future<Output = ()> + Send + 'static {
-        let brokers = self.brokers.clone();
-        async move {
-            for broker in brokers {
-                broker.registered().await;
+    /// Waits until every broker has stopped, which begins when [`Base::stop`] is cancelled.
+    ///
+    /// # Errors
+    /// Not all that was stored is on the disk.
+    pub async fn stop_brokers(&mut self) -> Result<(), StartError> {
+        for done in self.running.drain(..) {
+            if let Err(error) = done.await {
+                tracing::error!(%error, "a broker did not stop in order");
             }
         }
-    }
-
-    /// Tells the name servers that the brokers are gone.
-    pub async fn unregister_brokers(&self) {
-        for broker in &self.brokers {
-            broker.unregister().await;
+        let is_unsaved = |broker: &&Arc<BrokerRole>| {
+            *broker.stage().borrow() == Stage::Stopped { all_saved: false }
+        };
+        let unsaved: Vec<_> = self.brokers.iter().filter(is_unsaved).collect();
+        if unsaved.is_empty() {
+            return Ok(());
         }
-    }
-
-    /// Closes the brokers' ports once what is in flight is answered, and ends what brokers do beside their requests.
-    pub async fn stop_brokers(&mut self) {
-        self.broker_ports.close().await;
-        // What was in flight may have waited for slaves.
-        self.replication.close().await;
-        self.stop_brokers.cancel();
-        let finish = |broker: Arc<Broker>| task::spawn_blocking("end", move || broker.finish());
-        all_done("a broker", self.brokers.drain(..).map(finish).collect()).await;
-    }
-
-    /// Brings all that is stored to the disk.
-    pub async fn stop_stores(&mut self) {
-        let stop = |store: Arc<Store>| task::spawn_blocking("stop store", move || store.stop());
-        all_done("a store", self.stores.drain(..).map(stop).collect()).await;
+        let groups: Vec<_> = unsaved.iter().map(|broker| broker.settings.group.as_str()).collect();
+        let text = format!("not all of {} could be saved: see the log", groups.join(", "));
+        Err(StartError(text))
     }
 
     /// Closes the name server's port once what is in flight is answered.
     pub async fn stop_name_server(&mut self) {
-        self.stop_name_server.cancel();
-        self.name_server_port.close().await;
+        self.name_server.parts.cancel();
+        self.name_server.port.close().await;
     }
 }
 
-/// Waits for all; that one panics does not keep the others from their end.
-async fn all_done(what: &str, tasks: Vec<JoinHandle<()>>) {
-    for done in tasks {
-        if let Err(error) = done.await {
-            tracing::error!(%error, "{what} did not stop in order");
-        }
-    }
+async fn open_name_server(
+    settings: &config::NameServer,
+    data_dir: &DataDir,
+    base: &Base,
+) -> Result<Arc<NameServer>, StartError> {
+    data_dir.make_folder(options::NAME_SERVER_FOLDER)?;
+    let (options, clock) = (options::name_server(settings, data_dir.path()), base.clock.clone());
+    let opening =
+        task::spawn_blocking("open name server", move || NameServer::open(options, &clock));
+    // That it did not end is a bug.
+    let opened = opening.await.map_err(|error| StartError(error.to_string()))?;
+    opened.map_err(|error| StartError(error.to_string()))
 }
 
-/// What a blocking step ended with; that it did not end is a bug.
-fn joined<T>(result: Result<T, tokio::task::JoinError>) -> Result<T, StartError> {
-    result.map_err(|error| StartError::from(io::Error::other(error)))
+fn show_replication(brokers: &[Arc<BrokerRole>], base: &Base) {
+    let show = |gauge: Gauge, read: fn(&[Arc<BrokerRole>]) -> usize| {
+        let brokers = brokers.to_vec();
+        base.metrics.gauge(gauge, move || read(&brokers));
+    };
+    show(Gauge::RolesDown, |brokers| {
+        brokers.iter().filter(|one| matches!(*one.stage().borrow(), Stage::Down(_))).count()
+    });
+    show(Gauge::Slaves, |brokers| slaves(brokers).count());
+    show(Gauge::SlaveBehindBytes, |brokers| {
+        let behind = slaves(brokers).map(|slave| slave.behind_bytes).max().unwrap_or(0);
+        usize::try_from(behind).unwrap_or(usize::MAX)
+    });
+    show(Gauge::CopiesNotInSync, |brokers| {
+        let receivers = brokers.iter().filter_map(|one| one.running()?.receiver.as_ref());
+        receivers.filter(|one| one.state().phase != Phase::InSync).count()
+    });
 }
 
-/// A long recovery is no reason to be given up.
-fn tell_progress(group: &str, read: u64, all: u64) {
-    const MIB: u64 = 1 << 20;
-    let text = format!("{group}: reading its log, {} of {} MiB", read / MIB, all.div_ceil(MIB));
-    tracing::info!("{text}");
-    systemd::extend_start(PROGRESS_TIMEOUT, &text);
+fn slaves(brokers: &[Arc<BrokerRole>]) -> impl Iterator<Item = SlaveState> {
+    brokers.iter().filter_map(|one| one.running()).flat_map(|running| running.sender.slaves())
 }

@@ -59,7 +59,7 @@ fn found_damage(world: &World) {
 fn stopped() -> Client {
     let mut client = Client::new(Views::None, small);
     client.live();
-    client.world.store().stop();
+    assert!(client.world.store().stop());
     client.world.kill();
     client
 }
@@ -363,6 +363,7 @@ fn nothing_is_acknowledged_or_saved_after_a_failed_flush() {
     assert!(client.disk.failed_flushes()[0].to_string_lossy().contains("commitlog"));
     assert!(client.world.store().saver.save().is_err());
     assert!(receiver.try_recv().is_err(), "the sender is not told");
+    assert!(!client.world.store().stop(), "whoever stops it is");
 }
 
 #[test]

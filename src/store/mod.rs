@@ -451,26 +451,37 @@ impl Store {
         self.log.set_listener(listener);
     }
 
-    /// Refuses further appends, brings everything to the disk, and ends the threads. Blocks.
-    pub fn stop(&self) {
+    /// Refuses further appends; what was appended before goes on to slaves and is read as ever.
+    pub fn refuse_appends(&self) {
         self.log.stop_appends();
-        if let Err(error) = self.saver.save() {
-            tracing::error!(%error, "not all could be saved; it is made again at the next start");
-        }
-        self.end(Stop::Finish);
     }
 
-    fn end(&self, stop: Stop) {
+    /// Refuses further appends, brings everything to the disk, and ends the threads; returns whether all that the
+    /// next start does not make again by itself is there. Blocks.
+    pub fn stop(&self) -> bool {
+        self.log.stop_appends();
+        let saved = self.saver.save();
+        if let Err(error) = &saved {
+            tracing::error!(dir = %self.keeper.options.dir.display(), %error, "not all could be saved");
+        }
+        self.end(Stop::Finish) && saved.is_ok()
+    }
+
+    /// Returns whether the threads ended in order.
+    fn end(&self, stop: Stop) -> bool {
         self.keeper.stop();
         self.saver.stop();
         self.log.stop(stop);
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut in_order = true;
         for thread in threads {
             if thread.join().is_err() {
                 tracing::error!("a thread of the store ended by a panic");
+                in_order = false;
             }
         }
+        in_order
     }
 }
 

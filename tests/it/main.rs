@@ -8,6 +8,7 @@ mod golden;
 mod hostile;
 mod node;
 mod pair;
+mod roles;
 mod shipped;
 mod support;
 mod tidy;

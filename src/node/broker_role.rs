@@ -1,0 +1,322 @@
+//! One broker of a node: its store, ports, replication and registration, from the opening to the end.
+//!
+//! Not the other roles: each runs by itself, and one whose own data cannot be used stays down alone, with its ports
+//! closed, so that whoever dials them is refused and does not wait. Invariants: the HA port refuses until the role
+//! serves; nothing is appended any more when a master's slaves get the rest; the store is stopped last.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::net::TcpSocket;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::data_dir::DataDir;
+use super::{Base, options, ports};
+use crate::broker::{Broker, BrokerOptions, BrokerService};
+use crate::config::{self, Config, Role};
+use crate::replication::{Receiver, Sender};
+use crate::store::{OpenError, StartTopics, Store, StoreOptions};
+use crate::systemd;
+use crate::task::{self, Kind};
+use crate::transport::Server;
+
+/// How long a start that reads its log may take until it tells its progress again.
+const PROGRESS_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a master that stops waits for slaves to get the rest of its log.
+const SLAVES_GRACE: Duration = Duration::from_secs(5);
+/// How often it looks whether they have it.
+const SLAVES_LOOK: Duration = Duration::from_millis(20);
+
+/// A broker's ports, bound and not served.
+#[derive(Debug)]
+pub struct BrokerPorts {
+    pub main: Server,
+    /// Two below.
+    pub vip: Server,
+    /// One above (H-001).
+    pub ha: TcpSocket,
+}
+
+/// How far a role is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Its log is being recovered.
+    Opening,
+    /// It answers, and no name server knows it yet.
+    Registering,
+    /// It answers and is found.
+    Serving,
+    /// Its data cannot be used: why. Its ports are closed.
+    Down(String),
+    /// It has ended; whether all is on the disk.
+    Stopped { all_saved: bool },
+}
+
+/// What there is of a role once its store is open.
+#[derive(Debug)]
+pub struct Running {
+    pub store: Arc<Store>,
+    pub broker: Arc<Broker>,
+    pub sender: Arc<Sender>,
+    /// Of a slave.
+    pub receiver: Option<Arc<Receiver>>,
+}
+
+/// Tasks that end together: by [`Serving::close`], or because one of them has ended, and then the node cannot go on.
+#[derive(Debug, Default)]
+pub struct Serving {
+    pub close: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Serving {
+    /// Spawns on the runtime that is entered.
+    pub fn spawn<F>(&mut self, name: &'static str, served: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.tasks.push(task::spawn(Kind::StopNode(self.close.clone()), name, served));
+    }
+
+    /// Whether nothing was spawned.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// Returns when what is in flight is answered and every port is closed.
+    pub async fn close(&mut self) {
+        self.close.cancel();
+        // That one panics does not keep the others from their end.
+        for done in self.tasks.drain(..) {
+            if let Err(error) = done.await {
+                tracing::error!(%error, "a port did not close in order");
+            }
+        }
+    }
+}
+
+/// What a role has running.
+#[derive(Debug, Default)]
+struct Tasks {
+    ports: Serving,
+    /// The HA port, and what copies the master's log.
+    replication: Serving,
+}
+
+/// One broker.
+#[derive(Debug)]
+pub struct BrokerRole {
+    pub settings: config::Broker,
+    store_options: StoreOptions,
+    broker_options: BrokerOptions,
+    stage: watch::Sender<Stage>,
+    /// Cancelled to end what it does beside its requests.
+    parts: CancellationToken,
+    running: OnceLock<Running>,
+}
+
+impl BrokerRole {
+    pub fn new(config: &Config, settings: &config::Broker, data_dir: &DataDir) -> Arc<Self> {
+        Arc::new(Self {
+            settings: settings.clone(),
+            store_options: options::store(config, settings, data_dir.path()),
+            broker_options: options::broker(config, settings),
+            stage: watch::Sender::new(Stage::Opening),
+            parts: CancellationToken::new(),
+            running: OnceLock::new(),
+        })
+    }
+
+    /// How far it is.
+    pub fn stage(&self) -> watch::Receiver<Stage> {
+        self.stage.subscribe()
+    }
+
+    /// What there is of it, if its store is open or was.
+    pub fn running(&self) -> Option<&Running> {
+        self.running.get()
+    }
+
+    /// Nobody waits any more: that the rest ends is in order.
+    pub fn give_up(&self) {
+        self.parts.cancel();
+    }
+
+    fn enter(&self, stage: Stage) {
+        self.stage.send_replace(stage);
+    }
+
+    /// Runs until the node stops, and returns when nothing of the role is left.
+    pub async fn run(self: Arc<Self>, ports: BrokerPorts, data_dir: Arc<DataDir>, base: Base) {
+        let mut tasks = Tasks::default();
+        let (ports_ended, replication_ended) =
+            (tasks.ports.close.clone(), tasks.replication.close.clone());
+        let failed = tokio::select! {
+            Err(reason) = self.start(ports, data_dir, &base, &mut tasks) => Some(reason),
+            () = base.stop.cancelled() => None,
+            // What it cannot be without has ended: the node stops.
+            () = self.parts.cancelled() => None,
+            () = ports_ended.cancelled() => None,
+            () = replication_ended.cancelled() => None,
+        };
+        if let Some(reason) = failed {
+            tracing::error!("{} stays down: {reason}", self.settings.group);
+            self.stop(tasks).await;
+            self.enter(Stage::Down(reason));
+            return base.stop.cancelled().await;
+        }
+        base.stop.cancel();
+        let all_saved = self.stop(tasks).await;
+        self.enter(Stage::Stopped { all_saved });
+    }
+
+    /// The order of a start; does not return when all is well.
+    ///
+    /// # Errors
+    /// Why the role cannot run.
+    async fn start(
+        &self,
+        ports: BrokerPorts,
+        data_dir: Arc<DataDir>,
+        base: &Base,
+        tasks: &mut Tasks,
+    ) -> Result<(), String> {
+        // 1. Its log is recovered.
+        let store = self.open_store(data_dir, base).await?;
+        // 2. It answers. What a master has to find out before it serves belongs behind this.
+        let running = self.serve(store, (ports.main, ports.vip), base, tasks);
+        // 3. Slaves are let in, and a slave copies its master.
+        self.start_replication(running, ports.ha, base, tasks)?;
+        // 4. It does what it does beside its requests, and is found.
+        self.enter(Stage::Registering);
+        running.broker.start(&base.control, &base.data, &self.parts);
+        running.broker.registered().await;
+        self.enter(Stage::Serving);
+        std::future::pending().await
+    }
+
+    async fn open_store(&self, data_dir: Arc<DataDir>, base: &Base) -> Result<Arc<Store>, String> {
+        let (options, clock) = (self.store_options.clone(), base.clock.clone());
+        let group = self.settings.group.clone();
+        let start_topics = StartTopics::new(&self.broker_options.cluster, &group);
+        let opening = task::spawn_blocking("open store", move || {
+            let progress = |read: u64, all: u64| tell_progress(&group, read, all);
+            let opened = Store::open(options, &start_topics, &clock, &progress);
+            // Goes with the store: a start that is given up half-way lets nobody in before the store is closed.
+            opened.map(|store| (store, data_dir))
+        });
+        // That it did not end is a bug.
+        let opened = opening.await.map_err(|error| error.to_string())?;
+        opened.map(|(store, _)| store).map_err(|OpenError(text)| text)
+    }
+
+    /// Lets the broker answer at both its ports.
+    fn serve(
+        &self,
+        store: Arc<Store>,
+        ports: (Server, Server),
+        base: &Base,
+        tasks: &mut Tasks,
+    ) -> &Running {
+        let metrics = Arc::clone(&base.metrics);
+        let options = self.broker_options.clone();
+        let broker = Broker::new(options, Arc::clone(&store), &base.clock, metrics);
+        let service = Arc::new(BrokerService(Arc::clone(&broker)));
+        let _entered = base.data.enter();
+        for server in <[Server; 2]>::from(ports) {
+            let served = server.serve(service.clone(), tasks.ports.close.clone());
+            tasks.ports.spawn("broker", served);
+        }
+        let sender = Sender::new(Arc::clone(&store));
+        let (address, addresses) = watch::channel(None);
+        let receiver = (self.settings.role == Role::Slave).then(|| {
+            let stop = tasks.replication.close.clone();
+            let named = name_masters(Arc::clone(&broker), address);
+            tasks.replication.spawn("master's address", async move {
+                let _ = stop.run_until_cancelled(named).await;
+            });
+            Receiver::new(Arc::clone(&store), addresses)
+        });
+        self.running.get_or_init(|| Running { store, broker, sender, receiver })
+    }
+
+    /// Opens the HA port, and starts to copy the log of a slave's master, once a name server says where that is.
+    fn start_replication(
+        &self,
+        running: &Running,
+        ha: TcpSocket,
+        base: &Base,
+        tasks: &mut Tasks,
+    ) -> Result<(), String> {
+        let _entered = base.data.enter();
+        let listener = ports::listen(ha).map_err(|error| format!("HA port: {error}"))?;
+        let close = tasks.replication.close.clone();
+        let sending = Arc::clone(&running.sender).serve(listener, close.clone());
+        tasks.replication.spawn("HA port", sending);
+        if let Some(receiver) = &running.receiver {
+            tasks.replication.spawn("copy of a log", Arc::clone(receiver).run(close));
+        }
+        Ok(())
+    }
+
+    /// The order of a stop, of whatever was started; returns whether all is on the disk.
+    async fn stop(&self, mut tasks: Tasks) -> bool {
+        let Some(running) = self.running.get() else { return true };
+        // 1. The name servers are told: clients turn to other brokers.
+        running.broker.unregister().await;
+        // 2. A master takes nothing more, and its slaves get the rest.
+        if self.settings.role == Role::Master {
+            running.store.refuse_appends();
+            self.wait_for_slaves(&running.sender).await;
+        }
+        // 3. What is in flight is answered, and the ports are closed.
+        tasks.ports.close().await;
+        // 4. Nothing is copied any more; what was in flight may have waited for slaves.
+        tasks.replication.close().await;
+        // 5. Nothing goes on beside requests, and all that was stored is on the disk.
+        self.parts.cancel();
+        let (broker, store) = (Arc::clone(&running.broker), Arc::clone(&running.store));
+        let stopping = task::spawn_blocking("stop store", move || {
+            broker.finish();
+            store.stop()
+        });
+        // That it did not end is a bug.
+        stopping.await.unwrap_or(false)
+    }
+
+    async fn wait_for_slaves(&self, sender: &Sender) {
+        let all_have_it = async {
+            while sender.slaves().iter().any(|slave| slave.behind_bytes > 0) {
+                tokio::time::sleep(SLAVES_LOOK).await;
+            }
+        };
+        if tokio::time::timeout(SLAVES_GRACE, all_have_it).await.is_err() {
+            for slave in sender.slaves() {
+                let (group, peer) = (&self.settings.group, slave.peer);
+                tracing::warn!(group, %peer, behind_bytes = slave.behind_bytes, "a slave is left behind");
+            }
+        }
+    }
+}
+
+/// Tells a slave's receiver where the master's HA port is, for ever.
+async fn name_masters(broker: Arc<Broker>, address: watch::Sender<Option<String>>) {
+    let mut masters = broker.master_addresses();
+    loop {
+        address.send_replace(masters.borrow_and_update().as_ref().map(|at| at.ha.clone()));
+        // The sender lives as long as the broker.
+        if masters.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A long recovery is no reason to be given up.
+fn tell_progress(group: &str, read: u64, all: u64) {
+    const MIB: u64 = 1 << 20;
+    let text = format!("{group}: reading its log, {} of {} MiB", read / MIB, all.div_ceil(MIB));
+    tracing::info!("{text}");
+    systemd::extend_start(PROGRESS_TIMEOUT, &text);
+}
