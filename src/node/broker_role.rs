@@ -65,13 +65,18 @@ pub struct Running {
 }
 
 /// Tasks that end together: by [`Serving::close`], or because one of them has ended, and then the node cannot go on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Serving {
     pub close: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Serving {
+    /// Nothing yet; `parts` ends them too.
+    pub fn under(parts: &CancellationToken) -> Self {
+        Self { close: parts.child_token(), tasks: Vec::new() }
+    }
+
     /// Spawns on the runtime that is entered.
     pub fn spawn<F>(&mut self, name: &'static str, served: F)
     where
@@ -98,7 +103,7 @@ impl Serving {
 }
 
 /// What a role has running.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tasks {
     ports: Serving,
     /// The HA port, and what copies the master's log.
@@ -150,7 +155,8 @@ impl BrokerRole {
 
     /// Runs until the node stops, and returns when nothing of the role is left.
     pub async fn run(self: Arc<Self>, ports: BrokerPorts, data_dir: Arc<DataDir>, base: Base) {
-        let mut tasks = Tasks::default();
+        let mut tasks =
+            Tasks { ports: Serving::under(&self.parts), replication: Serving::under(&self.parts) };
         let (ports_ended, replication_ended) =
             (tasks.ports.close.clone(), tasks.replication.close.clone());
         let failed = tokio::select! {

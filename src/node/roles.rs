@@ -64,13 +64,20 @@ fn show_limits(limits: &Arc<Limits>, base: &Base) {
 }
 
 /// The name server of a node, if it runs one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct NameServerRole {
     /// Cancelled to end what it does beside its requests.
     parts: CancellationToken,
     port: Serving,
     /// Why it stays down.
     down: Option<String>,
+}
+
+impl Default for NameServerRole {
+    fn default() -> Self {
+        let parts = CancellationToken::new();
+        Self { port: Serving::under(&parts), parts, down: None }
+    }
 }
 
 /// Everything that runs; what was not started yet is empty.
@@ -84,19 +91,14 @@ pub struct Roles {
 impl Roles {
     /// Returns when something that the name server cannot be without has ended; brokers say so themselves.
     pub fn part_ended(&self) -> impl Future<Output = ()> + Send + 'static {
-        let (parts, port) = (self.name_server.parts.clone(), self.name_server.port.close.clone());
-        async move {
-            tokio::select! {
-                () = parts.cancelled() => {}
-                () = port.cancelled() => {}
-            }
-        }
+        // The port ends with the other parts.
+        let ended = self.name_server.port.close.clone();
+        async move { ended.cancelled().await }
     }
 
     /// Nobody waits any more: that the rest ends is in order.
     pub fn give_up(&self) {
         self.name_server.parts.cancel();
-        self.name_server.port.close.cancel();
         for broker in &self.brokers {
             broker.give_up();
         }
