@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
@@ -37,14 +38,54 @@ pub enum Gauge {
     UnsentBytes,
     /// Pulls that wait for a message.
     WaitingPulls,
-    /// Brokers whose data cannot be used.
-    RolesDown,
-    /// Slaves that copy a log of ours.
+}
+
+/// What is read of each broker of the node when somebody asks; the names are `rmq_` and this, the label is `group`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupGauge {
+    /// 1 if its data cannot be used, else 0.
+    Down,
+    /// 1 if it stores nothing because the disk is full, else 0.
+    ReadOnly,
+    /// Places of its log that were found damaged since the start, and are stepped over.
+    DamagedPlaces,
+    /// Slaves that copy its log.
     Slaves,
     /// What the slave furthest behind has not acknowledged.
     SlaveBehindBytes,
-    /// Logs copied here that are not in sync with their masters'.
-    CopiesNotInSync,
+    /// For how long the most silent slave has acknowledged nothing.
+    SlaveSilentSeconds,
+    /// Of a slave: 1 if it has what its master had a moment ago, else 0.
+    InSync,
+    /// Of a slave: how much older its log is than its master's at most, as far as that is known.
+    BehindSeconds,
+}
+
+impl GroupGauge {
+    fn name_and_help(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Down => ("broker_down", "1 if the broker's data cannot be used: see the log"),
+            Self::ReadOnly => ("store_read_only", "1 if the disk is too full to store messages"),
+            Self::DamagedPlaces => (
+                "log_damaged_places",
+                "Places of the log found damaged since the start: what lay there is lost here",
+            ),
+            Self::Slaves => ("slaves", "Slaves that copy the log"),
+            Self::SlaveBehindBytes => (
+                "slave_behind_bytes",
+                "Bytes of log that the slave furthest behind has not acknowledged",
+            ),
+            Self::SlaveSilentSeconds => (
+                "slave_silent_seconds",
+                "For how long the most silent connected slave has acknowledged nothing",
+            ),
+            Self::InSync => ("copy_in_sync", "1 if this slave's log is as its master's"),
+            Self::BehindSeconds => (
+                "copy_behind_seconds",
+                "How much older this slave's log is than its master's at most",
+            ),
+        }
+    }
 }
 
 impl Gauge {
@@ -55,16 +96,6 @@ impl Gauge {
             Self::HalfReadBytes => ("half_read_bytes", "Bytes of frames not arrived in full"),
             Self::UnsentBytes => ("unsent_bytes", "Bytes of answers that peers have not read"),
             Self::WaitingPulls => ("waiting_pulls", "Pulls that wait for a message"),
-            Self::RolesDown => ("roles_down", "Brokers of this node that stay down: see its log"),
-            Self::Slaves => ("slaves", "Slaves that copy a log of this node"),
-            Self::SlaveBehindBytes => (
-                "slave_behind_bytes",
-                "Bytes of log that the slave furthest behind has not acknowledged",
-            ),
-            Self::CopiesNotInSync => (
-                "copies_not_in_sync",
-                "Logs copied to this node that are not in sync with their masters'",
-            ),
         }
     }
 }
@@ -85,6 +116,17 @@ impl Metrics {
         let reading = Reading { gauge, read };
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register_collector(Box::new(reading));
+    }
+
+    /// Shows what each broker of the node says of itself, as its group and the value; brokers that have no such value
+    /// are left out. `read` is as for [`Self::gauge`].
+    pub fn group_gauge(
+        &self,
+        gauge: GroupGauge,
+        read: impl Fn() -> Vec<(String, u64)> + Send + Sync + 'static,
+    ) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(GroupReading { gauge, read }));
     }
 
     /// All metrics as OpenMetrics text.
@@ -117,6 +159,29 @@ impl<F: Fn() -> usize + Send + Sync + 'static> Collector for Reading<F> {
     }
 }
 
+struct GroupReading<F> {
+    gauge: GroupGauge,
+    read: F,
+}
+
+impl<F> std::fmt::Debug for GroupReading<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.gauge.fmt(f)
+    }
+}
+
+impl<F: Fn() -> Vec<(String, u64)> + Send + Sync + 'static> Collector for GroupReading<F> {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let (name, help) = self.gauge.name_and_help();
+        let mut encoder = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (group, value) in (self.read)() {
+            let value = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            value.encode(encoder.encode_family(&[("group", group)])?)?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -136,5 +201,16 @@ mod tests {
         assert!(text.contains("rmq_messages_in_total 3\n"), "{text}");
         assert!(text.contains("rmq_messages_out_total 0\n"), "{text}");
         assert!(text.contains("# TYPE rmq_connections gauge\nrmq_connections 7\n"), "{text}");
+    }
+
+    #[test]
+    fn what_brokers_say_has_their_group_as_label() {
+        let metrics = Metrics::default();
+        let read = || vec![("broker-a".to_owned(), 1), ("a\"b".to_owned(), u64::MAX)];
+        metrics.group_gauge(GroupGauge::Slaves, read);
+        metrics.group_gauge(GroupGauge::InSync, Vec::new);
+        let text = metrics.encode();
+        let expected = "# TYPE rmq_slaves gauge\nrmq_slaves{group=\"broker-a\"} 1\nrmq_slaves{group=\"a\\\"b\"} 9223372036854775807\n";
+        assert!(text.contains(expected), "{text}");
     }
 }

@@ -13,7 +13,7 @@ use nix::sys::statvfs::statvfs;
 use super::Broker;
 use super::answers::Answer;
 use super::statistics::{Rates, Totals};
-use crate::model::{QueueId, system};
+use crate::model::{QueueId, human_bytes, system};
 use crate::remoting::json::{Form, Value};
 use crate::remoting::{Command, VERSION_4_9_4, response};
 use crate::transport::Connection;
@@ -201,21 +201,6 @@ fn ratio(bytes: u64, times: u64) -> f64 {
     bytes as f64 / times as f64
 }
 
-/// A number of bytes with a unit: `512 B`, `1.5 KiB`.
-fn human_bytes(bytes: u64) -> String {
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut unit = 1024;
-    for prefix in ["K", "M", "G", "T", "P"] {
-        if bytes / 1024 < unit {
-            return format!("{:.1} {prefix}iB", ratio(bytes, unit));
-        }
-        unit *= 1024;
-    }
-    format!("{:.1} EiB", ratio(bytes, unit))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -264,13 +249,6 @@ mod tests {
         assert!(text("putMessageDistributeTime").starts_with("[<=0ms]:0 [0~10ms]:0 "));
         assert!(text("commitLogDirCapacity").starts_with("Total : "));
         assert_eq!((text("commitLogMaxOffset"), text("remainHowManyDataToFlush")), ("0", "0 B"));
-    }
-
-    #[test]
-    fn numbers_of_bytes_are_written_as_494_does() {
-        let gib = 1 << 30;
-        let texts = [0, 1023, 1024, 1536, 252 * gib, u64::MAX].map(human_bytes);
-        assert_eq!(texts, ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "252.0 GiB", "16.0 EiB"]);
     }
 
     #[test]

@@ -3,9 +3,11 @@
 //! Invariant: offsets are never bare integers; a [`PhysicalOffset`] counts bytes of the commit log,
 //! a [`QueueOffset`] counts messages of one queue.
 
+mod amounts;
 mod config;
 mod names;
 
+pub use amounts::{human_bytes, human_seconds};
 pub use config::{DataVersion, Permission, SubscriptionGroupConfig, TopicConfig, TopicFilterType};
 pub use names::{
     DLQ_PREFIX, GroupName, NameError, RETRY_PREFIX, TopicName, java_hash_code, shown, system,

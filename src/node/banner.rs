@@ -10,15 +10,16 @@ use crate::config::{Config, Loaded};
 /// Where commands look for a name server if they are not told.
 const DEFAULT_NAME_SERVER: &str = "127.0.0.1:9876";
 
-/// Tells what listens where, where the data is, and what to try next.
-pub fn show(loaded: &Loaded, data_dir: &DataDir, status: &str) {
+/// Tells what listens where, where the data is, and what to try next; `down` are groups whose brokers do not run.
+pub fn show(loaded: &Loaded, data_dir: &DataDir, status: &str, down: &[(String, String)]) {
     let config = &loaded.config;
     if logging::is_journal() {
         let data = data_dir.path().display();
         tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %config.listen, %data, status, "serving");
         return;
     }
-    let text = text(config, &called(), &data_dir.path().display().to_string(), status);
+    let data = data_dir.path().display().to_string();
+    let text = text(config, &called(), &data, status, down);
     // Nobody may be there to read it, and the node goes on all the same.
     let _ = io::stdout().write_all(text.as_bytes());
 }
@@ -29,13 +30,23 @@ fn called() -> String {
     path.unwrap_or_else(|| "rmq-node".to_owned())
 }
 
-fn text(config: &Config, program: &str, data: &str, status: &str) -> String {
+fn text(
+    config: &Config,
+    program: &str,
+    data: &str,
+    status: &str,
+    down: &[(String, String)],
+) -> String {
     let at = |port: u16| SocketAddr::new(config.listen, port);
     let mut lines = vec![format!("rmq-node {} is up: {status}", env!("CARGO_PKG_VERSION"))];
     if let Some(server) = &config.name_server {
         lines.push(format!("  name server  {}", at(server.port)));
     }
     for broker in &config.brokers {
+        if down.iter().any(|(group, _)| *group == broker.group) {
+            lines.push(format!("  {:<11}  does not run", broker.group));
+            continue;
+        }
         let (vip, ha) = (broker.port - 2, broker.port + 1);
         let (role, cluster) = (broker.role, &config.cluster);
         lines.push(format!(
@@ -90,7 +101,10 @@ Try in another terminal:
 Ctrl-C stops it.
 "
         );
-        assert_eq!(text(&config, "bin/rmq-node", "/data", "serving"), expected);
+        assert_eq!(text(&config, "bin/rmq-node", "/data", "serving", &[]), expected);
+        let down = [("broker-a".to_owned(), "no log".to_owned())];
+        let text = text(&config, "bin/rmq-node", "/data", "degraded", &down);
+        assert!(text.contains("\n  broker-a     does not run\n"), "{text}");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! | `ports` | binding, and who has a port |
 //! | `roles` | the name server and the brokers: each step of their start and stop together |
 //! | `broker_role` | one broker, from its opening to its end |
+//! | `status` | how the roles are: one line, and metrics |
 //! | `options` | what each role is told, made of the settings |
 //! | `logging` | where events go |
 //! | `watchdog` | both runtimes make progress |
@@ -24,6 +25,7 @@ mod logging;
 mod options;
 mod ports;
 mod roles;
+mod status;
 mod watchdog;
 
 use std::io;
@@ -52,9 +54,9 @@ const BLOCKING_THREADS_MAX: usize = 32;
 const RUNTIME_GRACE: Duration = Duration::from_secs(5);
 /// How long a start waits for name servers (DESIGN 8).
 const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(10);
-const SERVING: &str = "serving";
+/// How often it is looked whether the status has changed.
+const STATUS_PERIOD: Duration = Duration::from_secs(1);
 const PART_ENDED: &str = "a part that the node needs has ended: see the log";
-const NOT_REGISTERED: &str = "serving, but no name server answers: clients do not find the brokers";
 
 /// Why a node did not start, or did not stop in order; in the words of whoever can heal it.
 #[derive(Debug, thiserror::Error)]
@@ -173,33 +175,29 @@ async fn start(
     // 2. The brokers recover their logs, answer, then register, each by itself.
     roles.start_brokers(ports, config, data_dir, base);
     roles.opened().await?;
-    let is_registered = is_in_time(roles.registered()).await;
-    // 3. Whoever waits for us is told.
-    let status = status(roles, is_registered);
-    banner::show(loaded, data_dir, &status);
-    systemd::ready(&status);
-    if !is_registered {
-        roles.registered().await;
-        tracing::info!("registered with a name server");
-        systemd::status(&self::status(roles, true));
+    is_in_time(roles.registered()).await;
+    // 3. Whoever waits for us is told, and from then on whenever that changes.
+    let mut told = roles.status();
+    banner::show(loaded, data_dir, &told, &roles.down());
+    systemd::ready(&told);
+    let mut pause = tokio::time::interval(STATUS_PERIOD);
+    loop {
+        pause.tick().await;
+        let now = roles.status();
+        match (status::is_well(&told), status::is_well(&now)) {
+            _ if now == told => continue,
+            (true, false) => tracing::warn!("{now}"),
+            (false, true) => tracing::info!("{now}"),
+            _ => {}
+        }
+        systemd::status(&now);
+        told = now;
     }
-    std::future::pending().await
 }
 
 /// Whether the brokers are registered before everybody has waited for long enough.
 async fn is_in_time(registered: impl Future<Output = ()>) -> bool {
     tokio::time::timeout(REGISTRATION_TIMEOUT, registered).await.is_ok()
-}
-
-/// What the service manager and whoever started the node are told.
-fn status(roles: &Roles, is_registered: bool) -> String {
-    let down = roles.down();
-    if !down.is_empty() {
-        let down: Vec<_> =
-            down.iter().map(|(role, why)| format!("{role} is down: {why}")).collect();
-        return format!("serving in part: {}", down.join("; "));
-    }
-    if is_registered { SERVING } else { NOT_REGISTERED }.to_owned()
 }
 
 /// The order of a stop, of whatever was started.

@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::broker_role::{BrokerPorts, BrokerRole, Serving, Stage};
 use super::data_dir::DataDir;
+use super::status::{self, BrokerState};
 use super::{Base, StartError, options, ports};
 use crate::config::{self, Config};
 use crate::metrics::Gauge;
 use crate::nameserver::{NameServer, NameServerService};
-use crate::replication::{Phase, SlaveState};
 use crate::task::{self, Kind};
 use crate::transport::{Limits, Server};
 
@@ -146,7 +146,7 @@ impl Roles {
             // A role that is down ends with the node too.
             self.running.push(task::spawn(Kind::StopNode(base.stop.clone()), "broker", running));
         }
-        show_replication(&self.brokers, base);
+        status::show(&self.brokers, &base.metrics);
     }
 
     /// Returns when every broker is open or down.
@@ -155,13 +155,13 @@ impl Roles {
     /// Nothing can run; the text says why.
     pub async fn opened(&self) -> Result<(), StartError> {
         self.all(|stage| *stage != Stage::Opening).await;
-        let runs_name_server = !self.name_server.port.is_empty();
         let down = self.down();
-        if runs_name_server || down.len() < self.brokers.len() {
+        if !self.name_server.port.is_empty() || down.len() < self.brokers.len() {
             return Ok(());
         }
-        let reasons: Vec<_> = down.iter().map(|(role, why)| format!("{role}: {why}")).collect();
-        Err(StartError(reasons.join("; ")))
+        let name_server = self.name_server.down.iter().map(|why| format!("{NAME_SERVER}: {why}"));
+        let brokers = down.iter().map(|(group, why)| format!("{group}: {why}"));
+        Err(StartError(name_server.chain(brokers).collect::<Vec<_>>().join("; ")))
     }
 
     /// Returns when every broker is found by clients, or down.
@@ -176,15 +176,19 @@ impl Roles {
         }
     }
 
-    /// The roles that cannot run, each with the reason.
+    /// One line on how they all are.
+    pub fn status(&self) -> String {
+        let brokers: Vec<_> = self.brokers.iter().map(|one| BrokerState::of(one)).collect();
+        status::line(&brokers, self.name_server.down.as_deref())
+    }
+
+    /// The brokers that cannot run, each with the reason.
     pub fn down(&self) -> Vec<(String, String)> {
-        let name_server = self.name_server.down.iter();
-        let name_server = name_server.map(|reason| (NAME_SERVER.to_owned(), reason.clone()));
-        let brokers = self.brokers.iter().filter_map(|broker| match &*broker.stage().borrow() {
+        let down = |broker: &Arc<BrokerRole>| match &*broker.stage().borrow() {
             Stage::Down(reason) => Some((broker.settings.group.clone(), reason.clone())),
             _ => None,
-        });
-        name_server.chain(brokers).collect()
+        };
+        self.brokers.iter().filter_map(down).collect()
     }
 
     /// Waits until every broker has stopped, which begins when [`Base::stop`] is cancelled.
@@ -228,27 +232,4 @@ async fn open_name_server(
     // That it did not end is a bug.
     let opened = opening.await.map_err(|error| StartError(error.to_string()))?;
     opened.map_err(|error| StartError(error.to_string()))
-}
-
-fn show_replication(brokers: &[Arc<BrokerRole>], base: &Base) {
-    let show = |gauge: Gauge, read: fn(&[Arc<BrokerRole>]) -> usize| {
-        let brokers = brokers.to_vec();
-        base.metrics.gauge(gauge, move || read(&brokers));
-    };
-    show(Gauge::RolesDown, |brokers| {
-        brokers.iter().filter(|one| matches!(*one.stage().borrow(), Stage::Down(_))).count()
-    });
-    show(Gauge::Slaves, |brokers| slaves(brokers).count());
-    show(Gauge::SlaveBehindBytes, |brokers| {
-        let behind = slaves(brokers).map(|slave| slave.behind_bytes).max().unwrap_or(0);
-        usize::try_from(behind).unwrap_or(usize::MAX)
-    });
-    show(Gauge::CopiesNotInSync, |brokers| {
-        let receivers = brokers.iter().filter_map(|one| one.running()?.receiver.as_ref());
-        receivers.filter(|one| one.state().phase != Phase::InSync).count()
-    });
-}
-
-fn slaves(brokers: &[Arc<BrokerRole>]) -> impl Iterator<Item = SlaveState> {
-    brokers.iter().filter_map(|one| one.running()).flat_map(|running| running.sender.slaves())
 }

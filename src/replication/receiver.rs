@@ -39,6 +39,8 @@ pub struct Receiver {
 #[derive(Debug)]
 struct Known {
     phase: Phase,
+    /// When the log was as the master's, if it was since the start.
+    in_sync_at: Option<Instant>,
     last_error: Option<String>,
 }
 
@@ -76,24 +78,34 @@ impl Receiver {
     /// A receiver; `master` is where the master's HA port is, once that is known.
     #[must_use]
     pub fn new(store: Arc<Store>, master: watch::Receiver<Option<String>>) -> Arc<Self> {
-        let known = Mutex::new(Known { phase: Phase::WaitingForAddress, last_error: None });
+        let known = Known { phase: Phase::WaitingForAddress, in_sync_at: None, last_error: None };
+        let known = Mutex::new(known);
         Arc::new(Self { store, master, known })
     }
 
     /// How the copy goes.
     #[must_use]
     pub fn state(&self) -> CopyState {
+        let newest_ago = self.store.newest_stored_ago();
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let behind = match known.phase {
+            Phase::InSync => Some(Duration::ZERO),
+            _ => known.in_sync_at.map(|at| at.elapsed()).into_iter().chain(newest_ago).min(),
+        };
         CopyState {
             phase: known.phase,
             master: self.master.borrow().clone(),
             copied_to: self.store.log_range().1.0,
+            behind,
             last_error: known.last_error.clone(),
         }
     }
 
     fn enter(&self, phase: Phase) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if phase == Phase::InSync {
+            known.in_sync_at = Some(Instant::now());
+        }
         if std::mem::replace(&mut known.phase, phase) != phase {
             tracing::info!(phase = phase.name(), "copy of the master's log");
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -46,6 +47,7 @@ async fn it_says_where_it_is_at_once_and_after_each_record_however_records_are_c
     let copying = Copying::into(&slave, &master.address);
     let mut peer = master.accept().await;
     assert_eq!(peer.read_report().await, 0);
+    copying.until("behind is not known", |state| state.behind.is_none()).await;
     let first = record(0, 0, "first");
     let both = [first.clone(), record(first.len() as u64, 1, "second")].concat();
     let cut = first.len() + 10;
@@ -58,7 +60,11 @@ async fn it_says_where_it_is_at_once_and_after_each_record_however_records_are_c
     assert_eq!(peer.read_report().await, both.len() as u64);
     assert_eq!((slave.log(), pulled(&slave.store())), (both, 2));
     assert_eq!(listened.load(Ordering::Relaxed), 2, "who waits for messages is woken");
-    copying.until("in sync", |state| state.phase == Phase::InSync).await;
+    let in_sync = copying.until("in sync", |state| state.phase == Phase::InSync).await;
+    assert_eq!(in_sync.behind, Some(Duration::ZERO));
+    drop((peer, master));
+    let alone = copying.until("alone", |state| state.phase == Phase::Connecting).await;
+    assert!(alone.behind.is_some_and(|behind| behind > Duration::ZERO), "{alone:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,8 +49,16 @@ struct Progress {
     peer: SocketAddr,
     sent_to: AtomicU64,
     acknowledged_to: AtomicU64,
+    /// When it said anything last.
+    heard_at: Mutex<Instant>,
     /// What it said first.
     started: watch::Sender<Option<i64>>,
+}
+
+impl Progress {
+    fn lock_heard_at(&self) -> MutexGuard<'_, Instant> {
+        self.heard_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Why a slave's connection is closed.
@@ -94,6 +102,7 @@ impl Sender {
                 sent_to: slave.sent_to.load(Ordering::Relaxed),
                 acknowledged_to,
                 behind_bytes: end.saturating_sub(acknowledged_to),
+                silent_for: slave.lock_heard_at().elapsed(),
             }
         };
         let started = |slave: &&Arc<Progress>| slave.started.borrow().is_some();
@@ -148,6 +157,7 @@ impl Sender {
             peer,
             sent_to: AtomicU64::new(0),
             acknowledged_to: AtomicU64::new(0),
+            heard_at: Mutex::new(Instant::now()),
             started: watch::Sender::new(None),
         });
         self.lock().insert(id, Arc::clone(&progress));
@@ -194,6 +204,7 @@ async fn read_reports(
         let Some(report) = reports.take(&bytes[..read]).filter(|report| *report != -1) else {
             continue;
         };
+        *progress.lock_heard_at() = Instant::now();
         let is_first = progress.started.send_if_modified(|started| {
             let is_first = started.is_none();
             started.get_or_insert(report);

@@ -81,9 +81,12 @@ async fn a_heartbeat_is_sent_after_5_s_and_a_silent_slave_let_go_after_20_h009_h
         assert_eq!(slave.read_batch().await, (master.end(), Vec::new()));
         assert!(started.elapsed() >= HEARTBEAT * beat, "{:?}", started.elapsed());
     }
+    assert!(port.sender.slaves()[0].silent_for >= 2 * HEARTBEAT);
     // What is said keeps it.
     slave.report(i64::try_from(master.end()).unwrap()).await;
     let heard = Instant::now();
+    let is_heard = || (port.sender.slaves()[0].silent_for < HEARTBEAT).then_some(());
+    wait_until("heard", is_heard).await;
     while tokio::time::timeout(Duration::from_secs(1), slave.0.readable()).await.is_err()
         || !slave.skip_batch().await
     {}

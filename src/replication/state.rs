@@ -1,6 +1,7 @@
 //! How a copy goes, for metrics, tools and logs. Plain values; nothing is decided by them.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// A slave as its master sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct SlaveState {
     pub acknowledged_to: u64,
     /// What it does not have, in bytes.
     pub behind_bytes: u64,
+    /// How long ago it said so.
+    pub silent_for: Duration,
 }
 
 /// What a slave is at.
@@ -56,6 +59,9 @@ pub struct CopyState {
     pub master: Option<String>,
     /// Up to where the log is here.
     pub copied_to: u64,
+    /// How much older it is than the master's at most: the time since both were equal, or since the newest record here
+    /// was stored, whichever is less. `None` if there is neither.
+    pub behind: Option<Duration>,
     /// What went wrong last.
     pub last_error: Option<String>,
 }

@@ -435,6 +435,7 @@ fn a_flipped_byte_above_what_was_flushed_cuts_async_and_is_stepped_over_in_sync_
             assert_eq!(found.len(), 13 + 5);
             let found = client.world.bodies("T", 0);
             assert_eq!(found.len(), 9 + 5 + 3);
+            assert_eq!(client.world.store().damaged_places(), 1, "it is told as a metric");
         }
     }
 }

@@ -440,6 +440,21 @@ impl Store {
         PhysicalOffset(self.log.flushed_to())
     }
 
+    /// How long ago the newest record was stored, by the clock of who stored it first; `None` if there is none.
+    #[must_use]
+    pub fn newest_stored_ago(&self) -> Option<Duration> {
+        let newest = self.log.while_held(|_, newest| newest);
+        let ago_ms = self.keeper.clock.now_ms().saturating_sub(newest);
+        (newest > 0).then(|| Duration::from_millis(u64::try_from(ago_ms).unwrap_or(0)))
+    }
+
+    /// How many places of the log were found damaged since it was opened: what lay there is lost here, and stepped
+    /// over.
+    #[must_use]
+    pub fn damaged_places(&self) -> usize {
+        self.log.segments().damaged_places()
+    }
+
     /// Whether appends are refused because the disk is full.
     #[must_use]
     pub fn is_read_only(&self) -> bool {

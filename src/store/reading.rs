@@ -152,6 +152,7 @@ impl Store {
                     let is_good = self.read_into(range, &mut body)
                         && is_record_at(&body[start..], PhysicalOffset(range.start));
                     if !is_good {
+                        self.log.segments().note_damage(range.start);
                         tracing::warn!(
                             physical_offset = range.start,
                             "a record is gone or damaged, and is left out"

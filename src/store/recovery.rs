@@ -311,6 +311,7 @@ pub(super) fn read_records(
                 let from = scanner.position();
                 let found = scanner.skip_to_record(range.end)?;
                 let to = if found { scanner.position() } else { range.end };
+                segments.note_damage(from);
                 tracing::error!(from, to, "the log is damaged: what lies here is lost");
                 if !found {
                     break;

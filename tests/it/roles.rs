@@ -63,8 +63,8 @@ fn a_broker_whose_folder_cannot_be_used_stays_down_alone_and_says_so() {
     command.arg(file).arg("--data-dir").arg(&data).env("NOTIFY_SOCKET", socket);
     let node = Node::spawn(&mut command);
     let ready = manager.until("READY=1");
-    assert!(ready.contains("broker-b is down: "), "{ready}");
-    assert!(node.banner.contains("broker-b is down: "), "{}", node.banner);
+    assert!(ready.contains("STATUS=degraded; broker-b (master): down: "), "{ready}");
+    assert!(node.banner.contains("\n  broker-b     does not run\n"), "{}", node.banner);
     // Whoever dials it is refused at once.
     for port in [10919, 10921, 10922] {
         let refused = TcpStream::connect((address, port)).unwrap_err();

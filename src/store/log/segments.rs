@@ -3,6 +3,7 @@
 //! Not what is in them. Invariants: segments have no gap between them; each has its full size from
 //! its creation on, sparse; readers see a consistent list without a lock.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -15,6 +16,9 @@ use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
 
 use crate::store::disk::{Disk, flush_or_end, zero};
+
+/// The most damaged places that are counted.
+const DAMAGED_MAX: usize = 100_000;
 
 /// One segment file, open for reading and writing.
 #[derive(Debug)]
@@ -152,6 +156,8 @@ pub struct Segments {
     list: ArcSwap<Vec<Arc<Segment>>>,
     /// Held while the list changes.
     changing: Mutex<()>,
+    /// Where something was found damaged.
+    damaged: Mutex<BTreeSet<u64>>,
 }
 
 impl Segments {
@@ -199,6 +205,7 @@ impl Segments {
             segment_bytes,
             list: ArcSwap::from_pointee(list),
             changing: Mutex::new(()),
+            damaged: Mutex::default(),
         })
     }
 
@@ -282,6 +289,20 @@ impl Segments {
             allocated_to: AtomicU64::new(start),
         });
         Ok(segment)
+    }
+
+    /// Notes that what lies at an offset is damaged.
+    pub fn note_damage(&self, at: u64) {
+        let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        if at >= self.start() && damaged.len() < DAMAGED_MAX {
+            damaged.insert(at);
+        }
+    }
+
+    /// How many places that are still there were found damaged.
+    pub fn damaged_places(&self) -> usize {
+        let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        damaged.range(self.start()..).count()
     }
 
     /// Deletes the oldest segment, unless it is the only one.

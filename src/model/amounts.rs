@@ -1,0 +1,50 @@
+//! Amounts as people read them: the one way in which this program shows them.
+
+/// A number of bytes with a unit, as 4.9.4 writes it: `512 B`, `1.5 KiB`.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+pub fn human_bytes(bytes: u64) -> String {
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut unit = 1024;
+    for prefix in ["K", "M", "G", "T", "P"] {
+        if bytes / 1024 < unit {
+            return format!("{:.1} {prefix}iB", bytes as f64 / unit as f64);
+        }
+        unit *= 1024;
+    }
+    format!("{:.1} EiB", bytes as f64 / unit as f64)
+}
+
+/// A number of seconds with its two largest units: `7 s`, `3 min 5 s`, `2 h 1 min`, `5 d 0 h`.
+#[must_use]
+pub fn human_seconds(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{minutes} min {} s", seconds % 60),
+        3600..86_400 => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_bytes_are_written_as_494_does() {
+        let gib = 1 << 30;
+        let texts = [0, 1023, 1024, 1536, 252 * gib, u64::MAX].map(human_bytes);
+        assert_eq!(texts, ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "252.0 GiB", "16.0 EiB"]);
+    }
+
+    #[test]
+    fn times_are_written_with_two_units() {
+        let texts = [0, 59, 60, 3599, 3600, 90_000, 86_400 * 500].map(human_seconds);
+        let expected =
+            ["0 s", "59 s", "1 min 0 s", "59 min 59 s", "1 h 0 min", "1 d 1 h", "500 d 0 h"];
+        assert_eq!(texts, expected);
+    }
+}
