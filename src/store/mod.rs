@@ -10,6 +10,7 @@
 //! | `slices`, `slice_*`, `schema`, `rebuild` | the databases that queues and index are saved in |
 //! | `tables/` | topics, groups, positions, and their mirror in 4.9.4's files |
 //! | `recovery` | opening a store, after a crash too |
+//! | `cut` | what a slave's log is to lose at the next opening |
 //! | `saver`, `checkpoint` | saving behind the log, in order |
 //! | `keeper` | rebuilding, retention, a full disk |
 //! | `reading` | pulls and look-ups |
@@ -21,6 +22,9 @@
 
 mod checkpoint;
 pub mod consume_queue;
+mod cut;
+#[cfg(test)]
+mod cut_tests;
 #[cfg(test)]
 mod damage_tests;
 pub mod derived;
@@ -58,6 +62,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use self::cut::Cut;
 use self::derived::Derived;
 use self::disk::{Disk, SystemDisk};
 use self::keeper::Keeper;
@@ -432,6 +437,36 @@ impl Store {
     #[must_use]
     pub fn replica(&self, at: PhysicalOffset) -> Replica {
         Replica::new(Arc::clone(&self.log), at.0)
+    }
+
+    /// Whether the log can be cut at `at`: it is in it, and in its newest slice.
+    #[must_use]
+    pub fn can_cut(&self, at: PhysicalOffset) -> bool {
+        let (start, end) = (self.log.start(), self.log.end());
+        let newest_slice = end - end % self.keeper.options.slice_bytes;
+        (start.max(newest_slice)..=end).contains(&at.0)
+    }
+
+    /// Notes that the log is to be cut at `at`, a record's beginning or the log's end, when it is opened next; what is
+    /// cut off is then kept in files `cut-OFFSET-TIME` of the group's folder. Nothing must be appended meanwhile.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// What the system says; nothing is noted then.
+    pub fn cut_at_next_open(&self, at: PhysicalOffset) -> std::io::Result<()> {
+        if !self.can_cut(at) {
+            return Err(std::io::ErrorKind::InvalidInput.into());
+        }
+        self.log.stop_appends();
+        let noted_ms = self.log.clock().now_ms();
+        Cut { at: at.0, noted_ms }.note(self.log.disk(), &self.keeper.options.dir)
+    }
+
+    /// The last whole record that ends at or below `end`, if one is found within the size of the largest record;
+    /// it may be a part of a larger one that looks like a record. May block on the disk.
+    #[must_use]
+    pub fn last_record_below(&self, end: PhysicalOffset) -> Option<(PhysicalOffset, Bytes)> {
+        self.log.last_record_below(end.0)
     }
 
     /// Up to where the log is on the disk.

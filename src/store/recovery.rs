@@ -1,10 +1,10 @@
 //! Opening a store: finding the log's end, and bringing queues, index and tables up to it (DESIGN 6, ST-051 to ST-055).
 //!
-//! Not the running store. Invariants: nothing below the checkpoint's `flushed_to` is ever cut off, a bad record
-//! there is stepped over and leaves a hole in its queue; what follows the log's end is zero before the first append;
+//! Not the running store. Invariants: nothing below the checkpoint's `flushed_to` is ever cut off unless a note says
+//! so (`cut`), a bad record there is stepped over and leaves a hole in its queue; what follows the log's end is zero before the first append;
 //! everything in the log is on the disk when this returns.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::OpenError;
 use super::checkpoint::{Checkpoint, CheckpointFile, boot_id};
+use super::cut::Cut;
 use super::derived::{Derived, LogExtent, SliceOptions, WriteError};
 use super::disk::{Disk, flush_or_end};
 use super::dispatch::{Facts, Follower, Place};
@@ -89,13 +90,16 @@ impl Recovery<'_> {
             Some(checkpoint) => checkpoint.flushed_to,
             None => newest_with_data(&segments).map_err(at(dir))?,
         };
-        let end = self.find_end(&segments, flushed_to, checkpoint).map_err(at(dir))?;
-        self.settle(&segments, flushed_to.min(end), end).map_err(at(dir))?;
+        let found_end = self.find_end(&segments, flushed_to, checkpoint).map_err(at(dir))?;
+        let cut = Cut::noted(dir).map_err(at(dir))?;
+        let end = cut.map_or(found_end, |cut| cut.at.clamp(segments.start(), found_end));
+        self.settle(&segments, flushed_to.min(end), end, cut).map_err(at(dir))?;
         let is_lowered = tables.topics.lower_floors(PhysicalOffset(end));
         let mut saved_to = checkpoint.map(|checkpoint| checkpoint.offset);
         // A log that lost what is below the checkpoint is cut too.
         let opened = match saved_to {
             Some(saved_to) if saved_to > end => None,
+            _ if cut.is_some() => None,
             _ => self.derive(&segments, &tables, source, saved_to, end)?,
         };
         let opened = match opened {
@@ -121,6 +125,10 @@ impl Recovery<'_> {
             // Before anything is appended: the next start must not take what is new for what was lost.
             let saved = tables.save_configs().and_then(|()| tables.save_positions(&noted, end));
             saved.map_err(into_io).map_err(at(dir))?;
+        }
+        if let Some(Cut { at: asked, .. }) = cut {
+            tracing::warn!(dir = %dir.display(), asked, end, was = found_end, "the log was cut");
+            Cut::forget(self.disk, dir).map_err(at(dir))?;
         }
         let newest_known = checkpoint.map_or(0, |checkpoint| checkpoint.newest_store_time);
         let last_store_timestamp = newest_known.max(newest_read);
@@ -187,7 +195,13 @@ impl Recovery<'_> {
 
     /// Makes the log end at `end`: what is behind is set aside and made zero, what is before goes to the disk. From
     /// the newest segment on backwards: what is broken off is found again behind the same end.
-    fn settle(&self, segments: &Segments, flushed_to: u64, end: u64) -> io::Result<()> {
+    fn settle(
+        &self,
+        segments: &Segments,
+        flushed_to: u64,
+        end: u64,
+        cut: Option<Cut>,
+    ) -> io::Result<()> {
         let list = segments.all();
         for segment in list.iter().rev().filter(|segment| segment.end() > flushed_to) {
             let to = segment.end().min(end);
@@ -199,7 +213,7 @@ impl Recovery<'_> {
                 segment.write_at(self.disk, &bytes, at)?;
                 at += bytes.len() as u64;
             }
-            if segment.end() > end && self.set_aside(segment, end)? {
+            if segment.end() > end && self.set_aside(segment, end, cut)? {
                 segment.zero(end.max(segment.start()), segment.end())?;
             }
             flush_or_end(self.disk, segment.file(), segment.path())?;
@@ -208,8 +222,25 @@ impl Recovery<'_> {
     }
 
     /// Copies what a segment has from `end` on to a file, for whoever misses it; returns whether there was anything.
-    fn set_aside(&self, segment: &super::log::Segment, end: u64) -> io::Result<bool> {
-        let Some(from) = segment.next_data(end.max(segment.start()))? else { return Ok(false) };
+    /// Of what is cut on purpose all is kept, and never a part of it over the whole.
+    fn set_aside(
+        &self,
+        segment: &super::log::Segment,
+        end: u64,
+        cut: Option<Cut>,
+    ) -> io::Result<bool> {
+        let start = end.max(segment.start());
+        let Some(from) = segment.next_data(start)? else { return Ok(false) };
+        let name = match cut {
+            Some(cut) => format!("cut-{start:020}-{}", cut.noted_ms),
+            None => format!("cut-{start:020}"),
+        };
+        let path = self.options.dir.join(name);
+        if cut.is_some() && path.exists() {
+            return Ok(true);
+        }
+        let bytes_max = if cut.is_some() { u64::MAX } else { ASIDE_BYTES_MAX };
+        let new = path.with_extension("tmp");
         let mut aside: Option<File> = None;
         let mut at = from;
         while let Some(data) = segment.next_data(at)? {
@@ -220,19 +251,24 @@ impl Recovery<'_> {
             if bytes.iter().all(|byte| *byte == 0) {
                 continue;
             }
-            let path = self.options.dir.join(format!("cut-{:020}", end.max(segment.start())));
             if aside.is_none() {
                 tracing::warn!(end, path = %path.display(), "bytes behind the log's end are cut off and set aside");
-                aside = Some(File::create(&path)?);
+                let mut options = OpenOptions::new();
+                options.read(true).write(true).create(true).truncate(true);
+                aside = Some(options.open(&new)?);
             }
-            if data - from >= ASIDE_BYTES_MAX {
+            if data - start >= bytes_max {
                 break;
             }
             if let Some(aside) = &aside {
-                aside.write_all_at(&bytes, data - from)?;
+                aside.write_all_at(&bytes, data - start)?;
             }
         }
-        aside.as_ref().map_or(Ok(()), File::sync_all)?;
+        if let Some(aside) = &aside {
+            flush_or_end(self.disk, aside, &new)?;
+            fs::rename(&new, &path)?;
+            self.disk.flush_dir(&self.options.dir)?;
+        }
         Ok(aside.is_some())
     }
 

@@ -42,7 +42,7 @@ use super::disk::{Disk, is_disk_full};
 use super::dispatch::Follower;
 use super::options::{FlushMode, StoreOptions};
 use crate::clock::Clock;
-use crate::message::Record;
+use crate::message::{MESSAGE_MAGIC, Record};
 use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
 
 /// The beginning of a record, up to and with its own physical offset.
@@ -185,6 +185,10 @@ impl CommitLog {
         &*self.disk
     }
 
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Up to where every connected slave has the log; `None` without slaves.
     #[must_use]
     pub fn copied_to(&self) -> Option<u64> {
@@ -254,6 +258,36 @@ impl CommitLog {
         self.read_into(offset.0..offset.0.checked_add(u64::from(size))?, &mut bytes).ok()?;
         let fits = is_record_at(&bytes, offset);
         fits.then(|| bytes.freeze())
+    }
+
+    /// The last whole record that ends at or below `end`; see [`super::Store::last_record_below`].
+    pub(super) fn last_record_below(&self, end: u64) -> Option<(PhysicalOffset, Bytes)> {
+        const WINDOW: u64 = 64 << 10;
+        let end = end.min(self.end());
+        let oldest = self.start().max(end.saturating_sub(u64::from(RECORD_BYTES_MAX)));
+        let mut to = end;
+        while to > oldest {
+            let segment = self.segments.holding(to - 1)?;
+            let from = to.saturating_sub(WINDOW).max(segment.start()).max(oldest);
+            // A header that begins before `to` may end behind it.
+            let read_to = (to + HEAD_BYTES as u64).min(segment.end()).min(end);
+            let mut bytes = vec![0; usize::try_from(read_to - from).ok()?];
+            self.read_into(from..read_to, &mut bytes).ok()?;
+            let starts = bytes.windows(HEAD_BYTES).enumerate().rev();
+            let looks_right = |(index, head): &(usize, &[u8])| {
+                head[4..8] == MESSAGE_MAGIC.to_be_bytes()
+                    && head[28..] == (from + *index as u64).to_be_bytes()
+            };
+            for (index, _) in starts.filter(looks_right) {
+                let at = PhysicalOffset(from + index as u64);
+                let record = self.record_at(at);
+                if let Some(record) = record.filter(|record| at.0 + record.len() as u64 <= end) {
+                    return Some((at, record));
+                }
+            }
+            to = from;
+        }
+        None
     }
 
     /// The store time of the record at `offset`. May block.
