@@ -1,0 +1,193 @@
+//! What our own nodes ask one another on broker ports: codes from 9000 on, JSON bodies (DESIGN 7).
+//!
+//! | code | body of the request | body of the answer |
+//! | --- | --- | --- |
+//! | 9001 `EXTENSION_HELLO` | [`Hello`] of the one who asks, or nothing (a tool) | [`Hello`] of the one who answers |
+//! | 9004 `EXTENSION_POSITIONS` | [`Positions`] of the one who asks | [`Positions`] of the one who answers |
+//! | 9005 `EXTENSION_RESYNC` | nothing | nothing |
+//!
+//! Plain JSON, not fastjson's dialect: no process of 4.9.4 reads it, it answers code 3 to these codes. Unlike 4.9.4's
+//! bodies they may grow: readers step over keys that they do not know, and a key that is not there has its default.
+//! Invariant: what is read may be anything; nothing here is believed by being well-formed.
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::remoting::DecodeError;
+
+/// What a member of a group says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Hello {
+    /// Its cluster (`brokerClusterName`).
+    pub cluster: String,
+    /// Its group (`brokerName`).
+    pub group: String,
+    /// Its number in the group; 0 is a master.
+    pub broker_id: u32,
+    /// `master` or `slave`.
+    pub role: String,
+    /// Which copy of the group's data it is: 32 hexadecimal digits, random, as old as its folder.
+    pub node: String,
+    /// The version of rmq-node.
+    pub version: String,
+    /// What its clients dial, as `host:port`.
+    pub address: String,
+    /// What its slaves dial, as `host:port`.
+    pub ha_address: String,
+    /// The epochs of its log, oldest first.
+    pub history: Vec<EpochRow>,
+    /// The offset of the first byte of its log.
+    pub min_offset: u64,
+    /// The offset behind the last byte of its log.
+    pub max_offset: u64,
+    /// Size of a segment of its log, in bytes.
+    pub segment_bytes: u64,
+    /// Whether it serves clients: a slave always, a master when its start step is done and no other master has its place.
+    pub is_serving: bool,
+    /// Of a slave that is about to copy: the local port of its connection to the HA port. 0 from anybody else.
+    pub ha_local_port: u16,
+    /// The slaves that copy from it; only in answers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub slaves: Vec<SlaveRow>,
+    /// How its own copying goes; only in answers of slaves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copy: Option<CopyRow>,
+    /// What a master waits for before it serves, or why it does not; empty if it serves. Only in answers of masters.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub waits_for: String,
+}
+
+/// One epoch: who wrote the log from where on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EpochRow {
+    /// How often a slave had become the master.
+    pub promotions: u64,
+    /// How often a master had been started since.
+    pub restarts: u64,
+    /// The node that wrote it.
+    pub node: String,
+    /// The offset of its first byte.
+    pub start: u64,
+}
+
+/// A slave as its master sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SlaveRow {
+    /// Where its connection comes from, as `ip:port`.
+    pub peer: String,
+    /// Whether it is a plain 4.9.4 slave.
+    pub is_plain: bool,
+    /// What its clients dial, as far as that is known.
+    pub address: String,
+    /// Up to where it was sent the log.
+    pub sent_to: u64,
+    /// Up to where it says that it has it.
+    pub acknowledged_to: u64,
+    /// What it does not have, in bytes.
+    pub behind_bytes: u64,
+}
+
+/// A slave's copying as it sees it itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CopyRow {
+    /// What it is at: one of the names of `replication::Phase`.
+    pub phase: String,
+    /// The master's HA address, if it is known.
+    pub master: String,
+    /// Up to where the log is here.
+    pub copied_to: u64,
+    /// What went wrong last; empty if nothing did.
+    pub last_error: String,
+}
+
+/// Positions of consumer groups with their generations, a part of all that there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Positions {
+    /// The group (`brokerName`) whose they are.
+    pub group: String,
+    /// Where the log ended when they were read: they point to nothing beyond it.
+    pub log_end: u64,
+    /// The positions.
+    pub rows: Vec<PositionRow>,
+    /// Of a request: the number of the part that is asked for. Of an answer: the number of the next part; 0 if there is none.
+    pub part: usize,
+}
+
+/// One position.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PositionRow {
+    /// Topic.
+    pub t: String,
+    /// Consumer group.
+    pub g: String,
+    /// Queue.
+    pub q: u32,
+    /// Generation: raised whenever the position goes back or away.
+    pub n: u64,
+    /// The next message's offset; none if the position was deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub o: Option<i64>,
+}
+
+/// Writes a body.
+///
+/// # Panics
+/// Never: these bodies have neither maps nor floats.
+#[must_use]
+pub fn to_bytes<T: Serialize>(body: &T) -> Bytes {
+    serde_json::to_vec(body).expect("a struct of texts and numbers is JSON").into()
+}
+
+/// Reads a body; an empty one has nothing but defaults.
+///
+/// # Errors
+/// It is no such body.
+pub fn parse<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, DecodeError> {
+    if body.is_empty() {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(body).map_err(|error| DecodeError(format!("JSON: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hello_is_read_as_it_was_written_and_unknown_keys_are_stepped_over() {
+        let epoch = EpochRow { promotions: 1, restarts: 2, node: "ab".into(), start: 3 };
+        let hello = Hello {
+            group: "broker-a".into(),
+            broker_id: 1,
+            history: vec![epoch],
+            max_offset: u64::MAX,
+            copy: Some(CopyRow { phase: "in sync".into(), ..CopyRow::default() }),
+            slaves: vec![SlaveRow { peer: "127.0.0.1:1".into(), ..SlaveRow::default() }],
+            ..Hello::default()
+        };
+        assert_eq!(parse::<Hello>(&to_bytes(&hello)).unwrap(), hello);
+        let text = br#"{"group":"g","later":[{}],"history":[{"start":7,"x":1}]}"#;
+        let read: Hello = parse(text).unwrap();
+        assert_eq!((read.group.as_str(), read.history[0].start, read.broker_id), ("g", 7, 0));
+        assert_eq!(parse::<Hello>(b"").unwrap(), Hello::default());
+        for bad in [&b"[]"[..], b"{\"history\":1}", b"{\"maxOffset\":-1}", b"\xff"] {
+            assert!(parse::<Hello>(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn a_deleted_position_has_no_offset() {
+        let row = PositionRow { t: "T".into(), g: "G".into(), q: 1, n: 2, o: None };
+        let positions = Positions { rows: vec![row], ..Positions::default() };
+        let bytes = to_bytes(&positions);
+        assert!(!String::from_utf8_lossy(&bytes).contains("\"o\""));
+        assert_eq!(parse::<Positions>(&bytes).unwrap(), positions);
+    }
+}
