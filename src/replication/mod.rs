@@ -6,14 +6,20 @@
 //! | `sender` | the HA port: the log goes to whoever connects |
 //! | `receiver` | a slave's side: connects to the master's HA port and appends |
 //! | `state` | how far slaves are, for whoever asks |
+//! | `history` | who wrote which bytes, and how two logs relate by that |
+//! | `decide` | what a slave does with its log then, and which of two masters yields |
+//! | `start_step` | what a master does before it serves |
 //!
 //! Not here: tables (`broker` asks for them by requests), what is done with the bytes (`store`). A slave connects and
 //! says how far its log is; the master sends from there on, and the slave says how far it is whenever it has more.
 //! Invariants: nobody but those who asked for it waits for a slave; memory does not grow with how far one is behind;
 //! a log that does not fit the master's is left as it is.
 
+pub mod decide;
+pub mod history;
 pub mod receiver;
 pub mod sender;
+pub mod start_step;
 pub mod state;
 mod wire;
 
