@@ -59,6 +59,8 @@ pub enum GroupGauge {
     InSync,
     /// Of a slave: how much older its log is than its master's at most, as far as that is known.
     BehindSeconds,
+    /// Of a slave: bytes that are no records in its master's log, and were copied as they are.
+    CopiedHoleBytes,
 }
 
 impl GroupGauge {
@@ -83,6 +85,10 @@ impl GroupGauge {
             Self::BehindSeconds => (
                 "copy_behind_seconds",
                 "How much older this slave's log is than its master's at most",
+            ),
+            Self::CopiedHoleBytes => (
+                "copied_hole_bytes",
+                "Bytes that are no records in the master's log, copied as holes since the start",
             ),
         }
     }

@@ -148,6 +148,34 @@ pub fn encode_blank(remaining: u32) -> [u8; BLANK_HEADER_BYTES] {
     out
 }
 
+/// How many bytes of a record [`may_begin`] needs at least.
+pub const RECORD_HEAD_BYTES: usize = 40;
+
+/// Whether `bytes` may be the beginning of a record that lies at `offset`: its magic and its own offset are there, and
+/// its size is one that its body's length allows, if that is among them. With less than [`RECORD_HEAD_BYTES`] it may
+/// not.
+#[must_use]
+pub fn may_begin(bytes: &[u8], offset: PhysicalOffset) -> bool {
+    if bytes.len() < RECORD_HEAD_BYTES
+        || bytes[4..8] != MESSAGE_MAGIC.to_be_bytes()
+        || bytes[28..36] != offset.0.to_be_bytes()
+    {
+        return false;
+    }
+    let flags = i32_at(bytes, 36);
+    let hosts = [sys_flag::BORN_HOST_V6, sys_flag::STORE_HOST_V6];
+    let host_bytes: usize = hosts.iter().map(|bit| host_bytes(flags, *bit)).sum();
+    let body_length_at = BORN_HOST_AT + host_bytes + 8 + 12;
+    if bytes.len() < body_length_at + 4 {
+        return true;
+    }
+    let body_bytes = i64::from(i32_at(bytes, body_length_at));
+    // Topic and properties with their lengths.
+    let rest = i64::from(i32_at(bytes, 0)) - (body_length_at + 4) as i64 - body_bytes;
+    let rest_max = 1 + TOPIC_BYTES_MAX + 2 + PROPERTIES_LENGTH_MAX;
+    body_bytes >= 0 && (3..=rest_max as i64).contains(&rest)
+}
+
 /// A record in place: a view of its bytes whose lengths were checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {

@@ -160,6 +160,7 @@ pub fn show(brokers: &[Arc<BrokerRole>], metrics: &Metrics) {
     });
     show(GroupGauge::InSync, |one| Some((copy(one)?.phase == Phase::InSync).into()));
     show(GroupGauge::BehindSeconds, |one| Some(copy(one)?.behind?.as_secs()));
+    show(GroupGauge::CopiedHoleBytes, |one| Some(copy(one)?.hole_bytes));
 }
 
 /// The slaves of a master that is open.
@@ -206,6 +207,7 @@ mod tests {
             copied_to: 0,
             behind: Some(Duration::from_secs(65)),
             last_error: Some("the master\nis gone".to_owned()),
+            hole_bytes: 0,
         }
     }
 

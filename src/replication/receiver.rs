@@ -1,8 +1,9 @@
 //! A slave's side: connects to the master's HA port, appends what comes, and says how far it is (H-011 to H-016).
 //!
-//! Not here: where the master is (the name server says that to `broker`). Invariants: only what the store checked is
+//! Not here: where the master is (the name server says that to `broker`). Invariants: only what the store took is
 //! reported; of a record that has not come in full, the part that has come is held in memory; once the logs do not
-//! fit, nothing more is copied from that master.
+//! fit, nothing more is copied from that master; what is no record twice, behind what was copied from the same
+//! master, is a hole of its log, and is copied as one, loudly.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +19,7 @@ use super::state::{CopyState, Phase};
 use super::wire::{self, Stream, StreamError};
 use super::{HEARTBEAT, SILENCE_MAX};
 use crate::model::PhysicalOffset;
-use crate::store::{CopyError, Store};
+use crate::store::{CopiedHole, CopyError, Store};
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -42,6 +43,18 @@ struct Known {
     /// When the log was as the master's, if it was since the start.
     in_sync_at: Option<Instant>,
     last_error: Option<String>,
+    hole_bytes: u64,
+}
+
+/// What was seen of one master's log.
+#[derive(Clone, Copy, Debug)]
+struct Followed {
+    /// Where this log ended when that one was first followed: what is there may be another log's.
+    from: u64,
+    /// Where something came last that is no record.
+    damaged_at: Option<u64>,
+    /// Where a hole begins that is not over.
+    hole_at: Option<u64>,
 }
 
 /// Why a connection is given up.
@@ -61,6 +74,8 @@ enum End {
     Stream(#[from] StreamError),
     #[error(transparent)]
     Copy(#[from] CopyError),
+    #[error("{0}; nothing was copied from this master before it, so that it may be another log")]
+    Strange(CopyError),
 }
 
 impl End {
@@ -78,7 +93,12 @@ impl Receiver {
     /// A receiver; `master` is where the master's HA port is, once that is known.
     #[must_use]
     pub fn new(store: Arc<Store>, master: watch::Receiver<Option<String>>) -> Arc<Self> {
-        let known = Known { phase: Phase::WaitingForAddress, in_sync_at: None, last_error: None };
+        let known = Known {
+            phase: Phase::WaitingForAddress,
+            in_sync_at: None,
+            last_error: None,
+            hole_bytes: 0,
+        };
         let known = Mutex::new(known);
         Arc::new(Self { store, master, known })
     }
@@ -98,6 +118,7 @@ impl Receiver {
             copied_to: self.store.log_range().1.0,
             behind,
             last_error: known.last_error.clone(),
+            hole_bytes: known.hole_bytes,
         }
     }
 
@@ -137,12 +158,13 @@ impl Receiver {
         let mut addresses = self.master.clone();
         self.enter(Phase::WaitingForAddress);
         let mut master = named(&mut addresses, None).await;
+        let mut followed = self.follow();
         loop {
             let mut heard = false;
             let end = tokio::select! {
-                Err(end) = self.copy_from(&master, &mut heard) => end,
+                Err(end) = self.copy_from(&master, &mut followed, &mut heard) => end,
                 moved = named(&mut addresses, Some(&master)) => {
-                    master = moved;
+                    (master, followed) = (moved, self.follow());
                     continue;
                 }
             };
@@ -150,20 +172,33 @@ impl Receiver {
             let pause = async {
                 if end.is_conflict() {
                     std::future::pending().await
-                } else if !heard || matches!(end, End::Copy(_)) {
+                } else if !heard || matches!(end, End::Copy(_) | End::Strange(_)) {
                     sleep(RETRY_PAUSE).await;
                 }
             };
             tokio::select! {
                 () = pause => {}
-                moved = named(&mut addresses, Some(&master)) => master = moved,
+                moved = named(&mut addresses, Some(&master)) => {
+                    (master, followed) = (moved, self.follow());
+                }
             }
         }
     }
 
+    fn follow(&self) -> Followed {
+        Followed { from: self.store.log_range().1.0, damaged_at: None, hole_at: None }
+    }
+
     /// Copies over one connection; does not return without an error. `heard` becomes true when something came.
-    async fn copy_from(&self, master: &str, heard: &mut bool) -> Result<(), End> {
+    async fn copy_from(
+        &self,
+        master: &str,
+        followed: &mut Followed,
+        heard: &mut bool,
+    ) -> Result<(), End> {
         self.enter(Phase::Connecting);
+        // Where it goes on was not seen yet.
+        followed.hole_at = None;
         let connecting = timeout(CONNECT_TIMEOUT, TcpStream::connect(master));
         let mut stream = connecting.await.map_err(|_| End::Unreachable)??;
         stream.set_nodelay(true)?;
@@ -191,10 +226,10 @@ impl Receiver {
                 return Err(End::Closed);
             }
             silent_at = Instant::now() + SILENCE_MAX;
-            let followed = from_master.take(&bytes[..read], &mut log);
+            let came = from_master.take(&bytes[..read], &mut log);
             let at = from_master.next() - log.len() as u64;
             if !log.is_empty() {
-                let taken = self.store.append_copied(PhysicalOffset(at), &log)?;
+                let taken = self.append(followed, at, &log)?;
                 log.drain(..taken);
                 if taken > 0 {
                     end = self.store.log_range().1.0;
@@ -202,9 +237,55 @@ impl Receiver {
                     report_at = Instant::now() + HEARTBEAT;
                 }
             }
-            followed?;
+            came?;
             *heard = true;
             self.enter(if from_master.is_at_end() { Phase::InSync } else { Phase::Copying });
+        }
+    }
+
+    /// Appends what is complete of the log's bytes at `at`; returns how many these are.
+    fn append(&self, followed: &mut Followed, at: u64, bytes: &[u8]) -> Result<usize, End> {
+        let mut taken = 0;
+        loop {
+            let here = at + taken as u64;
+            if let Some(begun_at) = followed.hole_at {
+                let begun = PhysicalOffset(begun_at);
+                let hole = self.store.append_hole(begun, PhysicalOffset(here), &bytes[taken..])?;
+                taken += hole.bytes;
+                self.note_hole(begun_at, here + hole.bytes as u64, hole);
+                if !hole.is_over {
+                    return Ok(taken);
+                }
+                followed.hole_at = None;
+                continue;
+            }
+            match self.store.append_copied(PhysicalOffset(here), &bytes[taken..]) {
+                Ok(more) => return Ok(taken + more),
+                Err(CopyError::Damaged { at: bad, .. }) if followed.damaged_at == Some(bad) => {
+                    taken += usize::try_from(bad - here).unwrap_or(0);
+                    (followed.hole_at, followed.damaged_at) = (Some(bad), None);
+                }
+                Err(error) => {
+                    let CopyError::Damaged { at: bad, .. } = error else {
+                        return Err(error.into());
+                    };
+                    if bad == followed.from && bad > self.store.log_range().0.0 {
+                        return Err(End::Strange(error));
+                    }
+                    followed.damaged_at = Some(bad);
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+
+    fn note_hole(&self, begun_at: u64, to: u64, hole: CopiedHole) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.hole_bytes += hole.bytes as u64;
+        if hole.is_over {
+            let text = format!("the master's log has no records from offset {begun_at} to {to}");
+            tracing::error!("{text}: copied as a hole, the messages there are lost on both");
+            known.last_error = Some(text);
         }
     }
 }

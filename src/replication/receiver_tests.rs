@@ -91,34 +91,86 @@ async fn a_master_that_is_elsewhere_is_followed_no_further_h011() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_is_no_record_is_not_written_and_asked_for_again_later() {
-    let (master, slave) = (Master::new().await, TestStore::slave());
-    let copying = Copying::into(&slave, &master.address);
-    let good = record(0, 0, "good");
+/// A record, and what a master may send for the next one, which it is not.
+fn no_records(good: &[u8]) -> Vec<Vec<u8>> {
     let next = good.len() as u64;
     let mut flipped = record(next, 1, "bad body");
     let last = flipped.len() - 20;
     flipped[last] ^= 1;
     let mut huge = record(next, 1, "huge");
     huge[..4].copy_from_slice(&0x7FFF_FFFFu32.to_be_bytes());
+    // Small enough to be waited for, were it not for the length of its body.
+    let mut large = record(next, 1, "large");
+    large[1] ^= 1;
     let mut no_queue = record(next, 1, "x");
     no_queue[20] = 0x80;
     let elsewhere = record(next + 1, 1, "of another place");
-    for bad in [flipped, huge[..50].to_vec(), no_queue, elsewhere, vec![0; 64]] {
+    vec![flipped, huge, large, no_queue, elsewhere, vec![0; 64]]
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_record_is_not_written_and_asked_for_again_later() {
+    let good = record(0, 0, "good");
+    let next = good.len() as u64;
+    for bad in no_records(&good) {
+        let (master, slave) = (Master::new().await, TestStore::slave());
+        let copying = Copying::into(&slave, &master.address);
         let mut peer = master.accept().await;
-        let here = peer.read_report().await;
-        let sent = if here == 0 { [&good[..], &bad].concat() } else { bad };
-        peer.say(&batch(here, &sent)).await;
-        let failed = |state: &super::CopyState| state.last_error.is_some();
-        copying.until("refused", failed).await;
+        assert_eq!(peer.read_report().await, 0);
+        peer.say(&batch(0, &[&good[..], &bad].concat())).await;
+        copying.until("refused", |state| state.last_error.is_some()).await;
         assert_eq!(slave.log(), good);
+        let mut peer = master.accept().await;
+        assert_eq!(peer.read_report().await, next);
+        peer.say(&batch(next, &record(next, 1, "good again"))).await;
+        peer.read_report().await;
+        assert_eq!((pulled(&slave.store()), copying.receiver.state().hole_bytes), (2, 0));
     }
-    let mut peer = master.accept().await;
-    assert_eq!(peer.read_report().await, next);
-    peer.say(&batch(next, &record(next, 1, "good again"))).await;
-    peer.read_report().await;
-    assert_eq!(pulled(&slave.store()), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_record_twice_is_a_hole_up_to_the_next_record_however_it_is_cut() {
+    let good = record(0, 0, "good");
+    let next = good.len() as u64;
+    for bad in no_records(&good) {
+        let (master, slave) = (Master::new().await, TestStore::slave());
+        let copying = Copying::into(&slave, &master.address);
+        let end = next + bad.len() as u64;
+        let sent = [good.clone(), bad.clone(), record(end, 2, "behind")].concat();
+        let mut peer = master.accept().await;
+        peer.say(&batch(0, &sent)).await;
+        copying.until("refused", |state| state.last_error.is_some()).await;
+        let mut peer = master.accept().await;
+        assert_eq!(peer.read_report().await, next);
+        for (at, byte) in sent.iter().enumerate().skip(good.len()) {
+            peer.say(&batch(at as u64, &[*byte])).await;
+        }
+        let state = copying.until("all", |state| state.copied_to == sent.len() as u64).await;
+        assert_eq!((slave.log(), pulled(&slave.store())), (sent, 3));
+        assert_eq!(state.hole_bytes, bad.len() as u64);
+        let told = format!("no records from offset {next} to {end}");
+        assert!(state.last_error.clone().unwrap().contains(&told), "{state:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_log_is_not_taken_for_one_with_a_hole() {
+    let (master, slave) = (Master::new().await, TestStore::slave());
+    let own = record(0, 0, "own");
+    slave.store().append_copied(offset(0), &own).unwrap();
+    let copying = Copying::into(&slave, &master.address);
+    let end = own.len() as u64;
+    // The end of a longer record, and then one that fits.
+    let sent = [vec![7; 50], record(end + 50, 1, "x")].concat();
+    for _ in 0..3 {
+        let mut peer = master.accept().await;
+        assert_eq!(peer.read_report().await, end);
+        peer.say(&batch(end, &sent)).await;
+        assert!(peer.is_closed().await);
+        assert_eq!(slave.log(), own);
+    }
+    let why = copying.receiver.state().last_error.unwrap();
+    assert!(why.contains("it may be another log"), "{why}");
 }
 
 #[tokio::test(start_paused = true)]

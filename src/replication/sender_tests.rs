@@ -166,3 +166,29 @@ async fn slaves_and_masters_come_and_go_and_nothing_is_missing() {
     copying.stop().await;
     port.close().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hole_in_the_masters_log_costs_its_messages_only() {
+    let (master, slave) = (TestStore::master(), TestStore::slave());
+    master.grow(3, 3000).await;
+    let messages = pulled(&master.store());
+    // In a body, in a size, and in the blank record's way: from within a record to the next segment's beginning.
+    let size = record(0, 0, &"x".repeat(3000)).len() as u64;
+    master.damage(2 * size + 100, &[0]);
+    master.damage(SEGMENT_BYTES + 5 * size, &[0x7F]);
+    let last = 2 * SEGMENT_BYTES + 15 * size;
+    master.damage(last, &vec![0; usize::try_from(3 * SEGMENT_BYTES - last).unwrap()]);
+    let port = Port::of(&master).await;
+    let copying = Copying::into(&slave, &port.address);
+    copying.until_at(master.end()).await;
+    assert_eq!(slave.log(), master.log());
+    assert_eq!(pulled(&slave.store()), messages);
+    let state = copying.receiver.state();
+    assert_eq!(state.hole_bytes, 2 * size + (3 * SEGMENT_BYTES - last), "{state:?}");
+    // Consumers are led over the holes, as over those that a recovery finds.
+    let lost = 2 + (SEGMENT_BYTES / size - 15);
+    assert_eq!(bodies(&slave.store()).len() as u64, messages - lost);
+    master.append("after").await;
+    copying.until_at(master.end()).await;
+    assert_eq!(bodies(&slave.store()).last().unwrap(), "after");
+}

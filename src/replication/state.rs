@@ -64,4 +64,6 @@ pub struct CopyState {
     pub behind: Option<Duration>,
     /// What went wrong last.
     pub last_error: Option<String>,
+    /// Bytes that are no records in the master's log, and were copied as they are since the start.
+    pub hole_bytes: u64,
 }

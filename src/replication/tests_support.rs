@@ -1,5 +1,6 @@
 //! Stores, messages and peers for the tests of this folder.
 
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CopyState, Receiver, Sender};
 use crate::clock::Clock;
-use crate::message::{NewMessage, encode, stamp};
+use crate::message::{NewMessage, Record, encode, stamp};
 use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
 use crate::store::options::StoreRole;
-use crate::store::{Appended, Durability, StartTopics, Store, StoreOptions};
+use crate::store::{All, Appended, Durability, PullRequest, StartTopics, Store, StoreOptions};
 use crate::task::{self, Kind};
 
 pub(super) const SEGMENT_BYTES: u64 = 64 << 10;
@@ -82,6 +83,14 @@ impl TestStore {
         while self.end() < goal {
             self.append(&"x".repeat(bytes)).await;
         }
+    }
+
+    /// Overwrites what the log has at an offset.
+    pub(super) fn damage(&self, at: u64, bytes: &[u8]) {
+        let dir = self.dir.path().join("broker-a/commitlog");
+        let start = at - at % self.options.segment_bytes;
+        let file = std::fs::OpenOptions::new().write(true).open(dir.join(format!("{start:020}")));
+        file.unwrap().write_all_at(bytes, at - start).unwrap();
     }
 
     /// All that the log has between two offsets of one segment, or of several.
@@ -235,7 +244,25 @@ pub(super) async fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T
     panic!("did not come: {what}");
 }
 
-/// The messages of the test queue that a store gives out.
+/// The bodies of the test queue, as consumers get them.
+pub(super) fn bodies(store: &Store) -> Vec<String> {
+    let (mut offset, mut all) = (0, Vec::new());
+    while offset < store.max_offset("T", QueueId(1)).to_wire() {
+        let (topic, queue_id, filter) = ("T", QueueId(1), &All);
+        let request = PullRequest { topic, queue_id, offset, count_max: 32, filter };
+        let pulled = store.pull(&request, true).unwrap();
+        let mut rest = &pulled.body[..];
+        while let Ok(record) = Record::parse(rest) {
+            all.push(String::from_utf8(record.body().to_vec()).unwrap());
+            rest = &rest[record.bytes().len()..];
+        }
+        assert!(pulled.next_offset.to_wire() > offset, "{pulled:?}");
+        offset = pulled.next_offset.to_wire();
+    }
+    all
+}
+
+/// How far the test queue goes.
 pub(super) fn pulled(store: &Store) -> u64 {
     store.max_offset("T", QueueId(1)).0
 }

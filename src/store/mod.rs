@@ -176,6 +176,15 @@ pub enum CopyError {
     Stopping,
 }
 
+/// What was taken of a hole in a master's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopiedHole {
+    /// How many bytes.
+    pub bytes: usize,
+    /// Whether a record follows, as far as its beginning says, or the hole goes to its segment's end.
+    pub is_over: bool,
+}
+
 /// How durable an appended message is when its sender is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -431,6 +440,20 @@ impl Store {
             self.derived.expire_below(PhysicalOffset(self.log.start()));
         }
         copied
+    }
+
+    /// Appends what is no record in the master's log, which has it at `at` (it begins at `begun_at`), up to the next
+    /// record; the caller keeps the rest. Blocks as an append does.
+    ///
+    /// # Errors
+    /// [`CopyError`], but never `Damaged`; nothing was changed.
+    pub fn append_hole(
+        &self,
+        begun_at: PhysicalOffset,
+        at: PhysicalOffset,
+        bytes: &[u8],
+    ) -> Result<CopiedHole, CopyError> {
+        self.log.append_hole(begun_at.0, at.0, bytes)
     }
 
     /// A slave that copies the log and has it up to `at`, as it says; it counts until the value is dropped.

@@ -1,8 +1,9 @@
 //! Appending what a master's log has, byte for byte and at the same offsets (H-015).
 //!
 //! Not how it gets here: that is `replication`'s. Invariants: only whole records and blank records are written, each
-//! checked before (its lengths, its body's CRC, its own offset); what does not fit changes nothing; queues and index
-//! follow as on the master, because all they need is in the records.
+//! checked before (its lengths, its body's CRC, its own offset), unless it was said that the master's log has a hole;
+//! what does not fit changes nothing; queues and index follow as on the master, because all they need is in the
+//! records.
 
 use std::io;
 use std::sync::PoisonError;
@@ -10,11 +11,13 @@ use std::sync::atomic::Ordering;
 
 use super::append::Tail;
 use super::{CommitLog, RECORD_BYTES_MAX};
-use crate::message::{BLANK_HEADER_BYTES, Record, RecordError};
-use crate::model::{QueueId, QueueOffset, TopicName};
-use crate::store::CopyError;
+use crate::message::{
+    BLANK_HEADER_BYTES, RECORD_HEAD_BYTES, Record, RecordError, encode_blank, may_begin,
+};
+use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
 use crate::store::disk::is_disk_full;
 use crate::store::dispatch::{Facts, Place};
+use crate::store::{CopiedHole, CopyError};
 
 /// What the listener is told of a record.
 type Told = (TopicName, QueueId, QueueOffset, i64);
@@ -61,15 +64,7 @@ impl CommitLog {
         taken: &mut usize,
         told: &mut Vec<Told>,
     ) -> Result<(), CopyError> {
-        if tail.stopped {
-            return Err(CopyError::Stopping);
-        }
-        if self.is_read_only() {
-            return Err(CopyError::DiskFull);
-        }
-        if at != tail.position {
-            self.begin_at(tail, at)?;
-        }
+        self.make_ready(tail, at)?;
         loop {
             if tail.position == tail.segment.end() {
                 self.next_segment(tail).map_err(|error| self.copy_error(&error))?;
@@ -81,6 +76,53 @@ impl CommitLog {
             self.write_run(tail, &run, &bytes[*taken..*taken + run.bytes], told)?;
             *taken += run.bytes;
         }
+    }
+
+    /// Appends what the master's log has at `at` up to the next record, whatever it is: there is none at `begun_at`.
+    /// What may be the beginning of one is left, until there is more of it.
+    ///
+    /// # Errors
+    /// [`CopyError`], but never `Damaged`.
+    pub fn append_hole(
+        &self,
+        begun_at: u64,
+        at: u64,
+        bytes: &[u8],
+    ) -> Result<CopiedHole, CopyError> {
+        let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        self.make_ready(&mut tail, at)?;
+        if tail.position == tail.segment.end() {
+            self.next_segment(&mut tail).map_err(|error| self.copy_error(&error))?;
+        }
+        let room = tail.segment.end() - tail.position;
+        let within = &bytes[..bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
+        let next = (0..within.len()).find(|&index| {
+            let position = tail.position + index as u64;
+            let blank = u32::try_from(tail.segment.end() - position).map(encode_blank);
+            let is_blank = blank.is_ok_and(|blank| within[index..].starts_with(&blank));
+            let is_next = is_blank || may_begin(&within[index..], PhysicalOffset(position));
+            position > begun_at && is_next
+        });
+        let is_over = next.is_some() || within.len() as u64 == room;
+        let bytes = match next {
+            Some(index) => index,
+            None if is_over => within.len(),
+            None => within.len().saturating_sub(RECORD_HEAD_BYTES - 1),
+        };
+        self.write_run(&mut tail, &Run::default(), &within[..bytes], &mut Vec::new())?;
+        drop(tail);
+        self.replicas.log_grew();
+        Ok(CopiedHole { bytes, is_over })
+    }
+
+    fn make_ready(&self, tail: &mut Tail, at: u64) -> Result<(), CopyError> {
+        if tail.stopped {
+            return Err(CopyError::Stopping);
+        }
+        if self.is_read_only() {
+            return Err(CopyError::DiskFull);
+        }
+        if at == tail.position { Ok(()) } else { self.begin_at(tail, at) }
     }
 
     /// Lets an empty log begin where the master's does.
@@ -146,7 +188,13 @@ impl CommitLog {
             Err(RecordError::Truncated) if size > RECORD_BYTES_MAX => {
                 Err(damaged("a record that is too large"))
             }
-            Ok(_) | Err(RecordError::Truncated) if u64::from(size) > room => Err(crosses),
+            // Most of a damaged size is seen at once, or it would be waited for what never comes.
+            Err(RecordError::Truncated) if bytes.len() < RECORD_HEAD_BYTES => Ok(Whole::NotYet),
+            Err(RecordError::Truncated) if !may_begin(bytes, PhysicalOffset(position)) => {
+                Err(damaged("the beginning of no record of this place"))
+            }
+            Err(RecordError::Truncated) if u64::from(size) > room => Err(crosses),
+            Ok(record) if u64::from(size) > room && record.crc_matches() => Err(crosses),
             Err(RecordError::Blank(size)) if u64::from(size) != room => Err(crosses),
             Err(RecordError::Truncated) => Ok(Whole::NotYet),
             Err(RecordError::Blank(size)) => {

@@ -12,7 +12,7 @@
 //!
 //! Not what is built from it: queues and index follow it as a [`Follower`]. Invariants: bytes below
 //! [`CommitLog::end`] never change; every byte below it belongs to a whole record, a blank record, or
-//! a hole that recovery found; one thread at a time writes, all others read without a lock.
+//! a hole that recovery found, or that the master's log has; one thread at a time writes, all others read without a lock.
 
 mod append;
 mod copy;
