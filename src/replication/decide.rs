@@ -228,10 +228,10 @@ pub fn follow(own: &OwnLog, master: &PeerView, compared: Option<Compared>) -> Fo
     if own.segment_bytes != master.segment_bytes {
         return Follow::WrongSegmentSize { own: own.segment_bytes, master: master.segment_bytes };
     }
-    if let (Some(own), Some(master)) = (ours.history.last(), theirs.history.last()) {
-        if own.number.promotions > master.number.promotions {
-            return conflict(Conflict::StaleMaster { own: *own, master: *master });
-        }
+    if let (Some(own), Some(master)) = (ours.history.last(), theirs.history.last())
+        && own.number.promotions > master.number.promotions
+    {
+        return conflict(Conflict::StaleMaster { own: *own, master: *master });
     }
     if ours.end != 0 && ours.end < theirs.start {
         return Follow::BehindMinimum { end: ours.end, minimum: theirs.start };

@@ -177,7 +177,7 @@ mod tests {
         let read: Hello = parse(text).unwrap();
         assert_eq!((read.group.as_str(), read.history[0].start, read.broker_id), ("g", 7, 0));
         assert_eq!(parse::<Hello>(b"").unwrap(), Hello::default());
-        for bad in [&b"[]"[..], b"{\"history\":1}", b"{\"maxOffset\":-1}", b"\xff"] {
+        for bad in [&b"7"[..], b"{\"history\":1}", b"{\"maxOffset\":-1}", b"\xff"] {
             assert!(parse::<Hello>(bad).is_err());
         }
     }
