@@ -114,18 +114,19 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from topics help" -s o -l output -d 'How results are printed' -r -f -a "table\t''
 json\t''"
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from topics help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from topics help" -f -a "topics" -d 'Topics: list (also without a verb), show, create, delete'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from topics help" -f -a "topics" -d 'Topics: list (also without a verb), show, create, delete, repair'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from topics help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -s n -l name-server -d 'Name servers as HOST:PORT, separated by `,` or `;` [default: those of this host\'s settings, else 127.0.0.1:9876]' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -s o -l output -d 'How results are printed' -r -f -a "table\t''
 json\t''"
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -s h -l help -d 'Print help'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "list" -d 'List topics with their queues and permissions on each broker'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "list" -d 'List topics with their queues and permissions on each broker, and where they differ'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "show" -d 'Show one topic with the offsets of each queue'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "create" -d 'Create a topic on every master; one that is there is not changed'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "repair" -d 'Make topics equal on all masters of their cluster: where one is missing it is created, and every master gets the most queues and all permissions that one of them has. Nothing is taken away'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "delete" -d 'Delete a topic with its messages'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "topics" -d 'Topics: list (also without a verb), show, create, delete'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "topics" -d 'Topics: list (also without a verb), show, create, delete, repair'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand generate" -s h -l help -d 'Print help'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin generate help" -f -a "run" -d 'Run the node: without any settings, a name server and a broker on 127.0.0.1'
@@ -141,4 +142,4 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "produce" -d 'Send messages'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "consume" -d 'Pull all queues of a topic from their beginning'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "echo" -d 'A peer that only answers: the floor that brokers are compared with'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from admin" -f -a "topics" -d 'Topics: list (also without a verb), show, create, delete'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from admin" -f -a "topics" -d 'Topics: list (also without a verb), show, create, delete, repair'
