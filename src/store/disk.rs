@@ -49,6 +49,14 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn flush_failed(&self, path: &Path, error: &io::Error);
 }
 
+/// How full a disk is, as `df` says it: what is kept for root is neither used nor there to be used. 4.9.4 takes the
+/// part of the whole (ST-096), by which a disk with much kept for root is never full, or always.
+fn percent(used: u64, available: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a ratio needs no more than 52 bits")]
+    let ratio = used as f64 / used.saturating_add(available).max(1) as f64;
+    ratio * 100.0
+}
+
 /// The real disk.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemDisk;
@@ -79,13 +87,8 @@ impl Disk for SystemDisk {
 
     fn used_percent(&self, path: &Path) -> io::Result<f64> {
         let disk = statvfs(path)?;
-        let (all, free) = (disk.blocks(), disk.blocks_available());
-        if all == 0 {
-            return Ok(0.0);
-        }
-        #[expect(clippy::cast_precision_loss, reason = "a ratio needs no more than 52 bits")]
-        let used = 1.0 - free as f64 / all as f64;
-        Ok(used * 100.0)
+        let used = disk.blocks().saturating_sub(disk.blocks_free());
+        Ok(percent(used, disk.blocks_available()))
     }
 
     fn flush_failed(&self, path: &Path, error: &io::Error) {
@@ -136,4 +139,15 @@ pub fn zero(file: &File, at: u64, bytes: u64) -> io::Result<()> {
 #[must_use]
 pub fn is_disk_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percent;
+
+    #[test]
+    fn what_is_kept_for_root_makes_a_disk_neither_full_nor_empty() {
+        assert_eq!([percent(0, 0), percent(0, 5), percent(5, 0)], [0.0, 0.0, 100.0]);
+        assert_eq!(percent(60, 40), 60.0);
+    }
 }
