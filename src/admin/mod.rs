@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `cluster` | which brokers there are: 106 |
+//! | `cluster` | which brokers there are, and how they are: 106, then 28 and 9001 of each |
 //! | `topics` | topics: list, show, create, delete, repair |
 //!
 //! It is a client of the cluster over remoting codes, never of this process, so that it works on Apache's
@@ -14,11 +14,14 @@ mod cluster;
 mod tests;
 mod topics;
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::remoting::{Command, DecodeError, response};
 use crate::transport::{CallError, Client};
 
+pub use cluster::{ClusterState, Member, SlaveCopy};
 pub use topics::{
     CreateTopic, Drift, Kind, Listing, Outcome, QueueStats, Repair, Settings, Topic, TopicOnBroker,
     TopicStats, WhereDone, permission_from_text, permission_text,
@@ -109,9 +112,41 @@ impl Admin {
         for address in &self.name_servers {
             match self.call(address, request.clone()).await {
                 Err(AdminError::Unreachable(reason)) => reasons.push(reason),
+                Err(error) if error.is_refused(response::REQUEST_CODE_NOT_SUPPORTED) => {
+                    return Err(no_name_server(address));
+                }
                 answered => return answered.map(|answer| (address.as_str(), answer)),
             }
         }
         Err(AdminError::Unreachable(format!("no name server answers: {}", reasons.join("; "))))
     }
+}
+
+/// Who does not know what every name server of 4.9 answers is something else.
+fn no_name_server(address: &str) -> AdminError {
+    let text = format!(
+        "{address} is no name server, it may be a broker's port: name a name server with -n, whose port is usually 9876"
+    );
+    AdminError::Invalid(text)
+}
+
+/// Runs futures side by side; the values come in their order.
+async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut running: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    poll_fn(|context| {
+        for (future, value) in &mut running {
+            if value.is_none()
+                && let Poll::Ready(done) = future.as_mut().poll(context)
+            {
+                *value = Some(done);
+            }
+        }
+        if running.iter().all(|(_, value)| value.is_some()) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    running.into_iter().filter_map(|(_, value)| value).collect()
 }

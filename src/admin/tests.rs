@@ -255,3 +255,90 @@ async fn what_differs_is_listed_and_repaired_where_it_lacks() {
     let refused = admin.repair_topics(Some("%RETRY%g"), false).await;
     assert!(matches!(refused, Err(AdminError::Invalid(_))));
 }
+
+/// 28 of a broker whose log ends at `end`.
+fn runtime_info(end: u64) -> String {
+    format!(
+        r#"{{"table":{{"commitLogMaxOffset":"{end}","putTps":"1.5 2.5 3.5","getTransferedTps":" ","brokerVersionDesc":"V4_9_4"}}}}"#
+    )
+}
+
+#[tokio::test]
+async fn every_member_is_shown_with_one_host_and_one_name_server_down() {
+    let (peer, slave) = (Running::start(), Running::start());
+    let table = format!(
+        r#"{{"brokerAddrTable":{{
+            "a":{{"brokerAddrs":{{0:"{}",1:"{}"}},"brokerName":"a","cluster":"C"}},
+            "b":{{"brokerAddrs":{{1:"{NOBODY}"}},"brokerName":"b","cluster":"C"}}}}}}"#,
+        peer.address, slave.address
+    );
+    peer.answer_body(106, &table);
+    peer.answer_body(28, &runtime_info(100));
+    slave.answer_body(28, &runtime_info(70));
+    let hello = r#"{"group":"a","brokerId":1,"version":"9.9.9","copy":{"phase":"connecting","behindS":5,"lastError":"refused"}}"#;
+    slave.answer_body(9001, hello);
+    let admin = Admin::new(vec![NOBODY.to_owned(), peer.address.clone()]);
+    let state = admin.cluster().await.unwrap();
+    let shown: Vec<_> =
+        state.members.iter().map(|one| (one.group.as_str(), one.id, one.state.as_str())).collect();
+    let expected = [
+        ("a", 0, "serving"),
+        ("a", 1, "connecting"),
+        ("b", 0, "not registered"),
+        ("b", 1, "does not answer"),
+    ];
+    assert_eq!(shown, expected);
+    let [master, of_ours, ..] = state.members.as_slice() else { panic!("there are four") };
+    assert_eq!((master.in_per_s, master.out_per_s), (Some(1.5), None));
+    assert_eq!(master.version.as_deref(), Some("4.9.4"));
+    assert_eq!(of_ours.version.as_deref(), Some("rmq-node 9.9.9"));
+    assert_eq!(state.problems.len(), 2, "{:?}", state.problems);
+    assert!(state.problems[0].starts_with("name server: cannot connect to"), "{state:?}");
+    assert!(state.problems[1].starts_with("b 1: cannot connect to"), "{state:?}");
+    let copies = state.copies();
+    let copy = SlaveCopy {
+        cluster: "C".to_owned(),
+        group: "a".to_owned(),
+        master: Some(peer.address.clone()),
+        slave: slave.address.clone(),
+        state: "connecting".to_owned(),
+        behind_bytes: Some(30),
+        behind_s: Some(5),
+        last_error: Some("refused".to_owned()),
+    };
+    assert_eq!((copies.len(), &copies[0]), (2, &copy));
+    assert_eq!((copies[1].master.as_deref(), copies[1].behind_bytes), (None, None));
+    // A plain slave's state is what the two ends say.
+    slave.answer(9001, Command::response(3));
+    assert_eq!(admin.cluster().await.unwrap().members[1].state, "behind");
+    slave.answer_body(28, &runtime_info(101));
+    let state = admin.cluster().await.unwrap();
+    assert_eq!(
+        (state.members[1].state.as_str(), state.members[1].behind_bytes),
+        ("in sync", Some(0))
+    );
+}
+
+#[tokio::test]
+async fn name_servers_that_contradict_one_another_are_told_of() {
+    let peers = [Running::start(), Running::start()];
+    for (peer, master) in peers.iter().zip([&peers[0].address, &peers[1].address]) {
+        peer.register(&[("a", master)]);
+        peer.answer_body(28, &runtime_info(1));
+    }
+    let names = peers.each_ref().map(|peer| peer.address.clone());
+    let state = Admin::new(names.to_vec()).cluster().await.unwrap();
+    let expected = format!("a 0 is at {0} for {0}, but at {1} for {1}", names[0], names[1]);
+    assert_eq!(state.problems, [expected]);
+    assert_eq!(state.members.len(), 1);
+}
+
+#[tokio::test]
+async fn a_brokers_port_is_told_from_a_name_server() {
+    let peer = Running::start();
+    for refused in [peer.admin().topics().await.err(), peer.admin().cluster().await.err()] {
+        let Some(AdminError::Invalid(text)) = refused else { panic!("{refused:?}") };
+        let start = format!("{} is no name server, it may be a broker's port: ", peer.address);
+        assert!(text.starts_with(&start), "{text}");
+    }
+}

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use super::table::{Align, safe, table, utc};
-use super::{Addresses, addresses};
+use super::{Addresses, addresses, admin_cluster};
 use crate::admin::{
     Admin, AdminError, CreateTopic, Kind, Listing, Outcome, QueueStats, Repair, Settings, Topic,
     TopicStats, WhereDone, permission_from_text,
@@ -43,13 +43,17 @@ pub struct AdminArgs {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
+pub(super) enum Output {
     Table,
     Json,
 }
 
 #[derive(Debug, Subcommand)]
 enum Noun {
+    /// Show every broker group with its master and slaves: addresses, versions, messages a second, and how they are.
+    Cluster,
+    /// Show how each slave copies its master: one line a slave, with how far it is behind and what went wrong last.
+    Replication,
     /// Topics: list (also without a verb), show, create, delete, repair.
     Topics {
         #[command(subcommand)]
@@ -115,7 +119,7 @@ fn permission(text: &str) -> Result<Permission, String> {
 /// # Errors
 /// This host's settings are wrong and were needed, or the result cannot be printed.
 pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
-    let AdminArgs { name_server, output, noun: Noun::Topics { action } } = arguments;
+    let AdminArgs { name_server, output, noun } = arguments;
     let name_servers = match name_server {
         Some(Addresses(named)) => named,
         None => {
@@ -125,8 +129,7 @@ pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let action = action.unwrap_or(TopicsAction::List { all: false });
-    match runtime.block_on(topics(&Admin::new(name_servers), action, output)) {
+    match runtime.block_on(act(&Admin::new(name_servers), noun, output)) {
         Ok(report) => Ok(report?.print()?),
         Err(error) => {
             eprintln!("error: {}", safe(&error.to_string()));
@@ -151,13 +154,13 @@ fn exit_code(error: &AdminError) -> ExitCode {
 
 /// What an action tells.
 #[derive(Debug, Default)]
-struct Report {
+pub(super) struct Report {
     /// The result.
-    text: String,
+    pub text: String,
     /// What else there is to know.
-    notes: Vec<String>,
+    pub notes: Vec<String>,
     /// What was not done.
-    problems: Vec<String>,
+    pub problems: Vec<String>,
 }
 
 impl Report {
@@ -174,7 +177,18 @@ impl Report {
 }
 
 /// An answer of the cluster as a report, which can only fail if JSON cannot be written.
-type Reported = serde_json::Result<Report>;
+pub(super) type Reported = serde_json::Result<Report>;
+
+async fn act(admin: &Admin, noun: Noun, output: Output) -> Result<Reported, AdminError> {
+    match noun {
+        Noun::Cluster => Ok(admin_cluster::cluster(admin.cluster().await?, output)),
+        Noun::Replication => Ok(admin_cluster::replication(admin.cluster().await?, output)),
+        Noun::Topics { action } => {
+            let action = action.unwrap_or(TopicsAction::List { all: false });
+            topics(admin, action, output).await
+        }
+    }
+}
 
 async fn topics(
     admin: &Admin,
@@ -200,7 +214,7 @@ async fn topics(
     })
 }
 
-fn json(result: &impl Serialize) -> serde_json::Result<String> {
+pub(super) fn json(result: &impl Serialize) -> serde_json::Result<String> {
     Ok(serde_json::to_string_pretty(result)? + "\n")
 }
 
@@ -379,6 +393,8 @@ mod tests {
         assert!(matches!(arguments.noun, Noun::Topics { action: None }));
         assert_eq!(arguments.name_server.unwrap().0, ["a:1", "b:2"]);
         assert_eq!(arguments.output, Output::Json);
+        assert!(matches!(parse("admin cluster").unwrap().noun, Noun::Cluster));
+        assert!(matches!(parse("admin replication").unwrap().noun, Noun::Replication));
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | `config` | `rmq-node config check`, `show` |
 //! | `config_init`, `config_import` | `rmq-node config init`, `import` |
-//! | `admin` | `rmq-node admin`: a cluster's topics |
+//! | `admin` | `rmq-node admin`: its arguments, and a cluster's topics |
+//! | `admin_cluster` | `rmq-node admin cluster`, `replication` |
 //! | `table` | plain tables for a terminal |
 //! | `bench` | `rmq-node bench produce`, `consume` |
 //! | `generate` | man pages and completions from these definitions |
@@ -13,6 +14,7 @@
 //! 1 that something failed which time or a hand can heal; `admin` has a few more.
 
 pub mod admin;
+mod admin_cluster;
 pub mod bench;
 pub mod config;
 mod config_import;

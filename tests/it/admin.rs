@@ -61,6 +61,27 @@ fn without_an_address_the_settings_of_this_host_count() {
 }
 
 #[test]
+fn a_cluster_is_shown_and_a_brokers_port_is_no_name_server() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let _node = Node::start(address, dir.path());
+    let (code, printed, error) = admin(address, &["cluster"]);
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+    let place = format!("broker-a   0  master  {address}:10911");
+    assert!(printed.contains(&place), "{printed}");
+    assert!(printed.contains("serving"), "{printed}");
+    let (code, printed, error) = admin(address, &["replication"]);
+    assert_eq!(
+        (code, printed.as_str(), error.as_str()),
+        (Some(0), "", "No slave is registered.\n")
+    );
+    let broker = format!("{address}:10911");
+    let output = rmq_node(&["admin", "cluster", "-n", &broker]).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.starts_with(&format!("error: {broker} is no name server")), "{error}");
+}
+
+#[test]
 fn nobody_there_is_3_and_says_what_to_do() {
     let (code, _, error) = admin(free_address(), &["topics"]);
     assert_eq!(code, Some(3));

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use crate::admin::admin;
 use crate::support::{Node, free_address, rmq_node};
 
 /// Settings of a host with `brokers`, each a group and a port, and a name server if `names`.
@@ -159,6 +160,11 @@ fn a_master_that_stops_leaves_its_slave_the_rest_of_the_log() {
         assert!(looks < 3000, "nothing is copied");
         std::thread::sleep(Duration::from_millis(20));
     }
+    let (code, printed, error) = admin(hosts[0], &["replication", "-o", "json"]);
+    assert_eq!(code, Some(0), "{error}");
+    let copies: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(copies[0]["slave"], format!("{}:10911", hosts[1]), "{printed}");
+    assert_eq!(copies[0]["behind_bytes"], 0, "{printed}");
     // The slave reads nothing while more is stored than the sockets hold, until the master has begun to stop.
     slave.signal(Signal::SIGSTOP);
     send("200");

@@ -101,6 +101,9 @@ pub struct CopyRow {
     pub master: String,
     /// Up to where the log is here.
     pub copied_to: u64,
+    /// How much older it is than the master's at most, in seconds, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind_s: Option<u64>,
     /// What went wrong last; empty if nothing did.
     pub last_error: String,
 }
