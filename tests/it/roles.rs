@@ -163,7 +163,7 @@ fn a_master_that_stops_leaves_its_slave_the_rest_of_the_log() {
     let (code, printed, error) = admin(hosts[0], &["replication", "-o", "json"]);
     assert_eq!(code, Some(0), "{error}");
     let copies: serde_json::Value = serde_json::from_str(&printed).unwrap();
-    assert_eq!(copies[0]["slave"], format!("{}:10911", hosts[1]), "{printed}");
+    assert_eq!(copies[0]["slave"], format!("{}:10921", hosts[1]), "{printed}");
     assert_eq!(copies[0]["behind_bytes"], 0, "{printed}");
     // The slave reads nothing while more is stored than the sockets hold, until the master has begun to stop.
     slave.signal(Signal::SIGSTOP);
