@@ -213,6 +213,22 @@ impl Admin {
         Ok(state)
     }
 
+    /// Lets a slave of ours set its folder aside and copy all that its master has; it is asked by its address on its own
+    /// host, and obeys nobody else.
+    ///
+    /// # Errors
+    /// It does not answer, is no slave, or no node of ours.
+    pub async fn resync(&self, slave: &str) -> Result<(), AdminError> {
+        match self.call(slave, Command::request(request::EXTENSION_RESYNC)).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_refused(response::REQUEST_CODE_NOT_SUPPORTED) => {
+                let text = format!("{slave} does not know how: it is no rmq-node, or an old one");
+                Err(AdminError::Conflict(text))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// The groups that any name server knows. One that does not answer, or knows a member elsewhere than another does,
     /// is told of.
     async fn all_groups(&self, problems: &mut Vec<String>) -> Result<Vec<BrokerData>, AdminError> {

@@ -342,3 +342,13 @@ async fn a_brokers_port_is_told_from_a_name_server() {
         assert!(text.starts_with(&start), "{text}");
     }
 }
+
+#[tokio::test]
+async fn a_slave_is_asked_to_begin_anew_and_a_plain_one_does_not_know_how() {
+    let peer = Running::start();
+    let refused = peer.admin().resync(&peer.address).await;
+    assert!(matches!(refused, Err(AdminError::Conflict(_))), "{refused:?}");
+    peer.answer(9005, Command::response(0));
+    peer.admin().resync(&peer.address).await.unwrap();
+    assert_eq!(peer.asked(), [9005, 9005]);
+}

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
+use super::admin_resync::Resync;
 use super::table::{Align, safe, table, utc};
 use super::{Addresses, addresses, admin_cluster};
 use crate::admin::{
@@ -52,13 +53,24 @@ pub(super) enum Output {
 enum Noun {
     /// Show every broker group with its master and slaves: addresses, versions, messages a second, and how they are.
     Cluster,
-    /// Show how each slave copies its master: one line a slave, with how far it is behind and what went wrong last.
-    Replication,
+    /// How slaves copy their masters: list (also without a verb), resync.
+    Replication {
+        #[command(subcommand)]
+        action: Option<ReplicationAction>,
+    },
     /// Topics: list (also without a verb), show, create, delete, repair.
     Topics {
         #[command(subcommand)]
         action: Option<TopicsAction>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum ReplicationAction {
+    /// List slaves, each with its master, how far it is behind, and what went wrong last.
+    List,
+    /// Let this host's slave of a group set its folder aside, beside the others, and copy all that its master has.
+    Resync(Resync),
 }
 
 #[derive(Debug, Subcommand)]
@@ -120,16 +132,27 @@ fn permission(text: &str) -> Result<Permission, String> {
 /// This host's settings are wrong and were needed, or the result cannot be printed.
 pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
     let AdminArgs { name_server, output, noun } = arguments;
-    let name_servers = match name_server {
-        Some(Addresses(named)) => named,
-        None => {
-            config::load(&Sources { environment: super::environment(), ..Sources::default() })?
-                .config
-                .name_servers
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = match noun {
+        Noun::Replication { action: Some(ReplicationAction::Resync(resync)) } => {
+            // Only this host is asked, whatever name servers know.
+            let config = resync.config()?;
+            runtime.block_on(resync.run(&config))
+        }
+        noun => {
+            let name_servers = match name_server {
+                Some(Addresses(named)) => named,
+                None => {
+                    let environment = super::environment();
+                    config::load(&Sources { environment, ..Sources::default() })?
+                        .config
+                        .name_servers
+                }
+            };
+            runtime.block_on(act(&Admin::new(name_servers), noun, output))
         }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    match runtime.block_on(act(&Admin::new(name_servers), noun, output)) {
+    match result {
         Ok(report) => Ok(report?.print()?),
         Err(error) => {
             eprintln!("error: {}", safe(&error.to_string()));
@@ -182,7 +205,7 @@ pub(super) type Reported = serde_json::Result<Report>;
 async fn act(admin: &Admin, noun: Noun, output: Output) -> Result<Reported, AdminError> {
     match noun {
         Noun::Cluster => Ok(admin_cluster::cluster(admin.cluster().await?, output)),
-        Noun::Replication => Ok(admin_cluster::replication(admin.cluster().await?, output)),
+        Noun::Replication { .. } => Ok(admin_cluster::replication(admin.cluster().await?, output)),
         Noun::Topics { action } => {
             let action = action.unwrap_or(TopicsAction::List { all: false });
             topics(admin, action, output).await
@@ -394,7 +417,11 @@ mod tests {
         assert_eq!(arguments.name_server.unwrap().0, ["a:1", "b:2"]);
         assert_eq!(arguments.output, Output::Json);
         assert!(matches!(parse("admin cluster").unwrap().noun, Noun::Cluster));
-        assert!(matches!(parse("admin replication").unwrap().noun, Noun::Replication));
+        let arguments = parse("admin replication resync broker-b --yes").unwrap();
+        let Noun::Replication { action: Some(ReplicationAction::Resync(_)) } = arguments.noun
+        else {
+            panic!("it is resync")
+        };
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! | `config_init`, `config_import` | `rmq-node config init`, `import` |
 //! | `admin` | `rmq-node admin`: its arguments, and a cluster's topics |
 //! | `admin_cluster` | `rmq-node admin cluster`, `replication` |
+//! | `admin_resync` | `rmq-node admin replication resync` |
 //! | `table` | plain tables for a terminal |
 //! | `bench` | `rmq-node bench produce`, `consume` |
 //! | `generate` | man pages and completions from these definitions |
@@ -15,6 +16,7 @@
 
 pub mod admin;
 mod admin_cluster;
+mod admin_resync;
 pub mod bench;
 pub mod config;
 mod config_import;

@@ -36,6 +36,7 @@ impl BrokerState {
     /// How a broker is now.
     pub fn of(broker: &BrokerRole) -> Self {
         let running = broker.running();
+        let running = running.as_ref();
         Self {
             group: broker.settings.group.clone(),
             role: broker.settings.role,
@@ -52,7 +53,7 @@ impl BrokerState {
         match &self.stage {
             Stage::Down(reason) => return Some(format!("down: {reason}")),
             Stage::Opening => return Some("its store is being opened".to_owned()),
-            _ => {}
+            Stage::Registering | Stage::Serving | Stage::Stopped { .. } => {}
         }
         if self.is_read_only {
             return Some("read-only: the disk is full".to_owned());

@@ -82,6 +82,30 @@ fn a_cluster_is_shown_and_a_brokers_port_is_no_name_server() {
 }
 
 #[test]
+fn a_slave_begins_anew_only_where_it_is_and_when_that_is_confirmed() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let file = dir.path().join("a.toml");
+    let text = format!(
+        "listen = \"{address}\"\nadvertise = \"{address}\"\nname_servers = [\"{address}:9876\"]\n\
+         [[broker]]\ngroup = \"b\"\nrole = \"slave\"\nport = 10921\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let resync = |arguments: &[&str]| {
+        let mut command = rmq_node(&["admin", "replication", "resync", "--config"]);
+        let output = command.arg(&file).args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, error) = resync(&["a", "--yes"]);
+    assert_eq!(code, Some(4), "{error}");
+    // Nobody is there to say yes.
+    let (code, error) = resync(&["b"]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("error: not done: it was not confirmed"), "{error}");
+    let (code, error) = resync(&["b", "--yes"]);
+    assert_eq!(code, Some(3), "{error}");
+}
+
+#[test]
 fn nobody_there_is_3_and_says_what_to_do() {
     let (code, _, error) = admin(free_address(), &["topics"]);
     assert_eq!(code, Some(3));
