@@ -20,6 +20,7 @@
 //! | `registration` | what name servers are told, and where the master is |
 //! | `metadata_sync` | what a slave copies of its master besides the log (43, 45) |
 //! | `runtime_info` | what tools are told about this broker (28) |
+//! | `dial_back` | whether ports of the asker can be reached from here (9003) |
 //! | `statistics` | messages in and out, in total and per second |
 //!
 //! Not here: bytes on sockets (`transport`), bytes on disks (`store`). Invariants: nothing that may wait for the
@@ -28,6 +29,7 @@
 mod answers;
 mod clients;
 mod delay;
+mod dial_back;
 mod groups;
 mod java_properties;
 mod long_polling;
@@ -100,6 +102,7 @@ pub struct Broker {
     registration: registration::Registration,
     topic_spread: topic_spread::TopicSpread,
     delivery: delay::Delivery,
+    dial_backs: dial_back::DialBacks,
     /// When it was made, in wall time.
     booted_ms: i64,
 }
@@ -119,6 +122,7 @@ impl Broker {
             long_polling: Arc::default(),
             statistics: statistics::Statistics::new(clock),
             delivery: delay::Delivery::default(),
+            dial_backs: dial_back::DialBacks::new(clock),
             registration: registration::Registration::new(&options.name_servers),
             topic_spread: topic_spread::TopicSpread::new(),
             booted_ms: clock.now_ms(),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::answers::{at_once, blocking, not_supported, send_answer};
 use super::{
-    Broker, clients, groups, metadata_sync, offsets, order_locks, pull, query, runtime_info, send,
-    send_back, statistics, topic_stats, topics,
+    Broker, clients, dial_back, groups, metadata_sync, offsets, order_locks, pull, query,
+    runtime_info, send, send_back, statistics, topic_stats, topics,
 };
 use crate::remoting::{Command, request, response};
 use crate::transport::Responder;
@@ -109,6 +109,7 @@ pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responde
         request::GET_BROKER_RUNTIME_INFO => {
             blocking(broker, request, responder, runtime_info::answer);
         }
+        request::DIAL_BACK => dial_back::answer(broker, &request, responder),
         code => {
             if NOT_BUILT.contains(&code) {
                 let name = request::name(code);

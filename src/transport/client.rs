@@ -5,10 +5,12 @@
 //! server by it, N-024) asks for it with [`Client::connection`] and uses it directly.
 
 use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
 use super::driver::Driver;
 use super::{CallError, Connection, Limits, Service};
@@ -28,6 +30,8 @@ type Slot = Arc<tokio::sync::Mutex<Option<Connection>>>;
 
 struct Inner {
     service: Option<Arc<dyn Service>>,
+    /// The address of this host that connections come from; the system's choice without one.
+    from: Option<IpAddr>,
     limits: Arc<Limits>,
     slots: Mutex<HashMap<String, Slot>>,
 }
@@ -37,7 +41,17 @@ impl Client {
     /// get code 3.
     #[must_use]
     pub fn new(service: Option<Arc<dyn Service>>) -> Self {
-        Self(Arc::new(Inner { service, limits: Arc::default(), slots: Mutex::default() }))
+        Self::with(service, None)
+    }
+
+    /// A client whose connections come from `from`, one of this host's addresses; peers that ask get code 3.
+    #[must_use]
+    pub fn from_address(from: IpAddr) -> Self {
+        Self::with(None, Some(from))
+    }
+
+    fn with(service: Option<Arc<dyn Service>>, from: Option<IpAddr>) -> Self {
+        Self(Arc::new(Inner { service, from, limits: Arc::default(), slots: Mutex::default() }))
     }
 
     /// Sends a request to `host:port` and waits for its answer, for `timeout` after the connection
@@ -99,10 +113,13 @@ impl Client {
     async fn connect(&self, address: &str) -> Result<Connection, CallError> {
         let failed = |reason: String| CallError::Connect { address: address.to_owned(), reason };
         let connecting = async {
-            let stream = TcpStream::connect(address).await?;
+            let stream = match self.0.from {
+                None => TcpStream::connect(address).await?,
+                Some(from) => connect_from(from, address).await?,
+            };
             stream.set_nodelay(true)?;
             let remote = stream.peer_addr()?;
-            Ok::<_, std::io::Error>((stream, remote))
+            Ok::<_, io::Error>((stream, remote))
         };
         let (stream, remote) = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
             .await
@@ -113,6 +130,15 @@ impl Client {
         task::spawn(task::Kind::Ignore, "connection", driver.run());
         Ok(connection)
     }
+}
+
+/// Connects to `host:port` from an address of this host.
+async fn connect_from(from: IpAddr, address: &str) -> io::Result<TcpStream> {
+    let is_alike = |to: &SocketAddr| to.is_ipv4() == from.is_ipv4();
+    let to = lookup_host(address).await?.find(is_alike).ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let socket = if from.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.bind(SocketAddr::new(from, 0))?;
+    socket.connect(to).await
 }
 
 impl std::fmt::Debug for Client {

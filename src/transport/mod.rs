@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `server` | a listening port: accepting and stopping |
 //! | `client` | calls to other processes, a connection per address |
+//! | `dial` | whether somebody listens at an address |
 //! | `connection` | handles: [`Connection`], [`Responder`], and what they share with the driver |
 //! | `driver` | the task of one connection: reads, hands over, writes |
 //! | `outgoing` | frames that wait to be written |
@@ -15,6 +16,7 @@
 
 mod client;
 mod connection;
+mod dial;
 mod driver;
 mod limits;
 mod outgoing;
@@ -24,6 +26,7 @@ mod tests;
 
 pub use client::Client;
 pub use connection::{Connection, Responder};
+pub use dial::{Dialled, dial, dial_all};
 pub use limits::{LimitNumbers, Limits};
 pub use server::Server;
 

@@ -3,6 +3,7 @@
 //! Not headers. Invariants: reading is as lenient as fastjson, writing is what 4.9.4 writes byte for byte.
 
 pub mod clients;
+pub mod dial_back;
 pub mod extension;
 pub mod groups;
 pub mod heartbeat;
