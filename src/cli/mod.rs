@@ -4,15 +4,15 @@
 //! | --- | --- |
 //! | `config` | `rmq-node config check`, `show` |
 //! | `config_init`, `config_import` | `rmq-node config init`, `import` |
-//! | `admin` | `rmq-node admin`: its arguments, and a cluster's topics |
-//! | `admin_cluster` | `rmq-node admin cluster`, `replication` |
-//! | `admin_resync` | `rmq-node admin replication resync` |
+//! | `admin` | `rmq-node admin`: a cluster's topics |
+//! | `doctor` | `rmq-node doctor`: what is wrong with this host and its cluster |
 //! | `table` | plain tables for a terminal |
 //! | `bench` | `rmq-node bench produce`, `consume` |
 //! | `generate` | man pages and completions from these definitions |
 //!
 //! Not here: what the commands do. Invariant: 78 means that the settings are wrong and will stay so,
-//! 1 that something failed which time or a hand can heal; `admin` has a few more.
+//! 1 that something failed which time or a hand can heal; `admin` and `doctor`
+//! have codes of their own.
 
 pub mod admin;
 mod admin_cluster;
@@ -21,6 +21,7 @@ pub mod bench;
 pub mod config;
 mod config_import;
 mod config_init;
+pub mod doctor;
 pub mod generate;
 mod table;
 
@@ -58,6 +59,7 @@ enum Command {
     Config(config::ConfigAction),
     Bench(bench::BenchArgs),
     Admin(admin::AdminArgs),
+    Doctor(doctor::DoctorArgs),
     /// Write man pages and completions below a folder.
     #[command(hide = true)]
     Generate {
@@ -86,12 +88,16 @@ impl Settings {
     /// # Errors
     /// Everything that is wrong.
     pub fn load(&self) -> Result<Loaded, ConfigError> {
-        crate::config::load(&Sources {
+        crate::config::load(&self.sources())
+    }
+
+    fn sources(&self) -> Sources {
+        Sources {
             config_file: self.config.clone(),
             data_dir: self.data_dir.clone(),
             listen: self.listen,
             environment: environment(),
-        })
+        }
     }
 }
 
@@ -123,6 +129,7 @@ pub fn main() -> ExitCode {
         Command::Config(action) => config::run(&action),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Admin(arguments) => admin::run(arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Generate { folder } => generate::write(&folder),
     };
     result.unwrap_or_else(|error| {

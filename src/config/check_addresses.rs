@@ -147,7 +147,7 @@ fn check_announced(key: &str, address: IpAddr, settings: &Settings, findings: &m
         );
         findings.add(key, text);
     }
-    if let (Some(kind), false) = (internal(address), settings.allow_internal_addresses) {
+    if let (Some(kind), false) = (internal_address(address), settings.allow_internal_addresses) {
         let text = format!(
             "{written} is {kind}, which other hosts cannot dial: write the address that they dial, or \
              allow_internal_addresses = true if they can"
@@ -156,8 +156,9 @@ fn check_announced(key: &str, address: IpAddr, settings: &Settings, findings: &m
     }
 }
 
-/// What kind of address that no other host knows it is.
-fn internal(address: IpAddr) -> Option<&'static str> {
+/// What kind of address that no other host knows it is, if it is one.
+#[must_use]
+pub fn internal_address(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(v4) if v4.is_link_local() => Some("a link-local address"),
         IpAddr::V4(v4) if v4.octets().starts_with(&[172, 17]) => {

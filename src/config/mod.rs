@@ -35,7 +35,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-pub use check_addresses::check_address;
+pub use check_addresses::{check_address, internal_address};
 pub use layers::Origin;
 use layers::Origins;
 pub use reference::REFERENCE;

@@ -11,6 +11,7 @@
 //! | `logging` | where events go |
 //! | `watchdog` | both runtimes make progress |
 //! | `banner` | what a terminal is told at the start |
+//! | `doctor/` | what stands between a node and its work |
 //!
 //! Not here: what a role does. Invariants: nothing in the data directory is touched before it is locked
 //! and every port is bound; a port is closed before the store behind it; what the settings decide stops the node before
@@ -21,6 +22,7 @@
 mod banner;
 mod broker_role;
 mod data_dir;
+pub mod doctor;
 mod logging;
 mod options;
 mod ports;

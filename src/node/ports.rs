@@ -19,7 +19,7 @@ const BACKLOG: u32 = 16;
 const LISTENING: &str = "0A";
 
 /// Files that a node opens besides its connections: segments, databases, their files for a moment.
-const OTHER_FILES: u64 = 1024;
+pub const OTHER_FILES: u64 = 1024;
 
 /// Lets this process open as many files as the system allows it, and says so if that is too few.
 pub fn raise_file_limit(connections_max: usize) {
@@ -88,7 +88,7 @@ fn describe(role: &str, address: SocketAddr, error: &io::Error) -> StartError {
 }
 
 /// The process that listens on `address` or on its port of all addresses.
-fn holder(address: SocketAddr) -> Option<String> {
+pub fn holder(address: SocketAddr) -> Option<String> {
     let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| {
         let table = fs::read_to_string(table).ok()?;
         table.lines().skip(1).find_map(|line| listening_inode(line, address))
