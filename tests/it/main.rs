@@ -4,6 +4,7 @@
 
 mod admin;
 mod config;
+mod doctor;
 mod golden;
 mod hostile;
 mod node;

@@ -17,6 +17,12 @@ const CLOCK_DIFFERENCE_MAX_MS: i64 = 1000;
 /// Topics that are told one by one.
 const TOPICS_SHOWN_MAX: usize = 5;
 
+/// What mends an address that only one host knows.
+const ANNOUNCE: &str = "write the address that other hosts dial in its settings (advertise; brokerIP1 of 4.9.4), and restart it";
+/// What mends an announced port that is another broker's.
+const OWN_PORT: &str = "give each broker of a host a port of its own (port = 10921; listenPort=10921 of 4.9.4), map it to the \
+                        same number (-p 10919:10919 -p 10921:10921 -p 10922:10922), and restart it";
+
 /// What became of an attempt to connect, for a text.
 pub fn shown(dialled: &Dialled) -> String {
     match dialled {
@@ -165,6 +171,13 @@ pub fn routes(context: &Context<'_>) -> Vec<Finding> {
             found.push(unanswered(broker, is_down_here));
             continue;
         }
+        if !kind(&broker.address).is_empty() {
+            found.push(Finding::warning(
+                format!("{}{} answers here", broker.shown(), kind(&broker.address)),
+                "clients and slaves on other hosts cannot dial it",
+                ANNOUNCE,
+            ));
+        }
         // Of two at one address one is wrong anyhow, which is told above.
         let is_shared = brokers.iter().any(|one| one != broker && one.address == broker.address);
         if !is_shared {
@@ -200,8 +213,7 @@ fn shared_addresses(brokers: &[Registered]) -> Vec<Finding> {
             format!("{} are registered at one address, {address}", who.join(" and ")),
             "one of them announces a port that is the other's, as behind a mapping such as 10623 -> 10911: whoever reads \
              from it reaches the other, and its messages are not found",
-            "give each broker of a host a port of its own (listenPort=10921 for the slave), map it to the same number \
-             (-p 10919:10919 -p 10921:10921 -p 10922:10922), and restart it",
+            OWN_PORT,
         )
     };
     shared.map(finding).collect()
@@ -221,8 +233,7 @@ fn unanswered(broker: &Registered, is_down_here: bool) -> Finding {
         let port = broker.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
         format!("start it, or on its host: {}", open_port(port.unwrap_or_default()))
     } else {
-        "write the address that other hosts dial in its settings (advertise; brokerIP1 of 4.9.4), and restart it"
-            .to_owned()
+        ANNOUNCE.to_owned()
     };
     Finding::error(what, why, fix)
 }
@@ -232,16 +243,12 @@ fn wrong_identity(broker: &Registered, who: &Result<Who, String>) -> Option<Find
         Ok(who) if who.group == broker.group && who.id == broker.id => return None,
         Ok(who) => (
             format!("{} ({}) answers there", who.group, who.id),
-            "clients of one broker reach another: they read what is not theirs, and do not find what is",
+            "it announces a port that is another broker's on that host, as behind a mapping such as 10623 -> 10911: whoever \
+             reads from it reaches the other, and its messages are not found",
         ),
         Err(reason) => (reason.clone(), "clients are sent to something that is no broker"),
     };
-    Some(Finding::error(
-        format!("{}: {answers}", broker.shown()),
-        why,
-        "let that broker announce its own address and port, the same inside and outside of a container (advertise and \
-         port; brokerIP1 and listenPort of 4.9.4), and restart it",
-    ))
+    Some(Finding::error(format!("{}: {answers}", broker.shown()), why, OWN_PORT))
 }
 
 /// All clocks show the same time.
@@ -317,7 +324,7 @@ pub fn peers(context: &Context<'_>) -> Vec<Finding> {
                 found.push(Finding::note(
                     format!("{peer} is an Apache broker: whether it reaches this host cannot be checked from there"),
                     "only a peer sees what a firewall on the way drops",
-                    format!("on that host: nc -vz {} PORT, for {}", config.advertise, numbers(context)),
+                    probe(context, config),
                 ));
                 continue;
             }
@@ -335,7 +342,7 @@ pub fn peers(context: &Context<'_>) -> Vec<Finding> {
             found.push(Finding::note(
                 format!("{peer} sees this host as {}, not as {}", answer.seen_as, config.advertise),
                 "it could only dial the address that it sees: whether the announced one is reached is not known",
-                format!("on that host: nc -vz {} PORT, for {}", config.advertise, numbers(context)),
+                probe(context, config),
             ));
             continue;
         }
@@ -352,9 +359,14 @@ pub fn peers(context: &Context<'_>) -> Vec<Finding> {
     found
 }
 
-fn numbers(context: &Context<'_>) -> String {
+/// What tries all ports by hand.
+fn probe(context: &Context<'_>, config: &Config) -> String {
     let all: Vec<String> = context.host.ports.iter().map(|port| port.number.to_string()).collect();
-    all.join(", ")
+    format!(
+        "on that host: for p in {}; do nc -vz -w 2 {} $p; done",
+        all.join(" "),
+        config.advertise
+    )
 }
 
 fn dialled_back(context: &Context<'_>, peer: &str, port: u16, state: PortState) -> Option<Finding> {

@@ -194,7 +194,7 @@ pub fn local_port_range(context: &Context<'_>) -> Vec<Finding> {
     reserved.extend(within.iter().cloned());
     vec![Finding::warning(
         format!(
-            "{} are within {first} to {last}, which the kernel gives to outgoing connections",
+            "in {first} to {last}, which the kernel gives to outgoing connections: {}",
             within.join(", ")
         ),
         "any program's connection may have the port when the node starts: it then does not start",

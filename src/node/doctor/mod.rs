@@ -17,9 +17,13 @@
 
 mod cluster;
 mod cluster_checks;
+#[cfg(test)]
+mod cluster_tests;
 mod disk;
 mod host;
 mod host_checks;
+#[cfg(test)]
+mod host_tests;
 mod replication_checks;
 mod unit;
 

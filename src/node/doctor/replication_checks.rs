@@ -70,13 +70,17 @@ fn others_have_slaves(context: &Context<'_>, config: &Config, master: &Registere
 /// Slaves reach what the master announces for its log.
 fn ha_address(master: &Registered, config: &Config) -> Option<Finding> {
     let who = master.who.as_ref().ok()?;
-    let dialled = master.ha.as_ref().filter(|dialled| **dialled != Dialled::Reachable)?;
+    let dialled = master.ha.as_ref()?;
     let address = &who.ha_address;
+    let kind = kind(address);
+    let is_reached = *dialled == Dialled::Reachable;
+    if is_reached && kind.is_empty() {
+        return None;
+    }
     let what = format!(
-        "{} announces {address}{} to its slaves: {}",
+        "{} announces {address}{kind} to its slaves: {}",
         master.shown(),
-        kind(address),
-        shown(dialled)
+        if is_reached { "it answers on this host".to_owned() } else { shown(dialled) }
     );
     let host = master.address.rsplit_once(':').map_or("", |(host, _)| host);
     let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
@@ -90,7 +94,9 @@ fn ha_address(master: &Registered, config: &Config) -> Option<Finding> {
     };
     let is_followed_here =
         config.brokers.iter().any(|own| own.group == master.group && own.role == Role::Slave);
-    Some(if is_followed_here {
+    Some(if is_reached {
+        Finding::warning(what, "slaves on other hosts cannot dial it: they copy nothing", fix)
+    } else if is_followed_here {
         Finding::error(
             what,
             "the slave here copies nothing: what this master has is on one disk only",
@@ -163,7 +169,7 @@ fn lacking(context: &Context<'_>, config: &Config) -> Vec<Finding> {
         (u64::try_from(there).unwrap_or(u64::MAX) < u64::from(own.in_sync_min)).then(|| {
             Finding::error(
                 format!(
-                    "senders to {} wait for {} slaves (in_sync_min), and {there} are there",
+                    "senders to {} wait for in_sync_min = {} of its slaves, and {there} are there",
                     own.group, own.in_sync_min
                 ),
                 "every send is stored and yet answered with 11, SLAVE_NOT_AVAILABLE: producers send it again",

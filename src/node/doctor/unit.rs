@@ -41,10 +41,14 @@ pub struct Unit {
     pub config_file: Option<PathBuf>,
     /// `LimitNOFILE=`, its hard limit.
     pub files_max: Option<u64>,
-    writable: Vec<PathBuf>,
-    protect_system: String,
-    protect_home: String,
-    dynamic_user: bool,
+    /// `ReadWritePaths=`.
+    pub writable: Vec<PathBuf>,
+    /// `ProtectSystem=`, as written.
+    pub protect_system: String,
+    /// `ProtectHome=`, as written.
+    pub protect_home: String,
+    /// `DynamicUser=`: systemd makes the user.
+    pub dynamic_user: bool,
 }
 
 impl Unit {
@@ -54,7 +58,7 @@ impl Unit {
         Self::find_in(&FOLDERS.map(Path::new))
     }
 
-    fn find_in(folders: &[&Path]) -> Option<Self> {
+    pub(super) fn find_in(folders: &[&Path]) -> Option<Self> {
         let path = folders.iter().map(|folder| folder.join(NAME)).find(|path| path.exists())?;
         let mut text = fs::read_to_string(&path).ok()?;
         let mut drop_ins: BTreeMap<String, PathBuf> = BTreeMap::new();
