@@ -275,7 +275,7 @@ fn wrong_settings_are_78_and_told_as_the_check_of_settings_tells_them() {
     let report = Report::of(&["--config", file]);
     assert_eq!(report.code, 78);
     let expected = format!(
-        "error: {file}:2:17: \"192.168.1.161;192.168.1.162:9876\" is more than one address, and 192.168.1.161 has no port: \
+        "error: {file}:2:16: \"192.168.1.161;192.168.1.162:9876\" is more than one address, and 192.168.1.161 has no port: \
          write [\"192.168.1.161:9876\", \"192.168.1.162:9876\"]"
     );
     assert_eq!(report.said("settings"), [expected]);
