@@ -174,7 +174,7 @@ mod tests {
     use crate::transport::{Limits, Server, Service};
 
     fn ask(ports: &[u16]) -> Command {
-        Command::request(request::DIAL_BACK).with_body(dial_back_request(ports))
+        Command::request(request::EXTENSION_DIAL_BACK).with_body(dial_back_request(ports))
     }
 
     /// A name server that knows one broker.
@@ -206,7 +206,7 @@ mod tests {
     async fn it_says_who_it_is_without_dialling() {
         let world = TestBroker::new();
         for _ in 0..100 {
-            let answer = world.call(Command::request(request::DIAL_BACK)).await;
+            let answer = world.call(Command::request(request::EXTENSION_DIAL_BACK)).await;
             let told = DialBack::parse(&answer.body).unwrap();
             assert_eq!((told.group.as_str(), told.broker_id), ("broker-a", 0));
             assert_eq!(told.ha_address, "127.0.0.1:10912");
@@ -246,11 +246,13 @@ mod tests {
         assert_eq!(code, response::SYSTEM_ERROR);
         assert!(remark.contains("9 ports are named, at most 8 may"), "{remark}");
         let body = &b"{\"ports\":[22],\"address\":\"192.0.2.1\",\"seenAs\":\"192.0.2.1\"}"[..];
-        let answer = world.call(Command::request(request::DIAL_BACK).with_body(body)).await;
+        let answer =
+            world.call(Command::request(request::EXTENSION_DIAL_BACK).with_body(body)).await;
         let told = DialBack::parse(&answer.body).unwrap();
         assert_eq!(told.seen_as.to_string(), "127.0.0.1");
         assert_eq!(told.ports, [(22, PortState::NotRegistered)]);
-        let (code, _) = world.refused(Command::request(request::DIAL_BACK).with_body("[")).await;
+        let (code, _) =
+            world.refused(Command::request(request::EXTENSION_DIAL_BACK).with_body("[")).await;
         assert_eq!(code, response::SYSTEM_ERROR);
     }
 

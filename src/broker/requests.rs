@@ -109,7 +109,7 @@ pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responde
         request::GET_BROKER_RUNTIME_INFO => {
             blocking(broker, request, responder, runtime_info::answer);
         }
-        request::DIAL_BACK => dial_back::answer(broker, &request, responder),
+        request::EXTENSION_DIAL_BACK => dial_back::answer(broker, &request, responder),
         code => {
             if NOT_BUILT.contains(&code) {
                 let name = request::name(code);

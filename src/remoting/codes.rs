@@ -122,7 +122,7 @@ pub mod request {
         GET_ALL_PRODUCER_INFO = 328,
         DELETE_EXPIRED_COMMITLOG = 329,
         EXTENSION_HELLO = 9001,
-        DIAL_BACK = 9003,
+        EXTENSION_DIAL_BACK = 9003,
         EXTENSION_POSITIONS = 9004,
         EXTENSION_RESYNC = 9005,
     }

@@ -320,8 +320,9 @@ fn nobody_is_dialled_for_a_stranger() {
     let secret = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = secret.local_addr().unwrap().port();
     let mut peer = Peer::connect(address, 10911);
-    let ask =
-        |ports: &[u16]| Command::request(request::DIAL_BACK).with_body(dial_back_request(ports));
+    let ask = |ports: &[u16]| {
+        Command::request(request::EXTENSION_DIAL_BACK).with_body(dial_back_request(ports))
+    };
     let answer = peer.call(&ask(&[port]));
     let told = DialBack::parse(&answer.body).unwrap();
     assert_eq!(

@@ -62,7 +62,7 @@ const OF_BROKERS: &[(i32, &str)] = &[
     (request::DELETE_SUBSCRIPTIONGROUP, "groupName=H removeOffset=true"),
     (request::DELETE_TOPIC_IN_BROKER, "topic=V"),
     (request::VIEW_BROKER_STATS_DATA, "statsName=TOPIC_PUT_NUMS statsKey=T"),
-    (request::DIAL_BACK, ""),
+    (request::EXTENSION_DIAL_BACK, ""),
 ];
 const SEND: &str = "producerGroup=P topic=T defaultTopic=TBW102 defaultTopicQueueNums=4 queueId=0 sysFlag=0 \
                     bornTimestamp=1 flag=0 properties=a reconsumeTimes=0 unitMode=false maxReconsumeTimes=3 batch=false";

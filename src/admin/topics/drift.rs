@@ -26,7 +26,7 @@ pub struct Drift {
     pub after: Settings,
     /// What makes it so.
     #[serde(skip)]
-    config: TopicConfig,
+    pub(crate) config: TopicConfig,
 }
 
 /// What can differ.

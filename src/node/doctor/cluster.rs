@@ -289,7 +289,7 @@ fn ahead(now: i64, error_ms: i64, before: i64, after: i64) -> Ahead {
 /// Who answers at a broker's address.
 async fn who(client: &Client, address: &str) -> Result<Who, String> {
     let before = Clock::system().now_ms();
-    match call(client, address, Command::request(request::DIAL_BACK)).await {
+    match call(client, address, Command::request(request::EXTENSION_DIAL_BACK)).await {
         Ok(answer) => {
             let told = DialBack::parse(&answer.body).map_err(|error| error.to_string())?;
             Ok(Who {
@@ -426,7 +426,8 @@ async fn ask_back(config: &Config, host: &Host, brokers: &[Registered]) -> Vec<A
 async fn ask_one_back(client: &Client, address: &str, ports: &[u16]) -> Result<DialBack, String> {
     let mut all: Option<DialBack> = None;
     for some in ports.chunks(PORTS_MAX) {
-        let request = Command::request(request::DIAL_BACK).with_body(dial_back_request(some));
+        let request =
+            Command::request(request::EXTENSION_DIAL_BACK).with_body(dial_back_request(some));
         let answer = client.call(address, request, DIAL_BACK_TIMEOUT).await;
         let answer = answer.map_err(|error| error.to_string())?;
         if answer.code != response::SUCCESS {

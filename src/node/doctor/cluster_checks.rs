@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use super::cluster::{Registered, Who};
 use super::{Context, Finding};
-use crate::admin::{Kind, Topic, TopicOnBroker};
+use crate::admin::{Drift, Kind, Settings as TopicSettings, Topic};
 use crate::config::{Config, internal_address};
 use crate::remoting::bodies::dial_back::PortState;
 use crate::transport::Dialled;
@@ -408,14 +408,19 @@ pub fn topics(context: &Context<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let normal = || listing.topics.iter().filter(|topic| topic.kind == Kind::Normal);
-    let mut found: Vec<Finding> = normal().flat_map(|topic| drift(topic, &masters)).collect();
+    let repair = format!("rmq-node admin topics repair -n '{}'", config.name_servers.join(";"));
+    let of_topic = |topic: &Topic| {
+        let its = topic.drift.iter().filter(|drift| drift.cluster == config.cluster);
+        its.map(|drift| drifted(&topic.topic, drift, &repair)).collect::<Vec<_>>()
+    };
+    let mut found: Vec<Finding> = normal().flat_map(of_topic).collect();
     if found.len() > TOPICS_SHOWN_MAX {
         let more = found.len() - TOPICS_SHOWN_MAX;
         found.truncate(TOPICS_SHOWN_MAX);
         found.push(Finding::warning(
             format!("{more} more of this kind"),
             "as above",
-            "rmq-node admin topics shows all",
+            format!("{repair} --dry-run shows all, without it all are repaired"),
         ));
     }
     if found.is_empty() {
@@ -429,45 +434,27 @@ pub fn topics(context: &Context<'_>) -> Vec<Finding> {
     found
 }
 
-fn drift(topic: &Topic, masters: &BTreeSet<&str>) -> Vec<Finding> {
-    let on: Vec<&TopicOnBroker> =
-        topic.brokers.iter().filter(|one| masters.contains(one.broker.as_str())).collect();
-    let Some(first) = on.first() else { return Vec::new() };
-    let name = &topic.topic;
-    let mut found = Vec::new();
-    let has = |master: &str| on.iter().any(|one| one.broker == master);
-    for missing in masters.iter().filter(|master| !has(master)) {
-        found.push(Finding::warning(
-            format!("topic {name} is on {} and missing on {missing}", first.broker),
+fn drifted(name: &str, drift: &Drift, repair: &str) -> Finding {
+    let text = |one: &TopicSettings| {
+        format!(
+            "{} read and {} write queues, {}",
+            one.read_queues, one.write_queues, one.permission
+        )
+    };
+    let (what, why) = match &drift.before {
+        None => (
+            format!("topic {name} is missing on {}", drift.broker),
             "when the masters that have it are down, nothing can be sent to it, though another master lives",
+        ),
+        Some(before) => (
             format!(
-                "rmq-node admin topics create {name} --queues {} --permission {} --broker {missing}",
-                first.write_queues, first.permission
-            ),
-        ));
-    }
-    let numbers = |one: &TopicOnBroker| (one.read_queues, one.write_queues, one.permission.clone());
-    for other in on.iter().filter(|one| numbers(one) != numbers(first)) {
-        let text = |one: &TopicOnBroker| {
-            format!(
-                "{} read and {} write queues, {}",
-                one.read_queues, one.write_queues, one.permission
-            )
-        };
-        found.push(Finding::warning(
-            format!(
-                "topic {name}: {} has {}, {} has {}",
-                first.broker,
-                text(first),
-                other.broker,
-                text(other)
+                "topic {name} has {} on {}, and {} with what the other masters have",
+                text(before),
+                drift.broker,
+                text(&drift.after)
             ),
             "load is not even, and ordered consumers meet other queues after a fail-over",
-            format!(
-                "mqadmin updateTopic -b {} -t {name} -r {} -w {} (on the one that is wrong)",
-                other.address, first.read_queues, first.write_queues
-            ),
-        ));
-    }
-    found
+        ),
+    };
+    Finding::warning(what, why, format!("{repair} {name}"))
 }

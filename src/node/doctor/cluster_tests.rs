@@ -3,7 +3,8 @@
 use super::cluster::{Ahead, AskedBack, NameServer, Registered, Who};
 use super::host_tests::{PAIR, context, loaded, only, told};
 use super::*;
-use crate::admin::{Kind, Listing, Topic, TopicOnBroker};
+use crate::admin::{Drift, Kind, Listing, Settings, Topic};
+use crate::model::{TopicConfig, TopicName};
 use crate::remoting::bodies::dial_back::{DialBack, PortState};
 use crate::remoting::bodies::route::BrokerData;
 use crate::transport::Dialled;
@@ -36,23 +37,34 @@ fn broker(group: &str, id: i64, host: &str, port: u16) -> Registered {
     }
 }
 
-fn topic_on(broker: &str, queues: u32) -> TopicOnBroker {
-    TopicOnBroker {
-        cluster: "DefaultCluster".to_owned(),
-        broker: broker.to_owned(),
-        address: format!("{broker}:10911"),
-        read_queues: queues,
-        write_queues: queues,
-        permission: "rw".to_owned(),
+/// A topic of an application, and one of a broker.
+fn topics(name: &str, drift: Vec<Drift>) -> Listing {
+    let topic = |name: &str, kind, drift| Topic {
+        topic: name.to_owned(),
+        kind,
+        brokers: Vec::new(),
+        drift,
+    };
+    Listing {
+        topics: vec![topic(name, Kind::Normal, drift), topic("broker-a", Kind::System, Vec::new())],
+        problems: Vec::new(),
     }
 }
 
-fn topics(brokers: Vec<TopicOnBroker>) -> Listing {
-    let topic = |name: &str, kind, brokers| Topic { topic: name.to_owned(), kind, brokers };
-    let own = vec![topic_on("broker-a", 1)];
-    Listing {
-        topics: vec![topic("T", Kind::Normal, brokers), topic("broker-a", Kind::System, own)],
-        problems: Vec::new(),
+/// A topic with so many queues on broker-b, and 8 where it is as it should be.
+fn drift(cluster: &str, before: Option<u32>) -> Drift {
+    let settings = |queues| Settings {
+        read_queues: queues,
+        write_queues: queues,
+        permission: "rw".to_owned(),
+    };
+    Drift {
+        cluster: cluster.to_owned(),
+        broker: "broker-b".to_owned(),
+        address: format!("{B}:10911"),
+        before: before.map(settings),
+        after: settings(8),
+        config: TopicConfig::new(TopicName::new("T"), 8),
     }
 }
 
@@ -85,7 +97,7 @@ fn pair(loaded: &Loaded) -> Context<'_> {
     let groups = shown(&cluster.brokers);
     let server = |host| NameServer { address: format!("{host}:9876"), groups: Ok(groups.clone()) };
     cluster.name_servers = [A, B].map(server).into();
-    cluster.topics = Some(topics(vec![topic_on("broker-a", 8), topic_on("broker-b", 8)]));
+    cluster.topics = Some(topics("T", Vec::new()));
     cluster.asked_back = vec![AskedBack {
         peer: format!("broker-a (1) at {B}:10921"),
         answer: Some(Ok(DialBack {
@@ -478,34 +490,27 @@ fn senders_who_wait_for_a_slave_that_is_not_there_are_told() {
 
 #[test]
 fn topics_that_drifted_are_told_with_the_command() {
-    let finding = with(cluster_checks::topics, |context| {
-        context.cluster.topics = Some(topics(vec![topic_on("broker-a", 4)]));
-    });
+    let told_of = |before| {
+        with(cluster_checks::topics, |context| {
+            context.cluster.topics = Some(topics("T", vec![drift("DefaultCluster", before)]));
+        })
+    };
+    let finding = told_of(None);
     assert_eq!(
         (finding.severity, finding.what.as_str()),
-        (Severity::Warning, "topic T is on broker-a and missing on broker-b")
+        (Severity::Warning, "topic T is missing on broker-b")
     );
+    assert_eq!(finding.fix, format!("rmq-node admin topics repair -n '{A}:9876;{B}:9876' T"));
     assert_eq!(
-        finding.fix,
-        "rmq-node admin topics create T --queues 4 --permission rw --broker broker-b"
-    );
-    let finding = with(cluster_checks::topics, |context| {
-        context.cluster.topics =
-            Some(topics(vec![topic_on("broker-a", 4), topic_on("broker-b", 8)]));
-    });
-    assert_eq!(
-        finding.what,
-        "topic T: broker-a has 4 read and 4 write queues, rw, broker-b has 8 read and 8 write queues, rw"
+        told_of(Some(4)).what,
+        "topic T has 4 read and 4 write queues, rw on broker-b, and 8 read and 8 write queues, rw with what the other \
+         masters have"
     );
     let loaded = loaded(PAIR);
     let mut context = pair(&loaded);
-    context.cluster.topics.as_mut().unwrap().topics = (0..9)
-        .map(|at| Topic {
-            topic: format!("T{at}"),
-            kind: Kind::Normal,
-            brokers: vec![topic_on("broker-a", 1)],
-        })
-        .collect();
+    context.cluster.topics = Some(topics("T", vec![drift("Another", None)]));
+    assert!(told(&cluster_checks::topics(&context)).is_empty(), "of another cluster");
+    context.cluster.topics = Some(topics("T", vec![drift("DefaultCluster", None); 9]));
     let texts = told(&cluster_checks::topics(&context));
     assert_eq!((texts.len(), texts[5].as_str()), (6, "Warning: 4 more of this kind"));
     context.cluster.brokers[2].dialled = Dialled::Timeout;
