@@ -70,6 +70,32 @@ fn eventually(arguments: &[&str], is_so: impl Fn(&Report) -> bool) -> Report {
     }
 }
 
+/// How a name server that is down is told.
+fn no_answer(host: Ipv4Addr) -> String {
+    format!(
+        "{host}:9876 does not answer: cannot connect to {host}:9876: Connection refused (os error 111)"
+    )
+}
+
+/// What is told on host `a` of a pair, neither of which runs.
+fn assert_told_before_the_start(first: &[&str], [a, b]: [Ipv4Addr; 2]) {
+    let before = Report::of(first);
+    assert_eq!(
+        before.said("ports"),
+        [format!(
+            "ok: 9876, 10909, 10911, 10912, 10919, 10921, 10922 on {a} are free; the node does not run: look again after \
+             its start, for its registration, peers and replication"
+        )]
+    );
+    let peer_down = no_answer(b);
+    assert_eq!(before.said("name servers"), [format!("error: {peer_down}")]);
+    assert_eq!(
+        before.fix(&peer_down),
+        "start it, or on its host: firewall-cmd --permanent --add-port=9876/tcp && firewall-cmd --reload (or ufw allow \
+         9876/tcp); if it is gone for good, take it out of name_servers"
+    );
+}
+
 #[test]
 fn a_pair_is_well_until_one_host_is_down() {
     let dir = tempfile::tempdir().unwrap();
@@ -93,29 +119,13 @@ fn a_pair_is_well_until_one_host_is_down() {
     let (first, second) =
         (first.each_ref().map(String::as_str), second.each_ref().map(String::as_str));
 
-    let before = Report::of(&first);
-    assert_eq!(
-        before.said("ports"),
-        [format!(
-            "ok: 9876, 10909, 10911, 10912, 10919, 10921, 10922 on {a} are free; the node does not run: look again after \
-             its start, for its registration, peers and replication"
-        )]
-    );
-    let peer_down = format!(
-        "{b}:9876 does not answer: cannot connect to {b}:9876: Connection refused (os error 111)"
-    );
-    assert_eq!(before.said("name servers"), [format!("error: {peer_down}")]);
-    assert_eq!(
-        before.fix(&peer_down),
-        "start it, or on its host: firewall-cmd --permanent --add-port=9876/tcp && firewall-cmd --reload (or ufw allow \
-         9876/tcp); if it is gone for good, take it out of name_servers"
-    );
+    assert_told_before_the_start(&first, hosts);
     assert!(!data[0].exists(), "nothing is made");
 
     let nodes = [start(0), start(1)];
     let is_well = |report: &Report| {
-        let bad = |check: &&str| report.said(check).iter().any(|text| !text.starts_with("ok: "));
-        report.said("replication").len() == 2 && !CLUSTER_CHECKS.iter().any(|check| bad(check))
+        let is_bad = |check: &&str| report.said(check).iter().any(|text| !text.starts_with("ok: "));
+        report.said("replication").len() == 2 && !CLUSTER_CHECKS.iter().any(is_bad)
     };
     let well = eventually(&first, is_well);
     assert_eq!(
@@ -142,7 +152,7 @@ fn a_pair_is_well_until_one_host_is_down() {
     drop(node_b);
     let down = eventually(&first, |report| report.said("brokers").len() == 2);
     assert_eq!(down.code, 2);
-    assert_eq!(down.said("name servers")[0], format!("warning: {peer_down}"));
+    assert_eq!(down.said("name servers")[0], format!("warning: {}", no_answer(b)));
     assert_eq!(
         down.said("replication"),
         [
