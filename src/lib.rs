@@ -23,7 +23,8 @@
 //! | 3 | [`bench`](mod@bench) | the load generator |
 //! | 4 | [`broker`] | answers producers, consumers and tools |
 //! | 6 | [`node`] | builds all roles, starts and stops them in a listed order |
-//! | 7 | [`cli`] | arguments and output |
+//! | 7 | [`demo`] | a pair on this machine, killed under load, with a count |
+//! | 8 | [`cli`] | arguments and output |
 
 pub mod admin;
 pub mod bench;
@@ -31,6 +32,7 @@ pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod filter;
 pub mod kv;
 pub mod message;

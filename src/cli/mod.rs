@@ -8,6 +8,7 @@
 //! | `doctor` | `rmq-node doctor`: what is wrong with this host and its cluster |
 //! | `table` | plain tables for a terminal |
 //! | `bench` | `rmq-node bench produce`, `consume` |
+//! | `demo` | `rmq-node demo` |
 //! | `generate` | man pages and completions from these definitions |
 //!
 //! Not here: what the commands do. Invariant: 78 means that the settings are wrong and will stay so,
@@ -21,7 +22,7 @@ pub mod bench;
 pub mod config;
 mod config_import;
 mod config_init;
-pub mod doctor;
+mod demo;
 pub mod generate;
 mod table;
 
@@ -31,6 +32,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::getppid;
 
 use crate::config::{ConfigError, Loaded, Sources};
 
@@ -53,13 +57,16 @@ enum Command {
     Run {
         #[command(flatten)]
         settings: Settings,
+        /// End at once when this process, which started us, ends.
+        #[arg(long, value_name = "PID", hide = true)]
+        ends_with: Option<i32>,
     },
     /// Check, show, make or import the settings.
     #[command(subcommand)]
     Config(config::ConfigAction),
     Bench(bench::BenchArgs),
     Admin(admin::AdminArgs),
-    Doctor(doctor::DoctorArgs),
+    Demo(demo::DemoArgs),
     /// Write man pages and completions below a folder.
     #[command(hide = true)]
     Generate {
@@ -125,11 +132,11 @@ pub fn main() -> ExitCode {
     let matches = Cli::command().long_version(LONG_VERSION).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let result = match cli.command {
-        Command::Run { settings } => run(&settings),
+        Command::Run { settings, ends_with } => run(&settings, ends_with),
         Command::Config(action) => config::run(&action),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Admin(arguments) => admin::run(arguments),
-        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Demo(arguments) => demo::run(arguments),
         Command::Generate { folder } => generate::write(&folder),
     };
     result.unwrap_or_else(|error| {
@@ -175,7 +182,12 @@ fn address(text: &str, usual_port: u16) -> Result<String, String> {
     crate::config::check_address(text, usual_port).map(|()| text.to_owned())
 }
 
-fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
+fn run(settings: &Settings, ends_with: Option<i32>) -> anyhow::Result<ExitCode> {
+    if let Some(parent) = ends_with {
+        // The kernel does it, however the parent ends, even if we hang; it does not if the parent has ended already.
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
+        anyhow::ensure!(getppid().as_raw() == parent, "process {parent} is not there any more");
+    }
     crate::node::run(&settings.load()?)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -46,6 +46,7 @@ use crate::task::{self, Kind};
 
 use data_dir::DataDir;
 use logging::RateLimit;
+pub use ports::holder as port_holder;
 use roles::{Ports, Roles};
 
 const CONTROL_THREADS: usize = 2;

@@ -87,7 +87,8 @@ fn describe(role: &str, address: SocketAddr, error: &io::Error) -> StartError {
     StartError(format!("cannot bind {address}, {role}: {why}"))
 }
 
-/// The process that listens on `address` or on its port of all addresses.
+/// The process that listens on `address` or on its port of all addresses, as an error calls it.
+#[must_use]
 pub fn holder(address: SocketAddr) -> Option<String> {
     let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| {
         let table = fs::read_to_string(table).ok()?;

@@ -4,7 +4,7 @@
 
 mod admin;
 mod config;
-mod doctor;
+mod demo;
 mod golden;
 mod hostile;
 mod node;

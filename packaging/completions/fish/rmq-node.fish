@@ -30,12 +30,13 @@ complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "run" -d 'Run the 
 complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "config" -d 'Check, show, make or import the settings'
 complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "bench" -d 'Measure a cluster, ours or Apache\'s: send or pull as fast as it answers'
 complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "admin" -d 'Look at and change a cluster, ours or Apache\'s'
-complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "doctor" -d 'Look for what is wrong with this host and its cluster, before and after the start'
+complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "demo" -d 'Run a pair of hosts on this machine, kill one after the other under load, and count what was lost'
 complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "generate" -d 'Write man pages and completions below a folder'
 complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand run" -s c -l config -d 'The file with the settings; conf.d/*.toml beside it follow [default: /etc/rmq-node/rmq-node.toml if there]' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand run" -l data-dir -d 'Where everything is kept [default: $STATE_DIRECTORY, else ./rmq-node-data]' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand run" -l listen -d 'The address that all ports are bound on [default: 127.0.0.1 if no broker is configured]' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand run" -l ends-with -d 'End at once when this process, which started us, ends' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand run" -s h -l help -d 'Print help'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show init import help" -s h -l help -d 'Print help'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show init import help" -f -a "check" -d 'Look for mistakes; exit code 78 if there are any'
@@ -129,20 +130,22 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "topics" -d 'Topics: list (also without a verb), show, create, delete, repair'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand doctor" -s c -l config -d 'The file with the settings; conf.d/*.toml beside it follow [default: /etc/rmq-node/rmq-node.toml if there]' -r -F
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand doctor" -l data-dir -d 'Where everything is kept [default: $STATE_DIRECTORY, else ./rmq-node-data]' -r
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand doctor" -l listen -d 'The address that all ports are bound on [default: 127.0.0.1 if no broker is configured]' -r
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand doctor" -s o -l output -d 'How findings are printed' -r -f -a "text\t''
-json\t''"
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand demo" -l script -d 'What happens instead of keys, separated by `;`: `wait SECONDS`, `kill HOST` (kill -9), `stop HOST` (in order), `start HOST` (until clients can use it); hosts are 1 and 2' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand demo" -l hosts -d 'Both hosts\' addresses: two of this machine\'s own, 127.x.y.z' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand demo" -l mode -d 'Whether a sender waits for the slave\'s copy. Nothing is lost either way, as a killed host comes back with its disk' -r -f -a "2m-2s-async\t''
+2m-2s-sync\t''"
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand demo" -l rate -d 'Messages to send each second' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand demo" -l data-dir -d 'Keep all data in this new folder [default: a temporary one, which is removed]' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand demo" -l keep -d 'Do not remove the temporary folder'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand generate" -s h -l help -d 'Print help'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin doctor generate help" -f -a "run" -d 'Run the node: without any settings, a name server and a broker on 127.0.0.1'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin doctor generate help" -f -a "config" -d 'Check, show, make or import the settings'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin doctor generate help" -f -a "bench" -d 'Measure a cluster, ours or Apache\'s: send or pull as fast as it answers'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin doctor generate help" -f -a "admin" -d 'Look at and change a cluster, ours or Apache\'s'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin doctor generate help" -f -a "doctor" -d 'Look for what is wrong with this host and its cluster, before and after the start'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin doctor generate help" -f -a "generate" -d 'Write man pages and completions below a folder'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin doctor generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin demo generate help" -f -a "run" -d 'Run the node: without any settings, a name server and a broker on 127.0.0.1'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin demo generate help" -f -a "config" -d 'Check, show, make or import the settings'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin demo generate help" -f -a "bench" -d 'Measure a cluster, ours or Apache\'s: send or pull as fast as it answers'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin demo generate help" -f -a "admin" -d 'Look at and change a cluster, ours or Apache\'s'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin demo generate help" -f -a "demo" -d 'Run a pair of hosts on this machine, kill one after the other under load, and count what was lost'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin demo generate help" -f -a "generate" -d 'Write man pages and completions below a folder'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin demo generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Look for mistakes; exit code 78 if there are any'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Print every setting with where it comes from'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "init" -d 'Print the file of this host in a new cluster, or write those of all hosts'

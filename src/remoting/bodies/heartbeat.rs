@@ -4,8 +4,10 @@
 //! default, except names; enums are read by name or by ordinal, as fastjson does; a body without an object in it is
 //! an error.
 
+use bytes::Bytes;
+
 use crate::remoting::DecodeError;
-use crate::remoting::json::{self, Value};
+use crate::remoting::json::{self, Form, Value};
 
 /// What a client says about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -140,7 +142,34 @@ impl Heartbeat {
     }
 }
 
+impl Heartbeat {
+    /// The body, as a client sends it.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        let named = |name: &'static str, text| Value::object([(name, Value::from(text))]);
+        let producers = self.producers.iter().map(|group| named("groupName", group.as_str()));
+        Value::object([
+            ("clientID", self.client_id.as_str().into()),
+            ("consumerDataSet", Value::array(self.consumers.iter().map(ConsumerData::to_value))),
+            ("producerDataSet", Value::array(producers)),
+        ])
+        .to_bytes(Form::Dialect)
+    }
+}
+
 impl ConsumerData {
+    fn to_value(&self) -> Value<'_> {
+        let subscriptions = self.subscriptions.iter().map(SubscriptionData::to_value);
+        Value::object([
+            ("consumeFromWhere", self.mode.consume_from_where.as_str().into()),
+            ("consumeType", self.mode.consume_type.as_str().into()),
+            ("groupName", self.group.as_str().into()),
+            ("messageModel", self.mode.message_model.as_str().into()),
+            ("subscriptionDataSet", Value::array(subscriptions)),
+            ("unitMode", self.unit_mode.into()),
+        ])
+    }
+
     fn read(value: &Value<'_>) -> Result<Self, DecodeError> {
         let subscriptions = value.get("subscriptionDataSet").items().iter();
         Ok(Self {
@@ -159,6 +188,18 @@ impl ConsumerData {
 impl SubscriptionData {
     /// The expression type that is meant where there is none.
     pub const TAG: &str = "TAG";
+
+    fn to_value(&self) -> Value<'_> {
+        Value::object([
+            ("classFilterMode", self.class_filter_mode.into()),
+            ("codeSet", Value::array(self.codes.iter().copied())),
+            ("expressionType", self.expression_type.as_str().into()),
+            ("subString", self.expression.as_str().into()),
+            ("subVersion", self.version.into()),
+            ("tagsSet", Value::array(self.tags.iter().map(String::as_str))),
+            ("topic", self.topic.as_str().into()),
+        ])
+    }
 
     fn read(value: &Value<'_>) -> Result<Self, DecodeError> {
         let expression_type = value.text("expressionType").filter(|text| !text.is_empty());
@@ -216,6 +257,7 @@ mod tests {
             producers: vec!["PG".into()],
             consumers: vec![consumer],
         };
+        assert_eq!(expected.to_bytes(), body.as_bytes(), "and written as Java does");
         assert_eq!(Heartbeat::parse(body.as_bytes()), Ok(expected));
     }
 
