@@ -11,7 +11,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::config::init::Mode;
 use crate::demo::script::{self, Script};
-use crate::demo::{self, Options};
+use crate::demo::{self, Options, is_interactive};
 
 /// Run a pair of hosts on this machine, kill one after the other under load, and count what was lost.
 ///
@@ -20,11 +20,15 @@ use crate::demo::{self, Options};
 /// again. At the end every host is started, all is read, and every acknowledged number is looked for. Nothing
 /// is left behind.
 ///
+/// In a terminal it shows a live screen: 1 and 2 kill (kill -9) or start a host, s changes to stopping in order,
+/// q or Ctrl-C ends with the count, a second one ends at once. Elsewhere, and with --script, it tells line by line.
+///
 /// Exit codes: 0 nothing is missing, 1 something is or it was not counted, 2 wrong usage.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
     /// What happens instead of keys, separated by `;`: `wait SECONDS`, `kill HOST` (kill -9), `stop HOST` (in
-    /// order), `start HOST` (until clients can use it); hosts are 1 and 2.
+    /// order), `start HOST` (until clients can use it); hosts are 1 and 2 [default without a terminal: wait 3;
+    /// kill 1; wait 5; start 1; wait 5; kill 2; wait 5; start 2; wait 3].
     #[arg(long, value_name = "STEPS")]
     script: Option<Script>,
     /// Both hosts' addresses: two of this machine's own, 127.x.y.z.
@@ -71,7 +75,7 @@ fn hosts(text: &str) -> Result<[Ipv4Addr; 2], String> {
 pub fn run(arguments: DemoArgs) -> anyhow::Result<ExitCode> {
     let DemoArgs { script, hosts, mode, rate, data_dir, keep } = arguments;
     let default = || script::DEFAULT.parse().expect("a test reads it");
-    let script = script.unwrap_or_else(default);
+    let script = if is_interactive() { script } else { script.or_else(|| Some(default())) };
     let options = Options { hosts, mode, rate, data_dir, keep, script };
     let ended = demo::run(&options)?;
     super::print(&ended.to_string())?;

@@ -134,7 +134,7 @@ impl Cluster {
             let [before, after] = [&old, &route].map(|route| addresses_text(find(route, &group)));
             if before != after {
                 let place = self.board().place(&self.name_servers[name_server]);
-                self.note(format!("name server of {place}: {group} has {after}"));
+                self.note(format!("route of {group}: {after} (name server of {place})"));
             }
         }
     }
@@ -234,8 +234,8 @@ mod tests {
         let events: Vec<String> =
             cluster.board().events.iter().map(|event| event.text.clone()).collect();
         let expected = [
-            "name server of host 2: broker-a has only slave 127.0.0.2:10921",
-            "name server of host 2: broker-a has nobody",
+            "route of broker-a: only slave 127.0.0.2:10921 (name server of host 2)",
+            "route of broker-a: nobody (name server of host 2)",
         ];
         assert_eq!(events, expected);
     }

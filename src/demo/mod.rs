@@ -6,9 +6,11 @@
 //! | `pair` | both hosts' files and processes |
 //! | `cluster` | the route of the topic, and what all tasks share |
 //! | `producer`, `consumer` | clients that go on elsewhere |
+//! | `stage` | the loop: what happens when, until the count |
 //! | `watch` | asks every process how it is |
 //! | `board` | what is known of the pair |
 //! | `ledger` | what was acknowledged and received |
+//! | `screen`, `terminal` | the live screen and its keys |
 //!
 //! A client of its own children over remoting, never of their insides. Invariants: the loop here alone starts and
 //! ends processes, on the main thread, and never waits for a call; whatever fails, the pair goes with it.
@@ -19,45 +21,22 @@ mod consumer;
 mod ledger;
 mod pair;
 mod producer;
+mod screen;
 pub mod script;
+mod stage;
+mod terminal;
 mod watch;
 
-use std::fmt::{self, Write as _};
-use std::io::{self, Write as _};
+use std::fmt;
+use std::io;
 use std::net::Ipv4Addr;
-use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::ExitStatus;
-use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-
-use crate::admin::{Admin, CreateTopic};
-use crate::clock::Clock;
 use crate::config::init::Mode;
-use crate::model::Permission;
-use crate::task;
+use script::Script;
 
-use board::{Board, Event, State};
-use cluster::{Cluster, PAUSE, QUEUES, TOPIC};
 pub use ledger::Count;
-use pair::Pair;
-use script::{Script, Step};
-
-/// How often the loop looks around.
-const TICK: Duration = Duration::from_millis(50);
-/// How long a host may take until clients can use it.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a host may take to stop in order.
-const STOP_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long the consumer may be without news while it is waited for.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
-/// Missing numbers that are named.
-const MISSING_SHOWN: usize = 10;
+pub use terminal::is_interactive;
 
 /// Why the demo did not come to its count.
 #[derive(Debug, thiserror::Error)]
@@ -83,8 +62,8 @@ pub struct Options {
     pub data_dir: Option<PathBuf>,
     /// Whether the temporary folder stays too.
     pub keep: bool,
-    /// What happens.
-    pub script: Script,
+    /// What happens, told line by line; without it, keys and a live screen.
+    pub script: Option<Script>,
 }
 
 /// How it ended.
@@ -119,378 +98,12 @@ impl fmt::Display for Ended {
     }
 }
 
-/// What the loop is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
-    Kill(usize),
-    Stop(usize),
-    Start(usize),
-    /// Stop the load, count and end; the second time, end at once.
-    Finish,
-    /// End at once.
-    Abort,
-}
-
 /// Plays until the end.
 ///
 /// # Errors
 /// The pair cannot be started, or it ended before the count.
 pub fn run(options: &Options) -> Result<Ended, DemoError> {
-    let pair = Pair::create(options)?;
     // One thread: the hosts' processes are children of it, and it lasts as long as they.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let (orders_in, orders) = unbounded_channel();
-        listen_for_signals(&orders_in)?;
-        let cluster = Cluster::new(Board::new(pair.configs()), Clock::system());
-        let mut stage = Stage {
-            pair,
-            cluster,
-            orders,
-            is_finishing: false,
-            printed: 0,
-            stop: CancellationToken::new(),
-        };
-        let result = stage.play(options, &orders_in).await;
-        stage.stop.cancel();
-        result
-    })
-}
-
-/// Ctrl-C is a finish, what else ends processes an abort.
-fn listen_for_signals(orders: &UnboundedSender<Order>) -> io::Result<()> {
-    for (kind, order) in [
-        (SignalKind::interrupt(), Order::Finish),
-        (SignalKind::terminate(), Order::Abort),
-        (SignalKind::hangup(), Order::Abort),
-    ] {
-        let (mut signal, orders) = (signal(kind)?, orders.clone());
-        task::spawn(task::Kind::Ignore, "demo signals", async move {
-            while signal.recv().await.is_some() && orders.send(order).is_ok() {}
-        });
-    }
-    Ok(())
-}
-
-/// The loop and what only it may touch.
-struct Stage {
-    pair: Pair,
-    cluster: Arc<Cluster>,
-    orders: UnboundedReceiver<Order>,
-    /// Whether the end was asked for.
-    is_finishing: bool,
-    /// Events that were printed.
-    printed: usize,
-    /// Ends the tasks.
-    stop: CancellationToken,
-}
-
-impl Stage {
-    /// The order of everything.
-    async fn play(
-        &mut self,
-        options: &Options,
-        orders: &UnboundedSender<Order>,
-    ) -> Result<Ended, DemoError> {
-        // 1. Both hosts run, and clients can use them.
-        self.open(options).await?;
-        // 2. Messages flow.
-        let (produce, consume) = (CancellationToken::new(), CancellationToken::new());
-        let spawn = |name, future| task::spawn(task::Kind::Ignore, name, future);
-        let consumer = consumer::run(Arc::clone(&self.cluster), consume.clone());
-        let consumer = spawn("demo consumer", Box::pin(consumer) as Task);
-        let producer = producer::run(Arc::clone(&self.cluster), options.rate, produce.clone());
-        let producer = spawn("demo producer", Box::pin(producer) as Task);
-        self.cluster.note(format!("producer sends {} messages a second", options.rate));
-        // 3. The story, until its end or Ctrl-C.
-        let script = play(options.script.clone(), Arc::clone(&self.cluster), orders.clone());
-        let script = self.stop.clone().run_until_cancelled_owned(script);
-        spawn("demo script", Box::pin(async { script.await.unwrap_or_default() }) as Task);
-        while !self.is_finishing {
-            self.pass().await?;
-        }
-        // 4. No more messages; every host is back, and the consumer has read all queues to their ends.
-        produce.cancel();
-        self.until_ended(&producer).await?;
-        self.cluster.note("producer has stopped; the consumer reads the rest");
-        self.bring_back().await?;
-        self.drain().await?;
-        consume.cancel();
-        self.until_ended(&consumer).await?;
-        // 5. The hosts stop in order.
-        self.close().await?;
-        Ok(self.summary())
-    }
-
-    async fn open(&mut self, options: &Options) -> Result<(), DemoError> {
-        let [one, other] = options.hosts;
-        let where_to = match self.pair.kept() {
-            Some(folder) => folder.display().to_string(),
-            None => "a temporary folder".to_owned(),
-        };
-        let mode = options.mode.name();
-        self.cluster
-            .note(format!("host 1 is {one}, host 2 is {other}; mode {mode}, data in {where_to}"));
-        for host in 0..2 {
-            self.start(host)?;
-        }
-        let watch = watch::run(Arc::clone(&self.cluster), self.stop.clone());
-        task::spawn(task::Kind::Ignore, "demo watch", watch);
-        self.wait_for_start("registered", |board| board.is_known(0) && board.is_known(1)).await?;
-        let topic = CreateTopic {
-            name: TOPIC.to_owned(),
-            queues: QUEUES,
-            permission: Permission::READ_WRITE,
-            cluster: None,
-            broker: None,
-        };
-        let admin = Admin::new(self.cluster.name_servers().to_vec());
-        let created = admin.create_topic(&topic).await;
-        created.map_err(|error| DemoError(format!("the topic cannot be created: {error}")))?;
-        self.cluster.board().has_topic = true;
-        self.cluster.note(format!("topic {TOPIC} created, {QUEUES} queues on each master"));
-        let is_up = |board: &Board| board.hosts.iter().all(|host| host.state == State::Up);
-        self.wait_for_start("up", is_up).await
-    }
-
-    async fn wait_for_start(
-        &mut self,
-        what: &str,
-        is_so: impl Fn(&Board) -> bool,
-    ) -> Result<(), DemoError> {
-        let limit = self.cluster.passed() + START_TIMEOUT;
-        while !is_so(&self.cluster.board()) {
-            self.pass().await?;
-            if self.is_finishing {
-                return Err(DemoError("ended before it began".to_owned()));
-            }
-            if self.cluster.passed() > limit {
-                let logs = [self.pair.log_end(0), self.pair.log_end(1)].join("\n");
-                let seconds = START_TIMEOUT.as_secs();
-                let text =
-                    format!("the hosts are not {what} after {seconds} s; what they say:\n{logs}");
-                return Err(DemoError(text));
-            }
-        }
-        Ok(())
-    }
-
-    /// One turn of the loop.
-    async fn pass(&mut self) -> Result<(), DemoError> {
-        let order = tokio::time::timeout(TICK, self.orders.recv()).await;
-        if let Ok(Some(order)) = order {
-            self.obey(order)?;
-        }
-        for host in 0..2 {
-            if let Some(status) = self.pair.ended(host)? {
-                self.ended(host, status)?;
-            }
-        }
-        self.show()
-    }
-
-    fn obey(&mut self, order: Order) -> Result<(), DemoError> {
-        let state = |host: usize| self.cluster.board().hosts[host].state;
-        let runs = |host: usize| matches!(state(host), State::Starting | State::Up);
-        match order {
-            Order::Abort => return Err(DemoError("told to end before the count".to_owned())),
-            Order::Finish if self.is_finishing => {
-                return Err(DemoError("told twice to end: nothing was counted".to_owned()));
-            }
-            Order::Finish => self.is_finishing = true,
-            // From then on all hosts are needed.
-            _ if self.is_finishing => {}
-            Order::Kill(host) if runs(host) => {
-                self.pair.kill(host);
-                self.set(host, State::Down);
-                self.cluster.note(format!("host {} killed (kill -9)", host + 1));
-            }
-            Order::Stop(host) if runs(host) => {
-                self.pair.terminate(host);
-                self.set(host, State::Stopping);
-                self.cluster.note(format!("host {} told to stop (SIGTERM)", host + 1));
-            }
-            Order::Start(host) if state(host) == State::Down => self.start(host)?,
-            Order::Kill(_) | Order::Stop(_) | Order::Start(_) => {}
-        }
-        Ok(())
-    }
-
-    fn set(&self, host: usize, state: State) {
-        self.cluster.board().hosts[host].state = state;
-    }
-
-    fn start(&mut self, host: usize) -> Result<(), DemoError> {
-        self.pair.start(host)?;
-        self.set(host, State::Starting);
-        let pid = self.pair.pid(host).unwrap_or_default();
-        self.cluster.note(format!("host {} started (process {pid})", host + 1));
-        Ok(())
-    }
-
-    /// A host's process ended without a kill of ours.
-    fn ended(&mut self, host: usize, status: ExitStatus) -> Result<(), DemoError> {
-        let was = self.cluster.board().hosts[host].state;
-        self.set(host, State::Down);
-        let number = host + 1;
-        let text = match (was, status.signal(), status.success()) {
-            (State::Stopping, _, true) => format!("host {number} has stopped in order"),
-            (_, _, true) => format!("host {number} was stopped by somebody else"),
-            (_, Some(signal), _) => format!("host {number} was ended by signal {signal}"),
-            _ => {
-                let log = self.pair.log_end(host);
-                let text = format!("host {number} ended by itself, {status}; what it said:\n{log}");
-                return Err(DemoError(text));
-            }
-        };
-        self.cluster.note(text);
-        Ok(())
-    }
-
-    async fn until_ended(&mut self, task: &JoinHandle<()>) -> Result<(), DemoError> {
-        while !task.is_finished() {
-            self.pass().await?;
-        }
-        Ok(())
-    }
-
-    /// What was acknowledged by a host that is down lies on its disk.
-    async fn bring_back(&mut self) -> Result<(), DemoError> {
-        let limit = self.cluster.passed() + START_TIMEOUT;
-        for host in 0..2 {
-            loop {
-                let state = self.cluster.board().hosts[host].state;
-                match state {
-                    State::Up => break,
-                    State::Down => self.start(host)?,
-                    State::Starting | State::Stopping => {}
-                }
-                if self.cluster.passed() > limit {
-                    self.cluster.note(format!(
-                        "host {} does not come back: it is counted without",
-                        host + 1
-                    ));
-                    break;
-                }
-                self.pass().await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Until the consumer is at the end of every queue.
-    async fn drain(&mut self) -> Result<(), DemoError> {
-        let cluster = Arc::clone(&self.cluster);
-        let draining = task::spawn(task::Kind::Ignore, "demo drain", async move {
-            drain(&cluster).await;
-        });
-        self.until_ended(&draining).await
-    }
-
-    async fn close(&mut self) -> Result<(), DemoError> {
-        for host in 0..2 {
-            if self.pair.pid(host).is_some() {
-                self.pair.terminate(host);
-                self.set(host, State::Stopping);
-            }
-        }
-        let limit = self.cluster.passed() + STOP_TIMEOUT;
-        while (0..2).any(|host| self.pair.pid(host).is_some()) {
-            self.pass().await?;
-            if self.cluster.passed() > limit {
-                self.cluster.note("a host does not stop: it is killed");
-                break;
-            }
-        }
-        self.show()
-    }
-
-    fn show(&mut self) -> Result<(), DemoError> {
-        let new: Vec<Event> = self.cluster.board().events[self.printed..].to_vec();
-        self.printed += new.len();
-        let mut text = String::new();
-        for event in new {
-            let seconds = event.at.as_secs_f64();
-            writeln!(text, "{seconds:7.2} s  {}", event.text).expect("a string takes all");
-        }
-        io::stdout().write_all(text.as_bytes())?;
-        Ok(())
-    }
-
-    fn summary(&self) -> Ended {
-        let commands = || [0, 1].map(|host| self.pair.command_line(host));
-        let ledger = &self.cluster.board().ledger;
-        Ended {
-            count: ledger.count(),
-            missing: ledger.missing(MISSING_SHOWN),
-            kept: self.pair.kept().map(|folder| (folder.to_owned(), commands())),
-        }
-    }
-}
-
-type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Gives the orders of a script, each when the one before it is done.
-async fn play(script: Script, cluster: Arc<Cluster>, orders: UnboundedSender<Order>) {
-    let until = async |host: usize, state: State| {
-        let waiting = async {
-            while cluster.board().hosts[host].state != state {
-                tokio::time::sleep(TICK).await;
-            }
-        };
-        tokio::time::timeout(START_TIMEOUT, waiting).await.is_ok()
-    };
-    for step in script.0 {
-        let (order, host, state) = match step {
-            Step::Wait(time) => {
-                tokio::time::sleep(time).await;
-                continue;
-            }
-            Step::Kill(host) => (Order::Kill(host), host, State::Down),
-            Step::Stop(host) => (Order::Stop(host), host, State::Down),
-            Step::Start(host) => (Order::Start(host), host, State::Up),
-        };
-        if orders.send(order).is_err() || !until(host, state).await {
-            break;
-        }
-    }
-    // Nobody listens if the end has come already.
-    let _ = orders.send(Order::Finish);
-}
-
-/// Waits until the consumer is at the end of every queue of each master that answers.
-async fn drain(cluster: &Cluster) {
-    let masters: Vec<(String, String)> = {
-        let board = cluster.board();
-        let brokers = board.hosts.iter().flat_map(|host| &host.brokers);
-        let masters = brokers.filter(|broker| broker.id == 0);
-        masters.map(|broker| (broker.group.clone(), broker.address.clone())).collect()
-    };
-    let (mut last, mut news) = (0, cluster.passed());
-    for (group, master) in masters {
-        loop {
-            let ends = watch::ends(cluster, &master).await;
-            let received = {
-                let board = cluster.board();
-                let queues = board.traffic.get(&group).map(|traffic| &traffic.queues);
-                let position =
-                    |id: &i32| queues.and_then(|all| all.get(id)).map_or(0, |one| one.position);
-                if ends.is_some_and(|ends| ends.iter().all(|(id, end)| position(id) >= *end)) {
-                    break;
-                }
-                board.traffic.values().map(|traffic| traffic.received).sum::<u64>()
-            };
-            if received != last {
-                (last, news) = (received, cluster.passed());
-            }
-            if cluster.passed() - news > DRAIN_TIMEOUT {
-                let seconds = DRAIN_TIMEOUT.as_secs();
-                cluster.note(format!(
-                    "consumer gets no more of {group} in {seconds} s: it is not at its end"
-                ));
-                break;
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-    }
+    runtime.block_on(async { stage::Stage::new(options)?.play().await })
 }

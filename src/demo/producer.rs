@@ -36,7 +36,7 @@ struct Producer {
 pub async fn run(cluster: Arc<Cluster>, rate: u32, stop: CancellationToken) {
     let pause = Duration::from_secs(1) / rate.max(1);
     let mut turns = tokio::time::interval(pause);
-    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut producer = Producer { cluster, turn: 0, out: BTreeMap::new(), alone: BTreeSet::new() };
     loop {
         tokio::select! {

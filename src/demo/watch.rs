@@ -6,8 +6,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 use super::board::State;
 use super::cluster::{Cluster, QUEUES, TOPIC};
 use crate::remoting::bodies::route::{BrokerData, ClusterInfo};
@@ -19,16 +17,13 @@ const PERIOD: Duration = Duration::from_millis(300);
 /// How long an answer may take: who is slower shows as not answering.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// Watches until `stop`.
-pub async fn run(cluster: Arc<Cluster>, stop: CancellationToken) {
-    let watch = async {
-        loop {
-            look(&cluster).await;
-            cluster.refresh().await;
-            tokio::time::sleep(PERIOD).await;
-        }
-    };
-    stop.run_until_cancelled(watch).await;
+/// Watches until the demo ends.
+pub async fn run(cluster: Arc<Cluster>) {
+    loop {
+        look(&cluster).await;
+        cluster.refresh().await;
+        tokio::time::sleep(PERIOD).await;
+    }
 }
 
 /// Asks everybody once.
