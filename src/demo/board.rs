@@ -172,6 +172,13 @@ impl Board {
         }
     }
 
+    /// How far the consumer is in a queue.
+    #[must_use]
+    pub fn position(&self, group: &str, queue: i32) -> i64 {
+        let queues = self.traffic.get(group).map(|traffic| &traffic.queues);
+        queues.and_then(|queues| queues.get(&queue)).map_or(0, |queue| queue.position)
+    }
+
     /// How many bytes a group's slave is behind its master, if both answer.
     #[must_use]
     pub fn replication_lag(&self, group: &str) -> Option<u64> {

@@ -22,6 +22,8 @@ use crate::task;
 
 /// The consumer's group.
 pub const GROUP: &str = "demo-consumer";
+/// The group that reads everything once more at the end.
+const READER: &str = "demo-reader";
 
 /// How long a pull may wait at a queue's end (`brokerSuspendMaxTimeMillis`).
 const SUSPEND: Duration = Duration::from_secs(15);
@@ -93,7 +95,7 @@ impl Reader {
         let connection = cluster.client.connection(&address).await.ok()?;
         let at = cluster.passed();
         cluster.board().reads(at, group, *id, &address);
-        let request = pull_request(*id, position);
+        let request = pull_request(GROUP, *id, position, SUSPEND);
         let answer = connection.call(request, SUSPEND + ANSWER).await.ok()?;
         let Ok(fields) = PullResponse::parse(&answer) else {
             let code = response::name(answer.code);
@@ -118,20 +120,42 @@ impl Reader {
     }
 }
 
-fn pull_request(queue_id: i32, position: i64) -> Command {
+/// A pull that waits at the queue's end for so long.
+fn pull_request(group: &str, queue_id: i32, position: i64, suspend: Duration) -> Command {
+    let flag = if suspend.is_zero() { 0 } else { pull_flag::SUSPEND };
     let header = PullHeader {
-        consumer_group: GROUP,
+        consumer_group: group,
         topic: TOPIC,
         queue_id,
         queue_offset: position,
         max_msg_nums: BATCH,
-        sys_flag: pull_flag::SUSPEND | pull_flag::SUBSCRIPTION,
-        suspend_timeout_ms: i64::try_from(SUSPEND.as_millis()).unwrap_or(i64::MAX),
+        sys_flag: flag | pull_flag::SUBSCRIPTION,
+        suspend_timeout_ms: i64::try_from(suspend.as_millis()).unwrap_or(i64::MAX),
         subscription: Some(ALL),
         expression_type: Some(SubscriptionData::TAG),
         ..PullHeader::default()
     };
     header.to_request()
+}
+
+/// Reads a master's queue from its beginning to its end, and notes what is there; whether it could.
+pub async fn look_through(cluster: &Cluster, master: &str, id: i32) -> bool {
+    let mut position = 0;
+    loop {
+        let request = pull_request(READER, id, position, Duration::ZERO);
+        let Ok(answer) = cluster.call(master, request).await else { return false };
+        let Ok(fields) = PullResponse::parse(&answer) else { return false };
+        match answer.code {
+            response::SUCCESS => {
+                let mut board = cluster.board();
+                numbers(&answer.body).into_iter().for_each(|number| board.ledger.find(number));
+            }
+            response::PULL_NOT_FOUND => return true,
+            _ if fields.next_begin_offset == position => return false,
+            _ => {}
+        }
+        position = fields.next_begin_offset;
+    }
 }
 
 /// The numbers in a pull's body; what is no record ends it.

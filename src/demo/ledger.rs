@@ -1,4 +1,4 @@
-//! Which numbers were sent, acknowledged and received: what the closing count is made of.
+//! Which numbers were sent, acknowledged, received and found again: what the closing count is made of.
 //!
 //! Invariant: only numbers that were given out count, so whatever else comes takes no memory.
 
@@ -7,6 +7,7 @@
 struct Fate {
     acknowledged: bool,
     received: u16,
+    stored: bool,
 }
 
 /// The fates of all numbers, from 0.
@@ -25,6 +26,8 @@ pub struct Count {
     pub received: u64,
     /// Deliveries of a number after its first one.
     pub duplicates: u64,
+    /// Of the acknowledged ones, those that a master still has at the end: what came before a kill may be lost in it.
+    pub stored: u64,
     /// Numbers that came although no broker had acknowledged them: its answer was lost.
     pub unacknowledged: u64,
 }
@@ -34,6 +37,12 @@ impl Count {
     #[must_use]
     pub fn missing(&self) -> u64 {
         self.acknowledged - self.received
+    }
+
+    /// Whether everything that was acknowledged came, and is still there.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.received == self.acknowledged && self.stored == self.acknowledged
     }
 }
 
@@ -62,12 +71,20 @@ impl Ledger {
     pub fn receive(&mut self, number: u64) -> bool {
         let Some(fate) = at(&mut self.fates, number) else { return false };
         match fate {
-            Fate { received: 0, acknowledged: true } => self.count.received += 1,
-            Fate { received: 0, acknowledged: false } => self.count.unacknowledged += 1,
+            Fate { received: 0, acknowledged: true, .. } => self.count.received += 1,
+            Fate { received: 0, acknowledged: false, .. } => self.count.unacknowledged += 1,
             _ => self.count.duplicates += 1,
         }
         fate.received = fate.received.saturating_add(1);
         true
+    }
+
+    /// A master has the number, after all messages were sent.
+    pub fn find(&mut self, number: u64) {
+        if let Some(fate) = at(&mut self.fates, number).filter(|fate| !fate.stored) {
+            fate.stored = true;
+            self.count.stored += u64::from(fate.acknowledged);
+        }
     }
 
     /// The sums so far.
@@ -76,10 +93,10 @@ impl Ledger {
         self.count
     }
 
-    /// Some of the numbers that are missing, the first ones.
+    /// Some of the acknowledged numbers that did not come or are not there any more, the first ones.
     #[must_use]
     pub fn missing(&self, most: usize) -> Vec<usize> {
-        let is_missing = |fate: &Fate| fate.acknowledged && fate.received == 0;
+        let is_missing = |fate: &Fate| fate.acknowledged && (fate.received == 0 || !fate.stored);
         let all = self.fates.iter().enumerate().filter(|(_, fate)| is_missing(fate));
         all.map(|(number, _)| number).take(most).collect()
     }
@@ -100,12 +117,32 @@ mod tests {
         assert_eq!(numbers, [0, 1, 2, 3]);
         for number in [0, 1, 3] {
             ledger.acknowledge(number);
+            ledger.find(number);
         }
         assert!(ledger.receive(0));
         let count = ledger.count();
         assert_eq!((count.acknowledged, count.received, count.missing()), (3, 1, 2));
+        assert!(!count.is_whole());
         assert_eq!(ledger.missing(1), [1]);
         assert_eq!(ledger.missing(9), [1, 3]);
+        ledger.receive(1);
+        ledger.receive(3);
+        assert!(ledger.count().is_whole());
+    }
+
+    #[test]
+    fn what_came_and_is_not_there_any_more_is_missing_too() {
+        let mut ledger = Ledger::default();
+        for number in [ledger.next(), ledger.next()] {
+            ledger.acknowledge(number);
+            ledger.receive(number);
+        }
+        for _ in 0..2 {
+            ledger.find(1);
+        }
+        let count = ledger.count();
+        assert_eq!((count.missing(), count.stored, count.is_whole()), (0, 1, false));
+        assert_eq!(ledger.missing(9), [0]);
     }
 
     #[test]
@@ -119,7 +156,7 @@ mod tests {
             ledger.acknowledge(0);
             ledger.receive(0);
         }
-        let expected = Count { acknowledged: 1, received: 1, duplicates: 2, unacknowledged: 0 };
+        let expected = Count { acknowledged: 1, received: 1, duplicates: 2, ..Count::default() };
         assert_eq!(ledger.count(), expected);
     }
 
@@ -128,6 +165,7 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.next();
         ledger.receive(0);
+        ledger.find(0);
         let expected = Count { unacknowledged: 1, ..Count::default() };
         assert_eq!((ledger.count(), ledger.missing(9).len()), (expected, 0));
     }

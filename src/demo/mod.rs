@@ -15,8 +15,8 @@
 //! A client of its own children over remoting, never of their insides. Invariants: the loop here alone starts and
 //! ends processes, on the main thread, and never waits for a call; whatever fails, the pair goes with it.
 
-pub mod board;
-pub mod cluster;
+mod board;
+mod cluster;
 mod consumer;
 mod ledger;
 mod pair;
@@ -79,18 +79,20 @@ pub struct Ended {
 
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Count { acknowledged, received, duplicates, unacknowledged } = self.count;
+        let Count { acknowledged, received, duplicates, stored, unacknowledged } = self.count;
         let missing = self.count.missing();
         writeln!(f, "\nacknowledged  {acknowledged:>9}\nreceived      {received:>9}")?;
         writeln!(f, "missing       {missing:>9}\nduplicates    {duplicates:>9}")?;
+        writeln!(f, "still stored  {stored:>9}")?;
         if unacknowledged > 0 {
             writeln!(
                 f,
                 "{unacknowledged} more came whose acknowledgement was lost with its broker."
             )?;
         }
-        if missing > 0 {
-            writeln!(f, "The first missing numbers: {:?}", self.missing)?;
+        if !self.count.is_whole() {
+            let first = &self.missing;
+            writeln!(f, "Not received or not stored any more, the first numbers: {first:?}")?;
         }
         let Some((folder, commands)) = &self.kept else { return Ok(()) };
         writeln!(f, "All data is in {}. Each host is started there by:", folder.display())?;

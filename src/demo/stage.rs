@@ -303,28 +303,30 @@ impl<'a> Stage<'a> {
     /// What was acknowledged by a host that is down lies on its disk.
     async fn bring_back(&mut self) -> Result<(), DemoError> {
         let limit = self.cluster.passed() + START_TIMEOUT;
-        for host in 0..2 {
-            loop {
-                let state = self.cluster.board().hosts[host].state;
-                match state {
-                    State::Up => break,
-                    State::Down => self.start(host)?,
-                    State::Starting | State::Stopping => {}
+        loop {
+            let states = self.cluster.board().hosts.each_ref().map(|host| host.state);
+            for (host, state) in states.into_iter().enumerate() {
+                if state == State::Down {
+                    self.start(host)?;
                 }
-                if self.cluster.passed() > limit {
-                    self.cluster.note(format!(
-                        "host {} does not come back: it is counted without",
-                        host + 1
-                    ));
-                    break;
-                }
-                self.pass().await?;
             }
+            if states == [State::Up; 2] {
+                return Ok(());
+            }
+            if self.cluster.passed() > limit {
+                let away = (0..2).filter(|host| states[*host] != State::Up);
+                for host in away {
+                    let text =
+                        format!("host {} does not come back: it is counted without", host + 1);
+                    self.cluster.note(text);
+                }
+                return Ok(());
+            }
+            self.pass().await?;
         }
-        Ok(())
     }
 
-    /// Until the consumer is at the end of every queue.
+    /// Until the consumer is at the end of every queue, and all queues were read once more.
     async fn drain(&mut self) -> Result<(), DemoError> {
         let cluster = Arc::clone(&self.cluster);
         let draining = task::spawn(task::Kind::Ignore, "demo drain", async move {
@@ -416,7 +418,7 @@ async fn play(script: Script, cluster: Arc<Cluster>, orders: UnboundedSender<Ord
     let _ = orders.send(Order::Finish);
 }
 
-/// Waits until the consumer is at the end of every queue of each master that answers.
+/// Waits until the consumer is at the end of every queue, then looks through all queues once more.
 async fn drain(cluster: &Cluster) {
     let masters: Vec<(String, String)> = {
         let board = cluster.board();
@@ -425,15 +427,13 @@ async fn drain(cluster: &Cluster) {
         masters.map(|broker| (broker.group.clone(), broker.address.clone())).collect()
     };
     let (mut last, mut news) = (0, cluster.passed());
-    for (group, master) in masters {
+    for (group, master) in &masters {
         loop {
-            let ends = watch::ends(cluster, &master).await;
+            let ends = watch::ends(cluster, master).await;
             let received = {
                 let board = cluster.board();
-                let queues = board.traffic.get(&group).map(|traffic| &traffic.queues);
-                let position =
-                    |id: &i32| queues.and_then(|all| all.get(id)).map_or(0, |one| one.position);
-                if ends.is_some_and(|ends| ends.iter().all(|(id, end)| position(id) >= *end)) {
+                let is_at = |(id, end): (&i32, &i64)| board.position(group, *id) >= *end;
+                if ends.is_some_and(|ends| ends.iter().all(is_at)) {
                     break;
                 }
                 board.traffic.values().map(|traffic| traffic.received).sum::<u64>()
@@ -442,13 +442,19 @@ async fn drain(cluster: &Cluster) {
                 (last, news) = (received, cluster.passed());
             }
             if cluster.passed() - news > DRAIN_TIMEOUT {
-                let seconds = DRAIN_TIMEOUT.as_secs();
-                cluster.note(format!(
-                    "consumer gets no more of {group} in {seconds} s: it is not at its end"
-                ));
+                let text =
+                    format!("consumer does not come to the end of {group}: it is counted so");
+                cluster.note(text);
                 break;
             }
             tokio::time::sleep(PAUSE).await;
+        }
+    }
+    for (group, master) in &masters {
+        for id in 0..i32::try_from(QUEUES).unwrap_or(0) {
+            if !consumer::look_through(cluster, master, id).await {
+                cluster.note(format!("{group} cannot be read once more: queue {id}"));
+            }
         }
     }
 }

@@ -21,7 +21,9 @@ const ANSWER: Duration = Duration::from_secs(1);
 pub async fn run(cluster: Arc<Cluster>) {
     loop {
         look(&cluster).await;
-        cluster.refresh().await;
+        if cluster.board().has_topic {
+            cluster.refresh().await;
+        }
         tokio::time::sleep(PERIOD).await;
     }
 }

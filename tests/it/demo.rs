@@ -75,6 +75,7 @@ fn nothing_that_was_acknowledged_is_lost_by_a_kill_of_each_host() {
     assert!(acknowledged > 0);
     assert_eq!(count(&printed, "received"), acknowledged);
     assert_eq!(count(&printed, "missing"), 0);
+    assert_eq!(count(&printed, "still stored"), acknowledged);
     for event in [
         "host 1 killed (kill -9)",
         "producer goes on at broker-b, without broker-a",

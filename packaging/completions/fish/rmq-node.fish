@@ -130,7 +130,7 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "topics" -d 'Topics: list (also without a verb), show, create, delete, repair'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand demo" -l script -d 'What happens instead of keys, separated by `;`: `wait SECONDS`, `kill HOST` (kill -9), `stop HOST` (in order), `start HOST` (until clients can use it); hosts are 1 and 2' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand demo" -l script -d 'What happens instead of keys, separated by `;`: `wait SECONDS`, `kill HOST` (kill -9), `stop HOST` (in order), `start HOST` (until clients can use it); hosts are 1 and 2 [default without a terminal: wait 3; kill 1; wait 5; start 1; wait 5; kill 2; wait 5; start 2; wait 3]' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand demo" -l hosts -d 'Both hosts\' addresses: two of this machine\'s own, 127.x.y.z' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand demo" -l mode -d 'Whether a sender waits for the slave\'s copy. Nothing is lost either way, as a killed host comes back with its disk' -r -f -a "2m-2s-async\t''
 2m-2s-sync\t''"
