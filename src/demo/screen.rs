@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::board::{Board, Broker, Host, State};
+use super::board::{Board, Broker, Host, State, Traffic};
 use super::stage::Order;
 use super::terminal::{self, Terminal};
 
@@ -73,12 +73,15 @@ impl Line {
     }
 }
 
-/// Messages a second of one group.
+/// Messages of one group, in all or a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Rates {
+struct Flow {
     sent: u64,
     received: u64,
 }
+
+/// By group.
+type Flows = BTreeMap<String, Flow>;
 
 /// What a frame shows besides the board.
 #[derive(Clone, Debug)]
@@ -97,8 +100,8 @@ pub struct Look<'a> {
 #[derive(Debug)]
 pub struct Screen {
     terminal: Terminal,
-    /// By time: messages sent and received, by group.
-    samples: VecDeque<(Duration, BTreeMap<String, (u64, u64)>)>,
+    /// What had flowed by which time.
+    samples: VecDeque<(Duration, Flows)>,
     size: (usize, usize),
     colour: bool,
 }
@@ -122,9 +125,9 @@ impl Screen {
         if self.samples.back().is_some_and(|(at, _)| look.passed < *at + PERIOD) {
             return Ok(());
         }
-        let counts =
-            board.traffic.iter().map(|(group, one)| (group.clone(), (one.sent, one.received)));
-        self.samples.push_back((look.passed, counts.collect()));
+        let flow = |one: &Traffic| Flow { sent: one.sent, received: one.received };
+        let flows = board.traffic.iter().map(|(group, one)| (group.clone(), flow(one)));
+        self.samples.push_back((look.passed, flows.collect()));
         if self.samples.len() > SAMPLES {
             self.samples.pop_front();
         }
@@ -139,32 +142,25 @@ impl Screen {
         self.terminal.write(&text)
     }
 
-    fn rates(&self) -> BTreeMap<String, Rates> {
+    fn rates(&self) -> Flows {
         let (Some((begin, first)), Some((end, last))) = (self.samples.front(), self.samples.back())
         else {
-            return BTreeMap::new();
+            return Flows::new();
         };
         let ms = u64::try_from((*end - *begin).as_millis()).unwrap_or(u64::MAX).max(1);
         let rate = |before: u64, after: u64| after.saturating_sub(before) * 1000 / ms;
-        let of = |(group, (sent, received)): (&String, &(u64, u64))| {
-            let (sent_before, received_before) = first.get(group).copied().unwrap_or_default();
-            let rates = Rates {
-                sent: rate(sent_before, *sent),
-                received: rate(received_before, *received),
-            };
-            (group.clone(), rates)
+        let of = |(group, flow): (&String, &Flow)| {
+            let before = first.get(group).copied().unwrap_or_default();
+            let (sent, received) =
+                (rate(before.sent, flow.sent), rate(before.received, flow.received));
+            (group.clone(), Flow { sent, received })
         };
         last.iter().map(of).collect()
     }
 }
 
 /// All lines, the last event above the keys.
-fn frame(
-    board: &Board,
-    look: &Look<'_>,
-    rates: &BTreeMap<String, Rates>,
-    rows: usize,
-) -> Vec<Line> {
+fn frame(board: &Board, look: &Look<'_>, rates: &Flows, rows: usize) -> Vec<Line> {
     let mut lines = vec![title(look), Line::default()];
     lines.extend(picture(board));
     lines.push(Line::default());
@@ -180,11 +176,7 @@ fn frame(
             Line::default().with(Style::Dim, at).with(Style::Plain, format!("  {}", event.text)),
         );
     }
-    lines.resize(
-        rows.saturating_sub(1).max(lines.len().min(rows.saturating_sub(1))),
-        Line::default(),
-    );
-    lines.truncate(rows.saturating_sub(1));
+    lines.resize(rows.saturating_sub(1), Line::default());
     lines.push(keys(board, look));
     lines
 }
@@ -270,14 +262,14 @@ fn bytes(count: u64) -> String {
 }
 
 /// What flows through each group.
-fn traffic(board: &Board, rates: &BTreeMap<String, Rates>) -> Vec<Line> {
+fn traffic(board: &Board, rates: &Flows) -> Vec<Line> {
     let head = format!(
         " {:<10}{:>8}{:>12}   {:<22}{:>10}{:>13}",
         "", "sent/s", "received/s", "consumer reads from", "its lag", "slave's lag"
     );
     let mut lines = vec![Line::default().with(Style::Dim, head)];
     for (group, one) in &board.traffic {
-        let Rates { sent, received } = rates.get(group).copied().unwrap_or_default();
+        let Flow { sent, received } = rates.get(group).copied().unwrap_or_default();
         let brokers = board.hosts.iter().flat_map(|host| &host.brokers);
         let is_slave =
             brokers.into_iter().any(|broker| broker.address == one.source && broker.id != 0);
@@ -332,7 +324,7 @@ mod tests {
         Look { mode: "2m-2s-async", passed: Duration::from_secs(62), gently: false, phase: None };
 
     fn text(board: &Board, look: &Look<'_>, size: (usize, usize)) -> Vec<String> {
-        let frame = frame(board, look, &BTreeMap::new(), size.1);
+        let frame = frame(board, look, &Flows::new(), size.1);
         frame.iter().map(|line| line.render(size.0, false).trim_end().to_owned()).collect()
     }
 
@@ -348,14 +340,13 @@ mod tests {
         board.hosts[1].brokers[0].log_end = None;
         board.reads(Duration::ZERO, "broker-a", 0, "127.0.0.1:10911");
         board.note(Duration::from_millis(1234), "host 2 killed (kill -9)");
-        let expected = "\
- rmq-node demo   two hosts on this machine, mode 2m-2s-async   01:02
+        let expected = " rmq-node demo   two hosts on this machine, mode 2m-2s-async   01:02
 
  host 1  127.0.0.1  up                        host 2  127.0.0.2  DOWN
  +-----------------------------+              +-----------------------------+
  | name server        -  :9876 |              | name server        -  :9876 |
  | broker-a master      :10911 | -- 380 B ->  | broker-a slave       :10921 |
- | broker-b slave       :10921 |  <- x --     | broker-b master      :10911 |
+ | broker-b slave       :10921 |   <- x --    | broker-b master      :10911 |
  +-----------------------------+              +-----------------------------+
 
              sent/s  received/s   consumer reads from      its lag  slave's lag
@@ -364,7 +355,7 @@ mod tests {
 
  acknowledged 0   received 0   not yet received 0   duplicates 0
 
-     1.23 s  host 2 killed (kill -9)
+    1.23 s  host 2 killed (kill -9)
 
 
 
@@ -390,6 +381,7 @@ mod tests {
             assert!(lines.iter().all(|line| line.chars().count() <= size.0), "{size:?}");
         }
         let lines = text(&board, &LOOK, (80, 24));
-        assert!(lines[22].contains("49 xxx"), "the last event is the lowest: {lines:?}");
+        assert!(lines[21].contains("49 xxx"), "the last event is the lowest: {lines:?}");
+        assert_eq!(lines[22], "", "the keys stand apart");
     }
 }
