@@ -1,4 +1,5 @@
-//! Two hosts, each with a name server, a master and the slave of the other's: from the files that `config init` makes.
+//! Hosts that each have a name server, a master and the slave of the next host's master: two, or a ring of three, from the files
+//! that `config init` makes.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -14,10 +15,11 @@ use crate::support::{Node, free_address, rmq_node};
 /// More than the tests' messages need.
 const LOG_BYTES: usize = 2 << 20;
 
-fn start(mode: &str, hosts: [Ipv4Addr; 2], this: usize, dir: &Path) -> Node {
-    let (this, hosts) = (hosts[this].to_string(), format!("{},{}", hosts[0], hosts[1]));
+fn start(mode: &str, hosts: &[Ipv4Addr], this: usize, dir: &Path) -> Node {
+    let all: Vec<_> = hosts.iter().map(Ipv4Addr::to_string).collect();
+    let (this, hosts) = (all[this].as_str(), all.join(","));
     let made = rmq_node(&["config", "init", "--hosts", &hosts, "--mode", mode])
-        .args(["--this", &this])
+        .args(["--this", this])
         .output()
         .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -41,10 +43,25 @@ fn send(host: Ipv4Addr, count: &str) {
     assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
 }
 
-fn wait_until_equal(dir: &Path, hosts: [Ipv4Addr; 2]) {
-    for group in ["broker-a", "broker-b"] {
+/// Sends to the master of one host only.
+fn send_to(master: Ipv4Addr, count: &str) {
+    let address = format!("{master}:10911");
+    let sent = rmq_node(&["bench", "produce", "--broker", &address, "-m", count, "-c", "1"])
+        .output()
+        .unwrap();
+    assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+}
+
+/// Where the slave of a host's master is.
+fn slave_of(hosts: &[Ipv4Addr], this: usize) -> Ipv4Addr {
+    hosts[(this + hosts.len() - 1) % hosts.len()]
+}
+
+fn wait_until_equal(dir: &Path, hosts: &[Ipv4Addr]) {
+    for (this, group) in (0..hosts.len()).zip(["broker-a", "broker-b", "broker-c"]) {
         let is_copied = || {
-            let [one, other] = hosts.map(|host| log_of(dir, host, group));
+            let [one, other] =
+                [hosts[this], slave_of(hosts, this)].map(|host| log_of(dir, host, group));
             one == other && one.iter().any(|byte| *byte != 0)
         };
         let mut looks = 0;
@@ -60,17 +77,52 @@ fn wait_until_equal(dir: &Path, hosts: [Ipv4Addr; 2]) {
 fn two_hosts_hold_each_others_messages_through_a_kill_and_stop_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let hosts = [free_address(), free_address()];
-    let first = start("2m-2s-async", hosts, 0, dir.path());
-    let second = start("2m-2s-async", hosts, 1, dir.path());
+    let first = start("2m-2s-async", &hosts, 0, dir.path());
+    let second = start("2m-2s-async", &hosts, 1, dir.path());
     send(hosts[0], "100");
     send(hosts[1], "100");
-    wait_until_equal(dir.path(), hosts);
+    wait_until_equal(dir.path(), &hosts);
     drop(first);
-    let first = start("2m-2s-async", hosts, 0, dir.path());
+    let first = start("2m-2s-async", &hosts, 0, dir.path());
     send(hosts[0], "100");
     send(hosts[1], "100");
-    wait_until_equal(dir.path(), hosts);
+    wait_until_equal(dir.path(), &hosts);
     for node in [first, second] {
+        node.signal(Signal::SIGTERM);
+        let (status, log) = node.wait();
+        assert!(status.success(), "{log}");
+    }
+}
+
+#[test]
+fn in_a_ring_of_three_the_messages_of_a_dead_host_come_from_its_slave() {
+    let dir = tempfile::tempdir().unwrap();
+    let hosts = [free_address(), free_address(), free_address()];
+    let mut nodes = [0, 1, 2].map(|this| Some(start("2m-2s-async", &hosts, this, dir.path())));
+    for (host, count) in hosts.into_iter().zip(["40", "80", "120"]) {
+        send_to(host, count);
+    }
+    wait_until_equal(dir.path(), &hosts);
+    nodes[1] = None;
+    let address = format!("{}:10921", slave_of(&hosts, 1));
+    let pulled =
+        rmq_node(&["bench", "consume", "--broker", &address, "-m", "80", "-c", "1", "-o", "json"])
+            .output()
+            .unwrap();
+    assert!(pulled.status.success(), "{}", String::from_utf8_lossy(&pulled.stderr));
+    let summary: serde_json::Value = serde_json::from_slice(&pulled.stdout).unwrap();
+    assert_eq!(summary["messages"], 80, "{summary}");
+    assert_eq!(summary["errors"], serde_json::json!({}), "{summary}");
+    // The others go on without it.
+    for host in [hosts[0], hosts[2]] {
+        send_to(host, "40");
+    }
+    nodes[1] = Some(start("2m-2s-async", &hosts, 1, dir.path()));
+    for host in hosts {
+        send_to(host, "40");
+    }
+    wait_until_equal(dir.path(), &hosts);
+    for node in nodes.into_iter().flatten() {
         node.signal(Signal::SIGTERM);
         let (status, log) = node.wait();
         assert!(status.success(), "{log}");
@@ -81,7 +133,7 @@ fn two_hosts_hold_each_others_messages_through_a_kill_and_stop_in_order() {
 fn topics_that_differ_between_masters_are_shown_and_repaired() {
     let dir = tempfile::tempdir().unwrap();
     let hosts = [free_address(), free_address()];
-    let _nodes = [0, 1].map(|this| start("2m-noslave", hosts, this, dir.path()));
+    let _nodes = [0, 1].map(|this| start("2m-noslave", &hosts, this, dir.path()));
     let done = |arguments: &[&str]| {
         let (code, printed, error) = admin(hosts[0], arguments);
         assert_eq!(code, Some(0), "{error}");
