@@ -12,6 +12,9 @@ from remoting import Connection
 from servers import JDK_OPENINGS, LOGBACK, Process, can_bind, free_ports, is_open, wait_until
 
 SEGMENT_BYTES = 2 << 20
+MAX_MESSAGE_BYTES = 4 << 20
+# For tests, which start many; measurements give it more.
+SMALL_JAVA = ("-Xms128m", "-Xmx384m", "-XX:TieredStopAtLevel=1")
 
 
 def loopback(ports):
@@ -94,13 +97,13 @@ class Broker:
 
 
 class Ours(Broker):
-    def __init__(self, binary, names, role, number, sync=False):
+    def __init__(self, binary, names, role, number, sync=False, segment_bytes=SEGMENT_BYTES):
         self.home = tempfile.mkdtemp(prefix=f"pairs-ours-{role}-")
         host = loopback([10909, 10911, 10912])
         self.address, self.log = f"{host}:10911", f"{self.home}/data/broker-a/commitlog"
         with open(f"{self.home}/node.toml", "w") as file:
             file.write(f'listen = "{host}"\nadvertise = "{host}"\nname_servers = {quoted(names)}\n'
-                       f'[store]\nsegment_bytes = {SEGMENT_BYTES}\nmax_message_bytes = {SEGMENT_BYTES // 4}\n'
+                       f'[store]\nsegment_bytes = {segment_bytes}\nmax_message_bytes = {min(segment_bytes // 4, MAX_MESSAGE_BYTES)}\n'
                        f'[[broker]]\ngroup = "broker-a"\nrole = "{role}"\nport = 10911\n'
                        + (f"id = {number}\n" if number else "") + ('replication = "sync"\n' if sync else ""))
         self.process = Process(f"our {role}", [binary, "run", "--data-dir", f"{self.home}/data", "--config", f"{self.home}/node.toml"],
@@ -108,7 +111,7 @@ class Ours(Broker):
 
 
 class Apache(Broker):
-    def __init__(self, lib, names, role, number, sync=False):
+    def __init__(self, lib, names, role, number, sync=False, segment_bytes=SEGMENT_BYTES, memory=SMALL_JAVA):
         self.home = tempfile.mkdtemp(prefix=f"pairs-apache-{role}-")
         port = free_ports("127.0.0.1", [-2, 0, 1])
         self.address, self.log = f"127.0.0.1:{port}", f"{self.home}/store/commitlog"
@@ -120,8 +123,8 @@ class Apache(Broker):
         with open(f"{self.home}/broker.properties", "w") as file:
             file.write(f"brokerClusterName=DefaultCluster\nbrokerName=broker-a\nbrokerId={number}\nbrokerRole={kind}\nbrokerIP1=127.0.0.1\n"
                        f"listenPort={port}\nhaListenPort={port + 1}\nnamesrvAddr={name_servers}\nstorePathRootDir={self.home}/store\n"
-                       f"storePathCommitLog={self.home}/store/commitlog\nmappedFileSizeCommitLog={SEGMENT_BYTES}\n"
-                       f"maxMessageSize={SEGMENT_BYTES // 4}\nwaitTimeMillsInSendQueue=5000\nosPageCacheBusyTimeOutMills=10000\ndiskMaxUsedSpaceRatio=95\n")
-        java = ["java", "-Xms128m", "-Xmx384m", "-XX:TieredStopAtLevel=1", *JDK_OPENINGS, f"-Duser.home={self.home}", "-cp", f"{lib}/*"]
+                       f"storePathCommitLog={self.home}/store/commitlog\nmappedFileSizeCommitLog={segment_bytes}\n"
+                       f"maxMessageSize={min(segment_bytes // 4, MAX_MESSAGE_BYTES)}\nwaitTimeMillsInSendQueue=5000\nosPageCacheBusyTimeOutMills=10000\ndiskMaxUsedSpaceRatio=95\n")
+        java = ["java", *memory, *JDK_OPENINGS, f"-Duser.home={self.home}", "-cp", f"{lib}/*"]
         self.process = Process(f"4.9.4 {role}", [*java, "org.apache.rocketmq.broker.BrokerStartup", "-c", f"{self.home}/broker.properties"],
                                self.home, f"{self.home}/broker.out", {"ROCKETMQ_HOME": self.home})
