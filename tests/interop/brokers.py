@@ -6,6 +6,7 @@ here checks anything; `pairs` and `takeover` do.
 
 import os
 import random
+import signal
 import tempfile
 
 from remoting import Connection
@@ -84,6 +85,16 @@ class Broker:
 
     def signal(self, which):
         self.process.child.send_signal(which)
+        if which == signal.SIGSTOP:
+            # Each thread stops when it is scheduled next, and may acknowledge something until then.
+            wait_until("every thread to stand still", lambda: set(self.thread_states()) == {"T"})
+
+    def thread_states(self):
+        """The state of each thread of the process, as the kernel's letter."""
+        tasks = f"/proc/{self.process.child.pid}/task"
+        for task in os.listdir(tasks):
+            with open(f"{tasks}/{task}/stat") as file:
+                yield file.read().rpartition(") ")[2][0]
 
     def segments(self):
         """The log's files with something in them, by name."""
