@@ -4,7 +4,9 @@
 //! | --- | --- |
 //! | `config` | `rmq-node config check`, `show` |
 //! | `config_init`, `config_import` | `rmq-node config init`, `import` |
-//! | `admin` | `rmq-node admin`: a cluster's topics |
+//! | `admin` | `rmq-node admin`: its arguments, and a cluster's topics |
+//! | `admin_cluster` | `rmq-node admin cluster`, `replication` |
+//! | `admin_resync` | `rmq-node admin replication resync` |
 //! | `doctor` | `rmq-node doctor`: what is wrong with this host and its cluster |
 //! | `table` | plain tables for a terminal |
 //! | `bench` | `rmq-node bench produce`, `consume` |
@@ -12,8 +14,7 @@
 //! | `generate` | man pages and completions from these definitions |
 //!
 //! Not here: what the commands do. Invariant: 78 means that the settings are wrong and will stay so,
-//! 1 that something failed which time or a hand can heal; `admin` and `doctor`
-//! have codes of their own.
+//! 1 that something failed which time or a hand can heal; `admin`, `doctor` and `demo` have codes of their own.
 
 pub mod admin;
 mod admin_cluster;
@@ -23,6 +24,7 @@ pub mod config;
 mod config_import;
 mod config_init;
 mod demo;
+pub mod doctor;
 pub mod generate;
 mod table;
 
@@ -66,6 +68,7 @@ enum Command {
     Config(config::ConfigAction),
     Bench(bench::BenchArgs),
     Admin(admin::AdminArgs),
+    Doctor(doctor::DoctorArgs),
     Demo(demo::DemoArgs),
     /// Write man pages and completions below a folder.
     #[command(hide = true)]
@@ -136,6 +139,7 @@ pub fn main() -> ExitCode {
         Command::Config(action) => config::run(&action),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Admin(arguments) => admin::run(arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Generate { folder } => generate::write(&folder),
     };

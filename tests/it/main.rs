@@ -5,6 +5,7 @@
 mod admin;
 mod config;
 mod demo;
+mod doctor;
 mod golden;
 mod hostile;
 mod node;

@@ -30,6 +30,7 @@ complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "run" -d 'Run the 
 complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "config" -d 'Check, show, make or import the settings'
 complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "bench" -d 'Measure a cluster, ours or Apache\'s: send or pull as fast as it answers'
 complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "admin" -d 'Look at and change a cluster, ours or Apache\'s'
+complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "doctor" -d 'Look for what is wrong with this host and its cluster, before and after the start'
 complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "demo" -d 'Run a pair of hosts on this machine, kill one after the other under load, and count what was lost'
 complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "generate" -d 'Write man pages and completions below a folder'
 complete -c rmq-node -n "__fish_rmq_node_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -115,9 +116,22 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication topics help" -s n -l name-server -d 'Name servers as HOST:PORT, separated by `,` or `;` [default: those of this host\'s settings, else 127.0.0.1:9876]' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication topics help" -s o -l output -d 'How results are printed' -r -f -a "table\t''
 json\t''"
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from topics help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from topics help" -f -a "topics" -d 'Topics: list (also without a verb), show, create, delete, repair'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from topics help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication topics help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication topics help" -f -a "cluster" -d 'Show every broker group with its master and slaves: addresses, versions, messages a second, and how they are'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication topics help" -f -a "replication" -d 'How slaves copy their masters: list (also without a verb), resync'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication topics help" -f -a "topics" -d 'Topics: list (also without a verb), show, create, delete, repair'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication topics help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -s n -l name-server -d 'Name servers as HOST:PORT, separated by `,` or `;` [default: those of this host\'s settings, else 127.0.0.1:9876]' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -s o -l output -d 'How results are printed' -r -f -a "table\t''
+json\t''"
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -s h -l help -d 'Print help'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -s n -l name-server -d 'Name servers as HOST:PORT, separated by `,` or `;` [default: those of this host\'s settings, else 127.0.0.1:9876]' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -s o -l output -d 'How results are printed' -r -f -a "table\t''
+json\t''"
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -s h -l help -d 'Print help'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -f -a "list" -d 'List slaves, each with its master, how far it is behind, and what went wrong last'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -f -a "resync" -d 'Let this host\'s slave of a group set its folder aside, beside the others, and copy all that its master has'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -s n -l name-server -d 'Name servers as HOST:PORT, separated by `,` or `;` [default: those of this host\'s settings, else 127.0.0.1:9876]' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -s o -l output -d 'How results are printed' -r -f -a "table\t''
 json\t''"
@@ -128,8 +142,16 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "repair" -d 'Make topics equal on all masters of their cluster: where one is missing it is created, and every master gets the most queues and all permissions that one of them has. Nothing is taken away'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "delete" -d 'Delete a topic with its messages'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "cluster" -d 'Show every broker group with its master and slaves: addresses, versions, messages a second, and how they are'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "replication" -d 'How slaves copy their masters: list (also without a verb), resync'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "topics" -d 'Topics: list (also without a verb), show, create, delete, repair'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand doctor" -s c -l config -d 'The file with the settings; conf.d/*.toml beside it follow [default: /etc/rmq-node/rmq-node.toml if there]' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand doctor" -l data-dir -d 'Where everything is kept [default: $STATE_DIRECTORY, else ./rmq-node-data]' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand doctor" -l listen -d 'The address that all ports are bound on [default: 127.0.0.1 if no broker is configured]' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand doctor" -s o -l output -d 'How findings are printed' -r -f -a "text\t''
+json\t''"
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand demo" -l script -d 'What happens instead of keys, separated by `;`: `wait SECONDS`, `kill HOST` (kill -9), `stop HOST` (in order), `start HOST` (until clients can use it); hosts are 1 and 2 [default without a terminal: wait 3; kill 1; wait 5; start 1; wait 5; kill 2; wait 5; start 2; wait 3]' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand demo" -l hosts -d 'Both hosts\' addresses: two of this machine\'s own, 127.x.y.z' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand demo" -l mode -d 'Whether a sender waits for the slave\'s copy. Nothing is lost either way, as a killed host comes back with its disk' -r -f -a "2m-2s-async\t''
@@ -139,13 +161,14 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand demo" -l data-dir -d '
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand demo" -l keep -d 'Do not remove the temporary folder'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand generate" -s h -l help -d 'Print help'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin demo generate help" -f -a "run" -d 'Run the node: without any settings, a name server and a broker on 127.0.0.1'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin demo generate help" -f -a "config" -d 'Check, show, make or import the settings'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin demo generate help" -f -a "bench" -d 'Measure a cluster, ours or Apache\'s: send or pull as fast as it answers'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin demo generate help" -f -a "admin" -d 'Look at and change a cluster, ours or Apache\'s'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin demo generate help" -f -a "demo" -d 'Run a pair of hosts on this machine, kill one after the other under load, and count what was lost'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin demo generate help" -f -a "generate" -d 'Write man pages and completions below a folder'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin demo generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin doctor demo generate help" -f -a "run" -d 'Run the node: without any settings, a name server and a broker on 127.0.0.1'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin doctor demo generate help" -f -a "config" -d 'Check, show, make or import the settings'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin doctor demo generate help" -f -a "bench" -d 'Measure a cluster, ours or Apache\'s: send or pull as fast as it answers'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin doctor demo generate help" -f -a "admin" -d 'Look at and change a cluster, ours or Apache\'s'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin doctor demo generate help" -f -a "doctor" -d 'Look for what is wrong with this host and its cluster, before and after the start'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin doctor demo generate help" -f -a "demo" -d 'Run a pair of hosts on this machine, kill one after the other under load, and count what was lost'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin doctor demo generate help" -f -a "generate" -d 'Write man pages and completions below a folder'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin doctor demo generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Look for mistakes; exit code 78 if there are any'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Print every setting with where it comes from'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "init" -d 'Print the file of this host in a new cluster, or write those of all hosts'
@@ -153,4 +176,6 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "produce" -d 'Send messages'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "consume" -d 'Pull all queues of a topic from their beginning'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "echo" -d 'A peer that only answers: the floor that brokers are compared with'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from admin" -f -a "cluster" -d 'Show every broker group with its master and slaves: addresses, versions, messages a second, and how they are'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from admin" -f -a "replication" -d 'How slaves copy their masters: list (also without a verb), resync'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from admin" -f -a "topics" -d 'Topics: list (also without a verb), show, create, delete, repair'
