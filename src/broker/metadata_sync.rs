@@ -1,13 +1,15 @@
 //! What a slave copies of its master besides the log: topics, groups and positions (H-050 to H-056); and what a master
 //! answers to that (43, 45; 21 and 201 are in `topics` and `groups`).
 //!
-//! Not the log (`replication`), and not the generations of positions. As 4.9.4 does: configurations are replaced when
+//! Not the log (`replication`). Between our own nodes positions go both ways, by their generations (`positions`); what
+//! follows is about a master of 4.9.4, and about topics and groups. As 4.9.4 does: configurations are replaced when
 //! the version differs, so that what clients made on the slave itself is gone with the next round; positions are
 //! overwritten by the master's, those that it does not have stay. That repeats messages at worst, while keeping the
-//! greater one would undo a reset. Unlike 4.9.4: the delay positions count at once and not only after a restart
-//! (S-34). Invariants: nothing is taken from a master whose log ends below the slave's, because it has lost what the
-//! slave still has; positions are taken only once the slave's log has what they point to.
+//! greater one would undo a reset; what groups committed here meanwhile is told to the master, where that has not gone
+//! back (best effort: it knows no generations). Unlike 4.9.4: the delay positions count at once and not only after a restart
+//! (S-34). Invariants: nothing is taken from a master whose log was not found to fit, or ends below the slave's; positions are taken only once the slave's log has what they point to.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,12 +19,15 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::answers::Answer;
-use super::{Broker, MasterAddresses};
+use super::{Broker, MasterAddresses, positions};
 use crate::model::{PhysicalOffset, shown};
+use crate::remoting::bodies::extension::PositionRow;
 use crate::remoting::bodies::groups::parse_all_groups;
 use crate::remoting::bodies::offsets;
 use crate::remoting::bodies::topics::parse_topic_table;
 use crate::remoting::{Command, DecodeError, json, request, response};
+use crate::replication::peers::PeerError;
+use crate::store::tables::PositionKey;
 use crate::task;
 use crate::transport::{CallError, Client, Connection};
 
@@ -56,6 +61,8 @@ enum SyncError {
     Refused { code: i32, remark: String },
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    #[error(transparent)]
+    Peer(#[from] PeerError),
 }
 
 /// What the master answered.
@@ -67,10 +74,18 @@ struct Fetched {
 
 /// What the master answered about positions.
 struct Positions {
-    consumer_offsets: Result<Bytes, SyncError>,
+    consumer_offsets: Result<ConsumerPositions, SyncError>,
     delay_offsets: Result<Bytes, SyncError>,
     /// Where its log ended afterwards: they point to nothing beyond it.
     log_end: PhysicalOffset,
+}
+
+/// What a master knows of positions of groups.
+enum ConsumerPositions {
+    /// One of 4.9.4: the body of its answer to 43.
+    Plain(Bytes),
+    /// One of ours: with generations.
+    Ours(Vec<PositionRow>),
 }
 
 /// The copying.
@@ -83,6 +98,8 @@ struct MetadataSync {
     /// Positions that wait for the log. There are no newer ones until they are taken, so that a slave which is always
     /// behind takes some.
     pending: Option<Positions>,
+    /// The positions of groups as a master of 4.9.4 had them when they were taken last.
+    synced: HashMap<PositionKey, i64>,
     /// What is wrong, as it was told; empty if nothing is.
     trouble: String,
 }
@@ -108,6 +125,7 @@ impl MetadataSync {
             client: Client::new(None),
             is_first: true,
             pending: None,
+            synced: HashMap::new(),
             trouble: String::new(),
         }
     }
@@ -124,6 +142,7 @@ impl MetadataSync {
             if last.as_ref() != Some(&master) {
                 self.client = Client::new(None);
                 (self.is_first, self.pending) = (true, None);
+                self.synced.clear();
                 last = Some(master.clone());
             }
             let next = Instant::now() + PERIOD;
@@ -134,9 +153,14 @@ impl MetadataSync {
 
     /// Copies once; waits for the log until `deadline`.
     async fn round(&mut self, master: &str, deadline: Instant) {
+        let Some(is_ours) = self.broker.member.fitting_master(master) else {
+            // Why is told where the log is copied.
+            self.pending = None;
+            return;
+        };
         // Before the master is asked: its end, asked later, is not below this one unless it lost something.
         let own_end = self.log_end();
-        let fetched = match self.fetch(master).await {
+        let fetched = match self.fetch(master, is_ours).await {
             Ok(fetched) => fetched,
             Err(error) => return self.tell(&format!("the end of its log: {error}")),
         };
@@ -155,16 +179,22 @@ impl MetadataSync {
             }
         };
         match timeout_at(deadline, reached).await {
-            Ok(()) => trouble += &self.take_positions(positions).await,
+            Ok(()) => trouble += &self.take_positions(master, positions).await,
             Err(_) => self.pending = Some(positions),
         }
         self.tell(&trouble);
     }
 
     /// Asks the master, in 4.9.4's order and then for its log's end; each answer but that may lack alone.
-    async fn fetch(&self, master: &str) -> Result<Fetched, SyncError> {
+    async fn fetch(&self, master: &str, is_ours: bool) -> Result<Fetched, SyncError> {
         let topics = self.topics(master).await;
-        let consumer_offsets = self.ask(master, request::GET_ALL_CONSUMER_OFFSET).await;
+        let consumer_offsets = if is_ours {
+            let rows = positions::positions_of(&self.broker, master).await;
+            rows.map(ConsumerPositions::Ours).map_err(SyncError::from)
+        } else {
+            let body = self.ask(master, request::GET_ALL_CONSUMER_OFFSET).await;
+            body.map(ConsumerPositions::Plain)
+        };
         let delay_offsets = self.ask(master, request::GET_ALL_DELAY_OFFSET).await;
         let groups = self.ask(master, request::GET_ALL_SUBSCRIPTIONGROUP_CONFIG).await;
         let log_end = self.master_log_end(master).await?;
@@ -191,14 +221,64 @@ impl MetadataSync {
     }
 
     /// Returns what went wrong.
-    async fn take_positions(&self, positions: Positions) -> String {
+    async fn take_positions(&mut self, master: &str, positions: Positions) -> String {
         let Positions { consumer_offsets, delay_offsets, .. } = positions;
         let taking = self.blocking(move |broker| {
-            let consumers = take_consumer_offsets(broker, consumer_offsets);
-            let delays = take_delay_offsets(broker, delay_offsets);
-            troubles([("consumer offsets", consumers), ("delay offsets", delays)])
+            troubles([("delay offsets", take_delay_offsets(broker, delay_offsets))])
         });
-        taking.await
+        let trouble = taking.await;
+        let taken = match consumer_offsets {
+            Ok(ConsumerPositions::Ours(rows)) => self.exchange(master, rows).await,
+            Ok(ConsumerPositions::Plain(body)) => self.take_plain(master, &body).await,
+            Err(error) => Err(error),
+        };
+        trouble + &troubles([("consumer offsets", taken)])
+    }
+
+    /// Takes what is newer at the master, and tells it what is newer here.
+    async fn exchange(&self, master: &str, rows: Vec<PositionRow>) -> Result<(), SyncError> {
+        let told = rows.clone();
+        self.blocking(move |broker| {
+            positions::take(broker, rows);
+            String::new()
+        })
+        .await;
+        Ok(positions::tell_newer(&self.broker, master, &told).await?)
+    }
+
+    /// H-054; except where a group went on here since the last round, and the master's position did not go back: that
+    /// is told to the master.
+    async fn take_plain(&mut self, master: &str, body: &[u8]) -> Result<(), SyncError> {
+        let own = &self.broker.store.tables().consumer_offsets;
+        let mut gone_on = Vec::new();
+        for ((topic, group), queues) in offsets::parse_consumer_offsets(body)? {
+            for (queue_id, theirs) in queues {
+                let key = PositionKey { topic: topic.clone(), group: group.clone(), queue_id };
+                let here = own.query(topic.as_str(), group.as_str(), queue_id);
+                let synced = self.synced.get(&key).copied();
+                match (here, synced) {
+                    (Some(here), Some(synced)) if here > theirs.max(synced) && theirs >= synced => {
+                        gone_on.push((key, here));
+                    }
+                    _ => {
+                        own.take(topic.as_str(), group.as_str(), queue_id, theirs);
+                        self.synced.insert(key, theirs);
+                    }
+                }
+            }
+        }
+        for (key, here) in gone_on {
+            let request = Command::request(request::UPDATE_CONSUMER_OFFSET)
+                .with_field("consumerGroup", key.group.as_str())
+                .with_field("topic", key.topic.as_str())
+                .with_field("queueId", key.queue_id)
+                .with_field("commitOffset", here);
+            let answer = self.client.call(master, request, CALL_TIMEOUT).await?;
+            if answer.code == response::SUCCESS {
+                self.synced.insert(key, here);
+            }
+        }
+        Ok(())
     }
 
     /// Asks the VIP port, as 4.9.4 does, and the usual one if there is none (H-052, S-07).
@@ -296,17 +376,6 @@ fn take_groups(
     Ok(())
 }
 
-/// H-054.
-fn take_consumer_offsets(broker: &Broker, body: Result<Bytes, SyncError>) -> Result<(), SyncError> {
-    let offsets = &broker.store.tables().consumer_offsets;
-    for ((topic, group), queues) in offsets::parse_consumer_offsets(&body?)? {
-        for (queue_id, offset) in queues {
-            offsets.take(topic.as_str(), group.as_str(), queue_id, offset);
-        }
-    }
-    Ok(())
-}
-
 /// H-055.
 fn take_delay_offsets(broker: &Broker, body: Result<Bytes, SyncError>) -> Result<(), SyncError> {
     let table = offsets::parse_delay_offsets(&body?)?;
@@ -314,7 +383,7 @@ fn take_delay_offsets(broker: &Broker, body: Result<Bytes, SyncError>) -> Result
     Ok(())
 }
 
-fn save(broker: &Broker) {
+pub(super) fn save(broker: &Broker) {
     if let Err(error) = broker.store.tables().save_configs() {
         tracing::error!(%error, "the master's topics and groups cannot be saved now");
     }

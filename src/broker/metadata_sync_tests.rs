@@ -93,6 +93,7 @@ fn serve_broker(master: &TestBroker) -> String {
 
 /// One round that does not wait for the log.
 async fn round(sync: &mut MetadataSync, master: &str) -> String {
+    sync.broker.member.set_fitting_master(Some((master, false)));
     sync.round(master, Instant::now()).await;
     sync.trouble.clone()
 }
@@ -280,6 +281,7 @@ async fn a_round_lasts_until_the_log_has_what_positions_point_to() {
     let address = script.serve();
     let slave = TestBroker::slave(Vec::new());
     let mut sync = MetadataSync::new(&slave.broker);
+    slave.broker.member.set_fitting_master(Some((&address, false)));
     let deadline = Instant::now() + Duration::from_secs(30);
     let storing = async {
         eventually("the last call", || script.came.lock().unwrap().len() == 5).await;
@@ -339,6 +341,7 @@ async fn a_started_slave_copies_the_master_that_its_name_server_names_h050() {
     script.will(43, r#"{"offsetTable":{"T@G":{1:7}}}"#);
     let name_server = Arc::new(NameServer { master: script.serve() });
     let slave = TestBroker::slave(vec![serve(name_server.clone(), name_server.clone())]);
+    slave.broker.member.set_fitting_master(Some((&name_server.master, false)));
     slave.start();
     slave.broker.registered().await;
     let found = slave.broker.master_addresses().borrow().clone().unwrap();

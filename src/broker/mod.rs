@@ -19,6 +19,9 @@
 //! | `topic_stats` | how full their queues are (202) |
 //! | `registration` | what name servers are told, and where the master is |
 //! | `metadata_sync` | what a slave copies of its master besides the log (43, 45) |
+//! | `extension` | who our own nodes are (9001) |
+//! | `positions` | positions with generations, between our own nodes (9004) |
+//! | `start_step` | what a master does before it serves, and answers until then |
 //! | `runtime_info` | what tools are told about this broker (28) |
 //! | `dial_back` | whether ports of the asker can be reached from here (9003) |
 //! | `statistics` | messages in and out, in total and per second |
@@ -30,12 +33,14 @@ mod answers;
 mod clients;
 mod delay;
 mod dial_back;
+mod extension;
 mod groups;
 mod java_properties;
 mod long_polling;
 mod metadata_sync;
 mod offsets;
 mod order_locks;
+mod positions;
 mod pull;
 mod query;
 mod registration;
@@ -43,6 +48,7 @@ mod requests;
 mod runtime_info;
 mod send;
 mod send_back;
+mod start_step;
 mod statistics;
 #[cfg(test)]
 mod tests_support;
@@ -60,6 +66,8 @@ use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::model::BrokerId;
 use crate::remoting::Command;
+pub use crate::replication::MasterAddresses;
+use crate::replication::{Member, MemberOptions};
 use crate::store::Store;
 use crate::transport::{Connection, Responder, Service};
 
@@ -80,15 +88,6 @@ pub struct BrokerOptions {
     pub name_servers: Vec<String>,
 }
 
-/// Where the living master of a group is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MasterAddresses {
-    /// What its clients dial (`masterAddr`), as `host:port`.
-    pub broker: String,
-    /// What its slaves dial for the log (`haServerAddr`), as `host:port`.
-    pub ha: String,
-}
-
 /// One broker.
 pub struct Broker {
     options: BrokerOptions,
@@ -101,6 +100,7 @@ pub struct Broker {
     statistics: statistics::Statistics,
     registration: registration::Registration,
     topic_spread: topic_spread::TopicSpread,
+    member: Arc<Member>,
     delivery: delay::Delivery,
     dial_backs: dial_back::DialBacks,
     /// When it was made, in wall time.
@@ -108,11 +108,11 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// A broker over an open store; it answers as soon as it is served, and is found as soon as it is [started](Self::start).
+    /// A broker over a member's open store; it answers as soon as it is served, and is found as soon as it is [started](Self::start).
     #[must_use]
     pub fn new(
         options: BrokerOptions,
-        store: Arc<Store>,
+        member: Arc<Member>,
         clock: &Clock,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
@@ -127,7 +127,8 @@ impl Broker {
             topic_spread: topic_spread::TopicSpread::new(),
             booted_ms: clock.now_ms(),
             options,
-            store,
+            store: Arc::clone(member.store()),
+            member,
             clock: clock.clone(),
             metrics,
         });
@@ -161,6 +162,19 @@ impl Broker {
     /// Whether it copies a master.
     fn is_slave(&self) -> bool {
         self.options.id != BrokerId(0)
+    }
+
+    /// What a broker with these options is as a member of its group.
+    #[must_use]
+    pub fn member_options(options: &BrokerOptions) -> MemberOptions {
+        MemberOptions {
+            cluster: options.cluster.clone(),
+            group: options.group.clone(),
+            id: options.id,
+            address: options.address,
+            ha_address: options.ha_address,
+            name_servers: options.name_servers.clone(),
+        }
     }
 
     /// Where a slave's master is, as name servers say.

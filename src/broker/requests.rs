@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::answers::{at_once, blocking, not_supported, send_answer};
 use super::{
-    Broker, clients, dial_back, groups, metadata_sync, offsets, order_locks, pull, query,
-    runtime_info, send, send_back, statistics, topic_stats, topics,
+    Broker, clients, dial_back, extension, groups, metadata_sync, offsets, order_locks, positions,
+    pull, query, runtime_info, send, send_back, start_step, statistics, topic_stats, topics,
 };
 use crate::remoting::{Command, request, response};
 use crate::transport::Responder;
@@ -47,6 +47,9 @@ const NOT_BUILT: [i32; 29] = [
 
 /// Answers a request, now or later.
 pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responder) {
+    if let Some(refusal) = start_step::refusal(broker, request.code) {
+        return send_answer(responder, Err(refusal));
+    }
     match request.code {
         request::PULL_MESSAGE => pull::answer(broker, request, responder),
         request::QUERY_MESSAGE => query::by_key(broker, request, responder),
@@ -106,6 +109,8 @@ pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responde
             at_once(broker, &request, responder, groups::list);
         }
         request::DELETE_SUBSCRIPTIONGROUP => blocking(broker, request, responder, groups::delete),
+        request::EXTENSION_HELLO => blocking(broker, request, responder, extension::hello),
+        request::EXTENSION_POSITIONS => blocking(broker, request, responder, positions::answer),
         request::GET_BROKER_RUNTIME_INFO => {
             blocking(broker, request, responder, runtime_info::answer);
         }

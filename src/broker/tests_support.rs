@@ -15,6 +15,7 @@ use crate::metrics::Metrics;
 use crate::model::{BrokerId, QueueId, TopicName};
 use crate::remoting::headers::SendHeader;
 use crate::remoting::{Command, request};
+use crate::replication::{Member, Past};
 use crate::store::{All, PullRequest, StartTopics, Store, StoreOptions};
 use crate::transport::{Client, Limits, Server};
 
@@ -46,7 +47,9 @@ pub(super) fn options_of(cluster: &str) -> BrokerOptions {
 pub(super) fn open(store: StoreOptions, options: BrokerOptions, clock: &Clock) -> Arc<Broker> {
     let start_topics = StartTopics::new(&options.cluster, &options.group);
     let store = Store::open(store, &start_topics, clock, &|_, _| {}).unwrap();
-    Broker::new(options, store, clock, Arc::new(Metrics::default()))
+    let past = Past::open(&store.options().dir, store.log_range().1.0).unwrap();
+    let member = Member::new(Broker::member_options(&options), store, past);
+    Broker::new(options, member, clock, Arc::new(Metrics::default()))
 }
 
 /// A broker that answers.

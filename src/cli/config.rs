@@ -130,6 +130,7 @@ mod tests {
                 "role = \"slave\"\nid = 2\n",
                 "replication = \"sync\"\n",
                 "replication = \"sync\"\nin_sync_min = 2\n",
+                "replication = \"sync\"\nstart_without_slave_after_s = 5\n",
             ])),
             hours in proptest::collection::vec(0_u8..24, 1..4),
             cluster in "[a-zA-Z0-9_-]{1,9}",

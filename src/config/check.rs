@@ -59,6 +59,7 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
         flush: table.flush,
         replication: table.replication,
         in_sync_min: table.in_sync_min.unwrap_or(IN_SYNC_MIN),
+        start_without_slave_after_s: table.start_without_slave_after_s,
     };
     Ok(Config {
         cluster: settings.cluster,

@@ -108,7 +108,13 @@ pub fn fit_defaults(defaults: &mut Document, layers: &mut [Document]) {
                 // The built-in one, 0, is a master's.
                 broker.entry("id").or_insert_with(|| FIRST_SLAVE_ID.into());
             }
-            for (key, value) in &built_in {
+            // With sync replication the missing end may be on the slave alone: only an operator can do without it.
+            let waits_for_ever =
+                broker.get("replication").and_then(toml::Value::as_str) == Some("sync");
+            let has_default = |(key, _): &(&String, _)| {
+                !(waits_for_ever && key.as_str() == "start_without_slave_after_s")
+            };
+            for (key, value) in built_in.iter().filter(has_default) {
                 broker.entry(key).or_insert_with(|| value.clone());
             }
         }

@@ -108,6 +108,9 @@ pub struct Broker {
     pub replication: Replication,
     /// How many slaves they wait for then; at least 1.
     pub in_sync_min: u32,
+    /// How long a master that starts and may lack its log's end waits for slaves that may have it, in seconds; `None`:
+    /// for ever.
+    pub start_without_slave_after_s: Option<u64>,
 }
 
 /// The checked configuration, and where each value came from.

@@ -196,6 +196,10 @@ fn waiting_for_slaves_is_said_at_a_master() {
     let broker =
         with("replication = \"sync\"\nin_sync_min = 2\n").unwrap().config.brokers.remove(0);
     assert_eq!((broker.replication, broker.in_sync_min), (Replication::Sync, 2));
+    assert_eq!(broker.start_without_slave_after_s, None, "for ever");
+    let set = with("replication = \"sync\"\nstart_without_slave_after_s = 5\n").unwrap();
+    assert_eq!(set.config.brokers[0].start_without_slave_after_s, Some(5));
+    assert_eq!(with("").unwrap().config.brokers[0].start_without_slave_after_s, Some(30));
     assert_eq!(
         with("role = \"slave\"\nreplication = \"sync\"\n").unwrap_err(),
         "a.toml:7:15: whether senders wait is its master's to say: leave the line out"

@@ -51,6 +51,7 @@ pub struct BrokerTable {
     #[serde(default)]
     pub replication: Replication,
     pub in_sync_min: Option<u32>,
+    pub start_without_slave_after_s: Option<u64>,
 }
 
 /// What a broker is in its group.

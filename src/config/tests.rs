@@ -53,6 +53,7 @@ fn master(group: &str) -> Broker {
         flush: Flush::Async,
         replication: Replication::Async,
         in_sync_min: 1,
+        start_without_slave_after_s: Some(30),
     }
 }
 

@@ -4,7 +4,8 @@
 //! closed, so that whoever dials them is refused and does not wait. Invariants: the HA port refuses until the role
 //! serves; nothing is appended any more when a master's slaves get the rest; the store is stopped last.
 
-use std::sync::{Arc, OnceLock};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpSocket;
@@ -13,14 +14,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::data_dir::DataDir;
-use super::{Base, options, ports};
+use super::{Base, StartError, options, ports};
 use crate::broker::{Broker, BrokerOptions, BrokerService};
 use crate::config::{self, Config, Role};
-use crate::replication::{Receiver, Sender};
+use crate::replication::{self, MasterAddresses, Member, Past, Receiver, Sender, Standing};
 use crate::store::{OpenError, StartTopics, Store, StoreOptions};
 use crate::systemd;
 use crate::task::{self, Kind};
-use crate::transport::Server;
+use crate::transport::{Limits, Server};
 
 /// How long a start that reads its log may take until it tells its progress again.
 const PROGRESS_TIMEOUT: Duration = Duration::from_secs(60);
@@ -39,16 +40,38 @@ pub struct BrokerPorts {
     pub ha: TcpSocket,
 }
 
+/// What a broker's ports are bound with, once more when its store is opened again.
+#[derive(Clone, Debug)]
+pub struct Binding {
+    pub listen: IpAddr,
+    pub limits: Arc<Limits>,
+}
+
+impl Binding {
+    /// Binds the ports of a broker on the runtime that is entered.
+    pub fn bind(&self, settings: &config::Broker) -> Result<BrokerPorts, StartError> {
+        let config::Broker { group, port, .. } = settings;
+        let at = |port: u16| SocketAddr::new(self.listen, port);
+        Ok(BrokerPorts {
+            main: ports::bind(&format!("port of {group}"), at(*port), &self.limits)?,
+            vip: ports::bind(&format!("VIP port of {group}"), at(port - 2), &self.limits)?,
+            ha: ports::reserve(&format!("HA port of {group}"), at(port + 1))?,
+        })
+    }
+}
+
 /// How far a role is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Its log is being recovered.
     Opening,
+    /// A master looks for its own past: it answers its peers and tools, and serves nobody yet.
+    Starting(String),
     /// It answers, and no name server knows it yet.
     Registering,
     /// It answers and is found.
     Serving,
-    /// Its data cannot be used: why. Its ports are closed.
+    /// Its data cannot be used, or it may not serve: why.
     Down(String),
     /// It has ended; whether all is on the disk.
     Stopped { all_saved: bool },
@@ -57,6 +80,7 @@ pub enum Stage {
 /// What there is of a role once its store is open.
 #[derive(Debug)]
 pub struct Running {
+    pub member: Arc<Member>,
     pub store: Arc<Store>,
     pub broker: Arc<Broker>,
     pub sender: Arc<Sender>,
@@ -105,6 +129,8 @@ impl Serving {
 /// What a role has running.
 #[derive(Debug)]
 struct Tasks {
+    /// Cancelled to end what it does beside its requests.
+    parts: CancellationToken,
     ports: Serving,
     /// The HA port, and what copies the master's log.
     replication: Serving,
@@ -116,21 +142,30 @@ pub struct BrokerRole {
     pub settings: config::Broker,
     store_options: StoreOptions,
     broker_options: BrokerOptions,
+    start_without_slave_after: Option<Duration>,
+    binding: Binding,
     stage: watch::Sender<Stage>,
-    /// Cancelled to end what it does beside its requests.
-    parts: CancellationToken,
-    running: OnceLock<Running>,
+    /// Cancelled when nobody waits for its end any more.
+    given_up: CancellationToken,
+    running: watch::Sender<Option<Arc<Running>>>,
 }
 
 impl BrokerRole {
-    pub fn new(config: &Config, settings: &config::Broker, data_dir: &DataDir) -> Arc<Self> {
+    pub fn new(
+        config: &Config,
+        settings: &config::Broker,
+        data_dir: &DataDir,
+        binding: &Binding,
+    ) -> Arc<Self> {
         Arc::new(Self {
             settings: settings.clone(),
             store_options: options::store(config, settings, data_dir.path()),
             broker_options: options::broker(config, settings),
+            start_without_slave_after: options::start_without_slave_after(settings),
+            binding: binding.clone(),
             stage: watch::Sender::new(Stage::Opening),
-            parts: CancellationToken::new(),
-            running: OnceLock::new(),
+            given_up: CancellationToken::new(),
+            running: watch::Sender::new(None),
         })
     }
 
@@ -140,13 +175,13 @@ impl BrokerRole {
     }
 
     /// What there is of it, if its store is open or was.
-    pub fn running(&self) -> Option<&Running> {
-        self.running.get()
+    pub fn running(&self) -> Option<Arc<Running>> {
+        self.running.borrow().clone()
     }
 
     /// Nobody waits any more: that the rest ends is in order.
     pub fn give_up(&self) {
-        self.parts.cancel();
+        self.given_up.cancel();
     }
 
     fn enter(&self, stage: Stage) {
@@ -155,27 +190,52 @@ impl BrokerRole {
 
     /// Runs until the node stops, and returns when nothing of the role is left.
     pub async fn run(self: Arc<Self>, ports: BrokerPorts, data_dir: Arc<DataDir>, base: Base) {
-        let mut tasks =
-            Tasks { ports: Serving::under(&self.parts), replication: Serving::under(&self.parts) };
-        let (ports_ended, replication_ended) =
-            (tasks.ports.close.clone(), tasks.replication.close.clone());
-        let failed = tokio::select! {
-            Err(reason) = self.start(ports, data_dir, &base, &mut tasks) => Some(reason),
-            () = base.stop.cancelled() => None,
-            // What it cannot be without has ended: the node stops.
-            () = self.parts.cancelled() => None,
-            () = ports_ended.cancelled() => None,
-            () = replication_ended.cancelled() => None,
-        };
-        if let Some(reason) = failed {
-            tracing::error!("{} stays down: {reason}", self.settings.group);
-            self.stop(tasks).await;
-            self.enter(Stage::Down(reason));
-            return base.stop.cancelled().await;
+        let mut ports = Some(ports);
+        loop {
+            let parts = self.given_up.child_token();
+            let mut tasks = Tasks {
+                parts: parts.clone(),
+                ports: Serving::under(&parts),
+                replication: Serving::under(&parts),
+            };
+            let (ports_ended, replication_ended) =
+                (tasks.ports.close.clone(), tasks.replication.close.clone());
+            let failed = tokio::select! {
+                Err(reason) = self.start(ports.take(), &data_dir, &base, &mut tasks) => Some(reason),
+                () = self.reopening() => {
+                    tracing::info!(group = self.settings.group, "the store is closed and opened again");
+                    self.stop(tasks).await;
+                    self.running.send_replace(None);
+                    self.enter(Stage::Opening);
+                    continue;
+                }
+                () = base.stop.cancelled() => None,
+                // What it cannot be without has ended: the node stops.
+                () = parts.cancelled() => None,
+                () = ports_ended.cancelled() => None,
+                () = replication_ended.cancelled() => None,
+            };
+            if let Some(reason) = failed {
+                tracing::error!("{} stays down: {reason}", self.settings.group);
+                self.stop(tasks).await;
+                self.enter(Stage::Down(reason));
+                return base.stop.cancelled().await;
+            }
+            base.stop.cancel();
+            let all_saved = self.stop(tasks).await;
+            return self.enter(Stage::Stopped { all_saved });
         }
-        base.stop.cancel();
-        let all_saved = self.stop(tasks).await;
-        self.enter(Stage::Stopped { all_saved });
+    }
+
+    /// Returns when the store is to be closed and opened again: its log is to be cut, or its folder to be set aside.
+    async fn reopening(&self) {
+        let mut running = self.running.subscribe();
+        // The sender lives as long as the role.
+        let found = running.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
+        match found {
+            Some(found) => found.member.reopen().cancelled().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// The order of a start; does not return when all is well.
@@ -184,58 +244,117 @@ impl BrokerRole {
     /// Why the role cannot run.
     async fn start(
         &self,
-        ports: BrokerPorts,
-        data_dir: Arc<DataDir>,
+        ports: Option<BrokerPorts>,
+        data_dir: &Arc<DataDir>,
         base: &Base,
         tasks: &mut Tasks,
     ) -> Result<(), String> {
         // 1. Its log is recovered.
-        let store = self.open_store(data_dir, base).await?;
-        // 2. It answers. What a master has to find out before it serves belongs behind this.
-        let running = self.serve(store, (ports.main, ports.vip), base, tasks);
-        // 3. Slaves are let in, and a slave copies its master.
-        self.start_replication(running, ports.ha, base, tasks)?;
-        // 4. It does what it does beside its requests, and is found.
+        let (store, past) = self.open_store(data_dir, base).await?;
+        let ports = match ports {
+            Some(ports) => ports,
+            None => {
+                let _entered = base.data.enter();
+                self.binding.bind(&self.settings).map_err(|error| error.to_string())?
+            }
+        };
+        // 2. It answers its peers and tools, and a slave everybody.
+        let running = self.serve((store, past), (ports.main, ports.vip), base, tasks);
+        // 3. A master finds all that it ever wrote, and begins an epoch.
+        if self.settings.role == Role::Master && !self.find_past(&running).await {
+            return std::future::pending().await;
+        }
+        // 4. Slaves are let in, and a slave copies its master.
+        self.start_replication(&running, ports.ha, base, tasks)?;
+        // 5. It does what it does beside its requests, and is found.
         self.enter(Stage::Registering);
-        running.broker.start(&base.control, &base.data, &self.parts);
-        running.broker.registered().await;
-        self.enter(Stage::Serving);
+        running.broker.start(&base.control, &base.data, &tasks.parts);
+        let mut standing = running.member.standing();
+        tokio::select! {
+            () = running.broker.registered() => self.enter(Stage::Serving),
+            // The sender lives as long as the member.
+            _ = standing.wait_for(|standing| *standing != Standing::Serving) => {}
+        }
+        if let Ok(standing) = standing.wait_for(|standing| *standing != Standing::Serving).await
+            && let Standing::Replaced(why) = &*standing
+        {
+            self.enter(Stage::Down(why.clone()));
+        }
         std::future::pending().await
     }
 
-    async fn open_store(&self, data_dir: Arc<DataDir>, base: &Base) -> Result<Arc<Store>, String> {
+    /// Whether a master may serve; if not, it goes on answering its peers and tools.
+    async fn find_past(&self, running: &Running) -> bool {
+        let telling = async {
+            let mut standing = running.member.standing();
+            loop {
+                // The first look takes a moment: who waits for the role waits for that too.
+                if standing.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+                if let Standing::Starting(what) = &*standing.borrow_and_update() {
+                    self.enter(Stage::Starting(what.clone()));
+                }
+            }
+        };
+        self.enter(Stage::Registering);
+        let found = tokio::select! {
+            found = running.broker.find_past(self.start_without_slave_after) => found,
+            () = telling => return false,
+        };
+        if let Err(why) = &found {
+            tracing::error!("{} does not serve: {why}", self.settings.group);
+            self.enter(Stage::Down(why.clone()));
+        }
+        found.is_ok()
+    }
+
+    async fn open_store(
+        &self,
+        data_dir: &Arc<DataDir>,
+        base: &Base,
+    ) -> Result<(Arc<Store>, Past), String> {
         let (options, clock) = (self.store_options.clone(), base.clock.clone());
-        let group = self.settings.group.clone();
+        let (group, data_dir) = (self.settings.group.clone(), Arc::clone(data_dir));
         let start_topics = StartTopics::new(&self.broker_options.cluster, &group);
         let opening = task::spawn_blocking("open store", move || {
             let progress = |read: u64, all: u64| tell_progress(&group, read, all);
-            let opened = Store::open(options, &start_topics, &clock, &progress);
+            let dir = options.dir.clone();
+            let described =
+                |error: std::io::Error| OpenError(format!("{}: {error}", dir.display()));
+            replication::past::set_aside_if_asked(&dir).map_err(described)?;
+            let store = Store::open(options, &start_topics, &clock, &progress)?;
+            let past = Past::open(&dir, store.log_range().1.0).map_err(described)?;
             // Goes with the store: a start that is given up half-way lets nobody in before the store is closed.
-            opened.map(|store| (store, data_dir))
+            Ok(((store, past), data_dir))
         });
         // That it did not end is a bug.
         let opened = opening.await.map_err(|error| error.to_string())?;
-        opened.map(|(store, _)| store).map_err(|OpenError(text)| text)
+        opened.map(|(opened, _)| opened).map_err(|OpenError(text)| text)
     }
 
     /// Lets the broker answer at both its ports.
     fn serve(
         &self,
-        store: Arc<Store>,
+        (store, past): (Arc<Store>, Past),
         ports: (Server, Server),
         base: &Base,
         tasks: &mut Tasks,
-    ) -> &Running {
+    ) -> Arc<Running> {
         let metrics = Arc::clone(&base.metrics);
         let options = self.broker_options.clone();
-        let broker = Broker::new(options, Arc::clone(&store), &base.clock, metrics);
+        let member = Member::new(Broker::member_options(&options), Arc::clone(&store), past);
+        if self.settings.role == Role::Master {
+            member.set_standing(Standing::Starting("looking for its own past".to_owned()));
+        }
+        let broker = Broker::new(options, Arc::clone(&member), &base.clock, metrics);
         let service = Arc::new(BrokerService(Arc::clone(&broker)));
         let _entered = base.data.enter();
         for server in <[Server; 2]>::from(ports) {
             let served = server.serve(service.clone(), tasks.ports.close.clone());
             tasks.ports.spawn("broker", served);
         }
-        let sender = Sender::new(Arc::clone(&store));
+        let sender = Sender::new(Arc::clone(&member));
         let (address, addresses) = watch::channel(None);
         let receiver = (self.settings.role == Role::Slave).then(|| {
             let stop = tasks.replication.close.clone();
@@ -243,9 +362,11 @@ impl BrokerRole {
             tasks.replication.spawn("master's address", async move {
                 let _ = stop.run_until_cancelled(named).await;
             });
-            Receiver::new(Arc::clone(&store), addresses)
+            Receiver::new(Arc::clone(&member), addresses)
         });
-        self.running.get_or_init(|| Running { store, broker, sender, receiver })
+        let running = Arc::new(Running { member, store, broker, sender, receiver });
+        self.running.send_replace(Some(Arc::clone(&running)));
+        running
     }
 
     /// Opens the HA port, and starts to copy the log of a slave's master, once a name server says where that is.
@@ -269,7 +390,7 @@ impl BrokerRole {
 
     /// The order of a stop, of whatever was started; returns whether all is on the disk.
     async fn stop(&self, mut tasks: Tasks) -> bool {
-        let Some(running) = self.running.get() else { return true };
+        let Some(running) = self.running() else { return true };
         // 1. The name servers are told: clients turn to other brokers.
         running.broker.unregister().await;
         // 2. A master takes nothing more, and its slaves get the rest.
@@ -282,11 +403,16 @@ impl BrokerRole {
         // 4. Nothing is copied any more; what was in flight may have waited for slaves.
         tasks.replication.close().await;
         // 5. Nothing goes on beside requests, and all that was stored is on the disk.
-        self.parts.cancel();
+        tasks.parts.cancel();
+        let member = Arc::clone(&running.member);
         let (broker, store) = (Arc::clone(&running.broker), Arc::clone(&running.store));
         let stopping = task::spawn_blocking("stop store", move || {
             broker.finish();
-            store.stop()
+            let all_saved = store.stop();
+            if all_saved && let Err(error) = member.past().note_stopped(store.log_range().1.0) {
+                tracing::error!(%error, "that the log was closed in order cannot be noted");
+            }
+            all_saved
         });
         // That it did not end is a bug.
         stopping.await.unwrap_or(false)
@@ -307,11 +433,11 @@ impl BrokerRole {
     }
 }
 
-/// Tells a slave's receiver where the master's HA port is, for ever.
-async fn name_masters(broker: Arc<Broker>, address: watch::Sender<Option<String>>) {
+/// Tells a slave's receiver where the master is, for ever.
+async fn name_masters(broker: Arc<Broker>, address: watch::Sender<Option<MasterAddresses>>) {
     let mut masters = broker.master_addresses();
     loop {
-        address.send_replace(masters.borrow_and_update().as_ref().map(|at| at.ha.clone()));
+        address.send_replace(masters.borrow_and_update().clone());
         // The sender lives as long as the broker.
         if masters.changed().await.is_err() {
             return;

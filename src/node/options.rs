@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::broker::BrokerOptions;
 use crate::config::{self, Config, Flush, Replication, Role};
@@ -60,6 +61,11 @@ pub fn broker(config: &Config, broker: &config::Broker) -> BrokerOptions {
         ha_address: SocketAddr::new(config.replication_advertise, broker.port + 1),
         name_servers: config.name_servers.clone(),
     }
+}
+
+/// How long a master that may have lost something waits for its slaves; `None`: for ever.
+pub fn start_without_slave_after(broker: &config::Broker) -> Option<Duration> {
+    broker.start_without_slave_after_s.map(Duration::from_secs)
 }
 
 pub fn limits(limits: &config::Limits) -> LimitNumbers {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::broker_role::{BrokerPorts, BrokerRole, Serving, Stage};
+use super::broker_role::{Binding, BrokerPorts, BrokerRole, Serving, Stage};
 use super::data_dir::DataDir;
 use super::status::{self, BrokerState};
 use super::{Base, StartError, options, ports};
@@ -26,6 +26,7 @@ const NAME_SERVER: &str = "the name server";
 pub struct Ports {
     name_server: Option<Server>,
     brokers: Vec<BrokerPorts>,
+    binding: Binding,
 }
 
 /// Binds every port of every role, each on the runtime that will serve it.
@@ -41,15 +42,10 @@ pub fn bind(config: &Config, base: &Base) -> Result<Ports, StartError> {
         }
     };
     let _entered = base.data.enter();
-    let mut brokers = Vec::new();
-    for config::Broker { group, port, .. } in &config.brokers {
-        brokers.push(BrokerPorts {
-            main: ports::bind(&format!("port of {group}"), at(*port), &limits)?,
-            vip: ports::bind(&format!("VIP port of {group}"), at(port - 2), &limits)?,
-            ha: ports::reserve(&format!("HA port of {group}"), at(port + 1))?,
-        });
-    }
-    Ok(Ports { name_server, brokers })
+    let binding = Binding { listen: config.listen, limits };
+    let brokers = config.brokers.iter().map(|settings| binding.bind(settings));
+    let brokers = brokers.collect::<Result<_, _>>()?;
+    Ok(Ports { name_server, brokers, binding })
 }
 
 fn show_limits(limits: &Arc<Limits>, base: &Base) {
@@ -138,7 +134,7 @@ impl Roles {
         data_dir: &Arc<DataDir>,
         base: &Base,
     ) {
-        let role = |settings| BrokerRole::new(config, settings, data_dir);
+        let role = |settings| BrokerRole::new(config, settings, data_dir, &ports.binding);
         self.brokers = config.brokers.iter().map(role).collect();
         let _entered = base.control.enter();
         for (role, ports) in self.brokers.iter().zip(ports.brokers) {

@@ -41,9 +41,9 @@ impl BrokerState {
             group: broker.settings.group.clone(),
             role: broker.settings.role,
             stage: broker.stage().borrow().clone(),
-            is_read_only: running.is_some_and(|running| running.store.is_read_only()),
-            in_sync_min: running.map_or(0, |running| running.store.options().in_sync_min),
-            slaves: running.map(|running| running.sender.slaves()).unwrap_or_default(),
+            is_read_only: running.as_ref().is_some_and(|running| running.store.is_read_only()),
+            in_sync_min: running.as_ref().map_or(0, |running| running.store.options().in_sync_min),
+            slaves: running.as_ref().map(|running| running.sender.slaves()).unwrap_or_default(),
             copy: running.and_then(|running| Some(running.receiver.as_ref()?.state())),
         }
     }
@@ -52,6 +52,7 @@ impl BrokerState {
     fn trouble(&self) -> Option<String> {
         match &self.stage {
             Stage::Down(reason) => return Some(format!("down: {reason}")),
+            Stage::Starting(what) => return Some(what.clone()),
             Stage::Opening => return Some("its store is being opened".to_owned()),
             Stage::Registering | Stage::Serving | Stage::Stopped { .. } => {}
         }
@@ -65,7 +66,8 @@ impl BrokerState {
             let (there, wanted) = (self.slaves.len(), self.in_sync_min);
             return Some(format!("sync replication, but {there} of {wanted} slaves connected"));
         }
-        self.copy.as_ref().filter(|copy| copy.phase == Phase::Conflict).map(describe_copy)
+        let is_stopped = |phase| matches!(phase, Phase::Conflict | Phase::BehindMinimum);
+        self.copy.as_ref().filter(|copy| is_stopped(copy.phase)).map(describe_copy)
     }
 
     /// What it does.
@@ -194,6 +196,8 @@ mod tests {
     fn slave(behind_bytes: u64, silent_s: u64) -> SlaveState {
         SlaveState {
             peer: "127.0.0.1:1".parse().unwrap(),
+            address: None,
+            is_plain: false,
             sent_to: 0,
             acknowledged_to: 0,
             behind_bytes,

@@ -1,12 +1,13 @@
 //! A slave's side: connects to the master's HA port, appends what comes, and says how far it is (H-011 to H-016).
 //!
-//! Not here: where the master is (the name server says that to `broker`). Invariants: only what the store took is
-//! reported; of a record that has not come in full, the part that has come is held in memory; once the logs do not
+//! Not here: where the master is (the name server says that to `broker`), nor what is decided (`decide`). Invariants:
+//! nothing is reported before the logs were found to fit (a master is silent until then, H-004), nor what the store did
+//! not take; of a record that has not come in full, the part that has come is held in memory; once the logs do not
 //! fit, nothing more is copied from that master; what is no record twice, behind what was copied from the same
 //! master, is a hole of its log, and is copied as one, loudly.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,40 +16,38 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::decide::{Follow, OwnLog, PeerRole, PeerView, follow};
+use super::history::History;
+use super::member::Member;
+use super::past::Neighbour;
+use super::peers::{Peer, PeerError};
 use super::state::{CopyState, Phase};
 use super::wire::{self, Stream, StreamError};
-use super::{HEARTBEAT, SILENCE_MAX};
+use super::{HEARTBEAT, MasterAddresses, SILENCE_MAX};
 use crate::model::PhysicalOffset;
-use crate::store::{CopiedHole, CopyError, Store};
+use crate::store::{CopiedHole, CopyError};
+use crate::task;
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The pause after a connection that brought nothing (H-014).
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
+/// How often a master is asked again whose log does not fit: it may have been given another one.
+const CONFLICT_PAUSE: Duration = Duration::from_secs(30);
 /// How much is read at once.
 const READ_BYTES: usize = 256 << 10;
 
-/// Copies a master's log into a store.
+/// Copies a master's log into a member's store.
 #[derive(Debug)]
 pub struct Receiver {
-    store: Arc<Store>,
-    /// Where the master's HA port is, as the name server says.
-    master: watch::Receiver<Option<String>>,
-    known: Mutex<Known>,
-}
-
-#[derive(Debug)]
-struct Known {
-    phase: Phase,
-    /// When the log was as the master's, if it was since the start.
-    in_sync_at: Option<Instant>,
-    last_error: Option<String>,
-    hole_bytes: u64,
+    member: Arc<Member>,
+    /// Where the master is, as the name server says.
+    master: watch::Receiver<Option<MasterAddresses>>,
 }
 
 /// What was seen of one master's log.
 #[derive(Clone, Copy, Debug)]
-struct Followed {
+pub(super) struct Followed {
     /// Where this log ended when that one was first followed: what is there may be another log's.
     from: u64,
     /// Where something came last that is no record.
@@ -57,9 +56,16 @@ struct Followed {
     hole_at: Option<u64>,
 }
 
+impl Followed {
+    /// Nothing yet.
+    pub(super) fn new(member: &Member) -> Self {
+        Self { from: member.store.log_range().1.0, damaged_at: None, hole_at: None }
+    }
+}
+
 /// Why a connection is given up.
 #[derive(Debug, thiserror::Error)]
-enum End {
+pub(super) enum End {
     #[error("the master closed the connection")]
     Closed,
     #[error(transparent)]
@@ -71,6 +77,21 @@ enum End {
     #[error("the master does not read what is said to it")]
     Deaf,
     #[error(transparent)]
+    Peer(#[from] PeerError),
+    #[error("it does not serve as the master now: {0}")]
+    NotServing(String),
+    #[error(
+        "this log ends at {end}, and the master's begins at {minimum}: what lies between is deleted there. \
+         `rmq-node admin replication resync` sets this folder aside and copies all that the master has"
+    )]
+    BehindMinimum { end: u64, minimum: u64 },
+    #[error("{0}")]
+    Conflict(String),
+    #[error(
+        "this log is cut at offset {0}, where the master's goes another way; the role starts again"
+    )]
+    Cut(u64),
+    #[error(transparent)]
     Stream(#[from] StreamError),
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -79,99 +100,77 @@ enum End {
 }
 
 impl End {
-    /// Whether the logs do not fit, so that trying again would change nothing, or join what does not belong together.
-    fn is_conflict(&self) -> bool {
-        matches!(
-            self,
-            Self::Stream(StreamError::Elsewhere { .. })
-                | Self::Copy(CopyError::Elsewhere { .. } | CopyError::SegmentSize { .. })
-        )
+    /// What the copying is at, after it.
+    fn phase(&self) -> Phase {
+        match self {
+            Self::Conflict(_)
+            | Self::Stream(StreamError::Elsewhere { .. })
+            | Self::Copy(CopyError::Elsewhere { .. } | CopyError::SegmentSize { .. }) => {
+                Phase::Conflict
+            }
+            Self::BehindMinimum { .. } => Phase::BehindMinimum,
+            _ => Phase::Connecting,
+        }
     }
 }
 
 impl Receiver {
-    /// A receiver; `master` is where the master's HA port is, once that is known.
+    /// A receiver; `master` is where the master is, once that is known.
     #[must_use]
-    pub fn new(store: Arc<Store>, master: watch::Receiver<Option<String>>) -> Arc<Self> {
-        let known = Known {
-            phase: Phase::WaitingForAddress,
-            in_sync_at: None,
-            last_error: None,
-            hole_bytes: 0,
-        };
-        let known = Mutex::new(known);
-        Arc::new(Self { store, master, known })
+    pub fn new(member: Arc<Member>, master: watch::Receiver<Option<MasterAddresses>>) -> Arc<Self> {
+        Arc::new(Self { member, master })
     }
 
     /// How the copy goes.
     #[must_use]
     pub fn state(&self) -> CopyState {
-        let newest_ago = self.store.newest_stored_ago();
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let behind = match known.phase {
-            Phase::InSync => Some(Duration::ZERO),
-            _ => known.in_sync_at.map(|at| at.elapsed()).into_iter().chain(newest_ago).min(),
-        };
-        CopyState {
-            phase: known.phase,
-            master: self.master.borrow().clone(),
-            copied_to: self.store.log_range().1.0,
-            behind,
-            last_error: known.last_error.clone(),
-            hole_bytes: known.hole_bytes,
-        }
+        self.member.copy_state()
     }
 
-    fn enter(&self, phase: Phase) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if phase == Phase::InSync {
-            known.in_sync_at = Some(Instant::now());
-        }
-        if std::mem::replace(&mut known.phase, phase) != phase {
-            tracing::info!(phase = phase.name(), "copy of the master's log");
-        }
-    }
-
-    fn failed(&self, end: &End, master: &str) {
-        let text = end.to_string();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if end.is_conflict() {
-            known.phase = Phase::Conflict;
-            tracing::error!(
+    fn failed(&self, end: &End, master: &MasterAddresses) {
+        let (text, phase) = (end.to_string(), end.phase());
+        let known = self.member.copy_state();
+        // What lasts is told once.
+        let is_news = (known.phase, known.last_error.as_ref()) != (phase, Some(&text));
+        let (group, master) = (&self.member.options.group, &master.ha);
+        match phase {
+            Phase::Conflict | Phase::BehindMinimum if is_news => tracing::error!(
+                group,
                 master,
                 "the logs do not fit, nothing is copied and nothing is changed: {text}"
-            );
-        } else {
-            known.phase = Phase::Connecting;
-            tracing::warn!(master, "the master's log is not copied now: {text}");
+            ),
+            Phase::Conflict | Phase::BehindMinimum => {}
+            _ => tracing::warn!(group, master, "the master's log is not copied now: {text}"),
         }
-        known.last_error = Some(text);
+        self.member.copy_failed(phase, text);
     }
 
     /// Copies until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let _ = stop.run_until_cancelled(self.keep_copying()).await;
-        self.enter(Phase::Stopped);
+        self.member.enter(Phase::Stopped);
     }
 
     async fn keep_copying(&self) {
         let mut addresses = self.master.clone();
-        self.enter(Phase::WaitingForAddress);
+        self.member.enter(Phase::WaitingForAddress);
         let mut master = named(&mut addresses, None).await;
-        let mut followed = self.follow();
+        let mut followed = Followed::new(&self.member);
         loop {
             let mut heard = false;
+            self.member.copies_from(&master.ha);
             let end = tokio::select! {
                 Err(end) = self.copy_from(&master, &mut followed, &mut heard) => end,
                 moved = named(&mut addresses, Some(&master)) => {
-                    (master, followed) = (moved, self.follow());
+                    (master, followed) = (moved, Followed::new(&self.member));
                     continue;
                 }
             };
+            self.member.set_fitting_master(None);
             self.failed(&end, &master);
             let pause = async {
-                if end.is_conflict() {
-                    std::future::pending().await
+                if end.phase() != Phase::Connecting {
+                    sleep(CONFLICT_PAUSE).await;
                 } else if !heard || matches!(end, End::Copy(_) | End::Strange(_)) {
                     sleep(RETRY_PAUSE).await;
                 }
@@ -179,44 +178,164 @@ impl Receiver {
             tokio::select! {
                 () = pause => {}
                 moved = named(&mut addresses, Some(&master)) => {
-                    (master, followed) = (moved, self.follow());
+                    (master, followed) = (moved, Followed::new(&self.member));
                 }
             }
         }
     }
 
-    fn follow(&self) -> Followed {
-        Followed { from: self.store.log_range().1.0, damaged_at: None, hole_at: None }
-    }
-
     /// Copies over one connection; does not return without an error. `heard` becomes true when something came.
     async fn copy_from(
         &self,
-        master: &str,
+        master: &MasterAddresses,
         followed: &mut Followed,
         heard: &mut bool,
     ) -> Result<(), End> {
-        self.enter(Phase::Connecting);
-        // Where it goes on was not seen yet.
-        followed.hole_at = None;
-        let connecting = timeout(CONNECT_TIMEOUT, TcpStream::connect(master));
+        let is_stopped = matches!(self.state().phase, Phase::Conflict | Phase::BehindMinimum);
+        if !is_stopped {
+            self.member.enter(Phase::Connecting);
+        }
+        let connecting = timeout(CONNECT_TIMEOUT, TcpStream::connect(&master.ha));
         let mut stream = connecting.await.map_err(|_| End::Unreachable)??;
         stream.set_nodelay(true)?;
-        let mut end = self.store.log_range().1.0;
+        let (view, peer) = self.fit(&master.broker, stream.local_addr()?.port()).await?;
+        let first = match &peer {
+            Peer::Ours(_) => self.member.store.log_range().1.0,
+            Peer::Plain => first_report(&self.member, &master.broker).await?,
+        };
+        let is_ours = matches!(peer, Peer::Ours(_));
+        self.member.set_fitting_master(Some((&master.broker, is_ours)));
+        self.member.enter(Phase::Copying);
+        let whole_at = (!self.member.past.is_whole()).then_some(view.log.end);
+        Copying { member: &self.member, goal: None, whole_at, followed, heard }
+            .run(&mut stream, first)
+            .await
+    }
+
+    /// Finds out whether the master's log fits, and takes over its history; cuts what must be cut, at the next start.
+    async fn fit(&self, master: &str, local_port: u16) -> Result<(PeerView, Peer), End> {
+        let (view, peer) = self.member.view_of(master, local_port, PeerRole::Master).await?;
+        let own = own_log(&self.member);
+        let mut compared = None;
+        let adopt = loop {
+            match follow(&own, &view, compared) {
+                Follow::Stream { adopt } => break adopt,
+                Follow::CompareRecord { below } => {
+                    compared = Some(self.member.compare(master, below).await?);
+                }
+                Follow::Cut { to, .. } => {
+                    let member = Arc::clone(&self.member);
+                    blocking(move || member.store.cut_at_next_open(PhysicalOffset(to))).await?;
+                    self.member.reopen().cancel();
+                    return Err(End::Cut(to));
+                }
+                Follow::BehindMinimum { end, minimum } => {
+                    return Err(End::BehindMinimum { end, minimum });
+                }
+                Follow::Conflict { reason } => return Err(End::Conflict(reason.to_string())),
+                Follow::NotAMaster => {
+                    let why = match peer {
+                        Peer::Ours(hello) => hello.waits_for,
+                        Peer::Plain => String::new(),
+                    };
+                    return Err(End::NotServing(why));
+                }
+                Follow::WrongSegmentSize { own, master } => {
+                    return Err(End::Conflict(format!(
+                        "the files of this log have {own} bytes, the master's {master}: write segment_bytes = {master} \
+                         in [store] of a new data directory"
+                    )));
+                }
+            }
+        };
+        self.take_over(master, &view, adopt).await?;
+        Ok((view, peer))
+    }
+
+    /// On the disk before the first byte of an epoch that is new here.
+    async fn take_over(&self, master: &str, view: &PeerView, adopt: History) -> Result<(), End> {
+        let member = Arc::clone(&self.member);
+        let neighbour = Neighbour { address: master.to_owned(), id: 0, node: view.node };
+        blocking(move || {
+            member.past.note_peer(&neighbour)?;
+            member.follow_history(&adopt)
+        })
+        .await
+    }
+}
+
+/// What a member's log is, for deciding.
+pub(super) fn own_log(member: &Member) -> OwnLog {
+    let log = member.log();
+    let options = member.store.options();
+    let newest_slice_start = log.start.max(log.end - log.end % options.slice_bytes);
+    OwnLog { log, segment_bytes: options.segment_bytes, newest_slice_start }
+}
+
+/// What waits for the disk.
+pub(super) async fn blocking(
+    work: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> Result<(), End> {
+    let done = task::spawn_blocking("replication", work).await;
+    Ok(done.map_err(io::Error::other)??)
+}
+
+/// What is said first to a plain master: where the log ends; of an empty log where the master's begins, or behind its
+/// first record, because to a log that ends at 0 it sends its newest segment only (H-005).
+pub(super) async fn first_report(member: &Arc<Member>, broker: &str) -> Result<u64, End> {
+    let end = member.store.log_range().1.0;
+    if end > 0 {
+        return Ok(end);
+    }
+    let (minimum, maximum) = member.log_range_of(broker).await?;
+    if minimum > 0 || maximum == 0 {
+        return Ok(minimum);
+    }
+    let first = member.record_of(broker, PhysicalOffset(0)).await?;
+    let gone = || End::Conflict("the master has no record at offset 0".to_owned());
+    let first = first.ok_or_else(gone)?;
+    let store = Arc::clone(&member.store);
+    blocking(move || {
+        let taken = store.append_copied(PhysicalOffset(0), &first);
+        taken.map(|_| ()).map_err(io::Error::other)
+    })
+    .await?;
+    Ok(member.store.log_range().1.0)
+}
+
+/// One connection over which a log comes.
+pub(super) struct Copying<'a> {
+    pub(super) member: &'a Arc<Member>,
+    /// Where it is done; `None`: never.
+    pub(super) goal: Option<u64>,
+    /// Once the log reaches this, nothing of it is missing.
+    pub(super) whole_at: Option<u64>,
+    pub(super) followed: &'a mut Followed,
+    /// Becomes true when something came.
+    pub(super) heard: &'a mut bool,
+}
+
+impl Copying<'_> {
+    /// Says `first` and appends what comes. Returns when all up to the goal has come; the last record may lack its end.
+    pub(super) async fn run(mut self, stream: &mut TcpStream, first: u64) -> Result<(), End> {
+        let store = Arc::clone(&self.member.store);
+        // Where it goes on was not seen yet.
+        self.followed.hole_at = None;
+        let mut end = store.log_range().1.0;
         let mut from_master = Stream::new(end);
         // What has come of a record that is not complete, and lies behind the log's end.
         let mut log = Vec::new();
         let mut bytes = vec![0; READ_BYTES];
         // S-29: at once.
-        say(&mut stream, end).await?;
+        say(stream, first).await?;
         let mut report_at = Instant::now() + HEARTBEAT;
         let mut silent_at = Instant::now() + SILENCE_MAX;
-        self.enter(Phase::Copying);
-        loop {
+        while self.goal.is_none_or(|goal| end < goal && from_master.next() < goal) {
+            self.note_whole(end).await?;
             let read = tokio::select! {
                 read = stream.read(&mut bytes) => read?,
                 () = sleep_until(report_at) => {
-                    say(&mut stream, end).await?;
+                    say(stream, end).await?;
                     report_at = Instant::now() + HEARTBEAT;
                     continue;
                 }
@@ -229,37 +348,51 @@ impl Receiver {
             let came = from_master.take(&bytes[..read], &mut log);
             let at = from_master.next() - log.len() as u64;
             if !log.is_empty() {
-                let taken = self.append(followed, at, &log)?;
+                let taken = self.append(at, &log)?;
                 log.drain(..taken);
                 if taken > 0 {
-                    end = self.store.log_range().1.0;
-                    say(&mut stream, end).await?;
+                    end = store.log_range().1.0;
+                    say(stream, end).await?;
                     report_at = Instant::now() + HEARTBEAT;
                 }
             }
             came?;
-            *heard = true;
-            self.enter(if from_master.is_at_end() { Phase::InSync } else { Phase::Copying });
+            *self.heard = true;
+            if self.member.is_slave() {
+                let is_at_end = from_master.is_at_end();
+                self.member.enter(if is_at_end { Phase::InSync } else { Phase::Copying });
+            }
         }
+        Ok(())
+    }
+
+    async fn note_whole(&mut self, end: u64) -> Result<(), End> {
+        if self.whole_at.take_if(|whole_at| *whole_at <= end).is_some() {
+            let member = Arc::clone(self.member);
+            blocking(move || member.past.set_whole()).await?;
+        }
+        Ok(())
     }
 
     /// Appends what is complete of the log's bytes at `at`; returns how many these are.
-    fn append(&self, followed: &mut Followed, at: u64, bytes: &[u8]) -> Result<usize, End> {
+    fn append(&mut self, at: u64, bytes: &[u8]) -> Result<usize, End> {
+        let store = Arc::clone(&self.member.store);
+        let followed = &mut *self.followed;
         let mut taken = 0;
         loop {
             let here = at + taken as u64;
             if let Some(begun_at) = followed.hole_at {
                 let begun = PhysicalOffset(begun_at);
-                let hole = self.store.append_hole(begun, PhysicalOffset(here), &bytes[taken..])?;
+                let hole = store.append_hole(begun, PhysicalOffset(here), &bytes[taken..])?;
                 taken += hole.bytes;
-                self.note_hole(begun_at, here + hole.bytes as u64, hole);
+                note_hole(self.member, begun_at, here + hole.bytes as u64, hole);
                 if !hole.is_over {
                     return Ok(taken);
                 }
                 followed.hole_at = None;
                 continue;
             }
-            match self.store.append_copied(PhysicalOffset(here), &bytes[taken..]) {
+            match store.append_copied(PhysicalOffset(here), &bytes[taken..]) {
                 Ok(more) => return Ok(taken + more),
                 Err(CopyError::Damaged { at: bad, .. }) if followed.damaged_at == Some(bad) => {
                     taken += usize::try_from(bad - here).unwrap_or(0);
@@ -269,7 +402,7 @@ impl Receiver {
                     let CopyError::Damaged { at: bad, .. } = error else {
                         return Err(error.into());
                     };
-                    if bad == followed.from && bad > self.store.log_range().0.0 {
+                    if bad == followed.from && bad > store.log_range().0.0 {
                         return Err(End::Strange(error));
                     }
                     followed.damaged_at = Some(bad);
@@ -278,22 +411,25 @@ impl Receiver {
             }
         }
     }
+}
 
-    fn note_hole(&self, begun_at: u64, to: u64, hole: CopiedHole) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.hole_bytes += hole.bytes as u64;
-        if hole.is_over {
-            let text = format!("the master's log has no records from offset {begun_at} to {to}");
-            tracing::error!("{text}: copied as a hole, the messages there are lost on both");
-            known.last_error = Some(text);
-        }
-    }
+/// Tells of a hole in the master's log.
+fn note_hole(member: &Member, begun_at: u64, to: u64, hole: CopiedHole) {
+    let over = hole.is_over.then(|| {
+        let text = format!("the master's log has no records from offset {begun_at} to {to}");
+        tracing::error!("{text}: copied as a hole, the messages there are lost on both");
+        text
+    });
+    member.note_hole(hole.bytes as u64, over);
 }
 
 /// Waits until the master is named, and is not (or no longer) at `known`. That nobody names it changes nothing: the
 /// connection may well be alive.
-async fn named(addresses: &mut watch::Receiver<Option<String>>, known: Option<&str>) -> String {
-    let is_news = |now: &Option<String>| now.is_some() && now.as_deref() != known;
+async fn named(
+    addresses: &mut watch::Receiver<Option<MasterAddresses>>,
+    known: Option<&MasterAddresses>,
+) -> MasterAddresses {
+    let is_news = |now: &Option<MasterAddresses>| now.is_some() && now.as_ref() != known;
     match addresses.wait_for(is_news).await.map(|now| now.clone()) {
         Ok(Some(master)) => master,
         // Nobody is left who could name it.

@@ -1,14 +1,16 @@
 //! The HA port: whoever connects says where its log ends and is sent what follows (H-001 to H-010, H-017).
 //!
 //! One task a slave; it reads reports and writes batches side by side, so that a slave that reads slowly is still
-//! heard. Not here: who waits for slaves (`store`). Invariants: a report counts only within what was sent (H-007
+//! heard. Not here: who waits for slaves (`store`). One of ours has compared the logs before it reports, and said so on
+//! the broker port; of all others the last record below their end is compared here. Invariants: nothing is sent to a
+//! slave whose log was not found to fit; a report counts only within what was sent (H-007
 //! repaired); a slave holds up nobody; at most [`CHUNK_BYTES`] of the log are held for it.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,11 +20,14 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::decide::Compared;
+use super::member::Member;
+use super::past::Neighbour;
 use super::state::SlaveState;
 use super::wire::{self, Reports};
 use super::{HEARTBEAT, SILENCE_MAX};
 use crate::model::PhysicalOffset;
-use crate::store::{Replica, Store};
+use crate::store::Replica;
 use crate::task::{self, Kind};
 
 /// The most that one header announces (`haTransferBatchSize`, H-008).
@@ -33,30 +38,41 @@ const CHUNK_BYTES: usize = 32 * BATCH_BYTES_MAX;
 const HOT_BYTES: u64 = 4 << 20;
 /// The most slaves at once; there are a few, everybody else is a mistake.
 const SLAVES_MAX: usize = 64;
+/// How often is looked whether what a slave had is on the disk here.
+const FLUSH_LOOK: Duration = Duration::from_millis(500);
 /// The pause after a failed accept; running out of descriptors does not pass at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The HA port of one broker.
 #[derive(Debug)]
 pub struct Sender {
-    store: Arc<Store>,
-    slaves: Mutex<BTreeMap<u64, Arc<Progress>>>,
+    member: Arc<Member>,
 }
 
 /// A connected slave.
 #[derive(Debug)]
-struct Progress {
-    peer: SocketAddr,
-    sent_to: AtomicU64,
-    acknowledged_to: AtomicU64,
+pub(super) struct Progress {
+    pub(super) peer: SocketAddr,
+    pub(super) sent_to: AtomicU64,
+    pub(super) acknowledged_to: AtomicU64,
     /// When it said anything last.
     heard_at: Mutex<Instant>,
     /// What it said first.
-    started: watch::Sender<Option<i64>>,
+    pub(super) started: watch::Sender<Option<i64>>,
+    /// Who it is, from when its log was found to fit.
+    pub(super) known: OnceLock<Known>,
+}
+
+/// Who a slave is.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// Its broker port, as `host:port`; of one of 4.9.4, if a name server knows it.
+    pub(super) address: Option<String>,
+    pub(super) is_plain: bool,
 }
 
 impl Progress {
-    fn lock_heard_at(&self) -> MutexGuard<'_, Instant> {
+    pub(super) fn lock_heard_at(&self) -> MutexGuard<'_, Instant> {
         self.heard_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -78,35 +94,28 @@ enum End {
     Elsewhere { at: i64, start: u64, end: u64 },
     #[error("the log is not there any more at {0}: it was too far behind")]
     Removed(u64),
+    #[error("who it is cannot be told yet: {0}; it will come again")]
+    Unknown(String),
+    #[error(
+        "it has another record than this log below its end {end}, or none: it is a copy of another log, and is sent \
+         nothing. Stop it, remove its store directory, and start it again"
+    )]
+    Conflict { end: u64 },
+    #[error("this log follows another history now")]
+    OtherHistory,
 }
 
 impl Sender {
-    /// A sender of a store's log.
+    /// A sender of a member's log.
     #[must_use]
-    pub fn new(store: Arc<Store>) -> Arc<Self> {
-        Arc::new(Self { store, slaves: Mutex::default() })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Progress>>> {
-        self.slaves.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn new(member: Arc<Member>) -> Arc<Self> {
+        Arc::new(Self { member })
     }
 
     /// The slaves that are connected.
     #[must_use]
     pub fn slaves(&self) -> Vec<SlaveState> {
-        let end = self.store.log_range().1.0;
-        let state = |slave: &Arc<Progress>| {
-            let acknowledged_to = slave.acknowledged_to.load(Ordering::Relaxed);
-            SlaveState {
-                peer: slave.peer,
-                sent_to: slave.sent_to.load(Ordering::Relaxed),
-                acknowledged_to,
-                behind_bytes: end.saturating_sub(acknowledged_to),
-                silent_for: slave.lock_heard_at().elapsed(),
-            }
-        };
-        let started = |slave: &&Arc<Progress>| slave.started.borrow().is_some();
-        self.lock().values().filter(started).map(state).collect()
+        self.member.slaves()
     }
 
     /// Serves the port until `stop`; returns when all connections are closed.
@@ -159,22 +168,54 @@ impl Sender {
             acknowledged_to: AtomicU64::new(0),
             heard_at: Mutex::new(Instant::now()),
             started: watch::Sender::new(None),
+            known: OnceLock::new(),
         });
-        self.lock().insert(id, Arc::clone(&progress));
+        self.member.lock_slaves().insert(id, Arc::clone(&progress));
         let replica = Mutex::new(None);
+        let mut histories = self.member.histories();
         let (reader, writer) = stream.split();
         let ended = tokio::select! {
             () = stop.cancelled() => None,
             Err(end) = read_reports(reader, &progress, &replica) => Some(end),
-            Err(end) = write_log(&self.store, writer, &progress, &replica) => Some(end),
+            Err(end) = write_log(&self.member, writer, &progress, &replica) => Some(end),
+            // The sender lives as long as the member.
+            Ok(()) = histories.changed() => Some(End::OtherHistory),
         };
-        self.lock().remove(&id);
+        self.member.lock_slaves().remove(&id);
         let has_started = progress.started.borrow().is_some();
-        match ended {
+        match &ended {
             None => {}
             // Whoever only looks whether the port is open is no slave.
             Some(End::Closed | End::Io(_)) if !has_started => {}
             Some(end) => tracing::warn!(%peer, "slave disconnected: {end}"),
+        }
+        drop(replica);
+        if ended.is_some() {
+            let _ = stop.run_until_cancelled(self.forget(&progress)).await;
+        }
+    }
+
+    /// Forgets a slave that is gone, once it has nothing that is not on the disk here.
+    async fn forget(&self, progress: &Progress) {
+        let Some(address) = progress.known.get().and_then(|known| known.address.as_deref()) else {
+            return;
+        };
+        let sent_to = progress.sent_to.load(Ordering::Acquire);
+        while self.member.store.flushed_to().0 < sent_to {
+            tokio::time::sleep(FLUSH_LOOK).await;
+        }
+        let is_back = self.member.lock_slaves().values().any(|slave| {
+            slave.known.get().is_some_and(|known| known.address.as_deref() == Some(address))
+        });
+        if !is_back && !self.member.is_slave() {
+            let (member, address) = (Arc::clone(&self.member), address.to_owned());
+            let forgetting = task::spawn_blocking("forget a slave", move || {
+                if let Err(error) = member.past.forget_peer(&address) {
+                    tracing::error!(%error, address, "that a slave is gone cannot be noted");
+                }
+            });
+            // It fails only if it panics, which is reported.
+            let _ = forgetting.await;
         }
     }
 }
@@ -222,7 +263,7 @@ async fn read_reports(
 
 /// Sends the log from where the slave's ends; does not return without an error.
 async fn write_log(
-    store: &Arc<Store>,
+    member: &Arc<Member>,
     mut writer: WriteHalf<'_>,
     progress: &Progress,
     registered: &Registered,
@@ -231,6 +272,9 @@ async fn write_log(
     // H-004: silent until the slave has said where it is. The sender lives as long as this.
     let first = started.wait_for(Option::is_some).await.map_or(None, |first| *first);
     let first = first.ok_or(End::Closed)?;
+    let store = &member.store;
+    let known = recognize(member, progress.peer, first).await?;
+    progress.known.get_or_init(|| known);
     let (start, end) = store.log_range();
     let from = match u64::try_from(first) {
         // DESIGN 7: an empty slave gets all there is, not the last segment only (H-005).
@@ -267,6 +311,56 @@ async fn write_log(
         writer.write_all(&out).await?;
         heartbeat_at = Instant::now() + HEARTBEAT;
     }
+}
+
+/// Finds out who a slave is, and that its log, which ends at `end`, fits.
+async fn recognize(member: &Arc<Member>, peer: SocketAddr, end: i64) -> Result<Known, End> {
+    if let Some(address) = member.take_greeted(peer) {
+        return Ok(Known { address: Some(address), is_plain: false });
+    }
+    let members = member.members().await;
+    let address = slave_at(&members, peer);
+    let known = |address| Known { address, is_plain: true };
+    let end = match u64::try_from(end) {
+        // It has nothing, or says nothing that could be compared: it is refused by its offset then.
+        Ok(end)
+            if end > 0
+                && (member.store.log_range().0.0..=member.store.log_range().1.0).contains(&end) =>
+        {
+            end
+        }
+        _ => return Ok(known(address)),
+    };
+    let unknown = || End::Unknown(format!("no name server knows a slave at {}", peer.ip()));
+    let address = address.ok_or_else(unknown)?;
+    let compared = member.compare(&address, end).await;
+    match compared.map_err(|error| End::Unknown(error.to_string()))? {
+        Compared::Equal => {}
+        Compared::Different => return Err(End::Conflict { end }),
+    }
+    let (noting, id) = (Arc::clone(member), slave_id(&members, &address));
+    let neighbour = Neighbour { address: address.clone(), id, node: None };
+    let noted = task::spawn_blocking("note a slave", move || noting.note_peer(&neighbour));
+    // It fails only if it panics, which is reported.
+    let _ = noted.await;
+    Ok(known(Some(address)))
+}
+
+/// The member that a connection is likely to come from: a slave at the same address, else the only slave there is.
+fn slave_at(members: &BTreeMap<i64, String>, peer: SocketAddr) -> Option<String> {
+    let slaves: Vec<&String> =
+        members.iter().filter(|(id, _)| **id != 0).map(|(_, at)| at).collect();
+    let is_there = |at: &&&String| at.parse().is_ok_and(|at: SocketAddr| at.ip() == peer.ip());
+    let found = slaves.iter().find(is_there).or(match slaves.as_slice() {
+        [_] => slaves.first(),
+        _ => None,
+    });
+    found.map(|address| (*address).clone())
+}
+
+fn slave_id(members: &BTreeMap<i64, String>, address: &str) -> u32 {
+    let id = members.iter().find(|(_, at)| *at == address).map_or(1, |(id, _)| *id);
+    u32::try_from(id).unwrap_or(1)
 }
 
 /// Reads what follows `from`, cut into batches with their headers.

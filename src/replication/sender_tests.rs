@@ -13,7 +13,7 @@ async fn a_slave_gets_every_byte_blank_tails_too_and_its_queues_follow_h015() {
     let (master, slave) = (TestStore::master(), TestStore::slave());
     master.grow(3, 3000).await;
     let port = Port::of(&master).await;
-    let copying = Copying::into(&slave, &port.address);
+    let copying = Copying::of(&slave, &port);
     copying.until_at(master.end()).await;
     for body in ["a", "b"] {
         master.append(body).await;
@@ -136,7 +136,7 @@ async fn a_slave_that_does_not_read_delays_nobody() {
     stuck.report(0).await;
     master.grow(120, 30_000).await;
     let slave = TestStore::slave();
-    let copying = Copying::into(&slave, &port.address);
+    let copying = Copying::of(&slave, &port);
     copying.until_at(master.end()).await;
     let slaves = port.sender.slaves();
     assert!(slaves.iter().any(|slave| slave.sent_to < master.end()), "{slaves:?}");
@@ -149,7 +149,7 @@ async fn slaves_and_masters_come_and_go_and_nothing_is_missing() {
     for _ in 0..3 {
         let port = Port::at(&master, &address).await;
         address.clone_from(&port.address);
-        let copying = Copying::into(&slave, &address);
+        let copying = Copying::of(&slave, &port);
         master.grow(1, 2000).await;
         copying.until_at(master.end()).await;
         copying.stop().await;
@@ -159,7 +159,7 @@ async fn slaves_and_masters_come_and_go_and_nothing_is_missing() {
         master.reopen();
     }
     let port = Port::at(&master, &address).await;
-    let copying = Copying::into(&slave, &port.address);
+    let copying = Copying::of(&slave, &port);
     copying.until_at(master.end()).await;
     assert_eq!(slave.log(), master.log());
     assert_eq!(pulled(&slave.store()), pulled(&master.store()));

@@ -8,6 +8,10 @@ use std::time::Duration;
 pub struct SlaveState {
     /// Where it connects from.
     pub peer: SocketAddr,
+    /// Its broker port, as `host:port`, if that is known.
+    pub address: Option<String>,
+    /// Whether it is one of 4.9.4.
+    pub is_plain: bool,
     /// Up to where it was sent the log.
     pub sent_to: u64,
     /// Up to where it says that it has it.
@@ -29,7 +33,9 @@ pub enum Phase {
     Copying,
     /// It has what the master had a moment ago.
     InSync,
-    /// The logs do not fit: it copies nothing until it is started again or the master's address changes.
+    /// The master's log begins behind this one's end: nothing is copied until an operator decides.
+    BehindMinimum,
+    /// The logs do not fit: nothing is copied until an operator decides, or the master has another log.
     Conflict,
     /// The node is stopping.
     Stopped,
@@ -44,6 +50,7 @@ impl Phase {
             Self::Connecting => "connecting",
             Self::Copying => "copying",
             Self::InSync => "in sync",
+            Self::BehindMinimum => "behind-minimum",
             Self::Conflict => "conflict",
             Self::Stopped => "stopped",
         }

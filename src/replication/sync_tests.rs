@@ -126,7 +126,7 @@ async fn who_still_waits_when_the_store_stops_is_told() {
 async fn a_real_slave_lets_many_senders_go_on() {
     let (master, slave) = (sync_master(1), TestStore::slave());
     let port = Port::of(&master).await;
-    let copying = Copying::into(&slave, &port.address);
+    let copying = Copying::of(&slave, &port);
     wait_until("connected", || (port.sender.slaves().len() == 1).then_some(())).await;
     let waiting: Vec<_> = (0..200).map(|_| sending(&master)).collect();
     for one in waiting {

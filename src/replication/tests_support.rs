@@ -10,13 +10,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{CopyState, Receiver, Sender};
+use super::history::{Epoch, EpochNumber};
+use super::past::Role;
+use super::{CopyState, MasterAddresses, Member, MemberOptions, Past, Receiver, Sender};
 use crate::clock::Clock;
 use crate::message::{NewMessage, Record, encode, stamp};
-use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
+use crate::model::{BrokerId, PhysicalOffset, QueueId, QueueOffset, TopicName};
+use crate::remoting::bodies::extension::{self, Hello};
+use crate::remoting::{Command, request, response};
 use crate::store::options::StoreRole;
 use crate::store::{All, Appended, Durability, PullRequest, StartTopics, Store, StoreOptions};
 use crate::task::{self, Kind};
+use crate::transport::{Limits, Responder, Server, Service};
 
 pub(super) const SEGMENT_BYTES: u64 = 64 << 10;
 
@@ -25,7 +30,7 @@ pub(super) struct TestStore {
     dir: tempfile::TempDir,
     options: StoreOptions,
     pub(super) clock: Clock,
-    store: Option<Arc<Store>>,
+    store: Option<Arc<Member>>,
 }
 
 impl TestStore {
@@ -56,7 +61,24 @@ impl TestStore {
     fn open(&mut self) {
         let start = StartTopics::new("C", "broker-a");
         let opened = Store::open(self.options.clone(), &start, &self.clock, &|_, _| {});
-        self.store = Some(opened.unwrap());
+        let store = opened.unwrap();
+        let past = Past::open(&self.options.dir, store.log_range().1.0).unwrap();
+        let id = match self.options.role {
+            StoreRole::Master => 0,
+            StoreRole::Slave => 1,
+        };
+        let options = MemberOptions {
+            cluster: "C".into(),
+            group: "broker-a".into(),
+            id: BrokerId(id),
+            address: "127.0.0.1:1".parse().unwrap(),
+            ha_address: "127.0.0.1:2".parse().unwrap(),
+            name_servers: Vec::new(),
+        };
+        if id == 0 {
+            begin_epoch(&past, store.log_range().1.0);
+        }
+        self.store = Some(Member::new(options, store, past));
     }
 
     /// As if the process had been killed and started again; nobody else may hold the store.
@@ -65,8 +87,12 @@ impl TestStore {
         self.open();
     }
 
-    pub(super) fn store(&self) -> Arc<Store> {
+    pub(super) fn member(&self) -> Arc<Member> {
         Arc::clone(self.store.as_ref().unwrap())
+    }
+
+    pub(super) fn store(&self) -> Arc<Store> {
+        Arc::clone(self.member().store())
     }
 
     pub(super) fn end(&self) -> u64 {
@@ -108,6 +134,15 @@ impl TestStore {
     }
 }
 
+/// As a start step ends that found nothing to do.
+fn begin_epoch(past: &Past, start: u64) {
+    let history = past.history();
+    let number = history.last().map_or(EpochNumber::default(), |last| last.number);
+    let number = number.after_restart().unwrap();
+    let epoch = Epoch { number, node: past.node(), start, nonce: 0, sync: false };
+    past.set_history(&history.begin(epoch).unwrap(), Role::Master).unwrap();
+}
+
 pub(super) fn message(body: &str) -> NewMessage {
     NewMessage {
         topic: TopicName::new("T"),
@@ -135,6 +170,7 @@ pub(super) fn record(at: u64, queue_offset: u64, body: &str) -> Vec<u8> {
 pub(super) struct Port {
     pub(super) sender: Arc<Sender>,
     pub(super) address: String,
+    member: Arc<Member>,
     stop: CancellationToken,
     served: Option<tokio::task::JoinHandle<()>>,
 }
@@ -147,10 +183,11 @@ impl Port {
     pub(super) async fn at(store: &TestStore, address: &str) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (sender, stop) = (Sender::new(store.store()), CancellationToken::new());
+        let member = store.member();
+        let (sender, stop) = (Sender::new(Arc::clone(&member)), CancellationToken::new());
         let served = Arc::clone(&sender).serve(listener, stop.clone());
         let served = Some(task::spawn(Kind::Ignore, "HA port", served));
-        Self { sender, address, stop, served }
+        Self { sender, address, member, stop, served }
     }
 
     /// Returns when every connection is closed.
@@ -159,27 +196,59 @@ impl Port {
         self.served.take().unwrap().await.unwrap();
     }
 
+    /// A connection of a slave that says that it is one of ours.
     pub(super) async fn dial(&self) -> Peer {
-        Peer(TcpStream::connect(&self.address).await.unwrap())
+        let stream = TcpStream::connect(&self.address).await.unwrap();
+        let local = stream.local_addr().unwrap();
+        let (ha_local_port, node) = (local.port(), "00000000000000ff".to_owned());
+        let hello = Hello { group: "broker-a".into(), ha_local_port, node, ..Hello::default() };
+        let _ = self.member.answer_hello(&hello, local);
+        Peer(stream)
     }
 }
 
 /// A running receiver.
 pub(super) struct Copying {
     pub(super) receiver: Arc<Receiver>,
-    pub(super) master: watch::Sender<Option<String>>,
+    pub(super) master: watch::Sender<Option<MasterAddresses>>,
+    stop_broker: CancellationToken,
     stop: CancellationToken,
     running: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Copying {
+    /// From a master at this HA port that is whatever the slave is told to be one of, and has more.
     pub(super) fn into(store: &TestStore, address: &str) -> Self {
-        let master = watch::Sender::new(Some(address.to_owned()));
-        let receiver = Receiver::new(store.store(), master.subscribe());
+        let (broker, stop_broker) = broker_port(|asked: &Hello| Hello {
+            role: "master".into(),
+            node: "00000000000000ff".into(),
+            max_offset: u64::MAX / 4,
+            min_offset: 0,
+            ..asked.clone()
+        });
+        Self::from(store, &broker, address, stop_broker)
+    }
+
+    pub(super) fn of(store: &TestStore, port: &Port) -> Self {
+        let member = Arc::clone(&port.member);
+        let (broker, stop_broker) =
+            broker_port(move |asked| member.answer_hello(asked, "127.0.0.1:9".parse().unwrap()));
+        Self::from(store, &broker, &port.address, stop_broker)
+    }
+
+    fn from(store: &TestStore, broker: &str, ha: &str, stop_broker: CancellationToken) -> Self {
+        let addresses = MasterAddresses { broker: broker.to_owned(), ha: ha.to_owned() };
+        let master = watch::Sender::new(Some(addresses));
+        let receiver = Receiver::new(store.member(), master.subscribe());
         let stop = CancellationToken::new();
         let running = Arc::clone(&receiver).run(stop.clone());
         let running = Some(task::spawn(Kind::Ignore, "receiver", running));
-        Self { receiver, master, stop, running }
+        Self { receiver, master, stop_broker, stop, running }
+    }
+
+    /// The same master's broker, at another HA port.
+    pub(super) fn moved(&self, ha: &str) {
+        self.master.send_modify(|master| master.as_mut().unwrap().ha = ha.to_owned());
     }
 
     pub(super) async fn until(&self, what: &str, holds: impl Fn(&CopyState) -> bool) -> CopyState {
@@ -194,6 +263,31 @@ impl Copying {
     pub(super) async fn stop(mut self) {
         self.stop.cancel();
         self.running.take().unwrap().await.unwrap();
+        self.stop_broker.cancel();
+    }
+}
+
+/// A broker port that answers greetings as the test says, and nothing else.
+fn broker_port(
+    answer: impl Fn(&Hello) -> Hello + Send + Sync + 'static,
+) -> (String, CancellationToken) {
+    let server = Server::bind("127.0.0.1:0".parse().unwrap(), Arc::new(Limits::default())).unwrap();
+    let (address, stop) = (server.local_addr().to_string(), CancellationToken::new());
+    let served = server.serve(Arc::new(Greeter(Box::new(answer))), stop.clone());
+    task::spawn(Kind::Ignore, "broker port", served);
+    (address, stop)
+}
+
+struct Greeter(Box<dyn Fn(&Hello) -> Hello + Send + Sync>);
+
+impl Service for Greeter {
+    fn on_request(&self, request: Command, responder: Responder) {
+        if request.code != request::EXTENSION_HELLO {
+            return responder.send(Command::response(response::REQUEST_CODE_NOT_SUPPORTED));
+        }
+        let answer = self.0(&extension::parse(&request.body).unwrap());
+        let answer = extension::to_bytes(&answer);
+        responder.send(Command::response(response::SUCCESS).with_body(answer));
     }
 }
 

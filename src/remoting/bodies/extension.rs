@@ -28,7 +28,7 @@ pub struct Hello {
     pub broker_id: u32,
     /// `master` or `slave`.
     pub role: String,
-    /// Which copy of the group's data it is: 32 hexadecimal digits, random, as old as its folder.
+    /// Which copy of the group's data it is: 16 hexadecimal digits, random, as old as its folder.
     pub node: String,
     /// The version of rmq-node.
     pub version: String,
@@ -64,13 +64,17 @@ pub struct Hello {
 #[serde(rename_all = "camelCase", default)]
 pub struct EpochRow {
     /// How often a slave had become the master.
-    pub promotions: u64,
+    pub promotions: u32,
     /// How often a master had been started since.
-    pub restarts: u64,
+    pub restarts: u32,
     /// The node that wrote it.
     pub node: String,
     /// The offset of its first byte.
     pub start: u64,
+    /// Drawn at random when it began.
+    pub nonce: u32,
+    /// Whether senders were told of success after a slave had the message.
+    pub sync: bool,
 }
 
 /// A slave as its master sees it.
@@ -165,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_hello_is_read_as_it_was_written_and_unknown_keys_are_stepped_over() {
-        let epoch = EpochRow { promotions: 1, restarts: 2, node: "ab".into(), start: 3 };
+        let epoch = EpochRow { promotions: 1, restarts: 2, start: 3, ..EpochRow::default() };
         let hello = Hello {
             group: "broker-a".into(),
             broker_id: 1,

@@ -1,0 +1,312 @@
+//! A master's start step, carried out: peers are asked, what is missing is copied from them, then an epoch begins
+//! (DESIGN 7); and what a master that does not serve answers.
+//!
+//! Not what is decided (`replication::start_step`). Invariant: nothing is served before the epoch is on the disk.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, interval};
+
+use super::answers::Refusal;
+use super::{Broker, positions};
+use crate::remoting::{request, response};
+use crate::replication::Standing;
+use crate::replication::decide::{PeerRole, PeerView};
+use crate::replication::history::History;
+use crate::replication::past::{self, Role};
+use crate::replication::peers::{Peer, PeerError};
+use crate::replication::start_step::{Action, Before, Event, KnownPeer, Start, StartStep};
+use crate::task::{self, Kind};
+
+/// How often peers are asked again.
+const TICK: Duration = Duration::from_secs(1);
+/// How many outcomes may wait; there are a few peers.
+const OUTCOMES_MAX: usize = 256;
+
+/// Why a request of a client is not done, if this is a master that does not serve.
+pub(super) fn refusal(broker: &Broker, code: i32) -> Option<Refusal> {
+    if broker.member.is_serving() {
+        return None;
+    }
+    let is_write = matches!(
+        code,
+        request::SEND_MESSAGE
+            | request::SEND_MESSAGE_V2
+            | request::SEND_BATCH_MESSAGE
+            | request::CONSUMER_SEND_MSG_BACK
+            | request::END_TRANSACTION
+    );
+    let is_read = matches!(
+        code,
+        request::PULL_MESSAGE
+            | request::QUERY_CONSUMER_OFFSET
+            | request::UPDATE_CONSUMER_OFFSET
+            | request::SEARCH_OFFSET_BY_TIMESTAMP
+            | request::GET_MAX_OFFSET
+            | request::GET_MIN_OFFSET
+            | request::GET_EARLIEST_MSG_STORETIME
+            | request::LOCK_BATCH_MQ
+    );
+    let (why, reads) = match &*broker.member.standing().borrow() {
+        Standing::Serving => return None,
+        Standing::Starting(what) => (format!("this master does not serve yet: {what}"), false),
+        Standing::Down(why) => (format!("this master does not serve: {why}"), false),
+        Standing::Replaced(why) => (format!("this master takes nothing more: {why}"), true),
+    };
+    match (is_write, is_read) {
+        (true, _) => Some(Refusal::new(response::SERVICE_NOT_AVAILABLE, why)),
+        (_, true) if !reads => Some(Refusal::new(response::SYSTEM_ERROR, why)),
+        _ => None,
+    }
+}
+
+/// What is known of a peer besides what the decisions need.
+#[derive(Clone, Debug)]
+struct Asked {
+    address: String,
+    /// What it is taken for if it is one of 4.9.4.
+    plain_role: PeerRole,
+    view: Option<(PeerView, bool)>,
+}
+
+/// The start step, being carried out.
+struct Driver {
+    broker: Arc<Broker>,
+    peers: Vec<Asked>,
+    outcomes: mpsc::Sender<Event>,
+    /// Where copies of 4.9.4's logs end in the middle of a record: that is not counted.
+    torn: HashMap<u64, u64>,
+    /// The log was empty: tables that a peer has are the group's.
+    is_lost: bool,
+}
+
+impl Broker {
+    /// Finds all that this master ever wrote, begins an epoch, and serves.
+    ///
+    /// # Errors
+    /// Why it must not serve.
+    pub async fn find_past(
+        self: &Arc<Self>,
+        start_without_slave_after: Option<Duration>,
+    ) -> Result<(), String> {
+        let (outcomes, mut came) = mpsc::channel(OUTCOMES_MAX);
+        let member = &self.member;
+        let log = member.log();
+        let nonce = past::new_nonce().map_err(|error| error.to_string())?;
+        let is_lost = log.is_empty();
+        let mut driver = Driver {
+            broker: Arc::clone(self),
+            peers: Vec::new(),
+            outcomes,
+            torn: HashMap::new(),
+            is_lost,
+        };
+        let mut peers = Vec::new();
+        for peer in member.past().peers() {
+            peers.extend(driver.meet(i64::from(peer.id), &peer.address, peer.node, true));
+        }
+        for (id, address) in member.members().await {
+            peers.extend(driver.meet(id, &address, None, false));
+        }
+        let (mut step, mut actions) = StartStep::new(Start {
+            log,
+            segment_bytes: self.store.options().segment_bytes,
+            node: member.past().node(),
+            nonce,
+            before: match member.past().role() {
+                None => Before::Nothing,
+                Some(Role::Master) => Before::Master,
+                Some(Role::Slave) => Before::Slave,
+            },
+            is_whole: member.past().is_whole(),
+            sync: self.store.options().in_sync_min > 0,
+            start_without_slave_after,
+            peers,
+        });
+        let begun = Instant::now();
+        let mut tick = interval(TICK);
+        loop {
+            if let Some(ended) = driver.act(actions).await {
+                return ended;
+            }
+            let event = tokio::select! {
+                _ = tick.tick() => Event::Tick,
+                // The driver holds a sender.
+                Some(event) = came.recv() => event,
+            };
+            actions = match driver.note(event) {
+                Event::Tick => {
+                    let found = driver.look_for_members().await;
+                    let mut actions = Vec::new();
+                    for peer in found {
+                        actions.extend(step.on(begun.elapsed(), Event::Found { peer }));
+                    }
+                    actions.extend(step.on(begun.elapsed(), Event::Tick));
+                    actions
+                }
+                event => step.on(begun.elapsed(), event),
+            };
+        }
+    }
+}
+
+impl Driver {
+    /// A broker to ask, unless it is this one or known already.
+    fn meet(
+        &mut self,
+        id: i64,
+        address: &str,
+        node: Option<crate::replication::history::NodeId>,
+        was_connected: bool,
+    ) -> Option<KnownPeer> {
+        let is_own = address == self.broker.options.address.to_string();
+        if is_own || self.peers.iter().any(|known| known.address == address) {
+            return None;
+        }
+        let plain_role = if id == 0 { PeerRole::Master } else { PeerRole::Slave };
+        self.peers.push(Asked { address: address.to_owned(), plain_role, view: None });
+        Some(KnownPeer { name: address.to_owned(), node, was_connected })
+    }
+
+    async fn look_for_members(&mut self) -> Vec<KnownPeer> {
+        let mut found = Vec::new();
+        for (id, address) in self.broker.member.members().await {
+            found.extend(self.meet(id, &address, None, false));
+        }
+        found
+    }
+
+    /// Takes what the decisions are told from what came.
+    fn note(&mut self, event: Event) -> Event {
+        match event {
+            Event::Answered { peer, mut view } => {
+                let is_plain = view.node.is_none();
+                if is_plain && let Some(end) = self.torn.get(&view.log.end) {
+                    view.log.end = *end;
+                }
+                self.peers[peer].view = Some((view.clone(), is_plain));
+                Event::Answered { peer, view }
+            }
+            Event::Fetched { peer, end, .. } => {
+                let (own, seen) = (end, self.peers[peer].view.as_ref());
+                if let Some((view, true)) = seen.filter(|(view, _)| view.log.end > own) {
+                    self.torn.insert(view.log.end, own);
+                }
+                event
+            }
+            event => event,
+        }
+    }
+
+    /// Does what is to be done; what takes its time says its outcome later. Returns how it ended, if it has.
+    async fn act(&mut self, actions: Vec<Action>) -> Option<Result<(), String>> {
+        for action in actions {
+            match action {
+                Action::Ask { peer } => self.ask(peer),
+                Action::Compare { peer, below } => self.compare(peer, below),
+                Action::Fetch { peer, to, adopt } => self.fetch(peer, to, adopt),
+                Action::TakeTables { peer } => self.take_tables(peer),
+                // Whoever was not asked before answers at once, or is silent soon.
+                Action::Wait { waiting } if waiting.left.is_none() && !waiting.forever => {}
+                Action::Wait { waiting } => {
+                    self.broker.member.set_standing(Standing::Starting(waiting.to_string()));
+                }
+                Action::Begin { history } => return Some(self.begin(history).await),
+                Action::StayDown { reason } => {
+                    let reason = reason.to_string();
+                    self.broker.member.set_standing(Standing::Down(reason.clone()));
+                    return Some(Err(reason));
+                }
+            }
+        }
+        None
+    }
+
+    fn spawn(&self, outcome: impl Future<Output = Event> + Send + 'static) {
+        let outcomes = self.outcomes.clone();
+        task::spawn(Kind::Ignore, "start step", async move {
+            // Nobody waits for it when the step has ended.
+            let _ = outcomes.send(outcome.await).await;
+        });
+    }
+
+    fn ask(&self, peer: usize) {
+        let (member, asked) = (Arc::clone(&self.broker.member), self.peers[peer].clone());
+        self.spawn(async move {
+            match member.view_of(&asked.address, 0, asked.plain_role).await {
+                Ok((view, _)) => Event::Answered { peer, view },
+                Err(error @ PeerError::Call(_)) => {
+                    tracing::debug!(peer = asked.address, %error, "asked in vain");
+                    Event::Silent { peer }
+                }
+                Err(error) => {
+                    tracing::warn!(peer = asked.address, %error, "asked in vain");
+                    Event::Silent { peer }
+                }
+            }
+        });
+    }
+
+    fn compare(&self, peer: usize, below: u64) {
+        let (member, asked) = (Arc::clone(&self.broker.member), self.peers[peer].clone());
+        self.spawn(async move {
+            match member.compare(&asked.address, below).await {
+                Ok(compared) => Event::Compared { peer, compared },
+                Err(error) => {
+                    tracing::warn!(peer = asked.address, %error, "compared in vain");
+                    Event::Silent { peer }
+                }
+            }
+        });
+    }
+
+    fn fetch(&self, peer: usize, to: u64, adopt: History) {
+        let (member, asked) = (Arc::clone(&self.broker.member), self.peers[peer].clone());
+        let what = format!("copying what it lacks from {}, up to offset {to}", asked.address);
+        self.broker.member.set_standing(Standing::Starting(what));
+        self.spawn(async move {
+            // Only who answered is fetched from.
+            let Some((view, _)) = asked.view else { return Event::Silent { peer } };
+            let fetched = member.fetch(&asked.address, &view, to, &adopt).await;
+            Event::Fetched { peer, end: fetched.end, adopted: fetched.adopted }
+        });
+    }
+
+    fn take_tables(&self, peer: usize) {
+        let (broker, asked, is_lost) =
+            (Arc::clone(&self.broker), self.peers[peer].clone(), self.is_lost);
+        self.spawn(async move {
+            match positions::take_from_slave(&broker, &asked.address, is_lost).await {
+                Ok(()) => Event::TablesTaken { peer },
+                Err(error) => {
+                    tracing::warn!(peer = asked.address, %error, "its tables cannot be taken now");
+                    Event::Silent { peer }
+                }
+            }
+        });
+    }
+
+    async fn begin(&self, history: History) -> Result<(), String> {
+        let member = Arc::clone(&self.broker.member);
+        let last = history.last().copied();
+        let noting = task::spawn_blocking("begin an epoch", move || {
+            member.past().set_history(&history, Role::Master)
+        });
+        let noted = noting.await.map_err(|error| error.to_string())?;
+        noted.map_err(|error| format!("the epoch cannot be noted: {error}"))?;
+        let group = &self.broker.options.group;
+        if let Some(epoch) = last {
+            tracing::info!(group, %epoch, "an epoch begins");
+        }
+        self.broker.member.set_standing(Standing::Serving);
+        Ok(())
+    }
+}
+
+/// Whether a peer is one of ours.
+pub(super) async fn is_ours(broker: &Broker, address: &str) -> Result<bool, PeerError> {
+    Ok(matches!(broker.member.greet(address, 0).await?, Peer::Ours(_)))
+}
