@@ -23,8 +23,13 @@ use super::{Broker, BrokerOptions, MasterAddresses};
 use crate::message::body_crc;
 use crate::model::TopicConfig;
 use crate::remoting::bodies::registration::registration;
+use crate::remoting::bodies::route::ClusterInfo;
 use crate::remoting::headers::RegisterBroker;
 use crate::remoting::{Command, json, request, response};
+use crate::replication::Standing;
+use crate::replication::decide::{self, Rival};
+use crate::replication::past::log_of;
+use crate::replication::peers::Peer;
 use crate::task;
 use crate::transport::{CallError, Client, Connection, Responder, Service};
 
@@ -108,6 +113,8 @@ enum RegisterError {
     Call(#[from] CallError),
     #[error("it answered {code}: {remark}")]
     Refused { code: i32, remark: String },
+    #[error("{0}")]
+    Replaced(String),
 }
 
 impl Registration {
@@ -313,10 +320,59 @@ impl Registration {
         if known.is_some() && news.is_empty() {
             return Ok(None);
         }
+        if let Some(why) = replaced(broker, &connection).await {
+            return Err(RegisterError::Replaced(why));
+        }
         let body = registration(version, &news);
         let answer = call(&connection, &broker.options, body).await?;
         *sent = Some(Sent { connection, topics });
         Ok(Some(answer))
+    }
+}
+
+/// Why a master must not take its place: the one that a name server knows there goes before it (DESIGN 7). It takes
+/// nothing more then.
+async fn replaced(broker: &Broker, name_server: &Connection) -> Option<String> {
+    if broker.is_slave() {
+        return None;
+    }
+    if let Standing::Replaced(why) = &*broker.member.standing().borrow() {
+        return Some(why.clone());
+    }
+    let why = rival(broker, name_server).await?;
+    tracing::error!(group = broker.options.group, "this master takes nothing more: {why}");
+    broker.member.set_standing(Standing::Replaced(why.clone()));
+    Some(why)
+}
+
+/// Why the master that a name server knows of this group, if it is another one, goes before this one.
+async fn rival(broker: &Broker, name_server: &Connection) -> Option<String> {
+    let BrokerOptions { group, address, .. } = &broker.options;
+    let request = Command::request(request::GET_BROKER_CLUSTER_INFO);
+    // Whoever does not answer cannot be registered with either.
+    let answer = name_server.call(request, REGISTER_TIMEOUT).await.ok()?;
+    let info = ClusterInfo::parse(&answer.body).ok()?;
+    let of_group = info.brokers.into_iter().find(|one| one.broker_name == *group)?;
+    let holder = of_group.addresses.get(&0).filter(|holder| **holder != address.to_string())?;
+    let advice = format!(
+        "if it shall stay so, write role = \"slave\" for group = \"{group}\" in this host's file, and restart"
+    );
+    // Who is silent holds nothing.
+    let hello = match broker.member.greet(holder, 0).await.ok()? {
+        Peer::Plain => return Some(format!("{holder} is the master of {group}; {advice}")),
+        Peer::Ours(hello) => hello,
+    };
+    // Under an older address of its own it meets itself.
+    if hello.role != "master" || hello.address == address.to_string() {
+        return None;
+    }
+    let theirs = *log_of(&hello).ok()?.history.last()?;
+    let own = *broker.member.past().history().last()?;
+    match decide::rival(&own, &theirs) {
+        Rival::Stay => None,
+        Rival::Yield => Some(format!(
+            "{holder} is the master of {group} too, since the later epoch {theirs} (here {own}); {advice}"
+        )),
     }
 }
 

@@ -110,6 +110,7 @@ pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responde
         }
         request::DELETE_SUBSCRIPTIONGROUP => blocking(broker, request, responder, groups::delete),
         request::EXTENSION_HELLO => blocking(broker, request, responder, extension::hello),
+        request::EXTENSION_RESYNC => blocking(broker, request, responder, extension::resync),
         request::EXTENSION_POSITIONS => blocking(broker, request, responder, positions::answer),
         request::GET_BROKER_RUNTIME_INFO => {
             blocking(broker, request, responder, runtime_info::answer);

@@ -26,8 +26,14 @@ impl Master {
         Self { listener, address }
     }
 
+    /// The next connection over which something is said: paused time may let a slave give up before.
     async fn accept(&self) -> Peer {
-        Peer(self.listener.accept().await.unwrap().0)
+        loop {
+            let (stream, _) = self.listener.accept().await.unwrap();
+            if stream.peek(&mut [0]).await.is_ok_and(|said| said > 0) {
+                return Peer(stream);
+            }
+        }
     }
 }
 
