@@ -6,16 +6,27 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Broker;
-use super::answers::{Answer, Refusal};
+use super::answers::{Answer, Refusal, blocking, not_supported};
+use super::{Broker, dial_back, positions};
 use crate::remoting::bodies::extension::{self, Hello};
-use crate::remoting::{Command, response};
+use crate::remoting::{Command, request, response};
 use crate::replication::past;
-use crate::transport::Connection;
+use crate::transport::{Connection, Responder};
+
+/// Answers one of these requests.
+pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responder) {
+    match request.code {
+        request::EXTENSION_HELLO => blocking(broker, request, responder, hello),
+        request::EXTENSION_DIAL_BACK => dial_back::answer(broker, &request, responder),
+        request::EXTENSION_POSITIONS => blocking(broker, request, responder, positions::answer),
+        request::EXTENSION_RESYNC => blocking(broker, request, responder, resync),
+        _ => not_supported(&request, responder),
+    }
+}
 
 /// 9005: a slave sets its folder aside and copies all that the master has. Only from the same host, because whoever may
 /// ask it could have this copy thrown away.
-pub(super) fn resync(broker: &Arc<Broker>, _: &Command, connection: &Connection) -> Answer {
+fn resync(broker: &Arc<Broker>, _: &Command, connection: &Connection) -> Answer {
     if !broker.is_slave() {
         let remark = "this is a master: only a slave has somewhere to copy from";
         return Err(Refusal::new(response::SYSTEM_ERROR, remark));
@@ -39,7 +50,7 @@ fn is_local(peer: IpAddr, own: IpAddr) -> bool {
 }
 
 /// 9001: who is there. May write a file.
-pub(super) fn hello(broker: &Arc<Broker>, request: &Command, connection: &Connection) -> Answer {
+fn hello(broker: &Arc<Broker>, request: &Command, connection: &Connection) -> Answer {
     let theirs: Hello = extension::parse(&request.body)?;
     let answer = broker.member.answer_hello(&theirs, connection.remote());
     Ok(Command::response(response::SUCCESS).with_body(extension::to_bytes(&answer)))

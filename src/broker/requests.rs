@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::answers::{at_once, blocking, not_supported, send_answer};
 use super::{
-    Broker, clients, dial_back, extension, groups, metadata_sync, offsets, order_locks, positions,
-    pull, query, runtime_info, send, send_back, start_step, statistics, topic_stats, topics,
+    Broker, clients, extension, groups, metadata_sync, offsets, order_locks, pull, query,
+    runtime_info, send, send_back, start_step, statistics, topic_stats, topics,
 };
 use crate::remoting::{Command, request, response};
 use crate::transport::Responder;
@@ -47,9 +47,14 @@ const NOT_BUILT: [i32; 29] = [
 
 /// Answers a request, now or later.
 pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responder) {
-    if let Some(refusal) = start_step::refusal(broker, request.code) {
-        return send_answer(responder, Err(refusal));
+    match start_step::refusal(broker, request.code) {
+        Some(refusal) => send_answer(responder, Err(refusal)),
+        None => answer_served(broker, request, responder),
     }
+}
+
+/// Answers a request of a broker that serves, or one that is answered before too.
+fn answer_served(broker: &Arc<Broker>, request: Command, responder: Responder) {
     match request.code {
         request::PULL_MESSAGE => pull::answer(broker, request, responder),
         request::QUERY_MESSAGE => query::by_key(broker, request, responder),
@@ -109,13 +114,12 @@ pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responde
             at_once(broker, &request, responder, groups::list);
         }
         request::DELETE_SUBSCRIPTIONGROUP => blocking(broker, request, responder, groups::delete),
-        request::EXTENSION_HELLO => blocking(broker, request, responder, extension::hello),
-        request::EXTENSION_RESYNC => blocking(broker, request, responder, extension::resync),
-        request::EXTENSION_POSITIONS => blocking(broker, request, responder, positions::answer),
+        request::EXTENSION_HELLO..=request::EXTENSION_RESYNC => {
+            extension::answer(broker, request, responder);
+        }
         request::GET_BROKER_RUNTIME_INFO => {
             blocking(broker, request, responder, runtime_info::answer);
         }
-        request::EXTENSION_DIAL_BACK => dial_back::answer(broker, &request, responder),
         code => {
             if NOT_BUILT.contains(&code) {
                 let name = request::name(code);

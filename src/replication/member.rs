@@ -251,11 +251,12 @@ impl Member {
             behind_bytes: slave.behind_bytes,
         };
         let copy = self.is_slave().then(|| {
-            let CopyState { phase, master, copied_to, last_error, .. } = self.copy_state();
+            let CopyState { phase, master, copied_to, behind, last_error, .. } = self.copy_state();
             CopyRow {
                 phase: phase.name().to_owned(),
                 master: master.unwrap_or_default(),
                 copied_to,
+                behind_s: behind.map(|behind| behind.as_secs()),
                 last_error: last_error.unwrap_or_default(),
             }
         });

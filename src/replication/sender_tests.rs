@@ -179,7 +179,7 @@ async fn a_hole_in_the_masters_log_costs_its_messages_only() {
     let last = 2 * SEGMENT_BYTES + 15 * size;
     master.damage(last, &vec![0; usize::try_from(3 * SEGMENT_BYTES - last).unwrap()]);
     let port = Port::of(&master).await;
-    let copying = Copying::into(&slave, &port.address);
+    let copying = Copying::of(&slave, &port);
     copying.until_at(master.end()).await;
     assert_eq!(slave.log(), master.log());
     assert_eq!(pulled(&slave.store()), messages);

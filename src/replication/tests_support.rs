@@ -217,8 +217,10 @@ pub(super) struct Copying {
 }
 
 impl Copying {
-    /// From a master at this HA port that is whatever the slave is told to be one of, and has more.
+    /// From a master at this HA port that has the epochs of the slave, among them one that wrote all of its log, and has
+    /// more.
     pub(super) fn into(store: &TestStore, address: &str) -> Self {
+        begin_epoch(store.member().past(), 0);
         let (broker, stop_broker) = broker_port(|asked: &Hello| Hello {
             role: "master".into(),
             node: "00000000000000ff".into(),
