@@ -13,6 +13,10 @@ use crate::remoting::{Command, request, response};
 use crate::replication::past;
 use crate::transport::{Connection, Responder};
 
+/// The codes of these requests.
+pub(super) const CODES: std::ops::RangeInclusive<i32> =
+    request::EXTENSION_HELLO..=request::EXTENSION_RESYNC;
+
 /// Answers one of these requests.
 pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responder) {
     match request.code {

@@ -34,7 +34,7 @@ pub(super) fn answer(broker: &Arc<Broker>, request: &Command, _: &Connection) ->
     let theirs: Positions = extension::parse(&request.body)?;
     let own = &broker.store.tables().consumer_offsets;
     if !broker.is_slave() {
-        merge(own, theirs.rows);
+        merge(broker, theirs.rows);
     }
     let part = theirs.part;
     let all = own.positions();
@@ -51,7 +51,7 @@ pub(super) fn answer(broker: &Arc<Broker>, request: &Command, _: &Connection) ->
 
 /// Takes what the master said, once the log has what it points to.
 pub(super) fn take(broker: &Broker, rows: Vec<PositionRow>) {
-    merge(&broker.store.tables().consumer_offsets, rows);
+    merge(broker, rows);
 }
 
 /// A position as it is told.
@@ -75,10 +75,14 @@ fn position(row: &PositionRow) -> (PositionKey, Position) {
     (key, Position { generation: row.n, offset: row.o })
 }
 
-/// Takes what is newer.
-fn merge(own: &ConsumerOffsets, rows: Vec<PositionRow>) {
+/// Takes what is newer, and points to nothing beyond the queue's end: another message may come to lie there.
+fn merge(broker: &Broker, rows: Vec<PositionRow>) {
+    let own = &broker.store.tables().consumer_offsets;
     for PositionRow { t, g, q, n, o } in rows {
-        own.merge(&t, &g, QueueId(q), Position { generation: n, offset: o });
+        let end = broker.store.max_offset(&t, QueueId(q)).to_wire();
+        if o.is_none_or(|offset| offset <= end) {
+            own.merge(&t, &g, QueueId(q), Position { generation: n, offset: o });
+        }
     }
 }
 
@@ -117,7 +121,7 @@ pub(super) async fn take_from_slave(
             }
         }
         match rows {
-            Ok(rows) => merge(&tables.consumer_offsets, rows),
+            Ok(rows) => merge(&broker, rows),
             Err(body) => take_greater(&tables.consumer_offsets, &body)?,
         }
         save(&broker);
@@ -183,4 +187,71 @@ pub(super) async fn tell_newer(
         broker.member.ask(master, request.with_body(extension::to_bytes(&told))).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests_support::TestBroker;
+    use super::*;
+
+    fn offset(broker: &TestBroker) -> Option<i64> {
+        broker.broker.store.tables().consumer_offsets.query("T", "G", QueueId(0))
+    }
+
+    async fn told(broker: &TestBroker, generation: u64, offset: Option<i64>) {
+        let (t, g) = ("T".to_owned(), "G".to_owned());
+        let rows = vec![PositionRow { t, g, q: 0, n: generation, o: offset }];
+        let body = extension::to_bytes(&Positions { rows, ..Positions::default() });
+        let request = Command::request(request::EXTENSION_POSITIONS).with_body(body);
+        assert_eq!(broker.call(request).await.code, response::SUCCESS);
+    }
+
+    #[tokio::test]
+    async fn a_stale_copy_undoes_no_reset_no_deletion_and_no_re_creation() {
+        let broker = TestBroker::new();
+        for body in 0..10 {
+            broker.store("T", &body.to_string()).await;
+        }
+        let own = &broker.broker.store.tables().consumer_offsets;
+        own.commit("T", "G", QueueId(0), 8);
+        told(&broker, 0, Some(9)).await;
+        assert_eq!(offset(&broker), Some(9), "the copy is further");
+        own.reset("T", "G", QueueId(0), 2);
+        told(&broker, 0, Some(9)).await;
+        assert_eq!(offset(&broker), Some(2));
+        own.remove_group("G");
+        told(&broker, 1, Some(9)).await;
+        assert_eq!(offset(&broker), None);
+        own.commit("T", "G", QueueId(0), 1);
+        told(&broker, 1, Some(9)).await;
+        assert_eq!(offset(&broker), Some(1));
+        told(&broker, 3, None).await;
+        assert_eq!(offset(&broker), None, "deleted there, later");
+    }
+
+    #[tokio::test]
+    async fn what_points_beyond_the_queues_end_is_not_taken() {
+        let broker = TestBroker::new();
+        broker.store("T", "only").await;
+        told(&broker, 0, Some(2)).await;
+        assert_eq!(offset(&broker), None);
+        told(&broker, 0, Some(1)).await;
+        assert_eq!(offset(&broker), Some(1));
+    }
+
+    #[tokio::test]
+    async fn all_positions_are_told_in_parts_with_those_that_were_deleted() {
+        let broker = TestBroker::new();
+        let own = &broker.broker.store.tables().consumer_offsets;
+        let count = POSITIONS_A_PART as u32 + 1;
+        for queue in 0..count {
+            own.commit("T", "G", QueueId(queue), 0);
+        }
+        own.commit("T", "H", QueueId(0), 0);
+        own.remove_group("H");
+        let rows = positions_of(&broker.broker, &broker.address).await.unwrap();
+        assert_eq!(rows.len(), count as usize + 1);
+        let gone = rows.iter().find(|row| row.g == "H").unwrap();
+        assert_eq!((gone.n, gone.o), (1, None));
+    }
 }

@@ -49,6 +49,9 @@ const NOT_BUILT: [i32; 29] = [
 pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responder) {
     match start_step::refusal(broker, request.code) {
         Some(refusal) => send_answer(responder, Err(refusal)),
+        None if extension::CODES.contains(&request.code) => {
+            extension::answer(broker, request, responder);
+        }
         None => answer_served(broker, request, responder),
     }
 }
@@ -114,16 +117,13 @@ fn answer_served(broker: &Arc<Broker>, request: Command, responder: Responder) {
             at_once(broker, &request, responder, groups::list);
         }
         request::DELETE_SUBSCRIPTIONGROUP => blocking(broker, request, responder, groups::delete),
-        request::EXTENSION_HELLO..=request::EXTENSION_RESYNC => {
-            extension::answer(broker, request, responder);
-        }
         request::GET_BROKER_RUNTIME_INFO => {
             blocking(broker, request, responder, runtime_info::answer);
         }
         code => {
             if NOT_BUILT.contains(&code) {
-                let name = request::name(code);
-                tracing::info!(code, name, by = %responder.connection().remote(), "a request that this broker does not answer yet");
+                let (name, by) = (request::name(code), responder.connection().remote());
+                tracing::info!(code, name, %by, "a request that this broker does not answer yet");
             }
             not_supported(&request, responder);
         }

@@ -9,7 +9,12 @@
 //!    that answered, as its connections end with it;
 //! 2. the master notes on its disk that this slave is connected, before it answers;
 //! 3. cut, if so decided, and bring that to the disk; then the history to adopt; then report where the log ends;
-//! 4. whoever cuts its log or adopts another history closes the HA connections that others have to it.
+//! 4. whoever cuts its log or adopts another history closes the HA connections that others have to it;
+//! 5. a slave that a master asks in its start step first ends its stream from that master (by node id): what is still
+//!    on its way was written before, and would be behind the end that it answers with;
+//! 6. positions that point beyond the own log's end are not taken over.
+//!
+//! `simulation` shows what happens without each.
 
 use std::fmt;
 

@@ -83,6 +83,7 @@ impl Member {
         let (mut heard, mut followed) = (false, Followed::new(self));
         let copying = Copying {
             member: self,
+            stream_number: *self.lock_streams_ended(),
             goal: Some(to),
             whole_at: None,
             followed: &mut followed,

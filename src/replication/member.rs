@@ -26,6 +26,9 @@ use crate::transport::Client;
 /// How many greetings are kept whose connections nobody closed.
 const GREETED_MAX: usize = 1024;
 
+/// What a master in its start step says of its role.
+const STARTING: &str = "starting";
+
 /// What a member is told when it is made.
 #[derive(Clone, Debug)]
 pub struct MemberOptions {
@@ -84,6 +87,8 @@ pub struct Member {
     greeted: Mutex<HashMap<SocketAddr, String>>,
     slaves: Mutex<BTreeMap<u64, Arc<Progress>>>,
     copying: Mutex<Copying>,
+    /// How often streams into this log were ended; held while something of one is appended.
+    streams_ended: Mutex<u64>,
     /// Cancelled when the store is to be opened again: it is to be cut, or its folder was set aside.
     reopen: CancellationToken,
     /// How often the history was replaced by another one: connections to the HA port end with it.
@@ -113,6 +118,7 @@ impl Member {
             greeted: Mutex::default(),
             slaves: Mutex::default(),
             copying: Mutex::new(copying),
+            streams_ended: Mutex::default(),
             reopen: CancellationToken::new(),
             histories: watch::Sender::new(0),
         })
@@ -204,7 +210,7 @@ impl Member {
         let (role, waits_for) = match &*self.standing.borrow() {
             Standing::Serving if self.is_slave() => ("slave", String::new()),
             Standing::Serving => ("master", String::new()),
-            Standing::Starting(what) => ("starting", what.clone()),
+            Standing::Starting(what) => (STARTING, what.clone()),
             Standing::Down(why) | Standing::Replaced(why) => ("down", why.clone()),
         };
         Hello {
@@ -234,6 +240,10 @@ impl Member {
     pub fn answer_hello(&self, theirs: &Hello, peer: SocketAddr) -> Hello {
         let is_member = theirs.group == self.options.group && !theirs.node.is_empty();
         if is_member {
+            // What is still on its way was written before it started, and would be behind the end that is answered.
+            if theirs.role == STARTING && self.is_slave() {
+                *self.lock_streams_ended() += 1;
+            }
             // From elsewhere it may be said by anybody about anybody.
             if theirs.address.parse().is_ok_and(|at: SocketAddr| at.ip() == peer.ip()) {
                 self.note_ours(&theirs.address);
@@ -319,6 +329,11 @@ impl Member {
         };
         let started = |slave: &&Arc<Progress>| slave.started.borrow().is_some();
         self.lock_slaves().values().filter(started).map(state).collect()
+    }
+
+    /// How often streams into this log were ended. Nothing of one is appended while this is held.
+    pub(super) fn lock_streams_ended(&self) -> MutexGuard<'_, u64> {
+        self.streams_ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_copying(&self) -> MutexGuard<'_, Copying> {

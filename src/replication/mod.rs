@@ -36,6 +36,8 @@ mod receiver_tests;
 #[cfg(test)]
 mod sender_tests;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod sync_tests;
 #[cfg(test)]
 mod tests_support;

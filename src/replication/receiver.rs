@@ -72,6 +72,8 @@ pub(super) enum End {
     Io(#[from] io::Error),
     #[error("the master does not answer")]
     Unreachable,
+    #[error("the master starts again")]
+    StartsAgain,
     #[error("the master said nothing for {} s", SILENCE_MAX.as_secs())]
     Silent,
     #[error("the master does not read what is said to it")]
@@ -195,6 +197,7 @@ impl Receiver {
         if !is_stopped {
             self.member.enter(Phase::Connecting);
         }
+        let stream_number = *self.member.lock_streams_ended();
         let connecting = timeout(CONNECT_TIMEOUT, TcpStream::connect(&master.ha));
         let mut stream = connecting.await.map_err(|_| End::Unreachable)??;
         stream.set_nodelay(true)?;
@@ -207,7 +210,8 @@ impl Receiver {
         self.member.set_fitting_master(Some((&master.broker, is_ours)));
         self.member.enter(Phase::Copying);
         let whole_at = (!self.member.past.is_whole()).then_some(view.log.end);
-        Copying { member: &self.member, goal: None, whole_at, followed, heard }
+        let member = &self.member;
+        Copying { member, stream_number, goal: None, whole_at, followed, heard }
             .run(&mut stream, first)
             .await
     }
@@ -306,6 +310,8 @@ pub(super) async fn first_report(member: &Arc<Member>, broker: &str) -> Result<u
 /// One connection over which a log comes.
 pub(super) struct Copying<'a> {
     pub(super) member: &'a Arc<Member>,
+    /// How often streams had been ended when this one began; it is ended when that is more.
+    pub(super) stream_number: u64,
     /// Where it is done; `None`: never.
     pub(super) goal: Option<u64>,
     /// Once the log reaches this, nothing of it is missing.
@@ -377,6 +383,10 @@ impl Copying<'_> {
     /// Appends what is complete of the log's bytes at `at`; returns how many these are.
     fn append(&mut self, at: u64, bytes: &[u8]) -> Result<usize, End> {
         let store = Arc::clone(&self.member.store);
+        let ended = self.member.lock_streams_ended();
+        if *ended != self.stream_number {
+            return Err(End::StartsAgain);
+        }
         let followed = &mut *self.followed;
         let mut taken = 0;
         loop {

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::tests_support::*;
 use super::wire::header;
 use super::{HEARTBEAT, Phase, SILENCE_MAX};
+use crate::remoting::bodies::extension::Hello;
 use crate::store::StoreOptions;
 use crate::store::options::StoreRole;
 
@@ -247,4 +248,23 @@ async fn a_slaves_store_takes_nothing_of_its_own() {
     let slave = TestStore::slave();
     let refused = slave.store().append(message("a"), true).await;
     assert_eq!(refused, Err(crate::store::AppendError::IsSlave));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_still_on_its_way_from_a_master_that_starts_again_is_not_taken() {
+    let (master, slave) = (Master::new().await, TestStore::slave());
+    let _copying = Copying::into(&slave, &master.address);
+    let mut peer = master.accept().await;
+    let first = record(0, 0, "first");
+    let end = first.len() as u64;
+    peer.say(&batch(0, &first)).await;
+    assert_eq!((peer.read_report().await, peer.read_report().await), (0, end));
+    let (group, role) = ("broker-a".to_owned(), "starting".to_owned());
+    let starting = Hello { group, role, node: "00000000000000ff".into(), ..Hello::default() };
+    let answer = slave.member().answer_hello(&starting, "127.0.0.1:9".parse().unwrap());
+    assert_eq!(answer.max_offset, end);
+    peer.say(&batch(end, &record(end, 1, "late"))).await;
+    assert!(peer.is_closed().await);
+    assert_eq!(slave.log(), first);
+    assert_eq!(master.accept().await.read_report().await, end, "and comes again");
 }

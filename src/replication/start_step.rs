@@ -8,6 +8,7 @@
 //!   and everything up to their last report is on this disk.
 //! - [`Start::is_whole`] stays false, over starts and clean stops too, from a start at which the tail may be lost
 //!   until `Begin`, or until as a slave the log reaches the end that its master had at the handshake.
+//! - Slaves and nodes that stay down let others copy their log; a node in its start step does not.
 //!
 //! Invariants: nothing is begun while a peer that may have our tail can still be waited for; the log only ever grows;
 //! a peer that has something else under a later epoch keeps this node down.
@@ -159,7 +160,7 @@ pub enum Action {
 /// Why a master does not serve, until an operator changes something.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StayDown {
-    /// Another master serves the group.
+    /// Another master serves the group, or starts and was it last.
     #[error(
         "{peer} is the master of this group{}: if it shall stay so, this broker's file needs role = \"slave\"",
         epoch.map(|epoch| format!(" (epoch {epoch})")).unwrap_or_default()
@@ -287,6 +288,7 @@ enum Phase {
 /// | what is known | what follows |
 /// | --- | --- |
 /// | a peer serves as master | stay down |
+/// | a peer is in its start step too, and the last epoch of both logs is its own | stay down |
 /// | a peer has something else, and its last epoch is not earlier than ours | stay down |
 /// | a peer is plain, or shares no epoch | compare a record; other records of a plain peer are left to it |
 /// | a peer was never tried | wait for its first outcome |
@@ -448,7 +450,13 @@ impl StartStep {
         let (own, end) = (self.start.segment_bytes, *end);
         self.answers().find_map(|(peer, view)| {
             let (peer_name, theirs) = (peer.known.name.clone(), view.log.history.last().copied());
-            if view.role == PeerRole::Master {
+            // Of two that start as masters, the one that was it last goes on.
+            let was_last = |theirs: Epoch| {
+                Some(theirs.node) == view.node
+                    && history.last().is_none_or(|ours| ours.rank() <= theirs.rank())
+            };
+            let starts = view.role == PeerRole::Starting && theirs.is_some_and(was_last);
+            if view.role == PeerRole::Master || starts {
                 return Some(StayDown::PlaceTaken { peer: peer_name, epoch: theirs });
             }
             match self.standing(peer, &view.log) {

@@ -194,6 +194,22 @@ fn another_master_or_a_later_epoch_keeps_it_down() {
 }
 
 #[test]
+fn of_two_that_start_as_masters_the_last_one_goes_on() {
+    let own = epoch(0, 0, 0);
+    let others = Epoch { node: NodeId(2), ..epoch(1, 0, 40) };
+    let starting = |log| PeerView { role: PeerRole::Starting, ..slave(log) };
+    for ours in [log(&[own, others], 0, 50), log(&[own], 0, 40), log(&[], 0, 0)] {
+        let (_, actions) = after(start(ours), [answered(starting(log(&[own, others], 0, 50)))]);
+        assert!(matches!(down(&actions), StayDown::PlaceTaken { .. }));
+    }
+    for theirs in [log(&[own], 0, 40), log(&[others], 0, 0)] {
+        let ours = log(&[own, Epoch { node: NodeId(1), ..epoch(1, 1, 40) }], 0, 50);
+        let (_, actions) = after(start(ours), [answered(starting(theirs))]);
+        assert!(!matches!(actions[0], Action::StayDown { .. }), "{actions:?}");
+    }
+}
+
+#[test]
 fn the_number_is_above_every_one_seen() {
     let (a, b) = (epoch(0, 0, 0), epoch(2, 7, 90));
     let theirs = log(&[a, b], 0, 40);
