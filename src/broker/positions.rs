@@ -243,14 +243,13 @@ mod tests {
     async fn all_positions_are_told_in_parts_with_those_that_were_deleted() {
         let broker = TestBroker::new();
         let own = &broker.broker.store.tables().consumer_offsets;
-        let count = POSITIONS_A_PART as u32 + 1;
-        for queue in 0..count {
+        for queue in (0..).take(POSITIONS_A_PART + 1) {
             own.commit("T", "G", QueueId(queue), 0);
         }
         own.commit("T", "H", QueueId(0), 0);
         own.remove_group("H");
         let rows = positions_of(&broker.broker, &broker.address).await.unwrap();
-        assert_eq!(rows.len(), count as usize + 1);
+        assert_eq!(rows.len(), POSITIONS_A_PART + 2);
         let gone = rows.iter().find(|row| row.g == "H").unwrap();
         assert_eq!((gone.n, gone.o), (1, None));
     }
