@@ -34,6 +34,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// How often a master is asked again whose log does not fit: it may have been given another one.
 const CONFLICT_PAUSE: Duration = Duration::from_secs(30);
+/// How often is looked whether a full disk has room again.
+const ROOM_LOOK: Duration = Duration::from_secs(1);
 /// How much is read at once.
 const READ_BYTES: usize = 256 << 10;
 
@@ -111,6 +113,7 @@ impl End {
                 Phase::Conflict
             }
             Self::BehindMinimum { .. } => Phase::BehindMinimum,
+            Self::Copy(CopyError::DiskFull) => Phase::DiskFull,
             _ => Phase::Connecting,
         }
     }
@@ -142,6 +145,13 @@ impl Receiver {
                 "the logs do not fit, nothing is copied and nothing is changed: {text}"
             ),
             Phase::Conflict | Phase::BehindMinimum => {}
+            Phase::DiskFull => {
+                tracing::error!(
+                    group,
+                    master,
+                    "the disk is full: nothing is copied until there is room"
+                );
+            }
             _ => tracing::warn!(group, master, "the master's log is not copied now: {text}"),
         }
         self.member.copy_failed(phase, text);
@@ -171,7 +181,9 @@ impl Receiver {
             self.member.set_fitting_master(None);
             self.failed(&end, &master);
             let pause = async {
-                if end.phase() != Phase::Connecting {
+                if matches!(end, End::Copy(CopyError::DiskFull)) {
+                    self.room().await;
+                } else if end.phase() != Phase::Connecting {
                     sleep(CONFLICT_PAUSE).await;
                 } else if !heard || matches!(end, End::Copy(_) | End::Strange(_)) {
                     sleep(RETRY_PAUSE).await;
@@ -183,6 +195,14 @@ impl Receiver {
                     (master, followed) = (moved, Followed::new(&self.member));
                 }
             }
+        }
+    }
+
+    /// Waits until a full disk has room. The master is left alone meanwhile: it counts this slave as gone.
+    async fn room(&self) {
+        sleep(ROOM_LOOK).await;
+        while self.member.store.is_read_only() {
+            sleep(ROOM_LOOK).await;
         }
     }
 

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::sender::BATCH_BYTES_MAX;
 use super::tests_support::*;
 use super::{HEARTBEAT, Phase, SILENCE_MAX};
+use crate::store::fault_disk::Fault;
 
 #[tokio::test]
 async fn a_slave_gets_every_byte_blank_tails_too_and_its_queues_follow_h015() {
@@ -191,4 +192,26 @@ async fn a_hole_in_the_masters_log_costs_its_messages_only() {
     master.append("after").await;
     copying.until_at(master.end()).await;
     assert_eq!(bodies(&slave.store()).last().unwrap(), "after");
+}
+
+#[tokio::test]
+async fn a_slave_whose_disk_is_full_leaves_and_comes_again_when_there_is_room() {
+    let (master, slave) = (TestStore::master(), TestStore::slave());
+    master.append("before").await;
+    let port = Port::of(&master).await;
+    let copying = Copying::of(&slave, &port);
+    copying.until_at(master.end()).await;
+    slave.disk.set_fault(Some(Fault::Full(0)));
+    let end = slave.end();
+    master.append("during").await;
+    let state = copying.until("full", |state| state.phase == Phase::DiskFull).await;
+    assert_eq!((state.copied_to, state.last_error.as_deref()), (end, Some("the disk is full")));
+    wait_until("it is gone", || port.sender.slaves().is_empty().then_some(())).await;
+    // A master with other slaves goes on; this one costs it nothing.
+    master.grow(2, 3000).await;
+    assert_eq!(copying.receiver.state().phase, Phase::DiskFull);
+    slave.disk.set_fault(None);
+    copying.until_at(master.end()).await;
+    copying.until("in sync", |state| state.phase == Phase::InSync).await;
+    assert_eq!(slave.log(), master.log());
 }

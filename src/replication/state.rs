@@ -33,6 +33,8 @@ pub enum Phase {
     Copying,
     /// It has what the master had a moment ago.
     InSync,
+    /// Its disk is full: it is not connected, and goes on by itself when there is room.
+    DiskFull,
     /// The master's log begins behind this one's end: nothing is copied until an operator decides.
     BehindMinimum,
     /// The logs do not fit: nothing is copied until an operator decides, or the master has another log.
@@ -51,6 +53,7 @@ impl Phase {
             Self::Copying => "copying",
             Self::InSync => "in sync",
             Self::BehindMinimum => "behind-minimum",
+            Self::DiskFull => "the disk is full",
             Self::Conflict => "conflict",
             Self::Stopped => "stopped",
         }

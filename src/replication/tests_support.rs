@@ -18,6 +18,7 @@ use crate::message::{NewMessage, Record, encode, stamp};
 use crate::model::{BrokerId, PhysicalOffset, QueueId, QueueOffset, TopicName};
 use crate::remoting::bodies::extension::{self, Hello};
 use crate::remoting::{Command, request, response};
+use crate::store::fault_disk::{FaultDisk, Views};
 use crate::store::options::StoreRole;
 use crate::store::{All, Appended, Durability, PullRequest, StartTopics, Store, StoreOptions};
 use crate::task::{self, Kind};
@@ -30,6 +31,7 @@ pub(super) struct TestStore {
     dir: tempfile::TempDir,
     options: StoreOptions,
     pub(super) clock: Clock,
+    pub(super) disk: Arc<FaultDisk>,
     store: Option<Arc<Member>>,
 }
 
@@ -45,7 +47,8 @@ impl TestStore {
             ..StoreOptions::new(dir.path().join("broker-a"))
         };
         change(&mut options);
-        let mut store = Self { dir, options, clock: Clock::system(), store: None };
+        let disk = FaultDisk::new(&options.dir, Views::None);
+        let mut store = Self { dir, options, clock: Clock::system(), disk, store: None };
         store.open();
         store
     }
@@ -60,7 +63,8 @@ impl TestStore {
 
     fn open(&mut self) {
         let start = StartTopics::new("C", "broker-a");
-        let opened = Store::open(self.options.clone(), &start, &self.clock, &|_, _| {});
+        let (disk, options) = (Arc::clone(&self.disk), self.options.clone());
+        let opened = Store::open_on(disk, options, &start, &self.clock, &|_, _| {});
         let store = opened.unwrap();
         let past = Past::open(&self.options.dir, store.log_range().1.0).unwrap();
         let id = match self.options.role {

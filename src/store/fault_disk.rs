@@ -19,7 +19,7 @@ use crate::kv::faults::{self, Moment};
 
 /// What is taken copies of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Views {
+pub(crate) enum Views {
     None,
     /// As a killed process leaves it: all that was written.
     Killed,
@@ -41,7 +41,7 @@ pub(super) struct Copy {
 
 /// When and how the disk fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// From this step on there is no space: what needs some fails, a write halfway.
     Full(usize),
     /// This flush fails.
@@ -68,7 +68,7 @@ struct State {
 
 /// The disk.
 #[derive(Debug)]
-pub(super) struct FaultDisk {
+pub(crate) struct FaultDisk {
     group: PathBuf,
     /// Where copies are.
     aside: tempfile::TempDir,
@@ -78,7 +78,7 @@ pub(super) struct FaultDisk {
 
 impl FaultDisk {
     /// A disk for the store in `group`, which may be there already: that is durable.
-    pub(super) fn new(group: &Path, views: Views) -> std::sync::Arc<Self> {
+    pub(crate) fn new(group: &Path, views: Views) -> std::sync::Arc<Self> {
         let aside = tempfile::tempdir().unwrap();
         let state = Mutex::default();
         let disk = std::sync::Arc::new(Self { group: group.to_owned(), aside, views, state });
@@ -95,7 +95,7 @@ impl FaultDisk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn set_fault(&self, fault: Option<Fault>) {
+    pub(crate) fn set_fault(&self, fault: Option<Fault>) {
         self.lock().fault = fault;
     }
 

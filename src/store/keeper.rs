@@ -95,7 +95,7 @@ impl Keeper {
     /// Looks how full the disk is, and deletes the segments that are too old, or that the disk has no room for.
     pub(super) fn clean(&self) -> io::Result<()> {
         let used = self.log.disk().used_percent(&self.options.dir)?;
-        self.log.set_too_full(used > f64::from(self.options.disk_read_only_percent));
+        self.log.set_too_full(used > f64::from(self.options.disk_read_only_percent), used);
         let is_forced = used > f64::from(self.options.disk_force_percent);
         let is_pressed = used > f64::from(self.options.disk_expire_percent);
         let is_time = self.is_delete_hour() || is_pressed;

@@ -33,7 +33,7 @@ mod derived_tests;
 mod disk;
 pub mod dispatch;
 #[cfg(test)]
-mod fault_disk;
+pub(crate) mod fault_disk;
 #[cfg(test)]
 mod fault_tests;
 mod keeper;
@@ -298,7 +298,7 @@ impl Store {
     }
 
     /// [`Self::open`] on a disk that tests put faults in.
-    fn open_on(
+    pub(crate) fn open_on(
         disk: Arc<dyn Disk>,
         options: StoreOptions,
         start_topics: &StartTopics,

@@ -336,12 +336,12 @@ impl CommitLog {
     }
 
     fn append_error(&self, error: &io::Error) -> AppendError {
-        tracing::error!(%error, "the log cannot be written");
         if is_disk_full(error) {
             self.set_no_space(true);
             self.wake_allocator();
             AppendError::DiskFull
         } else {
+            tracing::error!(%error, "the log cannot be written");
             AppendError::Failed(error.to_string())
         }
     }

@@ -215,14 +215,28 @@ impl CommitLog {
     }
 
     fn set_no_space(&self, no_space: bool) {
-        if self.no_space.swap(no_space, Ordering::Relaxed) != no_space {
-            tracing::warn!(no_space, "space for the log");
+        let was = self.no_space.swap(no_space, Ordering::Relaxed);
+        let dir = self.options.dir.display();
+        if no_space && !was {
+            tracing::error!(%dir, "the disk is full: the log takes nothing more until there is room");
+        } else if was && !no_space {
+            tracing::info!(%dir, "there is room on the disk again");
         }
     }
 
-    /// Sets whether the disk is too full to append (ST-095).
-    pub fn set_too_full(&self, too_full: bool) {
-        self.too_full.store(too_full, Ordering::Relaxed);
+    /// Sets whether the disk, of which `used_percent` are used, is too full to append (ST-095).
+    pub fn set_too_full(&self, too_full: bool, used_percent: f64) {
+        let was = self.too_full.swap(too_full, Ordering::Relaxed);
+        let dir = self.options.dir.display();
+        if too_full && !was {
+            tracing::error!(
+                %dir,
+                used_percent,
+                "the disk is fuller than disk_read_only_percent: the log takes nothing more until it is not"
+            );
+        } else if was && !too_full {
+            tracing::info!(%dir, used_percent, "the disk is no longer fuller than disk_read_only_percent");
+        }
     }
 
     /// Reads bytes of the log; they must lie in one segment and below the end. May block on the disk.
@@ -333,12 +347,8 @@ impl CommitLog {
         // Twice the step, so that one step is always left when the next one is asked for.
         match self.allocate_to(end, end + 2 * step) {
             Ok(()) => self.set_no_space(false),
-            Err(error) => {
-                if is_disk_full(&error) {
-                    self.set_no_space(true);
-                }
-                tracing::warn!(%error, "space for the log cannot be reserved");
-            }
+            Err(error) if is_disk_full(&error) => self.set_no_space(true),
+            Err(error) => tracing::warn!(%error, "space for the log cannot be reserved"),
         }
         self.allocate_at.store(end + step, Ordering::Relaxed);
     }
