@@ -294,7 +294,8 @@ async fn write_log(
     *registered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&replica));
     let mut out = Vec::new();
     let mut sent_to = from;
-    let mut heartbeat_at = Instant::now() + HEARTBEAT;
+    // At once: a slave that has all learns it.
+    let mut heartbeat_at = Instant::now();
     loop {
         tokio::select! {
             biased;
