@@ -432,6 +432,8 @@ impl StartStep {
         match relation(ours, theirs) {
             Relation::Same | Relation::Ahead => Standing::NothingMore,
             Relation::Behind if ours.end != 0 && ours.end < theirs.start => Standing::Beyond,
+            // A log without a byte that begins behind all of theirs: nothing can be fetched into it.
+            Relation::Behind if ours.end > theirs.end => Standing::Other,
             Relation::Behind => Standing::More,
             Relation::Parted { .. } | Relation::Unrelated => Standing::Other,
             Relation::Unknown { .. } if ours.end <= theirs.start => Standing::Beyond,

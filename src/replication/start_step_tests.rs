@@ -257,6 +257,13 @@ fn what_cannot_be_fetched_keeps_it_down() {
 }
 
 #[test]
+fn a_log_without_a_byte_that_begins_behind_the_peers_keeps_it_down_instead_of_fetching_for_ever() {
+    let a = epoch(0, 3, 0);
+    let (_, actions) = after(start(log(&[a], 32, 32)), [answered(slave(log(&[a], 0, 6)))]);
+    assert!(matches!(down(&actions), StayDown::LaterElsewhere { end: 32, .. }), "{actions:?}");
+}
+
+#[test]
 fn a_plain_slaves_tail_is_compared_and_comes_under_an_epoch_of_its_own() {
     let a = epoch(0, 0, 0);
     let (mut step, actions) = after(start(log(&[a], 0, 50)), [answered(plain(70))]);
