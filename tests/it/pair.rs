@@ -36,19 +36,29 @@ fn log_of(dir: &Path, host: Ipv4Addr, group: &str) -> Vec<u8> {
     log
 }
 
+/// Sends by the route that a host's name server knows.
 fn send(host: Ipv4Addr, count: &str) {
-    let names = format!("{host}:9876");
-    let sent = rmq_node(&["bench", "produce", "-n", &names, "-m", count, "-c", "1"]).output();
-    let sent = sent.unwrap();
-    assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    produce(["-n", &format!("{host}:9876")], count);
 }
 
 /// Sends to the master of one host only.
 fn send_to(master: Ipv4Addr, count: &str) {
-    let address = format!("{master}:10911");
-    let sent = rmq_node(&["bench", "produce", "--broker", &address, "-m", count, "-c", "1"])
-        .output()
-        .unwrap();
+    produce(["--broker", &format!("{master}:10911")], count);
+}
+
+/// Sends when one message is taken: a host that is up may still look for its master's past, and takes none until then.
+fn produce(to: [&str; 2], count: &str) {
+    let once = |count| {
+        let command = [&["bench", "produce"], &to[..], &["-m", count, "-c", "1"]].concat();
+        rmq_node(&command).output().unwrap()
+    };
+    let mut looks = 0;
+    while !once("1").status.success() {
+        looks += 1;
+        assert!(looks < 1000, "no message is taken: {:?}", once("1"));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let sent = once(count);
     assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
 }
 
