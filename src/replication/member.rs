@@ -315,7 +315,7 @@ impl Member {
     pub fn slaves(&self) -> Vec<SlaveState> {
         let end = self.store.log_range().1.0;
         let state = |slave: &Arc<Progress>| {
-            let acknowledged_to = slave.acknowledged_to.load(Ordering::Relaxed);
+            let acknowledged_to = *slave.acknowledged_to.borrow();
             let known = slave.known.get();
             SlaveState {
                 peer: slave.peer,

@@ -40,6 +40,9 @@ const HOT_BYTES: u64 = 4 << 20;
 const SLAVES_MAX: usize = 64;
 /// How often is looked whether what a slave had is on the disk here.
 const FLUSH_LOOK: Duration = Duration::from_millis(500);
+/// How long a small batch waits for a slave to have what was sent before: under load much goes together then, and a slave
+/// far away is not waited for.
+const GATHER_MAX: Duration = Duration::from_millis(1);
 /// The pause after a failed accept; running out of descriptors does not pass at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -54,7 +57,7 @@ pub struct Sender {
 pub(super) struct Progress {
     pub(super) peer: SocketAddr,
     pub(super) sent_to: AtomicU64,
-    pub(super) acknowledged_to: AtomicU64,
+    pub(super) acknowledged_to: watch::Sender<u64>,
     /// When it said anything last.
     heard_at: Mutex<Instant>,
     /// What it said first.
@@ -165,7 +168,7 @@ impl Sender {
         let progress = Arc::new(Progress {
             peer,
             sent_to: AtomicU64::new(0),
-            acknowledged_to: AtomicU64::new(0),
+            acknowledged_to: watch::Sender::new(0),
             heard_at: Mutex::new(Instant::now()),
             started: watch::Sender::new(None),
             known: OnceLock::new(),
@@ -256,7 +259,7 @@ async fn read_reports(
         let sent_to = progress.sent_to.load(Ordering::Acquire);
         let end = u64::try_from(report).ok().filter(|end| *end <= sent_to);
         let end = end.ok_or(End::BeyondSent(report, sent_to))?;
-        progress.acknowledged_to.fetch_max(end, Ordering::Relaxed);
+        progress.acknowledged_to.send_if_modified(|to| end > std::mem::replace(to, end.max(*to)));
         replica.acknowledge(end);
     }
 }
@@ -289,7 +292,7 @@ async fn write_log(
     };
     tracing::info!(peer = %progress.peer, from, "a slave is sent the log");
     progress.sent_to.store(from, Ordering::Release);
-    progress.acknowledged_to.store(from, Ordering::Relaxed);
+    progress.acknowledged_to.send_replace(from);
     let replica = Arc::new(store.replica(PhysicalOffset(from)));
     *registered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&replica));
     let mut out = Vec::new();
@@ -299,7 +302,7 @@ async fn write_log(
     loop {
         tokio::select! {
             biased;
-            () = replica.grown(sent_to) => {
+            () = is_due(&replica, progress, sent_to) => {
                 (out, sent_to) = next_batches(&replica, out, sent_to).await?;
                 // It may be there before the write returns.
                 progress.sent_to.store(sent_to, Ordering::Release);
@@ -311,6 +314,16 @@ async fn write_log(
         }
         writer.write_all(&out).await?;
         heartbeat_at = Instant::now() + HEARTBEAT;
+    }
+}
+
+/// Waits until the log has grown beyond `sent_to` and its slave has that, or much is there, or [`GATHER_MAX`] has passed.
+async fn is_due(replica: &Replica, progress: &Progress, sent_to: u64) {
+    replica.grown(sent_to).await;
+    if replica.log_range().end - sent_to < BATCH_BYTES_MAX as u64 {
+        let mut acknowledged = progress.acknowledged_to.subscribe();
+        // It is late; the sender lives as long as this.
+        let _ = timeout(GATHER_MAX, acknowledged.wait_for(|to| *to >= sent_to)).await;
     }
 }
 

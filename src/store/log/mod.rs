@@ -49,7 +49,8 @@ use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
 const HEAD_BYTES: usize = 36;
 /// The largest record that is read by its offset alone, whatever its size field says.
 const RECORD_BYTES_MAX: u32 = 64 << 20;
-
+/// What is nearer to the log's end was written lately, and is read without reading ahead; more than any system reads ahead.
+const TAIL_BYTES: u64 = 16 << 20;
 /// How often space is asked for on a full disk.
 const ALLOCATION_RETRY: Duration = Duration::from_secs(1);
 
@@ -244,11 +245,16 @@ impl CommitLog {
     /// # Errors
     /// `NotFound` if the range is no longer or not yet there, else what the system says.
     pub fn read_into(&self, range: Range<u64>, into: &mut [u8]) -> io::Result<()> {
-        let segment = self.segments.holding(range.start).filter(|_| range.end <= self.end());
+        let end = self.end();
+        let segment = self.segments.holding(range.start).filter(|_| range.end <= end);
         let Some(segment) = segment.filter(|segment| range.end <= segment.end()) else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        segment.read_at(into, range.start)
+        if end - range.start <= TAIL_BYTES {
+            segment.read_tail_at(into, range.start)
+        } else {
+            segment.read_at(into, range.start)
+        }
     }
 
     /// The record that begins at `offset`: its own offset and its lengths must agree (unlike B-214). May block.
