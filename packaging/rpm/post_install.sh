@@ -1,0 +1,16 @@
+# After unpacking ($1: how many versions are there now): folders, then what to do next. Never enables, starts or
+# restarts the node.
+systemd-tmpfiles --create rmq-node.conf || :
+[ ! -d /run/systemd/system ] || systemctl daemon-reload || :
+if [ "$1" -eq 1 ]; then
+    echo "rmq-node is installed, neither enabled nor started. For a host of a cluster, with your addresses, then for any:"
+    echo "  rmq-node config init --hosts 192.168.1.161,192.168.1.162 --out /etc/rmq-node --force"
+    echo "  systemctl enable --now rmq-node"
+elif [ -d /run/systemd/system ]; then
+    systemctl list-units --plain --no-legend --state=active,reloading 'rmq-node.service' 'rmq-node@*.service' |
+        while read -r unit rest; do
+            echo "$unit goes on with the version that it was started with. When 'rmq-node admin replication' shows its"
+            echo "slaves in sync, one host after the other:"
+            echo "  systemctl restart $unit"
+        done
+fi
