@@ -1,6 +1,6 @@
-//! Who is connected: producers, consumers and what they subscribed to (34, 35, 38, 40, 203, 204; B-220 to B-232, B-240).
+//! Who is connected: producers, consumers and what they subscribed to (34, 35, 40; B-220 to B-232).
 //!
-//! Not the configuration of groups (`groups`), not their positions. Invariants: a client is its connection (B-223),
+//! Not how tools are told (`client_lists`), not the configuration of groups (`groups`), not their positions. Invariants: a client is its connection (B-223),
 //! so the same id can be there twice; a consumer group is there as long as it has a member; every member is found by
 //! its connection, so that a close costs only the groups it was in; no lock is held while members are told.
 
@@ -16,9 +16,7 @@ use super::{Broker, groups, topics};
 use crate::clock::Clock;
 use crate::filter::Subscription;
 use crate::model::{GroupName, Permission, TopicName, shown};
-use crate::remoting::bodies::clients::{
-    ClientConnection, consumer_connections, consumer_ids, producer_connections,
-};
+use crate::remoting::bodies::clients::{ClientConnection, Producer};
 use crate::remoting::bodies::heartbeat::{ConsumeMode, ConsumerData, Heartbeat, SubscriptionData};
 use crate::remoting::{Command, Language, request, response};
 use crate::task;
@@ -88,6 +86,14 @@ struct Consumers {
     members: Members,
 }
 
+/// A connected consumer group as others see it.
+#[derive(Debug)]
+pub(super) struct ConsumerGroup {
+    pub mode: ConsumeMode,
+    pub subscriptions: Vec<Arc<Subscription>>,
+    pub members: Vec<ClientConnection>,
+}
+
 /// What no more is taken of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Full(&'static str);
@@ -121,6 +127,63 @@ impl Clients {
     /// What a group wants of a topic; `None` if it is not connected, or not subscribed.
     pub fn subscription(&self, group: &str, topic: &str) -> Option<Arc<Subscription>> {
         self.read().consumers.get(group)?.subscriptions.get(topic).cloned()
+    }
+
+    /// How a group consumes and what it reads, and its connections; `None` if nobody of it is connected.
+    pub fn consumers(&self, group: &str) -> Option<ConsumerGroup> {
+        let state = self.read();
+        let group = state.consumers.get(group)?;
+        Some(ConsumerGroup {
+            mode: group.mode,
+            subscriptions: group.subscriptions.values().cloned().collect(),
+            members: group.members.values().map(Member::to_connection).collect(),
+        })
+    }
+
+    /// The ids of a consumer group's members, one for each connection.
+    pub fn consumer_ids(&self, group: &str) -> Vec<String> {
+        let state = self.read();
+        let members = state.consumers.get(group).map(|group| group.members.values());
+        members.into_iter().flatten().map(|member| member.client_id.to_string()).collect()
+    }
+
+    /// A producer group's connections; `None` if it is not known.
+    pub fn producers(&self, group: &str) -> Option<Vec<ClientConnection>> {
+        let state = self.read();
+        let members = state.producers.get(group)?.values();
+        Some(members.map(Member::to_connection).collect())
+    }
+
+    /// All producer groups with their connections; `None` if these are more than `max`.
+    pub fn all_producers(&self, max: usize) -> Option<Vec<(GroupName, Vec<Producer>)>> {
+        let (now, now_ms) = (self.clock.monotonic(), self.clock.now_ms());
+        let state = self.read();
+        if state.producers.values().map(Members::len).sum::<usize>() > max {
+            return None;
+        }
+        let producer = |member: &Member| {
+            let ago = now.saturating_duration_since(member.seen).as_millis();
+            let ago = i64::try_from(ago).unwrap_or(i64::MAX);
+            let last_update_timestamp = now_ms.saturating_sub(ago);
+            Producer { connection: member.to_connection(), last_update_timestamp }
+        };
+        let groups = state.producers.iter().filter(|(_, members)| !members.is_empty());
+        let groups = groups.map(|(group, of)| (group.clone(), of.values().map(producer).collect()));
+        Some(groups.collect())
+    }
+
+    /// Whether a group is connected and reads other topics only.
+    pub fn reads_others_only(&self, group: &str, topic: &str) -> bool {
+        let state = self.read();
+        let subscriptions = state.consumers.get(group).map(|group| &group.subscriptions);
+        subscriptions.is_some_and(|topics| !topics.is_empty() && !topics.contains_key(topic))
+    }
+
+    /// The connected groups that read a topic.
+    pub fn readers_of(&self, topic: &str) -> Vec<GroupName> {
+        let state = self.read();
+        let readers = state.consumers.iter().filter(|(_, of)| of.subscriptions.contains_key(topic));
+        readers.map(|(group, _)| group.clone()).collect()
     }
 
     /// Takes a consumer's heartbeat; returns whom to tell that the group changed (B-224 to B-227).
@@ -346,18 +409,6 @@ fn subscription_of(data: SubscriptionData) -> Subscription {
     }
 }
 
-fn subscription_data(subscription: &Subscription) -> SubscriptionData {
-    SubscriptionData {
-        topic: subscription.topic.to_string(),
-        expression: subscription.expression.clone(),
-        expression_type: subscription.expression_type.clone(),
-        tags: subscription.tags.clone(),
-        codes: subscription.codes.clone(),
-        class_filter_mode: subscription.class_filter_mode,
-        version: subscription.version,
-    }
-}
-
 fn bytes_of(subscription: &Subscription) -> usize {
     let tags: usize = subscription.tags.iter().map(|tag| tag.capacity() + 24).sum();
     SUBSCRIPTION_BYTES
@@ -481,51 +532,6 @@ pub(super) fn unregister(
         }
     }
     Ok(Command::response(response::SUCCESS).with_empty_fields())
-}
-
-/// 38: the ids of a group's members (B-240).
-pub(super) fn list_ids(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
-    let group = request.required_str("consumerGroup")?;
-    let state = broker.clients.read();
-    let members = state.consumers.get(group).map(|group| group.members.values());
-    let ids: Vec<String> =
-        members.into_iter().flatten().map(|member| member.client_id.to_string()).collect();
-    if ids.is_empty() {
-        let remark = format!("no consumer for this group, {group}");
-        let answer = Command::response(response::SYSTEM_ERROR).with_remark(remark);
-        return Ok(answer.with_empty_fields());
-    }
-    Ok(Command::response(response::SUCCESS).with_empty_fields().with_body(consumer_ids(&ids)))
-}
-
-/// 203: a group's connections and subscriptions (B-316).
-pub(super) fn list_consumers(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
-    let name = request.required_str("consumerGroup")?;
-    let state = broker.clients.read();
-    let Some(group) = state.consumers.get(name) else {
-        let remark = format!("the consumer group[{name}] not online");
-        return Err(Refusal::new(response::CONSUMER_NOT_ONLINE, remark));
-    };
-    let connections: Vec<_> = group.members.values().map(Member::to_connection).collect();
-    let subscriptions: Vec<_> =
-        group.subscriptions.values().map(|one| subscription_data(one)).collect();
-    let mode = group.mode;
-    drop(state);
-    let body = consumer_connections(&connections, mode, &subscriptions);
-    Ok(Command::response(response::SUCCESS).with_body(body))
-}
-
-/// 204: a producer group's connections (B-317).
-pub(super) fn list_producers(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
-    let name = request.required_str("producerGroup")?;
-    let state = broker.clients.read();
-    let Some(members) = state.producers.get(name) else {
-        let remark = format!("the producer group[{name}] not exist");
-        return Err(Refusal::new(response::SYSTEM_ERROR, remark));
-    };
-    let connections: Vec<_> = members.values().map(Member::to_connection).collect();
-    drop(state);
-    Ok(Command::response(response::SUCCESS).with_body(producer_connections(&connections)))
 }
 
 #[cfg(test)]

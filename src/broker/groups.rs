@@ -1,5 +1,5 @@
 //! The configuration of consumer groups: creation by clients, and the requests that change and list it (200, 201, 207;
-//! B-070 to B-073).
+//! B-070 to B-073); and the copying of one group's positions to another (314).
 //!
 //! Not the table itself (`store`), not who is connected (`clients`). Invariant: there are never more groups than
 //! [`GROUPS_MAX`], and none with a name longer than [`NAME_BYTES_MAX`].
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::answers::{Answer, Refusal};
 use super::{Broker, topics};
-use crate::model::{SubscriptionGroupConfig, shown};
+use crate::model::{SubscriptionGroupConfig, TopicName, shown};
 use crate::remoting::bodies::groups::{all_groups, parse_group};
 use crate::remoting::{Command, response};
 use crate::store::Tables;
@@ -83,6 +83,34 @@ pub(super) fn delete(broker: &Arc<Broker>, request: &Command, connection: &Conne
     saved(tables)
 }
 
+/// 314: sets a group's positions as another's are, in one topic or in all where that has any (B-335). Topics that the
+/// other is connected for without reading them are left out, unless it is said to be offline.
+pub(super) fn clone_positions(
+    broker: &Arc<Broker>,
+    request: &Command,
+    connection: &Connection,
+) -> Answer {
+    let (from, to) = (request.required_str("srcGroup")?, request.required_str("destGroup")?);
+    let is_offline = request.flag_bool("offline");
+    let tables = broker.store.tables();
+    let topics = match request.field("topic").filter(|topic| !topic.trim().is_empty()) {
+        Some(topic) => vec![TopicName::new(topic)],
+        None => tables.consumer_offsets.topics_of(from),
+    };
+    for topic in topics {
+        let topic = topic.as_str();
+        if tables.topics.get(topic).is_none()
+            || (!is_offline && broker.clients.reads_others_only(from, topic))
+        {
+            continue;
+        }
+        tables.consumer_offsets.clone_group(from, to, topic);
+        let (topic, from, to) = (shown(topic), shown(from), shown(to));
+        tracing::info!(topic, from, to, by = %connection.remote(), "positions of a group copied");
+    }
+    Ok(Command::response(response::SUCCESS))
+}
+
 /// What an operator is told is done stays done.
 fn saved(tables: &Tables) -> Answer {
     tables.save_configs().map_err(|error| {
@@ -137,6 +165,27 @@ mod tests {
             assert_eq!(tables.consumer_offsets.query("T", "G", QueueId(0)), left);
         }
         assert_eq!(tool.answer(delete("G", true)).await.code, 0, "deleting twice is no error");
+    }
+
+    #[tokio::test]
+    async fn positions_are_copied_from_group_to_group_b335() {
+        let world = World::new();
+        let mut tool = world.peer().await;
+        let tables = world.broker.store.tables();
+        for topic in ["T", "U"] {
+            tables.topics.put(crate::model::TopicConfig::new(TopicName::new(topic), 1));
+            tables.consumer_offsets.commit(topic, "G", QueueId(0), 9);
+        }
+        tables.consumer_offsets.commit("gone", "G", QueueId(0), 9);
+        let position = |topic| tables.consumer_offsets.query(topic, "H", QueueId(0));
+        let request =
+            Command::request(314).with_field("srcGroup", "G").with_field("destGroup", "H");
+        let one = request.clone().with_field("topic", "T").with_field("offline", true);
+        assert_eq!(tool.answer(one).await.code, 0);
+        assert_eq!(["T", "U", "gone"].map(position), [Some(9), None, None]);
+        assert_eq!(tool.answer(request.with_field("topic", "")).await.code, 0);
+        assert_eq!(["T", "U", "gone"].map(position), [Some(9), Some(9), None]);
+        assert_eq!(tool.answer(Command::request(314)).await.code, 1);
     }
 
     #[tokio::test]

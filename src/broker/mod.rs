@@ -10,13 +10,17 @@
 //! | `long_polling` | pulls that wait for a message |
 //! | `offsets` | positions of groups, offsets of queues (14, 15, 29 to 32) |
 //! | `query` | messages by key and by id (12, 33) |
-//! | `clients` | who is connected: producers and consumers (34, 35, 38, 40, 203, 204) |
+//! | `clients` | who is connected: producers and consumers (34, 35, 40) |
+//! | `client_lists` | how tools are told of them (38, 203, 204, 328) |
 //! | `order_locks` | which consumer may read a queue in order (41, 42) |
 //! | `delay` | the delay levels |
 //! | `java_properties` | in which order properties are stored |
-//! | `topics`, `groups` | their configuration (17, 21, 215; 200, 201, 207) |
+//! | `topics`, `groups` | their configuration (17, 21, 215, 305; 200, 201, 207, 314) |
 //! | `topic_spread` | topics that sends made, on the cluster's other masters (17) |
 //! | `topic_stats` | how full their queues are (202) |
+//! | `progress` | how far groups are (208, 300, 303, 308, 317) |
+//! | `queue_entries` | the entries of a queue (321) |
+//! | `upkeep` | what is cleaned because an operator wants it (306, 316, 329) |
 //! | `registration` | what name servers are told, and where the master is |
 //! | `metadata_sync` | what a slave copies of its master besides the log (43, 45) |
 //! | `extension` | who our own nodes are (9001) |
@@ -30,6 +34,7 @@
 //! disk runs on a connection's task; a request is answered once, or never if its connection is gone.
 
 mod answers;
+mod client_lists;
 mod clients;
 mod delay;
 mod dial_back;
@@ -41,8 +46,10 @@ mod metadata_sync;
 mod offsets;
 mod order_locks;
 mod positions;
+mod progress;
 mod pull;
 mod query;
+mod queue_entries;
 mod registration;
 mod requests;
 mod runtime_info;
@@ -55,6 +62,7 @@ mod tests_support;
 mod topic_spread;
 mod topic_stats;
 mod topics;
+mod upkeep;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

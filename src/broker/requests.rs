@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use super::answers::{at_once, blocking, not_supported, send_answer};
 use super::{
-    Broker, clients, extension, groups, metadata_sync, offsets, order_locks, pull, query,
-    runtime_info, send, send_back, start_step, statistics, topic_stats, topics,
+    Broker, client_lists, clients, extension, groups, metadata_sync, offsets, order_locks,
+    progress, pull, query, queue_entries, runtime_info, send, send_back, start_step, statistics,
+    topic_stats, topics, upkeep,
 };
 use crate::remoting::{Command, request, response};
 use crate::transport::Responder;
 
 /// What brokers of 4.9.4 answer and this one does not yet: refused as unknown codes are, and told in the log.
-const NOT_BUILT: [i32; 29] = [
+const NOT_BUILT: [i32; 17] = [
     request::UPDATE_BROKER_CONFIG,
     request::GET_BROKER_CONFIG,
     request::END_TRANSACTION,
@@ -23,26 +24,14 @@ const NOT_BUILT: [i32; 29] = [
     request::GET_BROKER_CLUSTER_ACL_INFO,
     request::UPDATE_GLOBAL_WHITE_ADDRS_CONFIG,
     request::GET_BROKER_CLUSTER_ACL_CONFIG,
-    request::GET_CONSUME_STATS,
     request::INVOKE_BROKER_TO_RESET_OFFSET,
     request::INVOKE_BROKER_TO_GET_CONSUMER_STATUS,
-    request::QUERY_TOPIC_CONSUME_BY_WHO,
     request::REGISTER_FILTER_SERVER,
-    request::QUERY_CONSUME_TIME_SPAN,
-    request::GET_SYSTEM_TOPIC_LIST_FROM_BROKER,
-    request::CLEAN_EXPIRED_CONSUMEQUEUE,
     request::GET_CONSUMER_RUNNING_INFO,
-    request::QUERY_CORRECTION_OFFSET,
     request::CONSUME_MESSAGE_DIRECTLY,
-    request::CLONE_GROUP_OFFSET,
-    request::CLEAN_UNUSED_TOPIC,
-    request::GET_BROKER_CONSUME_STATS,
-    request::QUERY_CONSUME_QUEUE,
     request::RESUME_CHECK_HALF_MESSAGE,
     request::SEND_REPLY_MESSAGE,
     request::SEND_REPLY_MESSAGE_V2,
-    request::GET_ALL_PRODUCER_INFO,
-    request::DELETE_EXPIRED_COMMITLOG,
 ];
 
 /// Answers a request, now or later.
@@ -102,13 +91,13 @@ fn answer_served(broker: &Arc<Broker>, request: Command, responder: Responder) {
         request::HEART_BEAT => at_once(broker, &request, responder, clients::heartbeat),
         request::UNREGISTER_CLIENT => at_once(broker, &request, responder, clients::unregister),
         request::GET_CONSUMER_LIST_BY_GROUP => {
-            at_once(broker, &request, responder, clients::list_ids);
+            at_once(broker, &request, responder, client_lists::consumers_ids);
         }
         request::GET_CONSUMER_CONNECTION_LIST => {
-            at_once(broker, &request, responder, clients::list_consumers);
+            at_once(broker, &request, responder, client_lists::consumers);
         }
         request::GET_PRODUCER_CONNECTION_LIST => {
-            at_once(broker, &request, responder, clients::list_producers);
+            at_once(broker, &request, responder, client_lists::producers);
         }
         request::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP => {
             blocking(broker, request, responder, groups::update);
@@ -119,6 +108,38 @@ fn answer_served(broker: &Arc<Broker>, request: Command, responder: Responder) {
         request::DELETE_SUBSCRIPTIONGROUP => blocking(broker, request, responder, groups::delete),
         request::GET_BROKER_RUNTIME_INFO => {
             blocking(broker, request, responder, runtime_info::answer);
+        }
+        request::GET_ALL_PRODUCER_INFO => {
+            blocking(broker, request, responder, client_lists::every_producer);
+        }
+        _ => answer_tools(broker, request, responder),
+    }
+}
+
+/// Answers what only tools ask.
+fn answer_tools(broker: &Arc<Broker>, request: Command, responder: Responder) {
+    match request.code {
+        request::GET_CONSUME_STATS => blocking(broker, request, responder, progress::of_group),
+        request::GET_BROKER_CONSUME_STATS => blocking(broker, request, responder, progress::of_all),
+        request::QUERY_CONSUME_TIME_SPAN => blocking(broker, request, responder, progress::spans),
+        request::QUERY_TOPIC_CONSUME_BY_WHO => {
+            blocking(broker, request, responder, progress::readers);
+        }
+        request::QUERY_CORRECTION_OFFSET => {
+            blocking(broker, request, responder, progress::correction);
+        }
+        request::CLONE_GROUP_OFFSET => {
+            blocking(broker, request, responder, groups::clone_positions);
+        }
+        request::QUERY_CONSUME_QUEUE => blocking(broker, request, responder, queue_entries::answer),
+        request::GET_SYSTEM_TOPIC_LIST_FROM_BROKER => {
+            at_once(broker, &request, responder, topics::list_system);
+        }
+        request::DELETE_EXPIRED_COMMITLOG => {
+            at_once(broker, &request, responder, upkeep::delete_expired_log);
+        }
+        request::CLEAN_EXPIRED_CONSUMEQUEUE | request::CLEAN_UNUSED_TOPIC => {
+            at_once(broker, &request, responder, upkeep::nothing_left);
         }
         code => {
             if NOT_BUILT.contains(&code) {

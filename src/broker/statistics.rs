@@ -328,6 +328,12 @@ impl Statistics {
         })
     }
 
+    /// Messages that a group got of a topic per second in the last minute (B-380).
+    pub fn group_tps(&self, group: &str, topic: &str) -> f64 {
+        let minute = self.gets.spans(topic, group).map(|[minute, ..]| minute);
+        minute.map_or(0.0, |minute| per(minute.counted.messages, minute.seconds))
+    }
+
     /// An item by the name and key that 4.9.4 gives it, and what of it is meant (B-370 to B-373).
     fn item(&self, cluster: &str, name: &str, key: &str) -> Option<(Spans, Part)> {
         let messages: Part = |counted| counted.messages;
@@ -427,6 +433,13 @@ mod tests {
             statistics.clock.advance(SAMPLE_INTERVAL);
             each();
             statistics.sample();
+        }
+    }
+
+    impl Statistics {
+        /// Takes a sample as if its second had passed.
+        pub fn sample_now(&self) {
+            self.sample();
         }
     }
 

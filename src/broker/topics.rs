@@ -10,7 +10,7 @@ use super::{Broker, topic_spread};
 use crate::model::{
     Permission, RETRY_PREFIX, TopicConfig, TopicName, shown, system, validate_topic,
 };
-use crate::remoting::bodies::topics::topic_table;
+use crate::remoting::bodies::topics::{topic_list, topic_table};
 use crate::remoting::headers::{SendHeader, read_create_topic};
 use crate::remoting::{Command, response};
 use crate::store::Tables;
@@ -148,6 +148,17 @@ pub(super) fn list(broker: &Arc<Broker>, _: &Command, _: &Connection) -> Answer 
     Ok(answer.with_body(topic_table(version, &topics)))
 }
 
+/// 305: the broker's own topics (B-328).
+pub(super) fn list_system(broker: &Arc<Broker>, _: &Command, _: &Connection) -> Answer {
+    let options = &broker.options;
+    let reply = format!("{}_REPLY_TOPIC", options.cluster);
+    let mut topics: Vec<String> = system::TOPICS.iter().map(|&name| name.to_owned()).collect();
+    topics.extend([options.cluster.clone(), options.group.clone(), reply]);
+    topics.sort_unstable();
+    topics.dedup();
+    Ok(Command::response(response::SUCCESS).with_body(topic_list(None, &topics)))
+}
+
 fn check_name(broker: &Broker, name: &str) -> Result<(), Refusal> {
     validate_topic(name)
         .map_err(|error| Refusal::new(response::SYSTEM_ERROR, error.to_string()))?;
@@ -254,6 +265,19 @@ mod tests {
         assert!(text.contains(row), "{text}");
         let table = json::parse(&answer.body).unwrap();
         assert_eq!(table.get("topicConfigTable").entries().len(), 9, "{text}");
+    }
+
+    #[tokio::test]
+    async fn the_brokers_own_topics_are_listed_b328() {
+        let broker = TestBroker::new();
+        let request = Command::request(request::GET_SYSTEM_TOPIC_LIST_FROM_BROKER);
+        let answer = broker.call(request).await;
+        let topics = json::parse(&answer.body).unwrap().texts("topicList");
+        assert_eq!(topics.len(), 12, "{topics:?}");
+        for name in ["TBW102", "DefaultCluster", "broker-a", "DefaultCluster_REPLY_TOPIC"] {
+            assert!(topics.iter().any(|topic| topic == name), "{name}");
+        }
+        assert!(topics.iter().all(|topic| is_system_topic(&broker.broker, topic)), "{topics:?}");
     }
 
     #[tokio::test]

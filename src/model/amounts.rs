@@ -29,6 +29,25 @@ pub fn human_seconds(seconds: u64) -> String {
     }
 }
 
+/// A moment in milliseconds since 1970, in UTC, as 4.9.4 writes it: `2022-04-15 05:20:00,000`.
+#[must_use]
+pub fn human_time(ms: i64) -> String {
+    const DAY_MS: i64 = 86_400_000;
+    let (days, ms) = (ms.div_euclid(DAY_MS), ms.rem_euclid(DAY_MS));
+    // Days are counted in eras of 400 years that begin with a March, so that leap days come last.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year + i64::from(month <= 2);
+    let (seconds, ms) = (ms / 1000, ms % 1000);
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02} {hours:02}:{minutes:02}:{seconds:02},{ms:03}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,6 +64,19 @@ mod tests {
         let texts = [0, 59, 60, 3599, 3600, 90_000, 86_400 * 500].map(human_seconds);
         let expected =
             ["0 s", "59 s", "1 min 0 s", "59 min 59 s", "1 h 0 min", "1 d 1 h", "500 d 0 h"];
+        assert_eq!(texts, expected);
+    }
+
+    #[test]
+    fn moments_are_written_as_494_does() {
+        let texts = [0, -1, 951_782_399_999, 951_782_400_000, 1_735_689_599_000].map(human_time);
+        let expected = [
+            "1970-01-01 00:00:00,000",
+            "1969-12-31 23:59:59,999",
+            "2000-02-28 23:59:59,999",
+            "2000-02-29 00:00:00,000",
+            "2024-12-31 23:59:59,000",
+        ];
         assert_eq!(texts, expected);
     }
 }

@@ -7,7 +7,7 @@ mod amounts;
 mod config;
 mod names;
 
-pub use amounts::{human_bytes, human_seconds};
+pub use amounts::{human_bytes, human_seconds, human_time};
 pub use config::{DataVersion, Permission, SubscriptionGroupConfig, TopicConfig, TopicFilterType};
 pub use names::{
     DLQ_PREFIX, GroupName, NameError, RETRY_PREFIX, TopicName, java_hash_code, shown, system,

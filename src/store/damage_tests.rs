@@ -536,6 +536,28 @@ fn segments_that_are_deleted_while_consumers_read_them_are_stepped_over() {
 }
 
 #[test]
+fn an_operator_has_old_segments_deleted_at_any_hour_for_some_rounds_st093() {
+    let mut client = Client::new(Views::None, |options| {
+        small(options);
+        options.delete_hours = Vec::new();
+    });
+    client.live();
+    assert!(client.save());
+    client.world.clock.advance(Duration::from_secs(73 * 3600));
+    client.send("T", 0, 1, 10);
+    let (store, keeper) = (client.world.store(), &client.world.store().keeper);
+    keeper.clean().unwrap();
+    assert_eq!(store.log_range().0.0, 0);
+    store.delete_expired_now();
+    keeper.clean().unwrap();
+    assert!(store.log_range().0.0 > 0);
+    for left in (0..19).rev() {
+        keeper.clean().unwrap();
+        assert_eq!(keeper.manual_rounds.load(Ordering::Relaxed), left);
+    }
+}
+
+#[test]
 fn a_damaged_record_does_not_keep_old_segments_from_being_deleted() {
     let mut client = Client::new(Views::None, |options| {
         small(options);

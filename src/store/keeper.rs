@@ -6,7 +6,7 @@
 //! fuller than `disk_expire_percent`.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -26,6 +26,8 @@ const REBUILD_PERIOD: Duration = Duration::from_secs(1);
 const CLEAN_PERIOD: Duration = Duration::from_secs(10);
 /// How many segments are deleted at once (ST-091).
 const DELETED_MAX: usize = 10;
+/// How often old files are deleted at any hour once an operator asked for it (ST-093).
+const MANUAL_ROUNDS: u32 = 20;
 const HOUR_MS: i64 = 3_600_000;
 
 /// Keeps a store in order.
@@ -37,6 +39,8 @@ pub(super) struct Keeper {
     pub(super) derived: Arc<Derived>,
     pub(super) saver: Arc<Saver>,
     pub(super) stopped: AtomicBool,
+    /// How often more old files are deleted at any hour.
+    pub(super) manual_rounds: AtomicU32,
     pub(super) thread: OnceLock<Thread>,
 }
 
@@ -66,6 +70,11 @@ impl Keeper {
         if let Some(thread) = self.thread.get() {
             thread.unpark();
         }
+    }
+
+    /// The next [`MANUAL_ROUNDS`] times what is too old is deleted, whatever the hour.
+    pub(super) fn delete_expired_now(&self) {
+        self.manual_rounds.store(MANUAL_ROUNDS, Ordering::Release);
     }
 
     /// Makes all condemned slices again, from the log.
@@ -98,7 +107,10 @@ impl Keeper {
         self.log.set_too_full(used > f64::from(self.options.disk_read_only_percent), used);
         let is_forced = used > f64::from(self.options.disk_force_percent);
         let is_pressed = used > f64::from(self.options.disk_expire_percent);
-        let is_time = self.is_delete_hour() || is_pressed;
+        let less = |rounds: u32| rounds.checked_sub(1);
+        let is_manual =
+            self.manual_rounds.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).is_ok();
+        let is_time = self.is_delete_hour() || is_pressed || is_manual;
         let mut deleted = 0;
         while (is_forced || is_time) && deleted < DELETED_MAX {
             let list = self.log.segments().all();

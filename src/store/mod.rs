@@ -54,7 +54,7 @@ mod slices;
 mod store_tests;
 pub mod tables;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -327,6 +327,7 @@ impl Store {
             derived: Arc::clone(&derived),
             saver: Arc::clone(&saver),
             stopped: AtomicBool::new(false),
+            manual_rounds: AtomicU32::new(0),
             thread: OnceLock::new(),
         });
         let threads = Mutex::default();
@@ -371,6 +372,11 @@ impl Store {
     #[must_use]
     pub fn disk_used_percent(&self) -> f64 {
         self.log.disk().used_percent(&self.keeper.options.dir).unwrap_or(100.0)
+    }
+
+    /// Deletes what is too old at any hour for the next minutes (ST-093).
+    pub fn delete_expired_now(&self) {
+        self.keeper.delete_expired_now();
     }
 
     /// Topics, groups, and positions.

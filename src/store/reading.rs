@@ -250,6 +250,20 @@ impl Store {
         Ok(entry.and_then(|entry| self.log.store_time_at(entry.physical_offset, entry.size)))
     }
 
+    /// A queue's entries from an offset on, at most `count_max`; holes stand for lost records. Blocks.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`]
+    pub fn entries(
+        &self,
+        topic: &str,
+        queue: QueueId,
+        from: QueueOffset,
+        count_max: usize,
+    ) -> Result<Vec<Entry>, ReadError> {
+        self.derived.queues().entries(topic, queue, from, count_max, true)
+    }
+
     /// Whether a queue's message counts as on the disk, and not in memory (B-173, B-242). Blocks.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Who is connected, as tools and clients are told (38, 203, 204; B-240, B-316, B-317).
+//! Who is connected, as tools and clients are told (38, 203, 204, 328; B-240, B-316 to B-318).
 //!
 //! Not the tables behind it (the broker's). Invariant: what a client said in its heartbeat comes back as it said it,
 //! with 4.9.4's defaults for what it left out.
@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use super::heartbeat::{ConsumeMode, SubscriptionData};
+use crate::model::GroupName;
 use crate::remoting::Language;
 use crate::remoting::json::{Form, Value};
 
@@ -20,6 +21,15 @@ pub struct ClientConnection {
     pub language: Language,
     /// Its version ordinal.
     pub version: i32,
+}
+
+/// A connection of a producer as 328 shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Producer {
+    /// The connection.
+    pub connection: ClientConnection,
+    /// When its last heartbeat came, in milliseconds since 1970.
+    pub last_update_timestamp: i64,
 }
 
 /// The answer to 38.
@@ -53,6 +63,28 @@ pub fn producer_connections(connections: &[ClientConnection]) -> Bytes {
     Value::object([("connectionSet", connection_set(connections))]).to_bytes(Form::Dialect)
 }
 
+/// The answer to 328.
+#[must_use]
+pub fn all_producers(groups: &[(GroupName, Vec<Producer>)]) -> Bytes {
+    let groups = groups.iter().map(|(group, producers)| {
+        let producers = producers.iter().map(producer_value);
+        (group.as_str(), Value::array(producers))
+    });
+    Value::object([("data", Value::map(groups))]).to_bytes(Form::Dialect)
+}
+
+fn producer_value(producer: &Producer) -> Value<'_> {
+    let connection = &producer.connection;
+    Value::object([
+        ("clientId", connection.client_id.as_str().into()),
+        ("language", connection.language.name().into()),
+        ("lastUpdateTimestamp", producer.last_update_timestamp.into()),
+        // As Java shows a socket's address.
+        ("remoteIP", format!("/{}", connection.address).into()),
+        ("version", connection.version.into()),
+    ])
+}
+
 fn connection_set(connections: &[ClientConnection]) -> Value<'_> {
     let connections = connections.iter().map(|one| {
         Value::object([
@@ -65,7 +97,8 @@ fn connection_set(connections: &[ClientConnection]) -> Value<'_> {
     Value::array(connections)
 }
 
-fn subscription_value(subscription: &SubscriptionData) -> Value<'_> {
+/// A subscription as 203 and 321 show it.
+pub(super) fn subscription_value(subscription: &SubscriptionData) -> Value<'_> {
     Value::object([
         ("classFilterMode", subscription.class_filter_mode.into()),
         ("codeSet", Value::array(subscription.codes.iter().copied())),
@@ -97,6 +130,11 @@ mod tests {
             br#"{"consumerIdList":["a","b"]}"#
         );
         assert_eq!(&producer_connections(&[])[..], br#"{"connectionSet":[]}"#);
+        let producer = Producer { connection: connection(), last_update_timestamp: 9 };
+        assert_eq!(
+            &all_producers(&[(GroupName::new("G"), vec![producer])])[..],
+            br#"{"data":{"G":[{"clientId":"c","language":"JAVA","lastUpdateTimestamp":9,"remoteIP":"/10.0.0.1:7","version":401}]}}"#
+        );
         let subscription = SubscriptionData {
             topic: "T".into(),
             expression: "a".into(),

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 
+use super::queues::{parse_queue, queue_value};
 use crate::model::MessageQueue;
 use crate::remoting::DecodeError;
 use crate::remoting::json::{self, Form, Value};
@@ -32,7 +33,8 @@ impl LockBatchBody {
             text.ok_or_else(|| DecodeError(format!("the body has no `{key}`")))
         };
         let (group, client_id) = (text("consumerGroup")?, text("clientId")?);
-        let queues: Result<Vec<_>, _> = value.get("mqSet").items().iter().map(queue).collect();
+        let queues: Result<Vec<_>, _> =
+            value.get("mqSet").items().iter().map(parse_queue).collect();
         let mut queues = queues?;
         queues.sort_unstable();
         queues.dedup();
@@ -40,25 +42,10 @@ impl LockBatchBody {
     }
 }
 
-fn queue(value: &Value<'_>) -> Result<MessageQueue, DecodeError> {
-    value.expect_object("a queue")?;
-    Ok(MessageQueue {
-        topic: value.text("topic").unwrap_or_default().to_owned(),
-        broker_name: value.text("brokerName").unwrap_or_default().to_owned(),
-        queue_id: value.number_or("queueId", 0)?,
-    })
-}
-
 /// The body of the answer to 41: the queues that the consumer holds now.
 #[must_use]
 pub fn encode_locked<'a>(queues: impl IntoIterator<Item = &'a MessageQueue>) -> Bytes {
-    let queues = queues.into_iter().map(|queue| {
-        Value::object([
-            ("brokerName", Value::from(queue.broker_name.as_str())),
-            ("queueId", Value::from(queue.queue_id)),
-            ("topic", Value::from(queue.topic.as_str())),
-        ])
-    });
+    let queues = queues.into_iter().map(queue_value);
     Value::object([("lockOKMQSet", Value::array(queues))]).to_bytes(Form::Dialect)
 }
 

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 
+use super::queues::{parse_queue, queue_value};
 use crate::model::MessageQueue;
 use crate::remoting::DecodeError;
 use crate::remoting::json::{self, Form, Value};
@@ -24,20 +25,15 @@ pub struct TopicOffset {
 /// Writes the body.
 #[must_use]
 pub fn topic_stats(offsets: &[TopicOffset]) -> Bytes {
-    let entry = |one: &TopicOffset| {
-        let queue = Value::object([
-            ("brokerName", Value::from(one.queue.broker_name.clone())),
-            ("queueId", one.queue.queue_id.into()),
-            ("topic", one.queue.topic.clone().into()),
-        ]);
+    let table = offsets.iter().map(|one| {
         let offset = Value::object([
             ("lastUpdateTimestamp", Value::from(one.last_update_timestamp)),
             ("maxOffset", one.max_offset.into()),
             ("minOffset", one.min_offset.into()),
         ]);
-        (queue, offset)
-    };
-    let table = Value::Object(offsets.iter().map(entry).collect());
+        (queue_value(&one.queue), offset)
+    });
+    let table = Value::Object(table.collect());
     Value::object([("offsetTable", table)]).to_bytes(Form::Dialect)
 }
 
@@ -50,11 +46,7 @@ pub fn parse_topic_stats(body: &[u8]) -> Result<Vec<TopicOffset>, DecodeError> {
     value.expect_object("the topic's offsets")?;
     let entry = |(queue, offset): &(Value<'_>, Value<'_>)| {
         Ok(TopicOffset {
-            queue: MessageQueue {
-                topic: queue.text("topic").unwrap_or_default().to_owned(),
-                broker_name: queue.text("brokerName").unwrap_or_default().to_owned(),
-                queue_id: queue.number_or("queueId", 0)?,
-            },
+            queue: parse_queue(queue)?,
             min_offset: offset.number_or("minOffset", 0)?,
             max_offset: offset.number_or("maxOffset", 0)?,
             last_update_timestamp: offset.number_or("lastUpdateTimestamp", 0)?,
