@@ -7,6 +7,7 @@
 //! | `admin` | `rmq-node admin`: its arguments, and a cluster's topics |
 //! | `admin_cluster` | `rmq-node admin cluster`, `replication` |
 //! | `admin_resync` | `rmq-node admin replication resync` |
+//! | `store` | `rmq-node store adopt` |
 //! | `doctor` | `rmq-node doctor`: what is wrong with this host and its cluster |
 //! | `table` | plain tables for a terminal |
 //! | `bench` | `rmq-node bench produce`, `consume` |
@@ -26,6 +27,7 @@ mod config_init;
 mod demo;
 pub mod doctor;
 pub mod generate;
+mod store;
 mod table;
 
 use std::io::{self, Write};
@@ -69,6 +71,9 @@ enum Command {
     Bench(bench::BenchArgs),
     Admin(admin::AdminArgs),
     Doctor(doctor::DoctorArgs),
+    /// Work on a store while the node is stopped: adopt one of 4.9.
+    #[command(subcommand)]
+    Store(store::StoreAction),
     Demo(demo::DemoArgs),
     /// Write man pages and completions below a folder.
     #[command(hide = true)]
@@ -140,6 +145,7 @@ pub fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Admin(arguments) => admin::run(arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Store(action) => store::run(action),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Generate { folder } => generate::write(&folder),
     };

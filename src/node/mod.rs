@@ -11,6 +11,7 @@
 //! | `logging` | where events go |
 //! | `watchdog` | both runtimes make progress |
 //! | `banner` | what a terminal is told at the start |
+//! | `adopt` | taking a stopped 4.9.4 broker's store over |
 //! | `doctor/` | what stands between a node and its work |
 //!
 //! Not here: what a role does. Invariants: nothing in the data directory is touched before it is locked
@@ -19,6 +20,7 @@
 //! a whole. Two runtimes: `control` (name server, registration, signals, watchdog) goes on when the disk
 //! behind `data` (broker ports) is slow.
 
+pub mod adopt;
 mod banner;
 mod broker_role;
 mod data_dir;

@@ -51,7 +51,7 @@ pub trait Disk: fmt::Debug + Send + Sync {
 
 /// How full a disk is, as `df` says it: what is kept for root is neither used nor there to be used. 4.9.4 takes the
 /// part of the whole (ST-096), by which a disk with much kept for root is never full, or always.
-fn percent(used: u64, available: u64) -> f64 {
+pub(super) fn percent(used: u64, available: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a ratio needs no more than 52 bits")]
     let ratio = used as f64 / used.saturating_add(available).max(1) as f64;
     ratio * 100.0

@@ -11,6 +11,7 @@
 //! | `tables/` | topics, groups, positions, and their mirror in 4.9.4's files |
 //! | `recovery` | opening a store, after a crash too |
 //! | `cut` | what a slave's log is to lose at the next opening |
+//! | `adopt`, `java_store` | taking a stopped 4.9.4 broker's store over |
 //! | `saver`, `checkpoint` | saving behind the log, in order |
 //! | `keeper` | rebuilding, retention, a full disk |
 //! | `reading` | pulls and look-ups |
@@ -20,6 +21,9 @@
 //! Not here: what clients are told. Invariants: an appended message is in the file before its sender is told;
 //! whatever is not in the log can be made again from it; only `disk`'s failed flush ends the process.
 
+pub mod adopt;
+#[cfg(test)]
+mod adopt_tests;
 mod checkpoint;
 pub mod consume_queue;
 mod cut;
@@ -36,6 +40,7 @@ pub mod dispatch;
 pub(crate) mod fault_disk;
 #[cfg(test)]
 mod fault_tests;
+pub mod java_store;
 mod keeper;
 pub mod key_index;
 mod log;

@@ -204,6 +204,7 @@ impl Recovery<'_> {
     ) -> io::Result<()> {
         let list = segments.all();
         for segment in list.iter().rev().filter(|segment| segment.end() > flushed_to) {
+            let segment = &segments.own(self.disk, segment)?;
             let to = segment.end().min(end);
             // A flush that failed may have marked pages clean that are not on the disk: they are written again.
             let mut at = segment.start().max(flushed_to);

@@ -34,6 +34,7 @@ use bytes::{Bytes, BytesMut};
 pub use replicas::Replica;
 pub(in crate::store) use scan::{Found, Scanner};
 pub use segments::{Segment, Segments, SegmentsError};
+pub(in crate::store) use segments::{name_of, start_of_name};
 
 use self::append::{Group, Tail};
 use self::flush::Flush;

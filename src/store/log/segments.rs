@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +16,7 @@ use nix::errno::Errno;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::unistd::{Whence, lseek};
 
+use crate::store::adopt::copy;
 use crate::store::disk::{Disk, flush_or_end, zero};
 
 /// The most damaged places that are counted.
@@ -290,6 +291,33 @@ impl Segments {
         Ok(segment)
     }
 
+    /// A segment whose file is this store's alone, to be written to: one that is shared with an adopted store becomes a
+    /// copy. To be called before anybody else has the segments.
+    ///
+    /// # Errors
+    /// What the system says; the file is then still shared.
+    pub fn own(&self, disk: &dyn Disk, segment: &Arc<Segment>) -> io::Result<Arc<Segment>> {
+        if segment.file.metadata()?.nlink() < 2 {
+            return Ok(Arc::clone(segment));
+        }
+        let Segment { start, bytes, path, .. } = &**segment;
+        let new = path.with_extension("own");
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => copy(path, &new, *bytes, &|_| {})?,
+        }
+        fs::rename(&new, path)?;
+        disk.flush_dir(&self.dir)?;
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let own = Arc::new(Segment::new(*start, *bytes, path.clone(), file)?);
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let replaced = |other: &Arc<Segment>| {
+            if other.start == own.start { Arc::clone(&own) } else { Arc::clone(other) }
+        };
+        self.list.store(Arc::new(self.list.load().iter().map(replaced).collect()));
+        Ok(own)
+    }
+
     /// Makes a segment's file.
     fn create(&self, disk: &dyn Disk, start: u64) -> io::Result<Arc<Segment>> {
         let path = self.dir.join(name_of(start));
@@ -335,12 +363,12 @@ impl Segments {
 }
 
 /// The file name of the segment that begins at `start`.
-fn name_of(start: u64) -> String {
+pub(in crate::store) fn name_of(start: u64) -> String {
     format!("{start:020}")
 }
 
 /// The start that a segment's file name says.
-fn start_of_name(name: &str) -> Option<u64> {
+pub(in crate::store) fn start_of_name(name: &str) -> Option<u64> {
     let is_name = name.len() == 20 && name.bytes().all(|b| b.is_ascii_digit());
     if is_name { name.parse().ok() } else { None }
 }
