@@ -22,6 +22,14 @@ pub struct Metrics {
     pub messages_in: Counter,
     /// `rmq_messages_out_total`: messages in answers to pulls.
     pub messages_out: Counter,
+    /// `rmq_transactions_committed_total`.
+    pub transactions_committed: Counter,
+    /// `rmq_transactions_rolled_back_total`.
+    pub transactions_rolled_back: Counter,
+    /// `rmq_transactions_discarded_total`: half messages that were checked too often, or are too old.
+    pub transactions_discarded: Counter,
+    /// `rmq_transaction_checks_total`: questions to producers.
+    pub transaction_checks: Counter,
     registry: Mutex<Registry>,
 }
 
@@ -109,10 +117,32 @@ impl Gauge {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("rmq");
-        let (messages_in, messages_out) = (Counter::default(), Counter::default());
-        registry.register("messages_in", "Messages stored for producers", messages_in.clone());
-        registry.register("messages_out", "Messages in answers to pulls", messages_out.clone());
-        Self { messages_in, messages_out, registry: Mutex::new(registry) }
+        let mut counter = |name: &str, help: &str| {
+            let counter = Counter::default();
+            registry.register(name, help, counter.clone());
+            counter
+        };
+        Self {
+            messages_in: counter("messages_in", "Messages stored for producers"),
+            messages_out: counter("messages_out", "Messages in answers to pulls"),
+            transactions_committed: counter(
+                "transactions_committed",
+                "Transactions that producers committed",
+            ),
+            transactions_rolled_back: counter(
+                "transactions_rolled_back",
+                "Transactions that producers rolled back",
+            ),
+            transactions_discarded: counter(
+                "transactions_discarded",
+                "Transactions given up: checked too often, or too old",
+            ),
+            transaction_checks: counter(
+                "transaction_checks",
+                "Questions to producers what became of a transaction",
+            ),
+            registry: Mutex::new(registry),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! its connection, so that a close costs only the groups it was in; no lock is held while members are told.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,8 @@ const SUBSCRIPTION_BYTES_MAX: usize = 64 << 20;
 const SUBSCRIPTION_BYTES: usize = 200;
 /// The longest name of a client or group, in bytes (clients of 4.x stop at 255 characters).
 const NAME_BYTES_MAX: usize = 1024;
+/// A producer with more unsent bytes does not read what it is sent.
+const READS_BYTES_MAX: usize = 64 << 10;
 /// Tags of one subscription at most: every entry of a queue may be held against each of them.
 const TAGS_MAX: usize = 1024;
 
@@ -46,6 +49,8 @@ const TAGS_MAX: usize = 1024;
 pub(super) struct Clients {
     clock: Clock,
     state: RwLock<State>,
+    /// Whose turn it is to be asked.
+    turn: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -108,7 +113,7 @@ impl From<Full> for Refusal {
 impl Clients {
     /// Nobody is connected.
     pub fn new(clock: &Clock) -> Self {
-        Self { clock: clock.clone(), state: RwLock::default() }
+        Self { clock: clock.clone(), state: RwLock::default(), turn: AtomicUsize::default() }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -246,6 +251,21 @@ impl Clients {
         state.joined.entry(id).or_default().producers.insert(group.clone());
         state.producers.entry(group).or_default().insert(id, member.clone());
         Ok(())
+    }
+
+    /// A connected producer of a group that can be asked something, another one each time (B-267); one that reads what
+    /// it is sent, if there is any.
+    pub fn producer_to_ask(&self, group: &str) -> Option<Connection> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let state = self.read();
+        let members = state.producers.get(group)?;
+        let first = turn.checked_rem(members.len())?;
+        let in_turn = members.values().skip(first).chain(members.values().take(first));
+        let mut open =
+            in_turn.map(|member| &member.connection).filter(|connection| connection.is_open());
+        let reads = |connection: &&Connection| connection.unsent_bytes() < READS_BYTES_MAX;
+        let other = open.clone().next();
+        open.find(reads).or(other).cloned()
     }
 
     /// Takes a connection out of a producer group, which goes with its last member (B-229).

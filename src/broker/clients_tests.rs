@@ -44,7 +44,7 @@ impl World {
     }
 
     pub async fn peer(&self) -> Peer {
-        Peer { stream: TcpStream::connect(self.address).await.unwrap(), read: BytesMut::new() }
+        Peer::connect(&self.address.to_string()).await
     }
 
     /// A consumer of group `G` that is a member already.
@@ -77,6 +77,17 @@ pub(in crate::broker) struct Peer {
 }
 
 impl Peer {
+    pub async fn connect(address: &str) -> Self {
+        Self { stream: TcpStream::connect(address).await.unwrap(), read: BytesMut::new() }
+    }
+
+    /// A producer of these groups.
+    pub async fn producer(address: &str, groups: &[&str]) -> Self {
+        let mut peer = Self::connect(address).await;
+        assert_eq!(peer.answer(heartbeat(&producer(groups))).await.code, 0);
+        peer
+    }
+
     pub async fn send(&mut self, request: &Command) {
         let mut out = BytesMut::new();
         remoting::encode(request, &mut out);

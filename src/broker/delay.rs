@@ -17,7 +17,9 @@ use super::{Broker, send};
 use crate::message::{NewMessage, Record, properties, sys_flag};
 use crate::model::{QueueId, QueueOffset, TopicName, system};
 use crate::remoting::response;
-use crate::store::{All, AppendError, Durability, PullRequest, PullStatus, Pulled, Store};
+use crate::store::{
+    All, AppendError, AppendResult, Appended, Durability, PullRequest, PullStatus, Pulled, Store,
+};
 use crate::task::{self, Kind};
 
 /// Messages of one level that are delivered before the next level has its turn.
@@ -77,14 +79,18 @@ pub(super) fn scheduled(
 pub(super) fn append_all(
     store: &Store,
     messages: Vec<NewMessage>,
-) -> Vec<Result<Durability, AppendError>> {
+) -> Vec<Result<(Appended, Durability), AppendError>> {
     let mut results = vec![Err(AppendError::Stopping); messages.len()];
     let (sender, receiver) = mpsc::channel();
     for (at, message) in messages.into_iter().enumerate() {
         let sender = sender.clone();
-        let done = move |result: crate::store::AppendResult| {
+        let done = move |result: AppendResult| {
+            let only = result.and_then(|(appended, durability)| {
+                let only = appended.first().copied().ok_or(AppendError::Stopping)?;
+                Ok((only, durability))
+            });
             // The receiver waits below for as long as there is a sender.
-            let _ = sender.send((at, result.map(|(_, durability)| durability)));
+            let _ = sender.send((at, only));
         };
         store.enqueue(&[message], false, Box::new(done));
     }
@@ -106,16 +112,16 @@ pub(super) fn start(broker: &Arc<Broker>, handle: &Handle, stop: &CancellationTo
     task::spawn(Kind::StopNode(stop.clone()), "delay levels", running);
 }
 
-/// Whether messages are being delivered: stored again, with positions that do not say so yet.
+/// Held while messages are stored again and the positions do not say so yet.
 #[derive(Debug, Default)]
-pub(super) struct Delivery(Mutex<()>);
+pub(super) struct Moving(Mutex<()>);
 
-impl Delivery {
-    fn lock(&self) -> MutexGuard<'_, ()> {
+impl Moving {
+    pub fn lock(&self) -> MutexGuard<'_, ()> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until nothing is being delivered; after `stop` nothing will be again. Blocks.
+    /// Waits until nothing is being stored again; after `stop` nothing will be. Blocks.
     pub fn finish(&self) {
         drop(self.lock());
     }

@@ -14,6 +14,8 @@
 //! | `client_lists` | how tools are told of them (38, 203, 204, 328) |
 //! | `order_locks` | which consumer may read a queue in order (41, 42) |
 //! | `delay` | the delay levels |
+//! | `transactions` | half messages and their ends (37, 323) |
+//! | `transaction_check` | asking producers what became of half messages (39) |
 //! | `java_properties` | in which order properties are stored |
 //! | `topics`, `groups` | their configuration (17, 21, 215, 305; 200, 201, 207, 314) |
 //! | `topic_spread` | topics that sends made, on the cluster's other masters (17) |
@@ -62,6 +64,8 @@ mod tests_support;
 mod topic_spread;
 mod topic_stats;
 mod topics;
+mod transaction_check;
+mod transactions;
 mod upkeep;
 
 use std::net::SocketAddr;
@@ -78,6 +82,7 @@ pub use crate::replication::MasterAddresses;
 use crate::replication::{Member, MemberOptions};
 use crate::store::Store;
 use crate::transport::{Connection, Responder, Service};
+pub use transactions::TransactionOptions;
 
 /// What a broker is told when it is made.
 #[derive(Clone, Debug)]
@@ -94,6 +99,8 @@ pub struct BrokerOptions {
     pub ha_address: SocketAddr,
     /// Where it registers, each as `host:port`.
     pub name_servers: Vec<String>,
+    /// How transactions are checked.
+    pub transactions: TransactionOptions,
 }
 
 /// One broker.
@@ -109,7 +116,8 @@ pub struct Broker {
     registration: registration::Registration,
     topic_spread: topic_spread::TopicSpread,
     member: Arc<Member>,
-    delivery: delay::Delivery,
+    delivery: delay::Moving,
+    checks: delay::Moving,
     dial_backs: dial_back::DialBacks,
     /// When it was made, in wall time.
     booted_ms: i64,
@@ -129,7 +137,8 @@ impl Broker {
             order_locks: order_locks::OrderLocks::new(clock),
             long_polling: Arc::default(),
             statistics: statistics::Statistics::new(clock),
-            delivery: delay::Delivery::default(),
+            delivery: delay::Moving::default(),
+            checks: delay::Moving::default(),
             dial_backs: dial_back::DialBacks::new(clock),
             registration: registration::Registration::new(&options.name_servers),
             topic_spread: topic_spread::TopicSpread::new(),
@@ -145,7 +154,8 @@ impl Broker {
     }
 
     /// Starts what runs beside the requests, until `stop`: registration, client expiry, a slave's copying of tables and
-    /// a master's telling of new topics on `control`, delayed delivery and the waiting pulls on `data`.
+    /// a master's telling of new topics on `control`, delayed delivery, checks of transactions and the waiting pulls on
+    /// `data`.
     pub fn start(
         self: &Arc<Self>,
         control: &tokio::runtime::Handle,
@@ -159,12 +169,14 @@ impl Broker {
         metadata_sync::start(self, control, stop);
         topic_spread::start(self, control, stop);
         delay::start(self, data, stop);
+        transaction_check::start(self, data, stop);
     }
 
-    /// Waits, after the `stop` of [`Self::start`], until no delayed message is being delivered; only then may the store
-    /// be stopped, or what was just delivered comes again. Blocks for a moment.
+    /// Waits, after the `stop` of [`Self::start`], until no delayed message is being delivered and no half message put
+    /// back; only then may the store be stopped, or what was just stored again comes once more. Blocks for a moment.
     pub fn finish(&self) {
         self.delivery.finish();
+        self.checks.finish();
     }
 
     /// Whether it copies a master.

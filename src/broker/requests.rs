@@ -8,16 +8,15 @@ use super::answers::{at_once, blocking, not_supported, send_answer};
 use super::{
     Broker, client_lists, clients, extension, groups, metadata_sync, offsets, order_locks,
     progress, pull, query, queue_entries, runtime_info, send, send_back, start_step, statistics,
-    topic_stats, topics, upkeep,
+    topic_stats, topics, transactions, upkeep,
 };
-use crate::remoting::{Command, request, response};
+use crate::remoting::{Command, request};
 use crate::transport::Responder;
 
 /// What brokers of 4.9.4 answer and this one does not yet: refused as unknown codes are, and told in the log.
-const NOT_BUILT: [i32; 17] = [
+const NOT_BUILT: [i32; 15] = [
     request::UPDATE_BROKER_CONFIG,
     request::GET_BROKER_CONFIG,
-    request::END_TRANSACTION,
     request::CHECK_CLIENT_CONFIG,
     request::UPDATE_AND_CREATE_ACL_CONFIG,
     request::DELETE_ACL_CONFIG,
@@ -29,7 +28,6 @@ const NOT_BUILT: [i32; 17] = [
     request::REGISTER_FILTER_SERVER,
     request::GET_CONSUMER_RUNNING_INFO,
     request::CONSUME_MESSAGE_DIRECTLY,
-    request::RESUME_CHECK_HALF_MESSAGE,
     request::SEND_REPLY_MESSAGE,
     request::SEND_REPLY_MESSAGE_V2,
 ];
@@ -65,7 +63,6 @@ fn answer_served(broker: &Arc<Broker>, request: Command, responder: Responder) {
         }
         request::LOCK_BATCH_MQ => send_answer(responder, order_locks::lock(broker, &request)),
         request::UNLOCK_BATCH_MQ => send_answer(responder, order_locks::unlock(broker, &request)),
-        // Transactional sends are refused in `send`: half messages are not built yet.
         request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => {
             send::answer(broker, &request, responder);
         }
@@ -83,10 +80,9 @@ fn answer_served(broker: &Arc<Broker>, request: Command, responder: Responder) {
         request::GET_ALL_DELAY_OFFSET => {
             at_once(broker, &request, responder, metadata_sync::delay_offsets);
         }
-        // H-074, S-08.
-        request::END_TRANSACTION if broker.is_slave() => {
-            let remark = "not set any response code";
-            responder.send(Command::response(response::SLAVE_NOT_AVAILABLE).with_remark(remark));
+        request::END_TRANSACTION => transactions::end(broker, request, responder),
+        request::RESUME_CHECK_HALF_MESSAGE => {
+            blocking(broker, request, responder, transactions::resume);
         }
         request::HEART_BEAT => at_once(broker, &request, responder, clients::heartbeat),
         request::UNREGISTER_CLIENT => at_once(broker, &request, responder, clients::unregister),

@@ -1,6 +1,6 @@
 //! Sends: checks and the append (10, 310, 320; B-100 to B-126).
 //!
-//! Not here: transactional sends (refused), request-reply (324, 325). This is the hottest way through the broker: the
+//! Not here: the ends of transactions (37), request-reply (324, 325). This is the hottest way through the broker: the
 //! header is read once, the body is copied only into its record, nothing waits. Invariants: the answer comes when the
 //! message is as durable as its sender asks, from whatever thread wrote it; every answer but that to a header that
 //! cannot be read has the [`SWITCHES`].
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::answers::{FAQ, Refusal, send_answer, tell_refused};
 use super::java_properties::JavaProperties;
-use super::{Broker, delay, groups, topics};
+use super::{Broker, delay, groups, topics, transactions};
 use crate::message::{BatchItem, MessageId, NewMessage, decode_batch, properties, sys_flag};
 use crate::model::{
     DLQ_PREFIX, Permission, QueueId, RETRY_PREFIX, SubscriptionGroupConfig, TopicConfig,
@@ -154,24 +154,25 @@ fn prepare(
         // 4.9.4 takes the delay away here, and gives it back when it sets the properties: dead letters wait too.
         (topic, queue_id) = (dead_letters, QueueId(0));
     }
-    if fields.get(properties::TRANSACTION_PREPARED).is_some_and(is_true) {
-        // B-108; refused as an unknown code is, because clients must not take it for stored.
-        let remark = "transactional messages are not supported yet";
-        return Err(Refusal::new(response::REQUEST_CODE_NOT_SUPPORTED, remark));
-    }
     check_body(broker, request.body.len())?;
     let wait = fields.remove(properties::WAIT);
-    let sys_flag = sys_flag_of(header, &topic);
-    let (topic, queue_id, properties) = match delay::level_of(broker, &fields, sys_flag)? {
-        None => (topic.name.clone(), queue_id, fields.into_text()),
-        Some(level) => {
-            // S-12: with a delay the text is made again, from properties that `WAIT` is back in.
-            if let Some(wait) = wait {
-                fields.set(properties::WAIT, wait);
-            }
-            let properties = delay::scheduled(fields, level, &topic.name, queue_id);
-            (TopicName::new(system::SCHEDULE_TOPIC), delay::queue_of(level), properties)
-        }
+    let mut sys_flag = sys_flag_of(header, &topic);
+    let is_half = fields.get(properties::TRANSACTION_PREPARED).is_some_and(is_true);
+    let level = if is_half { None } else { delay::level_of(broker, &fields, sys_flag)? };
+    if let Some(wait) = wait.filter(|_| is_half || level.is_some()) {
+        // S-12: the text of these is made again, from properties that `WAIT` is back in.
+        fields.set(properties::WAIT, wait);
+    }
+    let (topic, queue_id, properties) = if is_half {
+        // B-108, B-250.
+        sys_flag &= !sys_flag::TRANSACTION_MASK;
+        let properties = transactions::prepared(fields, &topic.name, queue_id);
+        (TopicName::new(system::HALF_TOPIC), transactions::QUEUE, properties)
+    } else if let Some(level) = level {
+        let properties = delay::scheduled(fields, level, &topic.name, queue_id);
+        (TopicName::new(system::SCHEDULE_TOPIC), delay::queue_of(level), properties)
+    } else {
+        (topic.name.clone(), queue_id, fields.into_text())
     };
     let message = NewMessage {
         topic,

@@ -137,10 +137,10 @@ fn given_back(
 /// Stores a message; what fails is named as 4.9.4 names it (B-135).
 fn append(broker: &Broker, message: NewMessage) -> Result<(), Refusal> {
     let status = match delay::append_all(&broker.store, vec![message]).pop() {
-        Some(Ok(Durability::Reached)) => return Ok(()),
-        Some(Ok(Durability::FlushTimeout)) => "FLUSH_DISK_TIMEOUT",
-        Some(Ok(Durability::SlaveNotAvailable)) => "SLAVE_NOT_AVAILABLE",
-        Some(Ok(Durability::SlaveTimeout)) => "FLUSH_SLAVE_TIMEOUT",
+        Some(Ok((_, Durability::Reached))) => return Ok(()),
+        Some(Ok((_, Durability::FlushTimeout))) => "FLUSH_DISK_TIMEOUT",
+        Some(Ok((_, Durability::SlaveNotAvailable))) => "SLAVE_NOT_AVAILABLE",
+        Some(Ok((_, Durability::SlaveTimeout))) => "FLUSH_SLAVE_TIMEOUT",
         Some(Err(AppendError::Illegal(_) | AppendError::TooLarge { .. })) => "MESSAGE_ILLEGAL",
         Some(Err(AppendError::Failed(_))) => "CREATE_MAPEDFILE_FAILED",
         Some(Err(AppendError::DiskFull | AppendError::IsSlave | AppendError::Stopping)) | None => {

@@ -314,15 +314,6 @@ async fn the_limit_is_the_bodys_alone_s60() {
 }
 
 #[tokio::test]
-async fn half_messages_are_refused_for_now_b108() {
-    let broker = TestBroker::new();
-    let answer = broker.send("T", "TRAN_MSG\u{1}TRUE", "half").await;
-    assert_eq!(answer.code, response::REQUEST_CODE_NOT_SUPPORTED);
-    assert!(broker.records("T", 0).is_empty());
-    assert_eq!(broker.send("T", "TRAN_MSG\u{1}false", "whole").await.code, 0);
-}
-
-#[tokio::test]
 async fn multi_tag_topics_set_their_bit_b107() {
     let broker = TestBroker::new();
     let topic = TopicConfig {

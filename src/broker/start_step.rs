@@ -38,6 +38,7 @@ pub(super) fn refusal(broker: &Broker, code: i32) -> Option<Refusal> {
             | request::SEND_BATCH_MESSAGE
             | request::CONSUMER_SEND_MSG_BACK
             | request::END_TRANSACTION
+            | request::RESUME_CHECK_HALF_MESSAGE
     );
     let is_read = matches!(
         code,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Broker, BrokerOptions, BrokerService};
+use super::{Broker, BrokerOptions, BrokerService, TransactionOptions};
 use crate::clock::Clock;
 use crate::message::{NewMessage, Record};
 use crate::metrics::Metrics;
@@ -40,6 +40,7 @@ pub(super) fn options_of(cluster: &str) -> BrokerOptions {
         address: "127.0.0.1:10911".parse().unwrap(),
         ha_address: "127.0.0.1:10912".parse().unwrap(),
         name_servers: Vec::new(),
+        transactions: TransactionOptions::default(),
     }
 }
 
@@ -89,6 +90,15 @@ impl TestBroker {
         let store_options = store_options(dir.path());
         let group = group.to_owned();
         let options = BrokerOptions { name_servers, group, ..options_of("DefaultCluster") };
+        Self::open(dir, store_options, options, Clock::system())
+    }
+
+    /// A new one that gives transactions up after so many checks.
+    pub fn giving_up_after(checks_max: i32) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store_options = store_options(dir.path());
+        let transactions = TransactionOptions { checks_max, ..TransactionOptions::default() };
+        let options = BrokerOptions { transactions, ..options_of("DefaultCluster") };
         Self::open(dir, store_options, options, Clock::system())
     }
 

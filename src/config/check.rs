@@ -40,6 +40,7 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
     check_ports(&settings, &mut findings);
     check_name_servers(&settings, &mut findings);
     check_store(&settings, &mut findings);
+    check_transactions(&settings, &mut findings);
     check_limits(&settings, &mut findings);
     let addresses = check_advertise(&settings, &mut findings);
     if settings.data_dir.as_os_str().is_empty() {
@@ -71,6 +72,7 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
         name_server: settings.name_server.map(|table| NameServer { port: table.port }),
         brokers: settings.broker.into_iter().map(broker).collect(),
         store: settings.store,
+        transactions: settings.transactions,
         limits: settings.limits,
         log: settings.log,
     })
@@ -240,6 +242,19 @@ fn check_store(settings: &Settings, findings: &mut Findings<'_>) {
             "disk percents are {percents:?}: expire, force and read-only must rise, from 1 to 100"
         );
         findings.add("store.disk_expire_percent", text);
+    }
+}
+
+fn check_transactions(settings: &Settings, findings: &mut Findings<'_>) {
+    let transactions = &settings.transactions;
+    for (path, value) in [
+        ("transactions.timeout_ms", transactions.timeout_ms),
+        ("transactions.checks_max", u64::from(transactions.checks_max)),
+        ("transactions.check_interval_ms", transactions.check_interval_ms),
+    ] {
+        if value == 0 {
+            findings.add(path, "write at least 1".to_owned());
+        }
     }
 }
 

@@ -209,12 +209,15 @@ impl Host {
             let is_sync = broker.flush == Flush::Sync;
             add(format!("flush = \"{}\"", if is_sync { "sync" } else { "async" }));
         }
-        // All of them are of one table.
-        for (at, (path, value)) in tables.into_iter().enumerate() {
-            if at == 0 {
-                add("\n[store]".to_owned());
+        // Those of one table follow each other.
+        let mut last_table = "";
+        for (path, value) in tables {
+            let Some((table, key)) = path.split_once('.') else { continue };
+            if table != last_table {
+                add(format!("\n[{table}]"));
+                last_table = table;
             }
-            add(format!("{} = {value}", path.trim_start_matches("store.")));
+            add(format!("{key} = {value}"));
         }
         text
     }

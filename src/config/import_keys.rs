@@ -63,7 +63,6 @@ const POOLS: &str = "there are no thread pools";
 const PULLS: &str = "a pull gives what 4.9.4 gives by default";
 const REPLICATION: &str = "replication has its own times and sizes";
 const SOCKETS: &str = "the system sizes its buffers itself";
-const TRANSACTIONS: &str = "transactions have no settings";
 const UNSENT: &str = "limits.connection_unsent_bytes_max is for it";
 const UNUSED: &str = "4.9.4 does not use it either";
 
@@ -135,7 +134,7 @@ const BROKER: &[(&str, Fate)] = &[
     ("endTransactionThreadPoolNums", NotNeeded(POOLS)),
     ("flushConsumerOffsetInterval", NotNeeded(INTERVALS)),
     ("flushConsumerOffsetHistoryInterval", NotNeeded(UNUSED)),
-    ("rejectTransactionMessage", Fixed("false", TRANSACTIONS)),
+    ("rejectTransactionMessage", Fixed("false", "transactions are always taken")),
     (
         "fetchNamesrvAddrByAddressServer",
         Fixed("false", "name servers are those of name_servers only"),
@@ -185,9 +184,9 @@ const BROKER: &[(&str, Fate)] = &[
     ("compressedRegister", NotNeeded("registrations are small")),
     ("forceRegister", NotNeeded("it always registers")),
     ("registerNameServerPeriod", Fixed("30000", "it registers every 30 s")),
-    ("transactionTimeOut", Fixed("6000", TRANSACTIONS)),
-    ("transactionCheckMax", Fixed("15", TRANSACTIONS)),
-    ("transactionCheckInterval", Fixed("60000", TRANSACTIONS)),
+    ("transactionTimeOut", Taken(Host(Number("transactions.timeout_ms")))),
+    ("transactionCheckMax", Taken(Host(Number("transactions.checks_max")))),
+    ("transactionCheckInterval", Taken(Host(Number("transactions.check_interval_ms")))),
     (
         "aclEnable",
         Fixed(

@@ -197,7 +197,7 @@ pub fn environment(variables: &[(String, String)]) -> Result<Document, Vec<Probl
 
 /// One `_` is part of a key's name, so that `STORE_SEGMENT_BYTES` is no setting.
 fn with_two_lines(path: &str, text: String) -> String {
-    let tables = ["name_server", "store", "limits", "log"];
+    let tables = ["name_server", "store", "transactions", "limits", "log"];
     let split =
         tables.iter().find_map(|table| Some((table, path.strip_prefix(table)?.strip_prefix('_')?)));
     match split {

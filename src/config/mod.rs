@@ -39,7 +39,7 @@ pub use check_addresses::{check_address, internal_address};
 pub use layers::Origin;
 use layers::Origins;
 pub use reference::REFERENCE;
-pub use settings::{Flush, Level, Limits, Log, Replication, Role, Store};
+pub use settings::{Flush, Level, Limits, Log, Replication, Role, Store, Transactions};
 
 /// Read when no file is named, if it is there.
 pub const DEFAULT_FILE: &str = "/etc/rmq-node/rmq-node.toml";
@@ -78,6 +78,8 @@ pub struct Config {
     pub brokers: Vec<Broker>,
     /// Their stores.
     pub store: Store,
+    /// How they check transactions.
+    pub transactions: Transactions,
     /// What peers can make us hold.
     pub limits: Limits,
     /// What is logged.

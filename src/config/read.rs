@@ -168,7 +168,7 @@ mod tests {
                 "[tls]\n",
                 "a.toml:1:2: unknown key `tls`; known here: cluster, listen, advertise, \
                  replication_advertise, allow_internal_addresses, name_servers, data_dir, name_server, \
-                 broker, store, limits, log",
+                 broker, store, transactions, limits, log",
             ),
             (
                 "[[broker]]\ngroup = \"a\"\nport = 70000",

@@ -171,6 +171,15 @@ fn one_group_has_one_broker_on_a_host() {
 }
 
 #[test]
+fn checks_of_transactions_have_times() {
+    for key in ["timeout_ms", "checks_max", "check_interval_ms"] {
+        let column = key.len() + 4;
+        let main = format!("{HOST}[transactions]\n{key} = 0\n");
+        assert_eq!(refused(&main), format!("a.toml:4:{column}: write at least 1"));
+    }
+}
+
+#[test]
 fn ids_fit_roles() {
     let with = |rest: &str| refused(&format!("{HOST}{}", broker("a", 10911, rest)));
     assert_eq!(

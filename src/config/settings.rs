@@ -25,6 +25,7 @@ pub struct Settings {
     pub name_server: Option<NameServerTable>,
     pub broker: Vec<BrokerTable>,
     pub store: Store,
+    pub transactions: Transactions,
     pub limits: Limits,
     pub log: Log,
 }
@@ -118,6 +119,18 @@ pub struct Store {
     pub sync_flush_timeout_ms: u64,
     /// Largest body of a message (`maxMessageSize`).
     pub max_message_bytes: usize,
+}
+
+/// `[transactions]`: how the brokers here ask producers what became of transactions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Transactions {
+    /// How old a half message is when it is checked first (`transactionTimeOut`).
+    pub timeout_ms: u64,
+    /// How often one is checked before it is given up (`transactionCheckMax`).
+    pub checks_max: u32,
+    /// How often half messages are looked at (`transactionCheckInterval`).
+    pub check_interval_ms: u64,
 }
 
 /// `[limits]`: what peers can make us hold.

@@ -27,6 +27,14 @@ pub const RETRY_TOPIC: &str = "RETRY_TOPIC";
 pub const ORIGIN_MESSAGE_ID: &str = "ORIGIN_MESSAGE_ID";
 /// `true`: a transactional half message.
 pub const TRANSACTION_PREPARED: &str = "TRAN_MSG";
+/// The group whose producers know what became of a transaction.
+pub const PRODUCER_GROUP: &str = "PGROUP";
+/// How often a half message was checked (B-262).
+pub const TRANSACTION_CHECK_TIMES: &str = "TRANSACTION_CHECK_TIMES";
+/// For how many seconds a half message is not to be checked (B-264).
+pub const CHECK_IMMUNITY_S: &str = "CHECK_IMMUNITY_TIME_IN_SECONDS";
+/// Where a half message was in its queue before it was put back unchecked (B-264).
+pub const PREPARED_QUEUE_OFFSET: &str = "TRAN_PREPARED_QUEUE_OFFSET";
 /// The cluster that stored the message (B-111).
 pub const CLUSTER: &str = "CLUSTER";
 

@@ -51,6 +51,8 @@ pub mod system {
     pub const TOPIC_PREFIX: &str = "rmq_sys_";
     /// Groups with this prefix are created even where auto-creation is off (B-072).
     pub const GROUP_PREFIX: &str = "CID_RMQ_SYS_";
+    /// The group whose positions tell how far half messages were looked at (B-260).
+    pub const TRANSACTION_GROUP: &str = "CID_RMQ_SYS_TRANS";
     /// The group that admin tools consume as.
     pub const TOOLS_CONSUMER: &str = "TOOLS_CONSUMER";
     /// Groups present on every broker from the start (B-071).

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::broker::BrokerOptions;
+use crate::broker::{BrokerOptions, TransactionOptions};
 use crate::config::{self, Config, Flush, Replication, Role};
 use crate::model::BrokerId;
 use crate::nameserver::NameServerOptions;
@@ -53,6 +53,7 @@ pub fn store(config: &Config, broker: &config::Broker, data_dir: &Path) -> Store
 }
 
 pub fn broker(config: &Config, broker: &config::Broker) -> BrokerOptions {
+    let transactions = &config.transactions;
     BrokerOptions {
         cluster: config.cluster.clone(),
         group: broker.group.clone(),
@@ -60,6 +61,11 @@ pub fn broker(config: &Config, broker: &config::Broker) -> BrokerOptions {
         address: SocketAddr::new(config.advertise, broker.port),
         ha_address: SocketAddr::new(config.replication_advertise, broker.port + 1),
         name_servers: config.name_servers.clone(),
+        transactions: TransactionOptions {
+            timeout_ms: i64::try_from(transactions.timeout_ms).unwrap_or(i64::MAX),
+            checks_max: i32::try_from(transactions.checks_max).unwrap_or(i32::MAX),
+            check_interval_ms: i64::try_from(transactions.check_interval_ms).unwrap_or(i64::MAX),
+        },
     }
 }
 
@@ -109,6 +115,10 @@ mod tests {
             flush_interval_ms = 14
             sync_flush_timeout_ms = 15
             max_message_bytes = 16000
+            [transactions]
+            timeout_ms = 17
+            checks_max = 18
+            check_interval_ms = 19
         "#;
         std::fs::write(&file, text).unwrap();
         let sources = Sources { config_file: Some(file), ..Sources::default() };
@@ -125,10 +135,12 @@ mod tests {
         assert_eq!(broker.address.to_string(), "192.168.1.1:20000");
         assert_eq!(broker.ha_address.to_string(), "10.0.0.1:20001");
         assert_eq!(broker.name_servers.len(), 2);
+        let checks = TransactionOptions { timeout_ms: 17, checks_max: 18, check_interval_ms: 19 };
+        assert_eq!(broker.transactions, checks);
     }
 
     #[test]
-    fn what_is_not_set_is_what_the_store_has_by_itself() {
+    fn what_is_not_set_is_what_each_role_has_by_itself() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("empty.toml");
         std::fs::write(&file, "").unwrap();
@@ -137,5 +149,7 @@ mod tests {
         let mapped = store(&config, &config.brokers[0], Path::new("/data"));
         let own = StoreOptions::new("/data/broker-a");
         assert_eq!(format!("{mapped:?}"), format!("{own:?}"));
+        let transactions = broker(&config, &config.brokers[0]).transactions;
+        assert_eq!(transactions, TransactionOptions::default());
     }
 }

@@ -1,0 +1,283 @@
+//! Transactions: half messages, their ends, and their way back to the checks (37, 323; B-250 to B-259, B-268).
+//!
+//! | topic, queue 0 | what |
+//! | --- | --- |
+//! | `RMQ_SYS_TRANS_HALF_TOPIC` | half messages, each with the topic and queue that it is for |
+//! | `RMQ_SYS_TRANS_OP_HALF_TOPIC` | which of them are over: the body is the half message's offset in its queue |
+//! | `TRANS_CHECK_MAX_TIME_TOPIC` | those that were given up |
+//!
+//! Not here: asking producers what became of a half message (`transaction_check`). The records are 4.9.4's, so that
+//! its brokers can go on with ours and ours with theirs. Invariants: a half message is marked as over only when what it
+//! ended with is stored; a second end of it is not noticed, and delivers it again (S-14).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::answers::{Answer, Refusal, blocking, send_answer};
+use super::java_properties::JavaProperties;
+use super::{Broker, delay, send};
+use crate::message::{MessageId, NewMessage, Record, properties, sys_flag};
+use crate::model::{PhysicalOffset, QueueId, TopicName, system};
+use crate::remoting::{Command, FieldError, response};
+use crate::store::{AppendError, Appended, Store};
+use crate::transport::{Connection, Responder};
+
+/// The queue of the half topic that half messages are in; marks have the same (B-250, B-256).
+pub(super) const QUEUE: QueueId = QueueId(0);
+/// The tag of a mark.
+pub(super) const OVER_TAG: &str = "d";
+/// What 4.9.4 answers where it forgets to take this remark away (S-08).
+const NO_CODE_SET: &str = "not set any response code";
+const NOT_FOUND: &str = "Find prepared transaction message failed";
+
+/// How transactions are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionOptions {
+    /// How old a half message is when it is checked first, unless it says so itself (`transactionTimeOut`).
+    pub timeout_ms: i64,
+    /// How often one is checked before it is given up (`transactionCheckMax`).
+    pub checks_max: i32,
+    /// How often half messages are looked at (`transactionCheckInterval`).
+    pub check_interval_ms: i64,
+}
+
+impl Default for TransactionOptions {
+    fn default() -> Self {
+        Self { timeout_ms: 6000, checks_max: 15, check_interval_ms: 60_000 }
+    }
+}
+
+/// The properties text of a half message that is for a queue of `topic` (B-250). A delay is taken away, as the Java
+/// client does: 4.9.4 would acknowledge the message, let it wait, and drop it (repairs S-66).
+pub(super) fn prepared(fields: JavaProperties<'_>, topic: &TopicName, queue_id: QueueId) -> String {
+    let queue_id = queue_id.to_string();
+    let mut fields = fields;
+    fields.remove(properties::DELAY);
+    fields.set(properties::REAL_TOPIC, topic.as_str());
+    fields.set(properties::REAL_QUEUE_ID, &queue_id);
+    fields.into_text()
+}
+
+/// Where a half message goes in the end; `None` if it does not say.
+pub(super) fn destination<'a>(half: &Record<'a>) -> Option<(&'a str, QueueId)> {
+    let topic = properties::find(half.properties(), properties::REAL_TOPIC)?;
+    let queue_id = properties::find(half.properties(), properties::REAL_QUEUE_ID)?;
+    Some((topic, QueueId(queue_id.parse().ok()?)))
+}
+
+/// A half message once more, in another queue or with other properties.
+pub(super) fn copy_of(
+    half: &Record<'_>,
+    body: Bytes,
+    (topic, queue_id): (&str, QueueId),
+    properties: String,
+) -> NewMessage {
+    NewMessage {
+        topic: TopicName::new(topic),
+        queue_id,
+        // 4.9.4 loses the application's flag with the first check.
+        flag: half.flag(),
+        sys_flag: half.sys_flag(),
+        born_timestamp: half.born_timestamp(),
+        born_host: half.born_host(),
+        store_host: half.store_host(),
+        reconsume_times: half.reconsume_times(),
+        prepared_transaction_offset: 0,
+        body,
+        properties,
+    }
+}
+
+/// Stores one message without waiting for the disk or for slaves (H-033). Blocks.
+pub(super) fn append(store: &Store, message: NewMessage) -> Result<Appended, AppendError> {
+    let result = delay::append_all(store, vec![message]).pop();
+    result.unwrap_or(Err(AppendError::Stopping)).map(|(appended, _)| appended)
+}
+
+/// How a producer ended its transaction, or answered a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Commit,
+    Rollback,
+    /// It will know later.
+    Unknown,
+}
+
+/// The header of 37 (B-252).
+struct EndHeader<'a> {
+    producer_group: &'a str,
+    half_offset: i64,
+    physical_offset: i64,
+    end: End,
+}
+
+impl<'a> EndHeader<'a> {
+    fn parse(request: &'a Command) -> Result<Self, FieldError> {
+        const END: &str = "commitOrRollback";
+        let end = match request.required_i32(END)? {
+            0 => End::Unknown,
+            sys_flag::TRANSACTION_COMMIT => End::Commit,
+            sys_flag::TRANSACTION_ROLLBACK => End::Rollback,
+            other => {
+                let (expected, text) = ("0, 8 or 12", other.to_string());
+                return Err(FieldError::Bad { field: END, expected, text });
+            }
+        };
+        Ok(Self {
+            producer_group: request.field("producerGroup").unwrap_or_default(),
+            half_offset: request.required_i64("tranStateTableOffset")?,
+            physical_offset: request.required_i64("commitLogOffset")?,
+            end,
+        })
+    }
+}
+
+/// 37: ends a transaction (B-252 to B-259).
+pub(super) fn end(broker: &Arc<Broker>, request: Command, responder: Responder) {
+    if broker.is_slave() {
+        // H-074.
+        let refusal = Refusal::new(response::SLAVE_NOT_AVAILABLE, NO_CODE_SET);
+        return send_answer(responder, Err(refusal));
+    }
+    match EndHeader::parse(&request) {
+        // B-253: no answer; it is asked for later.
+        Ok(EndHeader { end: End::Unknown, .. }) => {}
+        Ok(_) => blocking(broker, request, responder, end_known),
+        Err(error) => send_answer(responder, Err(error.into())),
+    }
+}
+
+fn end_known(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
+    let header = EndHeader::parse(request)?;
+    let bytes = record_at(broker, header.physical_offset).ok_or_else(|| refusal(NOT_FOUND))?;
+    let half = Record::parse(&bytes).map_err(|_| refusal(NOT_FOUND))?;
+    check(&half, &header)?;
+    let metrics = &broker.metrics;
+    if header.end == End::Commit {
+        commit(broker, &half, &bytes)?;
+        mark_over(broker, &half);
+        metrics.transactions_committed.inc();
+        return Ok(Command::response(response::SUCCESS));
+    }
+    mark_over(broker, &half);
+    metrics.transactions_rolled_back.inc();
+    Ok(Command::response(response::SUCCESS).with_remark(NO_CODE_SET))
+}
+
+fn refusal(remark: &str) -> Refusal {
+    Refusal::new(response::SYSTEM_ERROR, remark)
+}
+
+fn record_at(broker: &Broker, offset: i64) -> Option<Bytes> {
+    broker.store.record_at(PhysicalOffset(u64::try_from(offset).ok()?))
+}
+
+/// Whether a record is the half message that a producer speaks of (B-254); that it lies where it says was checked when
+/// it was read. 4.9.4 does not ask for its topic, so that anybody could let a message that only looks like a half
+/// message be delivered anywhere (repairs B-259).
+fn check(half: &Record<'_>, header: &EndHeader<'_>) -> Result<(), Refusal> {
+    let group = properties::find(half.properties(), properties::PRODUCER_GROUP);
+    if group != Some(header.producer_group) {
+        return Err(refusal("The producer group wrong"));
+    }
+    if half.queue_offset().to_wire() != header.half_offset {
+        return Err(refusal("The transaction state table offset wrong"));
+    }
+    if half.topic() == system::HALF_TOPIC { Ok(()) } else { Err(refusal(NOT_FOUND)) }
+}
+
+/// Stores a half message where it is for (B-255).
+fn commit(broker: &Broker, half: &Record<'_>, bytes: &Bytes) -> Result<(), Refusal> {
+    let to = destination(half).ok_or_else(|| refusal("the half message has no real queue"))?;
+    if broker.store.tables().topics.is_deleted_since(to.0, half.physical_offset()) {
+        // 4.9.4 stores it where nobody can read it; here a record would bring the topic back.
+        tracing::warn!(topic = to.0, at = %half.physical_offset(), "a transaction of a deleted topic: dropped");
+        return Ok(());
+    }
+    let text = JavaProperties::parse(half.properties()).into_text();
+    let message = NewMessage {
+        sys_flag: half.sys_flag() & !sys_flag::TRANSACTION_MASK | sys_flag::TRANSACTION_COMMIT,
+        prepared_transaction_offset: half.physical_offset().to_wire(),
+        ..copy_of(half, bytes.slice_ref(half.body()), to, text)
+    };
+    let record_bytes = send::record_bytes(&message);
+    append(&broker.store, message).map_err(|error| refused(broker, &error))?;
+    broker.statistics.messages_in(to.0, 1, record_bytes);
+    Ok(())
+}
+
+/// How 4.9.4 says that nothing was stored (B-255).
+fn refused(broker: &Broker, error: &AppendError) -> Refusal {
+    broker.statistics.append_failed();
+    match error {
+        AppendError::Illegal(_) | AppendError::TooLarge { .. } => {
+            let remark = format!(
+                "The message is illegal, maybe msg body or properties length not matched. msg body length limit {}B, \
+                 msg properties length limit 32KB.",
+                broker.store.options().max_message_bytes
+            );
+            Refusal::new(response::MESSAGE_ILLEGAL, remark)
+        }
+        AppendError::DiskFull | AppendError::IsSlave | AppendError::Stopping => {
+            Refusal::new(response::SERVICE_NOT_AVAILABLE, "Service not available now.")
+        }
+        AppendError::Failed(_) => refusal("Create mapped file failed."),
+    }
+}
+
+/// Notes that a half message is over (B-256, B-257). If that fails, its producer is asked once more, as with 4.9.4.
+fn mark_over(broker: &Broker, half: &Record<'_>) {
+    let address = broker.options.address;
+    let message = NewMessage {
+        topic: TopicName::new(system::OP_HALF_TOPIC),
+        queue_id: half.queue_id(),
+        flag: 0,
+        sys_flag: 0,
+        born_timestamp: broker.clock.now_ms(),
+        born_host: address,
+        store_host: address,
+        reconsume_times: 0,
+        prepared_transaction_offset: 0,
+        body: Bytes::from(half.queue_offset().to_string()),
+        properties: over_properties(),
+    };
+    if let Err(error) = append(&broker.store, message) {
+        broker.statistics.append_failed();
+        tracing::warn!(at = %half.physical_offset(), %error, "that a transaction is over cannot be noted");
+    }
+}
+
+fn over_properties() -> String {
+    let mut fields = JavaProperties::parse("");
+    fields.set(properties::TAGS, OVER_TAG);
+    fields.set(properties::WAIT, "true");
+    fields.into_text()
+}
+
+/// 323: gives a half message that was given up to the checks again, as if it was never checked (B-268). 4.9.4 takes any
+/// record, and unpacks its body without saying so in its flags. Blocks.
+pub(super) fn resume(broker: &Arc<Broker>, request: &Command, by: &Connection) -> Answer {
+    const BACK: &str = "putting message back to RMQ_SYS_TRANS_HALF_TOPIC.";
+    let exception = || refusal(&format!("Exception was thrown when {BACK}"));
+    let id: MessageId =
+        request.field("msgId").and_then(|id| id.parse().ok()).ok_or_else(exception)?;
+    let bytes = broker.store.record_at(id.offset).ok_or_else(exception)?;
+    let half = Record::parse(&bytes).map_err(|_| exception())?;
+    let is_half = [system::HALF_TOPIC, system::CHECK_MAX_TIME_TOPIC].contains(&half.topic());
+    let (topic, _) = destination(&half).filter(|_| is_half).ok_or_else(exception)?;
+    let mut fields = JavaProperties::parse(half.properties());
+    fields.set(properties::TRANSACTION_CHECK_TIMES, "0");
+    let to = (system::HALF_TOPIC, QUEUE);
+    let message = copy_of(&half, bytes.slice_ref(half.body()), to, fields.into_text());
+    if let Err(error) = append(&broker.store, message) {
+        tracing::warn!(%id, %error, "a half message is not put back");
+        return Err(refusal("Put message back to RMQ_SYS_TRANS_HALF_TOPIC failed."));
+    }
+    tracing::info!(%id, topic, by = %by.remote(), "a half message is checked again");
+    Ok(Command::response(response::SUCCESS))
+}
+
+#[cfg(test)]
+#[path = "transactions_tests.rs"]
+pub(super) mod tests;
