@@ -10,7 +10,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "interop"))
-from remoting import Answer, pull_fields, send_fields  # noqa: E402
+from remoting import Answer, Connection, create_topic, pull_fields, send_fields  # noqa: E402
 from servers import wait_until  # noqa: E402
 
 TOPIC = "Golden"
@@ -36,6 +36,10 @@ def opaque_of(raw):
     if raw[4] == 1:
         return struct.unpack_from(">i", raw, 13)[0]
     return Answer(raw).opaque
+
+
+# How the server of `transactions` checks them: none that is ended here, and soon those that say to be old.
+CHECKS = (8000, 3, 2000)
 
 
 def name_server(seen, names):
@@ -551,3 +555,57 @@ def deleted(seen, connection, topic):
     pull = {**pull_fields("GoldenPull", "GoldenOdd", 2, 0), "sysFlag": 6}
     for name, wait in {"zero": 0, "short": 50, "negative": -1}.items():
         seen(f"pull-suspend-{name}", connection, 11, {**pull, "suspendTimeoutMillis": wait})
+
+
+def half_end(sent):
+    """What ends the half message of a send's answer: fields of 37, and where its record lies."""
+    at = int(sent.fields["msgId"][16:], 16)
+    return {"producerGroup": "GoldenProducer", "tranStateTableOffset": sent.fields["queueOffset"], "commitLogOffset": at, "commitOrRollback": 8,
+            "fromTransactionCheck": False, "msgId": "GOLDENTX", "transactionId": "GOLDENTX"}, at
+
+
+def transactions(seen, connection):
+    """With a broker of its own, whose log begins here. Some calls are only to find out what others need, and are not kept."""
+    other = Connection("{}:{}".format(*connection.socket.getpeername()))
+    create_topic(other, TOPIC)
+    text = "PGROUP\x01GoldenProducer\x02TRAN_MSG\x01true\x02TAGS\x01A\x02UNIQ_KEY\x01GOLDENTX\x02WAIT\x01true\x02x\x01y\x02"
+
+    def half(age_ms=0, flag=7):
+        return {**send_fields(TOPIC, 1, text), "f": 4, "h": flag, "g": int(time.time() * 1000) - age_ms}
+
+    def bytes_at(at):
+        return len(other.must(33, {"offset": at}).body)
+
+    seen("half-send", connection, 310, half(), b"half")
+    end, at = half_end(other.must(310, half(), b"half"))
+    # The first one is over soon, so that it is not checked later.
+    other.must(37, {**end, "tranStateTableOffset": int(end["tranStateTableOffset"]) - 1, "commitLogOffset": at - bytes_at(at), "commitOrRollback": 12})
+    seen("half-view", connection, 33, {"offset": at})
+    for name, change in {"wrong-group": {"producerGroup": "Nobody"}, "no-group": {"producerGroup": None}, "wrong-offset": {"tranStateTableOffset": 99},
+                         "wrong-place": {"commitLogOffset": at + 1}, "far-place": {"commitLogOffset": 1 << 50}, "negative-place": {"commitLogOffset": -1},
+                         "odd": {"commitOrRollback": 5}, "prepared": {"commitOrRollback": 4}, "none": {"commitOrRollback": None}}.items():
+        seen(f"end-{name}", connection, 37, {**end, **change})
+    seen("end-unknown", connection, 37, {**end, "commitOrRollback": 0}, answered=False)
+    seen("end-commit", connection, 37, end)
+    # After the half message lies the mark of the first one.
+    committed = at + bytes_at(at)
+    committed += bytes_at(committed)
+    seen("committed-view", connection, 33, {"offset": committed})
+    seen("mark-view", connection, 33, {"offset": committed + bytes_at(committed)})
+    seen("end-commit-again", connection, 37, end)
+    sent = other.must(310, half(), b"half")
+    end, at = half_end(sent)
+    seen("end-rollback", connection, 37, {**end, "commitOrRollback": 12, "fromTransactionCheck": True})
+    seen("rollback-mark-view", connection, 33, {"offset": at + bytes_at(at)})
+    connection.must(34, None, HEARTBEAT)
+    # 4.9.4 loses the flag with a check.
+    end, at = half_end(other.must(310, half(age_ms=60_000, flag=0), b"checked"))
+    copy = at + bytes_at(at)
+    wait_until("a check", lambda: other.call(33, {"offset": copy}).code == 0)
+    pause()
+    seen("check", connection, 30, {"topic": TOPIC, "queueId": 0})
+    seen("check-view", connection, 33, {"offset": copy})
+    seen("check-commit", connection, 37, {**end, "tranStateTableOffset": int(end["tranStateTableOffset"]) + 1, "commitLogOffset": copy, "fromTransactionCheck": True})
+    seen("resume", connection, 323, {"msgId": sent.fields["msgId"]})
+    for name, change in {"odd": "x", "none": None, "far": sent.fields["msgId"][:16] + "0004000000000000"}.items():
+        seen(f"resume-{name}", connection, 323, {"msgId": change})

@@ -117,10 +117,20 @@ class Process:
             raise RuntimeError(f"{self.name} did not stop within {STOP_TIMEOUT_S} s") from None
 
 
+def check_properties(checks):
+    """The lines of a 4.9.4 broker's file for (time-out ms, checks at most, interval ms) of transactions."""
+    return "transactionTimeOut={}\ntransactionCheckMax={}\ntransactionCheckInterval={}\n".format(*checks) if checks else ""
+
+
+def check_settings(checks):
+    """The table of our file for the same."""
+    return "[transactions]\ntimeout_ms = {}\nchecks_max = {}\ncheck_interval_ms = {}\n".format(*checks) if checks else ""
+
+
 class Apache:
     """Name server and broker of RocketMQ 4.9.4, from the jars in `lib`."""
 
-    def __init__(self, lib, flush="async", names_port=None, broker_port=None, heap_mb=512):
+    def __init__(self, lib, flush="async", names_port=None, broker_port=None, heap_mb=512, checks=None):
         self.home = tempfile.mkdtemp(prefix="interop-apache-")
         host = "127.0.0.1"
         names, broker = names_port or free_ports(host, [0]), broker_port or free_ports(host, [-2, 0, 1])
@@ -137,7 +147,7 @@ class Apache:
                 f"namesrvAddr={self.name_server}\nstorePathRootDir={self.home}/store\nstorePathCommitLog={self.home}/store/commitlog\n"
                 # A loaded two-core machine must not look like an overloaded broker.
                 "autoCreateTopicEnable=true\nwaitTimeMillsInSendQueue=15000\nosPageCacheBusyTimeOutMills=15000\n"
-                f"diskMaxUsedSpaceRatio=95\nflushDiskType={flush.upper()}_FLUSH\n"
+                f"diskMaxUsedSpaceRatio=95\nflushDiskType={flush.upper()}_FLUSH\n{check_properties(checks)}"
             )
         java = ["java", f"-Xms{heap_mb // 2}m", f"-Xmx{heap_mb}m", *JDK_OPENINGS, f"-Duser.home={self.home}", "-cp", f"{os.path.abspath(lib)}/*"]
         environment = {"ROCKETMQ_HOME": self.home}
@@ -172,7 +182,7 @@ class Apache:
 class Ours:
     """One node of ours with its default ports on a loopback address of its own."""
 
-    def __init__(self, binary, flush="async"):
+    def __init__(self, binary, flush="async", checks=None):
         self.home = tempfile.mkdtemp(prefix="interop-ours-")
         while True:
             host = f"127.{random.randrange(1, 255)}.{random.randrange(0, 255)}.{random.randrange(1, 255)}"
@@ -181,12 +191,12 @@ class Ours:
                 break
         self.name_server = f"{host}:9876"
         command = [binary, "run", "--data-dir", f"{self.home}/data"]
-        if flush == "async":
+        if flush == "async" and not checks:
             command += ["--listen", host]
         else:
             with open(f"{self.home}/rmq-node.toml", "w") as file:
                 file.write(f'listen = "{host}"\nadvertise = "{host}"\nname_servers = ["{self.name_server}"]\n\n[name_server]\nport = 9876\n\n'
-                           f'[[broker]]\ngroup = "broker-a"\nrole = "master"\nport = 10911\nflush = "{flush}"\n')
+                           f'[[broker]]\ngroup = "broker-a"\nrole = "master"\nport = 10911\nflush = "{flush}"\n{check_settings(checks)}')
             command += ["--config", f"{self.home}/rmq-node.toml"]
         self.node = Process("rmq-node", command, self.home, f"{self.home}/node.log")
 
