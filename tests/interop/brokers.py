@@ -1,7 +1,7 @@
 """Name servers and brokers, ours and Apache's 4.9.4, for the tests that need more than one: masters and slaves of broker-a.
 
 Each has a folder and an address of its own in 127/8 (4.9.4 binds every interface, so that it has ports of its own). Nothing
-here checks anything; `pairs` and `takeover` do.
+here checks anything; `pairs`, `takeover` and `transactions` do.
 """
 
 import os
@@ -10,7 +10,7 @@ import signal
 import tempfile
 
 from remoting import Connection
-from servers import JDK_OPENINGS, LOGBACK, Process, can_bind, free_ports, is_open, wait_until
+from servers import JDK_OPENINGS, LOGBACK, Process, can_bind, check_properties, check_settings, free_ports, is_open, wait_until
 
 SEGMENT_BYTES = 2 << 20
 MAX_MESSAGE_BYTES = 4 << 20
@@ -83,6 +83,17 @@ class Broker:
     def connect(self):
         return Connection(self.address, timeout_s=15)
 
+    def become_master(self):
+        """Lets a slave that has ended start as the master, as an operator does."""
+        with open(self.settings) as file:
+            text = file.read()
+        for old, new in self.promotion:
+            if old not in text:
+                raise RuntimeError(f"{self.settings} has no {old!r}")
+            text = text.replace(old, new)
+        with open(self.settings, "w") as file:
+            file.write(text)
+
     def signal(self, which):
         self.process.child.send_signal(which)
         if which == signal.SIGSTOP:
@@ -108,13 +119,16 @@ class Broker:
 
 
 class Ours(Broker):
-    def __init__(self, binary, names, role, number, sync=False, segment_bytes=SEGMENT_BYTES):
+    promotion = [('role = "slave"', 'role = "master"'), ("id = 1\n", "")]
+
+    def __init__(self, binary, names, role, number, sync=False, segment_bytes=SEGMENT_BYTES, checks=None):
         self.home = tempfile.mkdtemp(prefix=f"pairs-ours-{role}-")
         host = loopback([10909, 10911, 10912])
         self.address, self.log = f"{host}:10911", f"{self.home}/data/broker-a/commitlog"
-        with open(f"{self.home}/node.toml", "w") as file:
+        self.settings = f"{self.home}/node.toml"
+        with open(self.settings, "w") as file:
             file.write(f'listen = "{host}"\nadvertise = "{host}"\nname_servers = {quoted(names)}\n'
-                       f'[store]\nsegment_bytes = {segment_bytes}\nmax_message_bytes = {min(segment_bytes // 4, MAX_MESSAGE_BYTES)}\n'
+                       f'[store]\nsegment_bytes = {segment_bytes}\nmax_message_bytes = {min(segment_bytes // 4, MAX_MESSAGE_BYTES)}\n{check_settings(checks)}'
                        f'[[broker]]\ngroup = "broker-a"\nrole = "{role}"\nport = 10911\n'
                        + (f"id = {number}\n" if number else "") + ('replication = "sync"\n' if sync else ""))
         self.process = Process(f"our {role}", [binary, "run", "--data-dir", f"{self.home}/data", "--config", f"{self.home}/node.toml"],
@@ -122,7 +136,9 @@ class Ours(Broker):
 
 
 class Apache(Broker):
-    def __init__(self, lib, names, role, number, sync=False, segment_bytes=SEGMENT_BYTES, memory=SMALL_JAVA):
+    promotion = [("brokerRole=SLAVE", "brokerRole=ASYNC_MASTER"), ("brokerId=1", "brokerId=0")]
+
+    def __init__(self, lib, names, role, number, sync=False, segment_bytes=SEGMENT_BYTES, memory=SMALL_JAVA, checks=None):
         self.home = tempfile.mkdtemp(prefix=f"pairs-apache-{role}-")
         port = free_ports("127.0.0.1", [-2, 0, 1])
         self.address, self.log = f"127.0.0.1:{port}", f"{self.home}/store/commitlog"
@@ -131,11 +147,12 @@ class Apache(Broker):
             file.write(LOGBACK.format(file=f"{self.home}/broker.log"))
         name_servers = ";".join(each.address for each in names)
         kind = "SLAVE" if role == "slave" else "SYNC_MASTER" if sync else "ASYNC_MASTER"
-        with open(f"{self.home}/broker.properties", "w") as file:
+        self.settings = f"{self.home}/broker.properties"
+        with open(self.settings, "w") as file:
             file.write(f"brokerClusterName=DefaultCluster\nbrokerName=broker-a\nbrokerId={number}\nbrokerRole={kind}\nbrokerIP1=127.0.0.1\n"
                        f"listenPort={port}\nhaListenPort={port + 1}\nnamesrvAddr={name_servers}\nstorePathRootDir={self.home}/store\n"
                        f"storePathCommitLog={self.home}/store/commitlog\nmappedFileSizeCommitLog={segment_bytes}\n"
-                       f"maxMessageSize={min(segment_bytes // 4, MAX_MESSAGE_BYTES)}\nwaitTimeMillsInSendQueue=5000\nosPageCacheBusyTimeOutMills=10000\ndiskMaxUsedSpaceRatio=95\n")
+                       f"maxMessageSize={min(segment_bytes // 4, MAX_MESSAGE_BYTES)}\nwaitTimeMillsInSendQueue=5000\nosPageCacheBusyTimeOutMills=10000\ndiskMaxUsedSpaceRatio=95\n{check_properties(checks)}")
         java = ["java", *memory, *JDK_OPENINGS, f"-Duser.home={self.home}", "-cp", f"{lib}/*"]
         self.process = Process(f"4.9.4 {role}", [*java, "org.apache.rocketmq.broker.BrokerStartup", "-c", f"{self.home}/broker.properties"],
                                self.home, f"{self.home}/broker.out", {"ROCKETMQ_HOME": self.home})

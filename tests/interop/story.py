@@ -1,4 +1,4 @@
-"""The Java client of `takeover` and `hosts`: builds Takeover.java and drives it, a line a command.
+"""The clients of `takeover`, `hosts` and `transactions`: builds those in Java and drives them all, a line a command.
 
 The client's settings are its defaults. Nothing here checks anything.
 """
@@ -30,10 +30,10 @@ def end_on_signals():
         signal.signal(which, end)
 
 
-def build(lib):
-    """Compiles the client; raises with the compiler's output."""
+def build(lib, program="Takeover"):
+    """Compiles a client; raises with the compiler's output."""
     os.makedirs(CLASSES, exist_ok=True)
-    done = subprocess.run(["javac", "-nowarn", "-d", CLASSES, "-cp", f"{lib}/*", f"{HERE}/java/Takeover.java"],
+    done = subprocess.run(["javac", "-nowarn", "-d", CLASSES, "-cp", f"{lib}/*", f"{HERE}/java/{program}.java"],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=ANSWER_TIMEOUT_S)
     if done.returncode != 0:
         raise RuntimeError(f"javac failed:\n{done.stdout}")
@@ -42,14 +42,15 @@ def build(lib):
 class Client:
     """A running client; used by one thread."""
 
-    def __init__(self, lib, name_servers, topic, group):
-        self.home = tempfile.mkdtemp(prefix="takeover-client-")
+    def __init__(self, lib, name_servers, topic, group, program="Takeover"):
+        """A Java program by its name, or any other by its path."""
+        self.home = tempfile.mkdtemp(prefix="story-client-")
+        java = ["java", "-Xmx192m", "-XX:TieredStopAtLevel=1", f"-Duser.home={self.home}", "-cp", f"{CLASSES}:{lib}/*"]
+        command = [program] if os.path.isabs(program) else [*java, program]
         self.log = f"{self.home}/client.err"
         with open(self.log, "wb") as log:
-            self.child = subprocess.Popen(
-                ["java", "-Xmx192m", "-XX:TieredStopAtLevel=1", f"-Duser.home={self.home}", "-cp", f"{CLASSES}:{lib}/*", "Takeover",
-                 ";".join(name_servers), topic, group],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1, cwd=self.home)
+            self.child = subprocess.Popen([*command, ";".join(name_servers), topic, group], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                          stderr=log, text=True, bufsize=1, cwd=self.home, env={**os.environ, "HOME": self.home})
         self.answers = queue.Queue()
         threading.Thread(target=self.read, daemon=True).start()
 
