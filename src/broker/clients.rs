@@ -37,6 +37,8 @@ const MEMBERS_MAX: usize = 500_000;
 const SUBSCRIPTION_BYTES_MAX: usize = 64 << 20;
 /// What a subscription takes beside its texts.
 const SUBSCRIPTION_BYTES: usize = 200;
+/// What an SQL92 expression takes at most for each of its bytes, once it is read: `a or a or a` has the most terms.
+const SQL_BYTES_PER_BYTE: usize = 32;
 /// The longest name of a client or group, in bytes (clients of 4.x stop at 255 characters).
 const NAME_BYTES_MAX: usize = 1024;
 /// A producer with more unsent bytes does not read what it is sent.
@@ -416,24 +418,30 @@ fn subscription_of(data: SubscriptionData) -> Subscription {
         expression_type: data.expression_type,
         tags: data.tags,
         codes: data.codes,
+        sql: None,
         class_filter_mode: data.class_filter_mode,
         version: data.version,
     };
-    if !heard.codes.is_empty() {
+    if heard.is_tag_type() && !heard.codes.is_empty() {
         return heard;
     }
     let expression_type = Some(&*heard.expression_type);
     match Subscription::parse(&data.topic, &heard.expression, expression_type, heard.version) {
         Ok(parsed) => Subscription { class_filter_mode: heard.class_filter_mode, ..parsed },
-        Err(_) => heard,
+        Err(error) => {
+            let topic = shown(heard.topic.as_str());
+            tracing::warn!(topic, %error, "a consumer subscribes to what cannot be read: it will get nothing");
+            heard
+        }
     }
 }
 
 fn bytes_of(subscription: &Subscription) -> usize {
     let tags: usize = subscription.tags.iter().map(|tag| tag.capacity() + 24).sum();
+    let compiled = if subscription.sql.is_some() { SQL_BYTES_PER_BYTE } else { 1 };
     SUBSCRIPTION_BYTES
         + subscription.topic.as_str().len()
-        + subscription.expression.len()
+        + subscription.expression.len() * compiled
         + subscription.expression_type.len()
         + tags
         + 4 * subscription.codes.len()

@@ -5,6 +5,7 @@
 //! appends only looks up who waits, and never executes a pull; a message that arrives between a pull's read and
 //! its parking is seen by one of the two; a parked pull is in all three indexes, an ended one in none.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -18,8 +19,9 @@ use super::Broker;
 use super::answers::Refusal;
 use super::pull::{Pass, Pull, Wish};
 use crate::metrics::Gauge;
-use crate::model::{QueueId, QueueOffset, TopicName};
+use crate::model::{QueueId, TopicName};
 use crate::remoting::response;
+use crate::store::Arrival;
 use crate::task;
 use crate::transport::Connection;
 
@@ -115,19 +117,19 @@ impl State {
     }
 
     /// Who is to be woken by a new message.
-    fn waiting_for(
-        &self,
-        topic: &str,
-        queue_id: QueueId,
-        offset: QueueOffset,
-        tags_code: i64,
-    ) -> Vec<u64> {
-        let ids = self.by_queue.get(topic).and_then(|queues| queues.get(&queue_id));
+    fn waiting_for(&self, arrival: &Arrival<'_>) -> Vec<u64> {
+        let queues = self.by_queue.get(arrival.topic);
+        let ids = queues.and_then(|queues| queues.get(&arrival.queue_id));
+        let properties = LazyCell::new(|| arrival.properties());
         let wants = |id: &&u64| {
             self.parked.get(id).is_some_and(|Parked { wish, .. }| {
-                offset.0 >= wish.offset
-                    && (wish.subscription.matches_tags_code(tags_code)
-                        || offset.0 - wish.offset >= UNMATCHED_MAX)
+                let Some(behind) = arrival.queue_offset.0.checked_sub(wish.offset) else {
+                    return false;
+                };
+                let wanted = &wish.subscription;
+                let matches = wanted.matches_tags_code(arrival.tags_code)
+                    && (!wanted.needs_properties() || wanted.matches_properties(*properties));
+                matches || behind >= UNMATCHED_MAX
             })
         };
         ids.into_iter().flatten().filter(wants).copied().collect()
@@ -189,19 +191,13 @@ impl LongPolling {
     }
 
     /// Takes out who is to be woken by a new message. Called by whoever appends.
-    fn arrived(
-        &self,
-        topic: &TopicName,
-        queue_id: QueueId,
-        offset: QueueOffset,
-        tags_code: i64,
-    ) -> Option<(Handle, Vec<Pull>)> {
+    fn arrived(&self, arrival: &Arrival<'_>) -> Option<(Handle, Vec<Pull>)> {
         fence(Ordering::SeqCst);
         if self.count() == 0 {
             return None;
         }
         let mut state = self.lock();
-        let ids = state.waiting_for(topic.as_str(), queue_id, offset, tags_code);
+        let ids = state.waiting_for(arrival);
         if ids.is_empty() {
             return None;
         }
@@ -248,8 +244,8 @@ pub(super) fn listen(broker: &Arc<Broker>) {
     let long_polling = Arc::clone(&broker.long_polling);
     // The store is the broker's: it must not keep the broker in turn.
     let broker_handle: Weak<Broker> = Arc::downgrade(broker);
-    broker.store.set_listener(Arc::new(move |topic, queue_id, offset, tags_code| {
-        let woken = long_polling.arrived(topic, queue_id, offset, tags_code);
+    broker.store.set_listener(Arc::new(move |arrival| {
+        let woken = long_polling.arrived(arrival);
         let Some((runtime, woken)) = woken else { return };
         let Some(broker) = broker_handle.upgrade() else { return };
         let _runtime = runtime.enter();

@@ -59,6 +59,7 @@ mod send;
 mod send_back;
 mod start_step;
 mod statistics;
+mod subscriptions;
 #[cfg(test)]
 mod tests_support;
 mod topic_spread;

@@ -7,8 +7,7 @@
 use std::sync::Arc;
 
 use super::answers::{FAQ, Refusal, send_answer, tell_refused};
-use super::clients::MessageModel;
-use super::{Broker, groups};
+use super::{Broker, groups, subscriptions};
 use crate::filter::Subscription;
 use crate::message::{NewMessage, Properties, properties};
 use crate::model::{Permission, QueueId, QueueOffset, SubscriptionGroupConfig};
@@ -16,7 +15,7 @@ use crate::model::{TopicName, system};
 use crate::remoting::headers::{PullHeader, PullResponse, pull_flag};
 use crate::remoting::json::{Form, Value};
 use crate::remoting::{Command, SerializeType, response};
-use crate::store::{AppendResult, EntryFilter, PullRequest, PullStatus, Pulled, ReadError};
+use crate::store::{AppendResult, PullRequest, PullStatus, Pulled, ReadError};
 use crate::task;
 use crate::transport::{Connection, Responder};
 
@@ -63,20 +62,6 @@ pub(super) struct Wish {
     pub subscription: Arc<Subscription>,
     /// How long at most, as the client says it.
     pub timeout_ms: i64,
-}
-
-impl EntryFilter for Subscription {
-    fn matches_tags_code(&self, tags_code: i64) -> bool {
-        Self::matches_tags_code(self, tags_code)
-    }
-
-    fn matches_properties(&self, _properties: &str) -> bool {
-        true
-    }
-
-    fn needs_properties(&self) -> bool {
-        false
-    }
 }
 
 /// Answers a pull, now or when there is something to answer.
@@ -141,7 +126,7 @@ fn execute(
     may_block: bool,
 ) -> Result<Outcome, Refusal> {
     let (group, queue_id) = check_target(broker, header, connection)?;
-    let subscription = subscription(broker, header, &group)?;
+    let subscription = subscriptions::of_pull(broker, header, &group)?;
     let request = PullRequest {
         topic: header.topic,
         queue_id,
@@ -210,61 +195,6 @@ fn check_target(
             ),
         )),
     }
-}
-
-/// The subscription of the header, else the group's, in the order of B-163 and B-164.
-fn subscription(
-    broker: &Broker,
-    header: &PullHeader<'_>,
-    group: &SubscriptionGroupConfig,
-) -> Result<Arc<Subscription>, Refusal> {
-    let subscription = if header.has(pull_flag::SUBSCRIPTION) {
-        let expression = header.subscription.unwrap_or_default();
-        let kind = header.expression_type;
-        let parsed = Subscription::parse(header.topic, expression, kind, header.sub_version);
-        Arc::new(parsed.map_err(|_| {
-            let remark = "parse the consumer's subscription failed";
-            Refusal::new(response::SUBSCRIPTION_PARSE_FAILED, remark)
-        })?)
-    } else {
-        group_subscription(broker, header, group)?
-    };
-    if !subscription.is_tag_type() {
-        let kind = &subscription.expression_type;
-        let remark = format!("The broker does not support consumer to filter message by {kind}");
-        return Err(Refusal::new(response::SYSTEM_ERROR, remark));
-    }
-    Ok(subscription)
-}
-
-/// What the group's members subscribed to with their heartbeats (B-163).
-fn group_subscription(
-    broker: &Broker,
-    header: &PullHeader<'_>,
-    group: &SubscriptionGroupConfig,
-) -> Result<Arc<Subscription>, Refusal> {
-    let name = header.consumer_group;
-    let found = broker.clients.subscription(name, header.topic);
-    // Only who has no subscription, or may not broadcast, needs a look at the group itself.
-    if found.is_none() || !group.consume_broadcast_enable {
-        let Some(online) = broker.clients.consumer_group(name) else {
-            let remark = format!("the consumer's group info not exist{FAQ}");
-            return Err(Refusal::new(response::SUBSCRIPTION_NOT_EXIST, remark));
-        };
-        if !group.consume_broadcast_enable && online.message_model == MessageModel::Broadcasting {
-            let remark = format!("the consumer group[{name}] can not consume by broadcast way");
-            return Err(Refusal::new(response::NO_PERMISSION, remark));
-        }
-    }
-    let Some(found) = found else {
-        let remark = format!("the consumer's subscription not exist{FAQ}");
-        return Err(Refusal::new(response::SUBSCRIPTION_NOT_EXIST, remark));
-    };
-    if found.version < header.sub_version {
-        let remark = "the consumer's subscription not latest";
-        return Err(Refusal::new(response::SUBSCRIPTION_NOT_LATEST, remark));
-    }
-    Ok(found)
 }
 
 /// The answer's code (B-170).

@@ -119,7 +119,7 @@ impl World {
     }
 
     /// Waits until so many pulls wait.
-    async fn parked(&self, count: usize) {
+    pub async fn parked(&self, count: usize) {
         let waiting = async {
             while self.broker.long_polling.count() != count {
                 tokio::task::yield_now().await;
@@ -149,7 +149,7 @@ impl World {
 }
 
 /// A pull of everything in queue 0 of `T`.
-fn pull() -> PullHeader<'static> {
+pub(in crate::broker) fn pull() -> PullHeader<'static> {
     PullHeader {
         consumer_group: "G",
         topic: TOPIC,
@@ -167,7 +167,7 @@ pub(in crate::broker) fn waiting_pull() -> PullHeader<'static> {
 }
 
 /// Code, remark, next, min and max offset, and suggested broker.
-fn summary(answer: &Command) -> (i32, &str, [i64; 4]) {
+pub(in crate::broker) fn summary(answer: &Command) -> (i32, &str, [i64; 4]) {
     let fields = PullResponse::parse(answer).unwrap();
     let PullResponse { suggest_which_broker_id, next_begin_offset, min_offset, max_offset } =
         fields;
@@ -282,9 +282,16 @@ async fn checks_come_in_the_order_of_b162_and_b163() {
         ),
         (plain, 24, format!("the consumer's group info not exist{FAQ}")),
         (
-            PullHeader { expression_type: Some("SQL92"), subscription: Some("a > 1"), ..pull() },
+            PullHeader { expression_type: Some("SQL92"), subscription: Some("a >"), ..pull() },
+            23,
+            "parse the consumer's subscription failed: SQL92, character 4: the end where a property, a value or a \
+             condition should be"
+                .to_owned(),
+        ),
+        (
+            PullHeader { expression_type: Some("CLASS"), subscription: Some("a > 1"), ..pull() },
             1,
-            "The broker does not support consumer to filter message by SQL92".to_owned(),
+            "The broker does not support consumer to filter message by CLASS".to_owned(),
         ),
     ];
     for (header, code, remark) in cases {

@@ -8,16 +8,15 @@ use super::answers::{at_once, blocking, not_supported, send_answer};
 use super::{
     Broker, client_lists, clients, extension, groups, metadata_sync, offsets, order_locks,
     progress, pull, query, queue_entries, runtime_info, send, send_back, start_step, statistics,
-    topic_stats, topics, transactions, upkeep,
+    subscriptions, topic_stats, topics, transactions, upkeep,
 };
 use crate::remoting::{Command, request};
 use crate::transport::Responder;
 
 /// What brokers of 4.9.4 answer and this one does not yet: refused as unknown codes are, and told in the log.
-const NOT_BUILT: [i32; 15] = [
+const NOT_BUILT: [i32; 14] = [
     request::UPDATE_BROKER_CONFIG,
     request::GET_BROKER_CONFIG,
-    request::CHECK_CLIENT_CONFIG,
     request::UPDATE_AND_CREATE_ACL_CONFIG,
     request::DELETE_ACL_CONFIG,
     request::GET_BROKER_CLUSTER_ACL_INFO,
@@ -85,6 +84,9 @@ fn answer_served(broker: &Arc<Broker>, request: Command, responder: Responder) {
             blocking(broker, request, responder, transactions::resume);
         }
         request::HEART_BEAT => at_once(broker, &request, responder, clients::heartbeat),
+        request::CHECK_CLIENT_CONFIG => {
+            at_once(broker, &request, responder, subscriptions::check);
+        }
         request::UNREGISTER_CLIENT => at_once(broker, &request, responder, clients::unregister),
         request::GET_CONSUMER_LIST_BY_GROUP => {
             at_once(broker, &request, responder, client_lists::consumers_ids);

@@ -1,20 +1,25 @@
-//! Does a message match a subscription: the tag filter (contract 3.14).
+//! Does a message match a subscription: by its tag's hash, or by SQL92 over its properties (contract 3.14).
 //!
 //! Not who subscribed (that is the broker's). Invariant: only hashes of tags are compared, as 4.9.4 does (B-176).
 
+mod sql;
+
+pub use self::sql::{Sql, SqlError};
 use crate::model::{TopicName, java_hash_code};
 
 /// The expression that wants every message (B-290).
 const ALL: &str = "*";
 /// The expression type that an absent one means.
-const TAG: &str = "TAG";
+pub const TAG: &str = "TAG";
+/// The expression type of [`Sql`].
+pub const SQL92: &str = "SQL92";
 /// Between two tags of an expression.
 const TAG_SEPARATOR: &str = "||";
 /// Tags of one expression at most: every entry of a queue may be held against each of them.
 const TAGS_MAX: usize = 1024;
 
 /// What a group wants of a topic (B-220).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Subscription {
     /// The topic.
     pub topic: TopicName,
@@ -26,6 +31,8 @@ pub struct Subscription {
     pub tags: Vec<String>,
     /// Java's hashes of the tags.
     pub codes: Vec<i32>,
+    /// The expression as it is asked, if its type is `SQL92` and it is not broken.
+    pub sql: Option<Sql>,
     /// Whether a filter class is meant.
     pub class_filter_mode: bool,
     /// The greater one is the newer one (`subVersion`).
@@ -33,7 +40,7 @@ pub struct Subscription {
 }
 
 /// Why an expression is not a subscription (answer 23).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubscriptionError {
     /// Nothing but separators (B-290).
     #[error("subString split error")]
@@ -44,6 +51,9 @@ pub enum SubscriptionError {
     /// An expression that is not of tags must say something.
     #[error("Expression can't be null!")]
     Empty,
+    /// The SQL92 expression is broken.
+    #[error(transparent)]
+    Sql(#[from] SqlError),
 }
 
 impl Subscription {
@@ -63,11 +73,18 @@ impl Subscription {
             expression_type: expression_type.filter(|kind| !kind.is_empty()).unwrap_or(TAG).into(),
             tags: Vec::new(),
             codes: Vec::new(),
+            sql: None,
             class_filter_mode: false,
             version,
         };
         if !parsed.is_tag_type() {
-            return if expression.is_empty() { Err(SubscriptionError::Empty) } else { Ok(parsed) };
+            if expression.is_empty() {
+                return Err(SubscriptionError::Empty);
+            }
+            if parsed.is_sql_type() {
+                parsed.sql = Some(Sql::parse(expression)?);
+            }
+            return Ok(parsed);
         }
         if expression.is_empty() {
             ALL.clone_into(&mut parsed.expression);
@@ -107,16 +124,34 @@ impl Subscription {
         self.expression_type.is_empty() || self.expression_type == TAG
     }
 
+    /// Whether the expression is of properties.
+    #[must_use]
+    pub fn is_sql_type(&self) -> bool {
+        self.expression_type == SQL92
+    }
+
     /// Whether a queue's entry with this tags code is wanted. Hashes are compared, so a message with another
     /// tag may be wanted too: clients look at the tag itself (S-25).
     #[must_use]
     pub fn matches_tags_code(&self, tags_code: i64) -> bool {
-        if self.class_filter_mode || self.expression == ALL {
+        if self.class_filter_mode || !self.is_tag_type() || self.expression == ALL {
             return true;
         }
         // Java's `intValue`: the lower half.
         let [_, _, _, _, b3, b2, b1, b0] = tags_code.to_be_bytes();
         self.codes.contains(&i32::from_be_bytes([b3, b2, b1, b0]))
+    }
+
+    /// Whether a message must be looked at, because its tags code does not tell all.
+    #[must_use]
+    pub fn needs_properties(&self) -> bool {
+        self.sql.is_some() && !self.class_filter_mode
+    }
+
+    /// Whether a message with this properties text is wanted, as far as its properties tell.
+    #[must_use]
+    pub fn matches_properties(&self, properties: &str) -> bool {
+        self.class_filter_mode || self.sql.as_ref().is_none_or(|sql| sql.matches(properties))
     }
 }
 
@@ -170,9 +205,17 @@ mod tests {
     }
 
     #[test]
-    fn other_types_are_kept_and_have_no_tags() {
+    fn sql_asks_the_properties_and_other_types_are_only_kept() {
         let sql = Subscription::parse("T", "a > 1", Some("SQL92"), 0).unwrap();
         assert!(!sql.is_tag_type() && sql.tags.is_empty());
+        assert!(sql.matches_tags_code(5) && sql.needs_properties());
+        assert!(sql.matches_properties("a\u{1}2") && !sql.matches_properties("a\u{1}1"));
+        let class = Subscription { class_filter_mode: true, ..sql };
+        assert!(!class.needs_properties() && class.matches_properties(""));
+        let broken = Subscription::parse("T", "a >", Some("SQL92"), 0).unwrap_err();
+        assert!(matches!(broken, SubscriptionError::Sql(SqlError { character: 4, .. })));
+        let other = Subscription::parse("T", "a >", Some("CLASS"), 0).unwrap();
+        assert!(!other.is_sql_type() && !other.needs_properties());
         assert_eq!(Subscription::parse("T", "", Some("SQL92"), 0), Err(SubscriptionError::Empty));
     }
 }

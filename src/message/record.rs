@@ -162,10 +162,7 @@ pub fn may_begin(bytes: &[u8], offset: PhysicalOffset) -> bool {
     {
         return false;
     }
-    let flags = i32_at(bytes, 36);
-    let hosts = [sys_flag::BORN_HOST_V6, sys_flag::STORE_HOST_V6];
-    let host_bytes: usize = hosts.iter().map(|bit| host_bytes(flags, *bit)).sum();
-    let body_length_at = BORN_HOST_AT + host_bytes + 8 + 12;
+    let body_length_at = body_length_at(bytes);
     if bytes.len() < body_length_at + 4 {
         return true;
     }
@@ -174,6 +171,41 @@ pub fn may_begin(bytes: &[u8], offset: PhysicalOffset) -> bool {
     let rest = i64::from(i32_at(bytes, 0)) - (body_length_at + 4) as i64 - body_bytes;
     let rest_max = 1 + TOPIC_BYTES_MAX + 2 + PROPERTIES_LENGTH_MAX;
     body_bytes >= 0 && (3..=rest_max as i64).contains(&rest)
+}
+
+/// Where a record says how long its body is.
+fn body_length_at(record: &[u8]) -> usize {
+    let flags = i32_at(record, 36);
+    let hosts = [sys_flag::BORN_HOST_V6, sys_flag::STORE_HOST_V6];
+    let host_bytes: usize = hosts.iter().map(|bit| host_bytes(flags, *bit)).sum();
+    BORN_HOST_AT + host_bytes + 8 + 12
+}
+
+/// How many bytes of a record [`after_body`] needs: all that may be before its body.
+pub const RECORD_FRONT_BYTES: usize = BORN_HOST_AT + 2 * (8 + V6_EXTRA_BYTES) + 8 + 12 + 4;
+
+/// Where in the record at `offset` that begins with `front` its topic and properties are, if it is one: for who wants
+/// them without the body.
+#[must_use]
+pub fn after_body(
+    front: &[u8; RECORD_FRONT_BYTES],
+    offset: PhysicalOffset,
+) -> Option<Range<usize>> {
+    if !may_begin(front, offset) {
+        return None;
+    }
+    let body_length_at = body_length_at(front);
+    let body_bytes = usize::try_from(i32_at(front, body_length_at)).ok()?;
+    Some(body_length_at + 4 + body_bytes..usize::try_from(i32_at(front, 0)).ok()?)
+}
+
+/// The properties text in what follows a record's body.
+#[must_use]
+pub fn properties_after_body(rest: &[u8]) -> Option<&str> {
+    let (topic_bytes, rest) = rest.split_first()?;
+    let (length, properties) = rest.get(usize::from(*topic_bytes)..)?.split_first_chunk()?;
+    let fits = usize::from(u16::from_be_bytes(*length)) == properties.len();
+    std::str::from_utf8(properties).ok().filter(|_| fits)
 }
 
 /// A record in place: a view of its bytes whose lengths were checked.
@@ -441,6 +473,10 @@ mod tests {
                 let mut bytes = encode(&new).unwrap();
                 stamp(&mut bytes, QueueOffset(11), PhysicalOffset(22), 33);
                 let record = Record::parse(&bytes).unwrap();
+                let front = bytes[..].first_chunk().unwrap();
+                let rest = after_body(front, PhysicalOffset(22)).unwrap();
+                assert_eq!(properties_after_body(&bytes[rest]), Some(record.properties()));
+                assert_eq!(after_body(front, PhysicalOffset(23)), None);
                 assert_eq!(
                     (record.born_host(), record.store_host()),
                     (new.born_host, new.store_host)

@@ -47,8 +47,8 @@ async fn it_says_where_it_is_at_once_and_after_each_record_however_records_are_c
     let (master, slave) = (Master::new().await, TestStore::slave());
     let listened = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&listened);
-    slave.store().set_listener(Arc::new(move |topic, queue, _, _| {
-        assert_eq!((topic.as_str(), queue.0), ("T", 1));
+    slave.store().set_listener(Arc::new(move |arrival| {
+        assert_eq!((arrival.topic, arrival.queue_id.0), ("T", 1));
         counted.fetch_add(1, Ordering::Relaxed);
     }));
     let copying = Copying::into(&slave, &master.address);

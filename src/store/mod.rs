@@ -95,9 +95,9 @@ pub struct Store {
     in_memory_bytes: u64,
 }
 
-/// What is told about every new message: topic, queue, its offset there, its tags code.
-pub use self::log::Listener;
 pub use self::log::Replica;
+/// What is told about every new message: topic, queue, its offset there, its tags code.
+pub use self::log::{Arrival, Listener};
 
 /// Why a store cannot be opened; nothing was thrown away.
 #[derive(Debug, thiserror::Error)]

@@ -129,9 +129,9 @@ impl Store {
     }
 
     fn matches_properties(&self, request: &PullRequest<'_>, entry: &Entry) -> bool {
-        let record = self.log.record_of(entry.physical_offset, entry.size);
-        let record = record.as_deref().and_then(|bytes| Record::parse(bytes).ok());
-        record.is_some_and(|record| request.filter.matches_properties(record.properties()))
+        let properties = self.log.properties_of(entry.physical_offset, entry.size);
+        // What cannot be read is not wanted either, but is told by who reads what is wanted.
+        properties.is_none_or(|text| request.filter.matches_properties(&text))
     }
 
     /// Reads the records; those that are gone or damaged are left out.

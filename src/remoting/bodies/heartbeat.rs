@@ -189,6 +189,19 @@ impl SubscriptionData {
     /// The expression type that is meant where there is none.
     pub const TAG: &str = "TAG";
 
+    /// Reads the body of 46: what a client is about to subscribe to (B-233); `None` if it says nothing of that.
+    ///
+    /// # Errors
+    /// It is no object, or the subscription has no topic.
+    pub fn parse_check(body: &[u8]) -> Result<Option<Self>, DecodeError> {
+        let value = json::parse(body)?;
+        value.expect_object("the check")?;
+        match value.get("subscriptionData") {
+            Value::Null => Ok(None),
+            data => Self::read(data).map(Some),
+        }
+    }
+
     fn to_value(&self) -> Value<'_> {
         Value::object([
             ("classFilterMode", self.class_filter_mode.into()),

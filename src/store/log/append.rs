@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::Duration;
 
 use super::waiters::Waiter;
-use super::{CommitLog, Segment};
+use super::{Arrival, CommitLog, Segment};
 use crate::message::{
     BLANK_HEADER_BYTES, EncodeError, NewMessage, Record, encode, encode_blank, stamp,
 };
@@ -366,9 +366,21 @@ impl CommitLog {
 
     fn tell_listener(&self, group: &Group, appended: &[Appended]) {
         let Some(listener) = self.listener.get() else { return };
-        for (fact, place) in group.facts.iter().zip(appended).filter(|(fact, _)| fact.in_queue()) {
+        let mut rest = &group.bytes[..];
+        for (fact, place) in group.facts.iter().zip(appended) {
+            let (record, after) = rest.split_at(fact.size() as usize);
+            rest = after;
+            if !fact.in_queue() {
+                continue;
+            }
             let dispatch = fact.placed(group.topic.as_str(), group.queue_id, place_of(place));
-            listener(&group.topic, group.queue_id, place.queue_offset, dispatch.tags_code);
+            listener(&Arrival {
+                topic: group.topic.as_str(),
+                queue_id: group.queue_id,
+                queue_offset: place.queue_offset,
+                tags_code: dispatch.tags_code,
+                record,
+            });
         }
     }
 

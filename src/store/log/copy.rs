@@ -10,17 +10,14 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use super::append::Tail;
-use super::{CommitLog, RECORD_BYTES_MAX};
+use super::{Arrival, CommitLog, RECORD_BYTES_MAX};
 use crate::message::{
     BLANK_HEADER_BYTES, RECORD_HEAD_BYTES, Record, RecordError, encode_blank, may_begin,
 };
-use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
+use crate::model::PhysicalOffset;
 use crate::store::disk::is_disk_full;
 use crate::store::dispatch::{Facts, Place};
 use crate::store::{CopiedHole, CopyError};
-
-/// What the listener is told of a record.
-type Told = (TopicName, QueueId, QueueOffset, i64);
 
 /// A record that is about to be written.
 struct Checked<'a> {
@@ -49,20 +46,18 @@ impl CommitLog {
         drop(tail);
         self.replicas.log_grew();
         if let Some(listener) = self.listener.get() {
-            for (topic, queue_id, queue_offset, tags_code) in &told {
-                listener(topic, *queue_id, *queue_offset, *tags_code);
-            }
+            told.iter().for_each(|arrival| listener(arrival));
         }
         copied.map(|()| taken)
     }
 
-    fn copy(
+    fn copy<'a>(
         &self,
         tail: &mut Tail,
         at: u64,
-        bytes: &[u8],
+        bytes: &'a [u8],
         taken: &mut usize,
-        told: &mut Vec<Told>,
+        told: &mut Vec<Arrival<'a>>,
     ) -> Result<(), CopyError> {
         self.make_ready(tail, at)?;
         loop {
@@ -219,12 +214,12 @@ impl CommitLog {
         }
     }
 
-    fn write_run(
+    fn write_run<'a>(
         &self,
         tail: &mut Tail,
-        run: &Run<'_>,
+        run: &Run<'a>,
         bytes: &[u8],
-        told: &mut Vec<Told>,
+        told: &mut Vec<Arrival<'a>>,
     ) -> Result<(), CopyError> {
         let end = tail.position + bytes.len() as u64;
         let written = tail
@@ -243,8 +238,13 @@ impl CommitLog {
             let dispatch = facts.placed(record.topic(), record.queue_id(), place);
             self.follower.dispatch(&dispatch);
             if has_listener && facts.in_queue() {
-                let topic = TopicName::new(record.topic());
-                told.push((topic, record.queue_id(), place.queue_offset, dispatch.tags_code));
+                told.push(Arrival {
+                    topic: record.topic(),
+                    queue_id: record.queue_id(),
+                    queue_offset: place.queue_offset,
+                    tags_code: dispatch.tags_code,
+                    record: record.bytes(),
+                });
             }
         }
         self.wake_allocation(end);

@@ -43,20 +43,47 @@ use super::disk::{Disk, is_disk_full};
 use super::dispatch::Follower;
 use super::options::{FlushMode, StoreOptions};
 use crate::clock::Clock;
-use crate::message::{MESSAGE_MAGIC, Record};
-use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
+use crate::message::{
+    MESSAGE_MAGIC, RECORD_FRONT_BYTES, Record, after_body, properties_after_body,
+};
+use crate::model::{PhysicalOffset, QueueId, QueueOffset};
 
 /// The beginning of a record, up to and with its own physical offset.
 const HEAD_BYTES: usize = 36;
 /// The largest record that is read by its offset alone, whatever its size field says.
 const RECORD_BYTES_MAX: u32 = 64 << 20;
+/// A record up to this size costs less to read at once than in two pieces.
+const READ_WHOLE_BYTES: u32 = 8 << 10;
 /// What is nearer to the log's end was written lately, and is read without reading ahead; more than any system reads ahead.
 const TAIL_BYTES: u64 = 16 << 20;
 /// How often space is asked for on a full disk.
 const ALLOCATION_RETRY: Duration = Duration::from_secs(1);
 
-/// What is told about every new message: topic, queue, its offset there, its tags code.
-pub type Listener = Arc<dyn Fn(&TopicName, QueueId, QueueOffset, i64) + Send + Sync>;
+/// A new message that consumers may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// Its topic.
+    pub topic: &'a str,
+    /// Its queue.
+    pub queue_id: QueueId,
+    /// Its offset there.
+    pub queue_offset: QueueOffset,
+    /// Its tags code.
+    pub tags_code: i64,
+    /// The whole record.
+    record: &'a [u8],
+}
+
+impl<'a> Arrival<'a> {
+    /// Its properties text.
+    #[must_use]
+    pub fn properties(&self) -> &'a str {
+        Record::parse(self.record).map(|record| record.properties()).unwrap_or_default()
+    }
+}
+
+/// What is told about every new message.
+pub type Listener = Arc<dyn Fn(&Arrival<'_>) + Send + Sync>;
 
 /// How the log's threads end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -279,6 +306,22 @@ impl CommitLog {
         self.read_into(offset.0..offset.0.checked_add(u64::from(size))?, &mut bytes).ok()?;
         let fits = is_record_at(&bytes, offset);
         fits.then(|| bytes.freeze())
+    }
+
+    /// The properties text of the record of `size` bytes at `offset`; a long body is not read.
+    #[must_use]
+    pub fn properties_of(&self, offset: PhysicalOffset, size: u32) -> Option<String> {
+        if size <= READ_WHOLE_BYTES {
+            let record = self.record_of(offset, size)?;
+            return Some(Record::parse(&record).ok()?.properties().to_owned());
+        }
+        let mut front = [0; RECORD_FRONT_BYTES];
+        self.read_into(offset.0..offset.0.checked_add(front.len() as u64)?, &mut front).ok()?;
+        let range = after_body(&front, offset)?;
+        let mut rest = vec![0; range.len()];
+        self.read_into(offset.0 + range.start as u64..offset.0 + range.end as u64, &mut rest)
+            .ok()?;
+        properties_after_body(&rest).map(str::to_owned)
     }
 
     /// The last whole record that ends at or below `end`; see [`super::Store::last_record_below`].

@@ -1,0 +1,127 @@
+//! What a pull wants, and whether its broker can filter by it (46, B-163, B-164, B-233).
+//!
+//! Not how expressions are read (`filter`) nor who subscribed (`clients`). Invariant: a broken expression is refused,
+//! and says where it is broken, whichever way it comes (S-23).
+
+use std::sync::Arc;
+
+use super::Broker;
+use super::answers::{Answer, FAQ, Refusal};
+use super::clients::MessageModel;
+use crate::filter::{SQL92, Sql, SqlError, Subscription, SubscriptionError, TAG};
+use crate::model::SubscriptionGroupConfig;
+use crate::remoting::bodies::heartbeat::SubscriptionData;
+use crate::remoting::headers::{PullHeader, pull_flag};
+use crate::remoting::{Command, response};
+use crate::store::EntryFilter;
+use crate::transport::Connection;
+
+impl EntryFilter for Subscription {
+    fn matches_tags_code(&self, tags_code: i64) -> bool {
+        Self::matches_tags_code(self, tags_code)
+    }
+
+    fn matches_properties(&self, properties: &str) -> bool {
+        Self::matches_properties(self, properties)
+    }
+
+    fn needs_properties(&self) -> bool {
+        Self::needs_properties(self)
+    }
+}
+
+/// The subscription of the header, else the group's, in the order of B-163 and B-164.
+pub(super) fn of_pull(
+    broker: &Broker,
+    header: &PullHeader<'_>,
+    group: &SubscriptionGroupConfig,
+) -> Result<Arc<Subscription>, Refusal> {
+    let subscription = if header.has(pull_flag::SUBSCRIPTION) {
+        let expression = header.subscription.unwrap_or_default();
+        let kind = header.expression_type;
+        let parsed = Subscription::parse(header.topic, expression, kind, header.sub_version);
+        Arc::new(parsed.map_err(|error| parse_failed(&error))?)
+    } else {
+        of_group(broker, header, group)?
+    };
+    if !subscription.is_tag_type() && !subscription.is_sql_type() {
+        return Err(no_such_type(&subscription.expression_type));
+    }
+    if subscription.is_sql_type() && subscription.sql.is_none() {
+        return Err(broken_heartbeat(&subscription));
+    }
+    Ok(subscription)
+}
+
+/// 4.9.4 gives out every message where SQL92 is broken (S-23).
+fn parse_failed(error: &SubscriptionError) -> Refusal {
+    let mut remark = "parse the consumer's subscription failed".to_owned();
+    if let SubscriptionError::Sql(error) = error {
+        remark.push_str(&format!(": {error}"));
+    }
+    Refusal::new(response::SUBSCRIPTION_PARSE_FAILED, remark)
+}
+
+/// A heartbeat subscribed to what is no SQL92.
+fn broken_heartbeat(subscription: &Subscription) -> Refusal {
+    let error = Sql::parse(&subscription.expression).err();
+    let why = error.as_ref().map(SqlError::to_string).unwrap_or_default();
+    let remark = "The broker's consumer filter data is not exist!Your expression may be wrong!";
+    Refusal::new(response::FILTER_DATA_NOT_EXIST, format!("{remark} {why}"))
+}
+
+fn no_such_type(kind: &str) -> Refusal {
+    let remark = format!("The broker does not support consumer to filter message by {kind}");
+    Refusal::new(response::SYSTEM_ERROR, remark)
+}
+
+/// What the group's members subscribed to with their heartbeats (B-163).
+fn of_group(
+    broker: &Broker,
+    header: &PullHeader<'_>,
+    group: &SubscriptionGroupConfig,
+) -> Result<Arc<Subscription>, Refusal> {
+    let name = header.consumer_group;
+    let found = broker.clients.subscription(name, header.topic);
+    // Only who has no subscription, or may not broadcast, needs a look at the group itself.
+    if found.is_none() || !group.consume_broadcast_enable {
+        let Some(online) = broker.clients.consumer_group(name) else {
+            let remark = format!("the consumer's group info not exist{FAQ}");
+            return Err(Refusal::new(response::SUBSCRIPTION_NOT_EXIST, remark));
+        };
+        if !group.consume_broadcast_enable && online.message_model == MessageModel::Broadcasting {
+            let remark = format!("the consumer group[{name}] can not consume by broadcast way");
+            return Err(Refusal::new(response::NO_PERMISSION, remark));
+        }
+    }
+    let Some(found) = found else {
+        let remark = format!("the consumer's subscription not exist{FAQ}");
+        return Err(Refusal::new(response::SUBSCRIPTION_NOT_EXIST, remark));
+    };
+    if found.version < header.sub_version {
+        let remark = "the consumer's subscription not latest";
+        return Err(Refusal::new(response::SUBSCRIPTION_NOT_LATEST, remark));
+    }
+    Ok(found)
+}
+
+/// 46: whether a client may subscribe so (B-233).
+pub(super) fn check(_: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
+    let Some(data) = SubscriptionData::parse_check(&request.body)? else {
+        return Ok(Command::response(response::SUCCESS));
+    };
+    match data.expression_type.as_str() {
+        TAG => {}
+        SQL92 => {
+            Sql::parse(&data.expression).map_err(|error| {
+                Refusal::new(response::SUBSCRIPTION_PARSE_FAILED, error.to_string())
+            })?;
+        }
+        other => return Err(no_such_type(other)),
+    }
+    Ok(Command::response(response::SUCCESS))
+}
+
+#[cfg(test)]
+#[path = "subscriptions_tests.rs"]
+mod tests;

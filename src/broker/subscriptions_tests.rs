@@ -1,0 +1,130 @@
+//! SQL92 subscriptions over real sockets: at pulls, while pulls wait, in heartbeats, and before (46).
+
+use super::super::pull::tests::{World, pull, summary, waiting_pull};
+use super::*;
+use crate::message::{NewMessage, Record};
+use crate::model::{QueueId, TopicName};
+use crate::remoting::request;
+
+/// A pull with an expression of its own.
+fn asking<'a>(expression: &'a str, header: PullHeader<'a>) -> PullHeader<'a> {
+    PullHeader { expression_type: Some(SQL92), subscription: Some(expression), ..header }
+}
+
+/// Keys of the messages in an answer.
+fn keys(answer: &Command) -> Vec<String> {
+    let (mut keys, mut rest) = (Vec::new(), &answer.body[..]);
+    while !rest.is_empty() {
+        let record = Record::parse(rest).unwrap();
+        let found = crate::message::properties::find(record.properties(), "KEYS");
+        keys.push(found.unwrap().to_owned());
+        rest = &rest[record.bytes().len()..];
+    }
+    keys
+}
+
+/// A consumer's heartbeat of group `G`.
+fn heartbeat(expression: &str, version: i64) -> Command {
+    let body = format!(
+        r#"{{"clientID":"C","consumerDataSet":[{{"groupName":"G","subscriptionDataSet":[{{"topic":"T",
+        "expressionType":"SQL92","subString":"{expression}","subVersion":{version}}}]}}]}}"#
+    );
+    Command::request(request::HEART_BEAT).with_body(body.into_bytes())
+}
+
+async fn checked(world: &World, subscription: &str) -> (i32, Option<String>) {
+    let body = format!(r#"{{"clientId":"C","group":"G","subscriptionData":{subscription}}}"#);
+    let request = Command::request(request::CHECK_CLIENT_CONFIG).with_body(body.into_bytes());
+    let answer = world.call(request).await;
+    assert_eq!(answer.fields, None);
+    (answer.code, answer.remark)
+}
+
+#[tokio::test]
+async fn a_pull_gets_what_its_expression_wants() {
+    let world = World::new();
+    for number in 0..10 {
+        world.store(if number % 2 == 0 { "even" } else { "odd" }, &number.to_string()).await;
+    }
+    let header = asking("TAGS = 'even' AND KEYS BETWEEN 3 AND 7", pull());
+    let answer = world.call(header.to_request()).await;
+    assert_eq!(summary(&answer), (0, "FOUND", [10, 0, 10, 0]));
+    assert_eq!(keys(&answer), ["4", "6"]);
+    let answer = world.call(asking("none IS NOT NULL", pull()).to_request()).await;
+    assert_eq!(summary(&answer), (20, "NO_MATCHED_MESSAGE", [10, 0, 10, 0]));
+}
+
+#[tokio::test]
+async fn properties_behind_a_long_body_are_read_without_it() {
+    let world = World::new();
+    for (number, length) in [(1, 100_000), (2, 9_000), (3, 5)] {
+        let message = NewMessage {
+            topic: TopicName::new("T"),
+            queue_id: QueueId(0),
+            flag: 0,
+            sys_flag: 0,
+            born_timestamp: 0,
+            born_host: "[::1]:1".parse().unwrap(),
+            store_host: world.broker.options.address,
+            reconsume_times: 0,
+            prepared_transaction_offset: 0,
+            body: vec![0; length].into(),
+            properties: format!("KEYS\u{1}{number}"),
+        };
+        world.broker.store.append(message, false).await.unwrap();
+    }
+    let answer = world.call(asking("KEYS <> 2", pull()).to_request()).await;
+    assert_eq!(keys(&answer), ["1", "3"]);
+}
+
+#[tokio::test]
+async fn a_waiting_pull_sleeps_until_a_message_is_wanted() {
+    let world = World::new();
+    let answer = world.wait(asking("KEYS > 5", waiting_pull())).await;
+    let any = world.wait(waiting_pull()).await;
+    world.store("a", "5").await;
+    assert_eq!(summary(&any.await), (0, "FOUND", [1, 0, 1, 0]));
+    world.parked(1).await;
+    world.store("a", "6").await;
+    let answer = answer.await;
+    assert_eq!(summary(&answer), (0, "FOUND", [2, 0, 2, 0]));
+    assert_eq!(keys(&answer), ["6"]);
+}
+
+#[tokio::test]
+async fn a_pull_without_an_expression_goes_by_the_heartbeat_b163() {
+    let world = World::new();
+    world.store("a", "5").await;
+    world.store("a", "6").await;
+    let plain = |sub_version| PullHeader { sys_flag: 0, sub_version, ..pull() }.to_request();
+    assert_eq!(world.call(heartbeat("KEYS > 5", 1)).await.code, 0);
+    assert_eq!(keys(&world.call(plain(1)).await), ["6"]);
+    let answer = world.call(plain(2)).await;
+    let remark = "the consumer's subscription not latest";
+    assert_eq!((answer.code, answer.remark.as_deref()), (25, Some(remark)));
+    assert_eq!(world.call(heartbeat("KEYS >> 5", 2)).await.code, 0, "B-293");
+    let answer = world.call(plain(2)).await;
+    let remark = "The broker's consumer filter data is not exist!Your expression may be wrong! SQL92, character 7: `>` \
+                  where a property, a value or a condition should be";
+    assert_eq!((answer.code, answer.remark.as_deref()), (27, Some(remark)));
+    assert_eq!(world.call(heartbeat("KEYS < 6", 3)).await.code, 0);
+    assert_eq!(keys(&world.call(plain(2)).await), ["5"]);
+}
+
+#[tokio::test]
+async fn an_expression_is_checked_before_a_client_subscribes_b233() {
+    let world = World::new();
+    let checked = |subscription| checked(&world, subscription);
+    assert_eq!(checked("null").await, (0, None));
+    let tags = r#"{"topic":"T","subString":"||","expressionType":"TAG"}"#;
+    assert_eq!(checked(tags).await, (0, None), "tags are not looked at");
+    let good = r#"{"topic":"T","subString":"a > 1","expressionType":"SQL92"}"#;
+    assert_eq!(checked(good).await, (0, None));
+    let broken = r#"{"topic":"T","subString":"a LIKE 'x'","expressionType":"SQL92"}"#;
+    let remark = "SQL92, character 3: `LIKE` where AND, OR or the end should be".to_owned();
+    assert_eq!(checked(broken).await, (23, Some(remark)));
+    let other = r#"{"topic":"T","subString":"x","expressionType":"CLASS"}"#;
+    let remark = "The broker does not support consumer to filter message by CLASS".to_owned();
+    assert_eq!(checked(other).await, (1, Some(remark)));
+    assert_eq!(world.call(Command::request(request::CHECK_CLIENT_CONFIG)).await.code, 1);
+}
