@@ -146,7 +146,7 @@ class Apache:
                 f"brokerClusterName=DefaultCluster\nbrokerName=broker-a\nbrokerId=0\nbrokerIP1={host}\nlistenPort={broker}\n"
                 f"namesrvAddr={self.name_server}\nstorePathRootDir={self.home}/store\nstorePathCommitLog={self.home}/store/commitlog\n"
                 # A loaded two-core machine must not look like an overloaded broker.
-                "autoCreateTopicEnable=true\nwaitTimeMillsInSendQueue=15000\nosPageCacheBusyTimeOutMills=15000\n"
+                "autoCreateTopicEnable=true\nenablePropertyFilter=true\nwaitTimeMillsInSendQueue=15000\nosPageCacheBusyTimeOutMills=15000\n"
                 f"diskMaxUsedSpaceRatio=95\nflushDiskType={flush.upper()}_FLUSH\n{check_properties(checks)}"
             )
         java = ["java", f"-Xms{heap_mb // 2}m", f"-Xmx{heap_mb}m", *JDK_OPENINGS, f"-Duser.home={self.home}", "-cp", f"{os.path.abspath(lib)}/*"]

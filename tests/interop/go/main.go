@@ -72,6 +72,7 @@ func before() {
 	check("pull", pull)
 	check("orderly", orderly)
 	check("tag filter", tagFilter)
+	check("SQL filter", sqlFilter)
 	check("delay level", delayLevel)
 	check("compressed body", compressedBody)
 	check("consumer restart keeps offsets", consumerRestart)
@@ -88,6 +89,10 @@ type seen struct {
 }
 
 func consume(group, topic, tags string, handle func(*primitive.MessageExt) bool, options ...consumer.Option) *seen {
+	return consumeSelected(group, topic, consumer.MessageSelector{Type: consumer.TAG, Expression: tags}, handle, options...)
+}
+
+func consumeSelected(group, topic string, selector consumer.MessageSelector, handle func(*primitive.MessageExt) bool, options ...consumer.Option) *seen {
 	s := &seen{}
 	options = append([]consumer.Option{consumer.WithNameServer(primitive.NamesrvAddr{nameServer}), consumer.WithGroupName(prefix + group),
 		consumer.WithInstance(fmt.Sprintf("%s-%d", prefix, instances.Add(1))), consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset)}, options...)
@@ -95,7 +100,7 @@ func consume(group, topic, tags string, handle func(*primitive.MessageExt) bool,
 	if s.err != nil {
 		return s
 	}
-	s.err = s.consumer.Subscribe(prefix+topic, consumer.MessageSelector{Type: consumer.TAG, Expression: tags},
+	s.err = s.consumer.Subscribe(prefix+topic, selector,
 		func(ctx context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
 			s.lock.Lock()
 			defer s.lock.Unlock()
@@ -157,7 +162,7 @@ func createTopics() error {
 	if err != nil {
 		return err
 	}
-	for _, topic := range []string{"_Basic", "_Oneway", "_Cluster", "_Broadcast", "_Pull", "_Orderly", "_Tags", "_Delay", "_Large", "_Retry", "_Restart"} {
+	for _, topic := range []string{"_Basic", "_Oneway", "_Cluster", "_Broadcast", "_Pull", "_Orderly", "_Tags", "_Sql", "_Delay", "_Large", "_Retry", "_Restart"} {
 		err = tool.CreateTopic(background, admin.WithTopicCreate(prefix+topic), admin.WithBrokerAddrCreate(broker),
 			admin.WithReadQueueNums(4), admin.WithWriteQueueNums(4))
 		if err != nil {
@@ -392,6 +397,37 @@ func tagFilter() error {
 		return fmt.Errorf("consumed %s", all)
 	}
 	repeats += s.count() - s.distinct()
+	return nil
+}
+
+func sqlFilter() error {
+	sendColoured := func(from, to int) error {
+		for i := from; i < to; i++ {
+			m := message("_Sql", "s-"+strconv.Itoa(i))
+			m.WithProperty("number", strconv.Itoa(i))
+			m.WithProperty("colour", []string{"green", "red", "red"}[i%3])
+			if err := send(m); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := sendColoured(0, 12); err != nil {
+		return err
+	}
+	selector := consumer.MessageSelector{Type: consumer.SQL92, Expression: "number BETWEEN 5 AND 14 AND colour <> 'green'"}
+	s := consumeSelected("_SqlGroup", "_Sql", selector, nil)
+	// The rest comes while the consumer's pulls wait.
+	err := waitFor("5 consumed", func() bool { return distinct(s.bodies()) >= 5 })
+	if err := join(s.err, err, sendColoured(12, 20), s.finish(7)); err != nil {
+		return err
+	}
+	repeats += s.count() - s.distinct()
+	for _, body := range s.bodies() {
+		if number, _ := strconv.Atoi(strings.TrimPrefix(body, "s-")); number < 5 || number > 14 || number%3 == 0 {
+			return fmt.Errorf("consumed %v", s.bodies())
+		}
+	}
 	return nil
 }
 

@@ -19,6 +19,7 @@ import java.util.stream.Collectors;
 import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.MessageSelector;
 import org.apache.rocketmq.client.consumer.PullResult;
 import org.apache.rocketmq.client.consumer.PullStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
@@ -145,6 +146,9 @@ public final class Interop {
         check("lite pull", Interop::litePull);
         check("orderly", Interop::orderly);
         check("tag filter", Interop::tagFilter);
+        check("SQL filter", Interop::sqlFilter);
+        check("SQL filter of a lite pull consumer", Interop::sqlLitePull);
+        check("broken SQL stops a consumer's start", Interop::brokenSql);
         check("delay level", Interop::delayLevel);
         check("retry then dead letter", Interop::retryThenDeadLetter);
         check("keys and ids looked up", Interop::lookUp);
@@ -165,7 +169,7 @@ public final class Interop {
     // --- admin ---
 
     private static void createTopicAndRoute() throws Exception {
-        for (String topic : Arrays.asList("_Basic", "_Oneway", "_Cluster", "_Broadcast", "_Pull", "_Lite", "_Orderly", "_Tags", "_Delay", "_Retry",
+        for (String topic : Arrays.asList("_Basic", "_Oneway", "_Cluster", "_Broadcast", "_Pull", "_Lite", "_Orderly", "_Tags", "_Sql", "_Delay", "_Retry",
             "_Time", "_Large", "_Delete", "_Restart", "_DelayRestart")) {
             createTopic(prefix + topic);
         }
@@ -474,6 +478,101 @@ public final class Interop {
         }
     }
 
+    private static final String SQL = "(number BETWEEN 5 AND 14 OR colour IS NULL) AND colour <> 'green' AND TAGS IN ('a', 'b')";
+
+    /** Messages whose properties say their number and colour. */
+    private static void sendColoured(int from, int to) throws Exception {
+        for (int i = from; i < to; i++) {
+            Message message = new Message(prefix + "_Sql", i % 4 == 3 ? "c" : "a", bytes("s-" + i));
+            message.putUserProperty("number", Integer.toString(i));
+            message.putUserProperty("colour", i % 3 == 0 ? "green" : "red");
+            producer.send(message);
+        }
+    }
+
+    private static Set<String> wantedBySql() {
+        return new HashSet<>(Arrays.asList("s-5", "s-8", "s-10", "s-13", "s-14"));
+    }
+
+    private static Set<String> texts(Collection<MessageExt> messages) {
+        return messages.stream().map(Interop::text).collect(Collectors.toSet());
+    }
+
+    private static void sqlFilter() throws Exception {
+        sendColoured(0, 12);
+        Inbox seen = new Inbox();
+        DefaultMQPushConsumer consumer = pushConsumer("_SqlGroup", "_Sql", "*");
+        consumer.subscribe(prefix + "_Sql", MessageSelector.bySql(SQL));
+        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+            seen.messages.addAll(messages);
+            return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+        });
+        consumer.start();
+        try {
+            seen.await(3);
+            // The rest comes while the consumer's pulls wait.
+            sendColoured(12, 20);
+            seen.await(5);
+            await("all committed", () -> committed("_SqlGroup", "_Sql") == total("_Sql"));
+            require(texts(seen.messages).equals(wantedBySql()), "consumed " + seen);
+            requireNoPlaceTwice(seen.messages);
+        } finally {
+            consumer.shutdown();
+        }
+        DefaultMQPullConsumer puller = pullConsumer("_SqlPull");
+        try {
+            List<MessageExt> found = new ArrayList<>();
+            for (MessageQueue queue : puller.fetchSubscribeMessageQueues(prefix + "_Sql")) {
+                await("the broker's version heard with a heartbeat (S-24)", () -> {
+                    try {
+                        return puller.pull(queue, MessageSelector.bySql("nobody = 'has this'"), 0, 32).getPullStatus() == PullStatus.NO_MATCHED_MSG;
+                    } catch (MQClientException e) {
+                        return false;
+                    }
+                });
+                PullResult result = puller.pull(queue, MessageSelector.bySql(SQL), 0, 32);
+                found.addAll(result.getMsgFoundList() == null ? Collections.emptyList() : result.getMsgFoundList());
+            }
+            require(texts(found).equals(wantedBySql()), "found " + found);
+        } finally {
+            puller.shutdown();
+        }
+    }
+
+    private static void sqlLitePull() throws Exception {
+        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(prefix + "_SqlLite");
+        consumer.setNamesrvAddr(nameServer);
+        consumer.setInstanceName(prefix + "-" + instances.incrementAndGet());
+        consumer.setMqClientApiTimeout(API_TIMEOUT_MS);
+        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        consumer.subscribe(prefix + "_Sql", MessageSelector.bySql(SQL));
+        consumer.start();
+        try {
+            List<MessageExt> polled = new ArrayList<>();
+            await("5 polled", () -> {
+                polled.addAll(consumer.poll(1000));
+                return distinct(polled) >= 5;
+            });
+            require(texts(polled).equals(wantedBySql()), "polled " + texts(polled));
+        } finally {
+            consumer.shutdown();
+        }
+    }
+
+    private static void brokenSql() throws Exception {
+        DefaultMQPushConsumer consumer = pushConsumer("_SqlBroken", "_Sql", "*");
+        consumer.subscribe(prefix + "_Sql", MessageSelector.bySql("number >"));
+        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> ConsumeConcurrentlyStatus.CONSUME_SUCCESS);
+        try {
+            consumer.start();
+            throw new IllegalStateException("a consumer with broken SQL started");
+        } catch (MQClientException e) {
+            require(e.getResponseCode() == 23 && e.getErrorMessage() != null, "refused with " + e);
+        } finally {
+            consumer.shutdown();
+        }
+    }
+
     private static void delayLevel() throws Exception {
         Map<String, MessageExt> seen = new ConcurrentHashMap<>();
         Map<String, Long> arrived = new ConcurrentHashMap<>();
@@ -687,6 +786,7 @@ public final class Interop {
         DefaultMQPullConsumer consumer = new DefaultMQPullConsumer(prefix + group);
         consumer.setNamesrvAddr(nameServer);
         consumer.setMqClientApiTimeout(API_TIMEOUT_MS);
+        consumer.setHeartbeatBrokerInterval(1000);
         consumer.setInstanceName(prefix + "-" + instances.incrementAndGet());
         consumer.start();
         return consumer;
