@@ -1,4 +1,4 @@
-"""The clients of `takeover`, `hosts` and `transactions`: builds those in Java and drives them all, a line a command.
+"""The clients of `takeover`, `hosts`, `transactions` and `packaging/test/moving`: builds those in Java, drives them all, a line a command.
 
 The client's settings are its defaults. Nothing here checks anything.
 """
@@ -42,14 +42,14 @@ def build(lib, program="Takeover"):
 class Client:
     """A running client; used by one thread."""
 
-    def __init__(self, lib, name_servers, topic, group, program="Takeover"):
+    def __init__(self, lib, name_servers, *arguments, program="Takeover"):
         """A Java program by its name, or any other by its path."""
         self.home = tempfile.mkdtemp(prefix="story-client-")
         java = ["java", "-Xmx192m", "-XX:TieredStopAtLevel=1", f"-Duser.home={self.home}", "-cp", f"{CLASSES}:{lib}/*"]
         command = [program] if os.path.isabs(program) else [*java, program]
         self.log = f"{self.home}/client.err"
         with open(self.log, "wb") as log:
-            self.child = subprocess.Popen([*command, ";".join(name_servers), topic, group], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            self.child = subprocess.Popen([*command, ";".join(name_servers), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                           stderr=log, text=True, bufsize=1, cwd=self.home, env={**os.environ, "HOME": self.home})
         self.answers = queue.Queue()
         threading.Thread(target=self.read, daemon=True).start()
