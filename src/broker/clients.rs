@@ -61,6 +61,8 @@ struct State {
     producers: HashMap<GroupName, Members>,
     /// The groups of each connection, by its number.
     joined: HashMap<u64, Joined>,
+    /// The connection of each producer's client id; each is one that a member of a producer group has.
+    producer_ids: HashMap<Arc<str>, Connection>,
     members: usize,
     subscription_bytes: usize,
 }
@@ -91,6 +93,14 @@ struct Consumers {
     subscriptions: BTreeMap<TopicName, Arc<Subscription>>,
     subscription_bytes: usize,
     members: Members,
+}
+
+/// A member of a consumer group as it is called.
+#[derive(Clone, Debug)]
+pub(super) struct Reached {
+    pub connection: Connection,
+    pub client_id: Arc<str>,
+    pub version: i32,
 }
 
 /// A connected consumer group as others see it.
@@ -152,6 +162,23 @@ impl Clients {
         let state = self.read();
         let members = state.consumers.get(group).map(|group| group.members.values());
         members.into_iter().flatten().map(|member| member.client_id.to_string()).collect()
+    }
+
+    /// The members of a consumer group, to be called.
+    pub fn reach(&self, group: &str) -> Vec<Reached> {
+        let state = self.read();
+        let members = state.consumers.get(group).map(|group| group.members.values());
+        let reached = |member: &Member| Reached {
+            connection: member.connection.clone(),
+            client_id: Arc::clone(&member.client_id),
+            version: member.version,
+        };
+        members.into_iter().flatten().map(reached).collect()
+    }
+
+    /// The connection of a producer's client, the last one that told its id (B-232).
+    pub fn producer(&self, client_id: &str) -> Option<Connection> {
+        self.read().producer_ids.get(client_id).cloned()
     }
 
     /// A producer group's connections; `None` if it is not known.
@@ -251,7 +278,11 @@ impl Clients {
         let group = GroupName::new(group);
         state.members += usize::from(is_new);
         state.joined.entry(id).or_default().producers.insert(group.clone());
-        state.producers.entry(group).or_default().insert(id, member.clone());
+        let old = state.producers.entry(group).or_default().insert(id, member.clone());
+        if let Some(old) = old.filter(|old| old.client_id != member.client_id) {
+            state.forget_producer_id(&old);
+        }
+        state.producer_ids.insert(Arc::clone(&member.client_id), member.connection.clone());
         Ok(())
     }
 
@@ -355,10 +386,18 @@ impl State {
     /// Takes a member out; returns whether it was in.
     fn remove_producer(&mut self, group: &str, id: u64) -> bool {
         let removed = self.producers.get_mut(group).and_then(|members| members.remove(&id));
-        if removed.is_some() {
-            self.left(id, |joined| joined.producers.remove(group));
+        let Some(removed) = removed else { return false };
+        self.forget_producer_id(&removed);
+        self.left(id, |joined| joined.producers.remove(group));
+        true
+    }
+
+    /// A producer left a group, or has another id: its id leads nowhere until it is told again, as in 4.9.4 (B-232).
+    fn forget_producer_id(&mut self, member: &Member) {
+        let is_its = |known: &Connection| *known == member.connection;
+        if self.producer_ids.get(&member.client_id).is_some_and(is_its) {
+            self.producer_ids.remove(&member.client_id);
         }
-        removed.is_some()
     }
 
     fn left(&mut self, id: u64, forget: impl FnOnce(&mut Joined) -> bool) {

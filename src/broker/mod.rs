@@ -6,11 +6,13 @@
 //! | `answers` | how a request is answered: at once or from a thread, with a result or a refusal |
 //! | `send` | sends: checks and the append (10, 310, 320) |
 //! | `send_back` | messages that a consumer gives back: retry and dead-letter topics (36) |
+//! | `reply` | replies to requests that producers wait for (324, 325 → 326) |
 //! | `pull` | pulls (11) |
 //! | `long_polling` | pulls that wait for a message |
 //! | `offsets` | positions of groups, offsets of queues (14, 15, 29 to 32) |
 //! | `query` | messages by key and by id (12, 33) |
 //! | `clients` | who is connected: producers and consumers (34, 35, 40) |
+//! | `client_calls` | what tools ask of them through the broker (222, 223, 307, 309 → 220, 221, 307, 309) |
 //! | `client_lists` | how tools are told of them (38, 203, 204, 328) |
 //! | `order_locks` | which consumer may read a queue in order (41, 42) |
 //! | `delay` | the delay levels |
@@ -36,6 +38,7 @@
 //! disk runs on a connection's task; a request is answered once, or never if its connection is gone.
 
 mod answers;
+mod client_calls;
 mod client_lists;
 mod clients;
 mod delay;
@@ -53,6 +56,7 @@ mod pull;
 mod query;
 mod queue_entries;
 mod registration;
+mod reply;
 mod requests;
 mod runtime_info;
 mod send;

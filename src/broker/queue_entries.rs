@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::Broker;
-use super::answers::Answer;
+use super::answers::{Answer, Refusal};
 use super::client_lists::data_of;
 use crate::model::{QueueId, QueueOffset};
 use crate::remoting::bodies::queue_entries::QueueEntries;
@@ -22,10 +22,11 @@ pub(super) fn answer(broker: &Arc<Broker>, request: &Command, _: &Connection) ->
     let id = request.optional_i32("queueId")?.unwrap_or(0);
     let index = request.optional_i64("index")?.unwrap_or(0);
     let count = request.optional_i32("count")?.unwrap_or(0);
-    let (first, next) = match u32::try_from(id) {
-        Ok(id) => broker.store.queue_range(topic, QueueId(id), true)?,
-        Err(_) => Default::default(),
-    };
+    let queue_id = u32::try_from(id).ok().map(QueueId);
+    let queue_id = queue_id.filter(|id| broker.store.has_queue(topic, *id)).ok_or_else(|| {
+        Refusal::new(response::SYSTEM_ERROR, format!("{id}@{topic} is not exist!"))
+    })?;
+    let (first, next) = broker.store.queue_range(topic, queue_id, true)?;
     let (min, max) = (first.to_wire(), next.to_wire());
     if !(min..max).contains(&index) {
         // A success without a body, as 4.9.4 has it.
@@ -34,7 +35,7 @@ pub(super) fn answer(broker: &Arc<Broker>, request: &Command, _: &Connection) ->
     }
     let count = usize::try_from(count).unwrap_or(0).min(ENTRIES_MAX);
     let from = QueueOffset(index.unsigned_abs());
-    let entries = broker.store.entries(topic, QueueId(id.unsigned_abs()), from, count)?;
+    let entries = broker.store.entries(topic, queue_id, from, count)?;
     let entries = entries.iter().filter(|entry| !entry.is_hole());
     let entries =
         entries.map(|one| (one.physical_offset.to_wire(), one.size, one.tags_code)).collect();
@@ -93,6 +94,12 @@ mod tests {
             let answer = broker.call(asked(index, 1)).await;
             let remark = format!("Index {index} of 0@T is not exist!");
             assert_eq!((answer.code, answer.remark, answer.body.len()), (0, Some(remark), 0));
+        }
+        for (key, value) in [("topic", "never"), ("queueId", "9"), ("queueId", "-1")] {
+            let mut request = asked(0, 1);
+            request.set_field(key, value);
+            let (code, remark) = broker.refused(request).await;
+            assert!(code == 1 && remark.ends_with(" is not exist!"), "{remark}");
         }
         let entries = broker.call(asked(0, -1)).await;
         assert_eq!(json::parse(&entries.body).unwrap().get("queueData").items().len(), 0);

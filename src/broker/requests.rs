@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use super::answers::{at_once, blocking, not_supported, send_answer};
 use super::{
-    Broker, client_lists, clients, extension, groups, metadata_sync, offsets, order_locks,
-    progress, pull, query, queue_entries, runtime_info, send, send_back, start_step, statistics,
-    subscriptions, topic_stats, topics, transactions, upkeep,
+    Broker, client_calls, client_lists, clients, extension, groups, metadata_sync, offsets,
+    order_locks, progress, pull, query, queue_entries, reply, runtime_info, send, send_back,
+    start_step, statistics, subscriptions, topic_stats, topics, transactions, upkeep,
 };
 use crate::remoting::{Command, request};
 use crate::transport::Responder;
 
 /// What brokers of 4.9.4 answer and this one does not yet: refused as unknown codes are, and told in the log.
-const NOT_BUILT: [i32; 14] = [
+const NOT_BUILT: [i32; 8] = [
     request::UPDATE_BROKER_CONFIG,
     request::GET_BROKER_CONFIG,
     request::UPDATE_AND_CREATE_ACL_CONFIG,
@@ -22,13 +22,7 @@ const NOT_BUILT: [i32; 14] = [
     request::GET_BROKER_CLUSTER_ACL_INFO,
     request::UPDATE_GLOBAL_WHITE_ADDRS_CONFIG,
     request::GET_BROKER_CLUSTER_ACL_CONFIG,
-    request::INVOKE_BROKER_TO_RESET_OFFSET,
-    request::INVOKE_BROKER_TO_GET_CONSUMER_STATUS,
     request::REGISTER_FILTER_SERVER,
-    request::GET_CONSUMER_RUNNING_INFO,
-    request::CONSUME_MESSAGE_DIRECTLY,
-    request::SEND_REPLY_MESSAGE,
-    request::SEND_REPLY_MESSAGE_V2,
 ];
 
 /// Answers a request, now or later.
@@ -64,6 +58,9 @@ fn answer_served(broker: &Arc<Broker>, request: Command, responder: Responder) {
         request::UNLOCK_BATCH_MQ => send_answer(responder, order_locks::unlock(broker, &request)),
         request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => {
             send::answer(broker, &request, responder);
+        }
+        request::SEND_REPLY_MESSAGE | request::SEND_REPLY_MESSAGE_V2 => {
+            reply::answer(broker, &request, responder);
         }
         request::CONSUMER_SEND_MSG_BACK => blocking(broker, request, responder, send_back::answer),
         request::UPDATE_AND_CREATE_TOPIC => blocking(broker, request, responder, topics::update),
@@ -128,6 +125,16 @@ fn answer_tools(broker: &Arc<Broker>, request: Command, responder: Responder) {
         }
         request::CLONE_GROUP_OFFSET => {
             blocking(broker, request, responder, groups::clone_positions);
+        }
+        request::INVOKE_BROKER_TO_RESET_OFFSET => {
+            blocking(broker, request, responder, client_calls::reset_offsets);
+        }
+        request::INVOKE_BROKER_TO_GET_CONSUMER_STATUS => {
+            client_calls::statuses(broker, &request, responder);
+        }
+        request::GET_CONSUMER_RUNNING_INFO => client_calls::call(broker, request, responder),
+        request::CONSUME_MESSAGE_DIRECTLY => {
+            client_calls::consume_directly(broker, request, responder);
         }
         request::QUERY_CONSUME_QUEUE => blocking(broker, request, responder, queue_entries::answer),
         request::GET_SYSTEM_TOPIC_LIST_FROM_BROKER => {

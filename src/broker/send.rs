@@ -1,6 +1,6 @@
 //! Sends: checks and the append (10, 310, 320; B-100 to B-126).
 //!
-//! Not here: the ends of transactions (37), request-reply (324, 325). This is the hottest way through the broker: the
+//! Not here: the ends of transactions (37), replies (`reply`). This is the hottest way through the broker: the
 //! header is read once, the body is copied only into its record, nothing waits. Invariants: the answer comes when the
 //! message is as durable as its sender asks, from whatever thread wrote it; every answer but that to a header that
 //! cannot be read has the [`SWITCHES`].
@@ -88,7 +88,7 @@ fn store<M: AsRef<[NewMessage]>>(
 }
 
 /// The topic of a send: known, or created now; in 4.9.4's order of checks (B-102 to B-104).
-fn check(
+pub(super) fn check(
     broker: &Broker,
     header: &SendHeader<'_>,
     born_host: SocketAddr,
@@ -122,7 +122,10 @@ fn check(
 }
 
 /// The queue that a message goes to: the one asked for, or any (B-105).
-fn choose_queue(header: &SendHeader<'_>, topic: &TopicConfig) -> Result<QueueId, Refusal> {
+pub(super) fn choose_queue(
+    header: &SendHeader<'_>,
+    topic: &TopicConfig,
+) -> Result<QueueId, Refusal> {
     if let Ok(queue_id) = u32::try_from(header.queue_id) {
         return Ok(QueueId(queue_id));
     }
@@ -327,7 +330,7 @@ fn illegal(store: &Store) -> Refusal {
 }
 
 /// Whether Java's `Boolean.parseBoolean` takes a text for true.
-fn is_true(text: &str) -> bool {
+pub(super) fn is_true(text: &str) -> bool {
     text.eq_ignore_ascii_case("true")
 }
 
@@ -339,7 +342,7 @@ pub(super) fn record_bytes(message: &NewMessage) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-fn switched(mut answer: Command) -> Command {
+pub(super) fn switched(mut answer: Command) -> Command {
     for (key, value) in SWITCHES {
         answer = answer.with_field(key, value);
     }

@@ -37,6 +37,10 @@ pub const CHECK_IMMUNITY_S: &str = "CHECK_IMMUNITY_TIME_IN_SECONDS";
 pub const PREPARED_QUEUE_OFFSET: &str = "TRAN_PREPARED_QUEUE_OFFSET";
 /// The cluster that stored the message (B-111).
 pub const CLUSTER: &str = "CLUSTER";
+/// The client that waits for the reply that a message is.
+pub const REPLY_TO_CLIENT: &str = "REPLY_TO_CLIENT";
+/// When the broker handed a reply over, in milliseconds since 1970.
+pub const PUSH_REPLY_TIME: &str = "PUSH_REPLY_TIME";
 
 /// A message's properties in their order of appearance; a later value replaces an earlier one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

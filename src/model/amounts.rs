@@ -29,7 +29,7 @@ pub fn human_seconds(seconds: u64) -> String {
     }
 }
 
-/// A moment in milliseconds since 1970, in UTC, as 4.9.4 writes it: `2022-04-15 05:20:00,000`.
+/// A moment in milliseconds since 1970, in UTC, as 4.9.4 writes it: `2022-04-15#05:20:00:000`.
 #[must_use]
 pub fn human_time(ms: i64) -> String {
     const DAY_MS: i64 = 86_400_000;
@@ -45,7 +45,7 @@ pub fn human_time(ms: i64) -> String {
     let year = era * 400 + year + i64::from(month <= 2);
     let (seconds, ms) = (ms / 1000, ms % 1000);
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02} {hours:02}:{minutes:02}:{seconds:02},{ms:03}")
+    format!("{year:04}-{month:02}-{day:02}#{hours:02}:{minutes:02}:{seconds:02}:{ms:03}")
 }
 
 #[cfg(test)]
@@ -71,11 +71,11 @@ mod tests {
     fn moments_are_written_as_494_does() {
         let texts = [0, -1, 951_782_399_999, 951_782_400_000, 1_735_689_599_000].map(human_time);
         let expected = [
-            "1970-01-01 00:00:00,000",
-            "1969-12-31 23:59:59,999",
-            "2000-02-28 23:59:59,999",
-            "2000-02-29 00:00:00,000",
-            "2024-12-31 23:59:59,000",
+            "1970-01-01#00:00:00:000",
+            "1969-12-31#23:59:59:999",
+            "2000-02-28#23:59:59:999",
+            "2000-02-29#00:00:00:000",
+            "2024-12-31#23:59:59:000",
         ];
         assert_eq!(texts, expected);
     }

@@ -250,6 +250,12 @@ impl Store {
         Ok(entry.and_then(|entry| self.log.store_time_at(entry.physical_offset, entry.size)))
     }
 
+    /// Whether a queue has or had records.
+    #[must_use]
+    pub fn has_queue(&self, topic: &str, queue: QueueId) -> bool {
+        self.derived.queues().queue_ids(topic).contains(&queue)
+    }
+
     /// A queue's entries from an offset on, at most `count_max`; holes stand for lost records. Blocks.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ Each is handed to a `seen(name, connection, code, fields, body, binary, **more)`
 holds another server's answers against them. Their order matters: later ones rely on what earlier ones did.
 """
 
+import json
 import os
 import struct
 import sys
@@ -40,6 +41,12 @@ def opaque_of(raw):
 
 # How the server of `transactions` checks them: none that is ended here, and soon those that say to be old.
 CHECKS = (8000, 3, 2000)
+
+
+def answer_frame(pushed, code, body=b""):
+    """What a client answers to a request that the broker sent it."""
+    header = json.dumps({"code": code, "flag": 1, "language": "JAVA", "opaque": opaque_of(pushed), "serializeTypeCurrentRPC": "JSON", "version": 401}).encode()
+    return struct.pack(">ii", 4 + len(header) + len(body), len(header)) + header + body
 
 
 def name_server(seen, names):
@@ -139,6 +146,9 @@ def broker(seen, connection):
     groups(seen, connection)
     locks(seen, connection)
     statistics(seen, connection)
+    tools(seen, connection)
+    through_clients(seen, connection)
+    replies(seen, connection)
     binary(seen, connection)
     oneways(seen, connection)
     seen("delete-topic", connection, 215, {"topic": TOPIC})
@@ -512,6 +522,106 @@ def statistics(seen, connection):
                       ("QUEUE_PUT_NUMS", f"{TOPIC}@0"), ("COMMERCIAL_SEND_TIMES", TOPIC)):
         seen(f"stats-{name}", connection, 315, {"statsName": name, "statsKey": key})
     seen("runtime", connection, 28)
+
+
+def tools(seen, connection):
+    topic = "GoldenTools"
+    group = {"consumerGroup": "GoldenToolsGroup"}
+    connection.must(17, {"topic": topic, "defaultTopic": "TBW102", "readQueueNums": 3, "writeQueueNums": 2, "perm": 6, "topicFilterType": "SINGLE_TAG", "topicSysFlag": 0, "order": False})
+    for text in (b"1", b"2", b"3"):
+        connection.must(310, send_fields(topic, 0, "TAGS\x01a\x02"), text)
+    pause()
+    connection.must(15, {**group, "topic": topic, "queueId": 0, "commitOffset": 2})
+    for name, change in {"topic": {"topic": topic}, "all": {}, "blank": {"topic": " "}, "missing-topic": {"topic": "GoldenNever"}, "missing-group": {"consumerGroup": "Nobody"}}.items():
+        seen(f"progress-{name}", connection, 208, {**group, **change})
+    seen("missing-field-progress", connection, 208, {"topic": topic})
+    for name, order in {"all": False, "ordered": True}.items():
+        seen(f"broker-progress-{name}", connection, 317, {"isOrder": order})
+    seen("missing-field-broker-progress", connection, 317, {})
+    for name, change in {"found": {}, "no-group": {"group": "Nobody"}, "missing-topic": {"topic": "GoldenNever"}}.items():
+        seen(f"time-span-{name}", connection, 303, {"topic": topic, "group": "GoldenToolsGroup", **change})
+    for name, asked in {"found": topic, "missing-topic": "GoldenNever"}.items():
+        seen(f"readers-{name}", connection, 300, {"topic": asked})
+    seen("system-topics", connection, 305)
+    seen("clean-queues", connection, 306)
+    seen("clean-topics", connection, 316)
+    seen("delete-log", connection, 329)
+    clone = {"srcGroup": "GoldenToolsGroup", "destGroup": "GoldenToolsClone", "topic": topic, "offline": True}
+    seen("clone", connection, 314, clone)
+    seen("clone-offset", connection, 14, {"consumerGroup": "GoldenToolsClone", "topic": topic, "queueId": 0})
+    seen("clone-missing-topic", connection, 314, {**clone, "topic": "GoldenNever"})
+    correct = {"filterGroups": "", "compareGroup": "GoldenToolsClone", "topic": topic}
+    seen("correction", connection, 308, correct)
+    seen("correction-missing-topic", connection, 308, {**correct, "topic": "GoldenNever"})
+    part = {"topic": topic, "queueId": 0, "index": 0, "count": 2}
+    for name, change in {"found": {}, "rest": {"index": 2, "count": 9}, "none": {"count": 0}, "end": {"index": 3}, "negative": {"index": -1}, "missing-topic": {"topic": "GoldenNever"}, "queue-beyond": {"queueId": 9},
+                         "offline": {"consumerGroup": "Nobody"}}.items():
+        seen(f"entries-{name}", connection, 321, {**part, **change})
+    seen("every-producer", connection, 328)
+    seen("filter-server", connection, 301, {"filterServerAddr": "127.0.0.1:1"})
+
+
+def through_clients(seen, connection):
+    topic, group = "GoldenTools", "GoldenOnline"
+    reset = {"topic": topic, "group": group, "timestamp": -1, "isForce": True}
+    status = {"topic": topic, "group": group}
+    info = {"consumerGroup": group, "clientId": "c9", "jstackEnable": False}
+    record = connection.must(11, pull_fields("GoldenPull", topic, 0, 0, 1)).body
+    direct = {"consumerGroup": group, "clientId": "c9", "msgId": "7F00000100002A9F%016X" % struct.unpack_from(">q", record, 28)[0], "brokerName": "x"}
+    seen("reset-missing-topic", connection, 222, {**reset, "topic": "GoldenNever"})
+    seen("reset-no-position", connection, 222, reset)
+    for queue in (0, 1):
+        connection.must(15, {"consumerGroup": group, "topic": topic, "queueId": queue, "commitOffset": 1 - queue})
+    seen("reset-offline", connection, 222, reset)
+    seen("status-offline", connection, 223, status)
+    seen("info-offline", connection, 307, info)
+    seen("direct-offline", connection, 309, direct)
+    seen("missing-field-info", connection, 307, {"consumerGroup": group})
+    beat = (b'{"clientID":"c9","consumerDataSet":[{"consumeFromWhere":"CONSUME_FROM_LAST_OFFSET","consumeType":"CONSUME_PASSIVELY","groupName":"GoldenOnline",'
+            b'"messageModel":"CLUSTERING","subscriptionDataSet":[{"classFilterMode":false,"codeSet":[],"expressionType":"TAG","subString":"*","subVersion":1,'
+            b'"tagsSet":[],"topic":"GoldenTools"}],"unitMode":false}],"producerDataSet":[]}')
+    seen("online-old", connection, 34, None, beat, version=20)
+    seen("reset-old-client", connection, 222, reset)
+    seen("status-old-client", connection, 223, status)
+    seen("info-old-client", connection, 307, info)
+    seen("online-old-left", connection, 35, {"clientID": "c9", "consumerGroup": group})
+    seen("online", connection, 34, None, beat)
+    seen("reset-forced", connection, 222, reset)
+    seen("reset-back", connection, 222, {**reset, "timestamp": 0, "isForce": False})
+    seen("reset-forward", connection, 222, {**reset, "isForce": False})
+    seen("reset-cpp", connection, 222, reset, language="CPP")
+    seen("missing-field-reset", connection, 222, {"topic": topic, "group": group})
+    table = b'{"consumerTable":{},"messageQueueTable":{{"brokerName":"broker-a","queueId":0,"topic":"GoldenTools"}:2}}'
+    seen("status", connection, 223, status, reply=(0, table))
+    seen("status-of-client", connection, 223, {**status, "clientAddr": "c9"}, reply=(0, table))
+    seen("status-of-other", connection, 223, {**status, "clientAddr": "other"})
+    seen("status-refused", connection, 223, status, reply=(1, b""))
+    seen("info", connection, 307, info, reply=(0, b'{"jstack":"x"}'))
+    seen("info-refused", connection, 307, info, reply=(1, b""))
+    seen("info-other", connection, 307, {**info, "clientId": "other"})
+    seen("direct", connection, 309, direct, reply=(0, b'{"consumeResult":"CR_SUCCESS"}'))
+    seen("direct-no-client", connection, 309, {key: value for key, value in direct.items() if key != "clientId"})
+    seen("direct-bad-id", connection, 309, {**direct, "msgId": "x"})
+    seen("direct-no-message", connection, 309, {**direct, "msgId": "7F00000100002A9F00000000FFFFFFFF"})
+    seen("entries-online", connection, 321, {"topic": topic, "queueId": 0, "index": 0, "count": 1, "consumerGroup": group})
+    seen("progress-online", connection, 208, {"consumerGroup": group})
+    seen("online-left", connection, 35, {"clientID": "c9", "consumerGroup": group})
+
+
+def replies(seen, connection):
+    reply = send_fields("DefaultCluster_REPLY_TOPIC", 0, "REPLY_TO_CLIENT\x01c7\x02CORRELATION_ID\x01q\x02")
+    long = {"producerGroup": "P", "topic": "DefaultCluster_REPLY_TOPIC", "defaultTopic": "TBW102", "defaultTopicQueueNums": 4, "queueId": 0, "sysFlag": 0,
+            "bornTimestamp": 1650000000000, "flag": 0, "properties": reply["i"], "reconsumeTimes": 0, "unitMode": False}
+    seen("reply-nobody", connection, 325, reply, b"r")
+    seen("reply-to-nobody-known", connection, 325, {**reply, "i": ""}, b"r")
+    seen("reply-refused", connection, 325, {**reply, "b": "bad topic!"}, b"r")
+    seen("requester", connection, 34, None, b'{"clientID":"c7","consumerDataSet":[],"producerDataSet":[{"groupName":"GoldenRequester"}]}')
+    seen("reply-short", connection, 325, reply, b"r", reply=(0, b""))
+    seen("reply-long", connection, 324, long, b"r", reply=(0, b""))
+    seen("reply-not-taken", connection, 325, reply, b"r", reply=(1, b""))
+    pause()
+    seen("reply-stored", connection, 11, pull_fields("GoldenPull", "DefaultCluster_REPLY_TOPIC", 0, 0, 32))
+    seen("requester-left", connection, 35, {"clientID": "c7", "producerGroup": "GoldenRequester"})
 
 
 def binary(seen, connection):

@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn spans_groups_and_corrections_are_494s_byte_for_byte_b325_b327_b334() {
         let span = TimeSpan { queue: queue(), min: -1, max: 1500, consumed: 0, delay_ms: 4 };
-        let body = r#"{"consumeTimeSpanSet":[{"consumeTimeStamp":0,"consumeTimeStampStr":"1970-01-01 00:00:00,000","delayTime":4,"maxTimeStamp":1500,"maxTimeStampStr":"1970-01-01 00:00:01,500","messageQueue":{"brokerName":"b","queueId":1,"topic":"T"},"minTimeStamp":-1,"minTimeStampStr":"1969-12-31 23:59:59,999"}]}"#;
+        let body = r#"{"consumeTimeSpanSet":[{"consumeTimeStamp":0,"consumeTimeStampStr":"1970-01-01#00:00:00:000","delayTime":4,"maxTimeStamp":1500,"maxTimeStampStr":"1970-01-01#00:00:01:500","messageQueue":{"brokerName":"b","queueId":1,"topic":"T"},"minTimeStamp":-1,"minTimeStampStr":"1969-12-31#23:59:59:999"}]}"#;
         assert_eq!(time_spans(&[span]), body.as_bytes());
         assert_eq!(group_list(&[GroupName::new("G")]), br#"{"groupList":["G"]}"#[..]);
         assert_eq!(correction_offsets([(QueueId(0), 3)]), br#"{"correctionOffsets":{0:3}}"#[..]);

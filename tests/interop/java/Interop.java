@@ -67,9 +67,9 @@ public final class Interop {
     /** What "before" tells "after". */
     private static final Path ENDS = Path.of("ends");
     private static String nameServer;
-    private static String prefix;
-    private static DefaultMQProducer producer;
-    private static DefaultMQAdminExt admin;
+    static String prefix;
+    static DefaultMQProducer producer;
+    static DefaultMQAdminExt admin;
     private static String broker;
     private static final AtomicInteger instances = new AtomicInteger();
     private static final AtomicInteger repeats = new AtomicInteger();
@@ -156,6 +156,7 @@ public final class Interop {
         check("compressed body", Interop::compressedBody);
         check("large body", Interop::largeBody);
         check("consumer restart keeps offsets", Interop::consumerRestart);
+        ThroughBroker.all();
         Files.writeString(ENDS, ends());
     }
 
@@ -177,7 +178,7 @@ public final class Interop {
         require(admin.examineTopicRouteInfo(prefix + "_Basic").getBrokerDatas().get(0).getBrokerAddrs().get(0L).equals(broker), "broker address");
     }
 
-    private static void createTopic(String topic) throws Exception {
+    static void createTopic(String topic) throws Exception {
         admin.createAndUpdateTopicConfig(broker, new TopicConfig(topic, 4, 4, 6));
         await("route of " + topic, () -> admin.examineTopicRouteInfo(topic) != null);
     }
@@ -755,7 +756,7 @@ public final class Interop {
 
     // --- helpers ---
 
-    private static DefaultMQPushConsumer pushConsumer(String group, String topic, String tags) throws Exception {
+    static DefaultMQPushConsumer pushConsumer(String group, String topic, String tags) throws Exception {
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(prefix + group);
         consumer.setNamesrvAddr(nameServer);
         consumer.setInstanceName(prefix + "-" + instances.incrementAndGet());
@@ -766,7 +767,7 @@ public final class Interop {
         return consumer;
     }
 
-    private static DefaultMQPushConsumer collecting(String group, String topic, String tags, Inbox into) throws Exception {
+    static DefaultMQPushConsumer collecting(String group, String topic, String tags, Inbox into) throws Exception {
         return collecting(group, topic, tags, into, MessageModel.CLUSTERING);
     }
 
@@ -802,13 +803,13 @@ public final class Interop {
         }
     }
 
-    private static long queuesOf(DefaultMQPushConsumer consumer, String topic) {
+    static long queuesOf(DefaultMQPushConsumer consumer, String topic) {
         return consumer.getDefaultMQPushConsumerImpl().getRebalanceImpl().getProcessQueueTable().keySet().stream()
             .filter(queue -> queue.getTopic().equals(prefix + topic)).count();
     }
 
     /** What a group has committed. It tells the broker oneway, so that a successor may be quicker. */
-    private static long committed(String group, String topic) throws Exception {
+    static long committed(String group, String topic) throws Exception {
         long sum = 0;
         for (int queue = 0; queue < 4; queue++) {
             QueryConsumerOffsetRequestHeader header = new QueryConsumerOffsetRequestHeader();
@@ -829,7 +830,7 @@ public final class Interop {
     }
 
     /** A message is filed in its queue a little after it was acknowledged. */
-    private static void awaitTotal(String topic, long count) throws Exception {
+    static void awaitTotal(String topic, long count) throws Exception {
         await(count + " messages in the queues of " + topic, () -> total(topic) >= count);
         long stored = total(topic);
         int sent = attempts.get(prefix + topic);
@@ -842,7 +843,7 @@ public final class Interop {
         return total("_Broadcast") + " " + total("_Cluster");
     }
 
-    private static void sendNumbered(String topic, String text, int from, int to) throws Exception {
+    static void sendNumbered(String topic, String text, int from, int to) throws Exception {
         for (int i = from; i < to; i++) {
             SendResult result = producer.send(new Message(prefix + topic, bytes(text + i)));
             require(result.getSendStatus() == SendStatus.SEND_OK, "status " + result);
@@ -850,7 +851,7 @@ public final class Interop {
     }
 
     /** What a consumer was given. */
-    private static final class Inbox {
+    static final class Inbox {
         final ConcurrentLinkedQueue<MessageExt> messages = new ConcurrentLinkedQueue<>();
 
         void await(int count) throws Exception {
@@ -868,7 +869,7 @@ public final class Interop {
     }
 
     /** Each of the numbered messages is there and nothing else; one that is there again is counted. */
-    private static void requireAtLeastOnce(Collection<MessageExt> messages, String text, int from, int to) {
+    static void requireAtLeastOnce(Collection<MessageExt> messages, String text, int from, int to) {
         Set<String> missing = new HashSet<>();
         for (int i = from; i < to; i++) {
             missing.add(text + i);
@@ -904,22 +905,22 @@ public final class Interop {
         repeats.addAndGet(found.size() - 1);
     }
 
-    private static byte[] bytes(String text) {
+    static byte[] bytes(String text) {
         return text.getBytes(StandardCharsets.UTF_8);
     }
 
-    private static String text(MessageExt message) {
+    static String text(MessageExt message) {
         return new String(message.getBody(), StandardCharsets.UTF_8);
     }
 
-    private static void require(boolean holds, String why) {
+    static void require(boolean holds, String why) {
         if (!holds) {
             throw new IllegalStateException(why);
         }
     }
 
     /** An error of the network or "there is none" may pass; what a broker refused does not. */
-    private static void await(String what, Condition condition) throws Exception {
+    static void await(String what, Condition condition) throws Exception {
         long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(WAIT_MS);
         Exception last = null;
         while (System.nanoTime() < deadline) {
@@ -936,7 +937,7 @@ public final class Interop {
         throw new IllegalStateException("timed out: " + what + (last == null ? "" : ", " + last));
     }
 
-    private static void check(String name, Body body) {
+    static void check(String name, Body body) {
         long start = System.nanoTime();
         repeats.set(0);
         try {
