@@ -14,13 +14,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::answers::{Answer, Refusal, blocking, send_answer};
+use super::answers::{Answer, Refusal, send_answer};
 use super::java_properties::JavaProperties;
 use super::{Broker, delay, send};
 use crate::message::{MessageId, NewMessage, Record, properties, sys_flag};
 use crate::model::{PhysicalOffset, QueueId, TopicName, system};
 use crate::remoting::{Command, FieldError, response};
-use crate::store::{AppendError, Appended, Store};
+use crate::store::{AppendError, AppendResult, Appended, Store};
+use crate::task;
 use crate::transport::{Connection, Responder};
 
 /// The queue of the half topic that half messages are in; marks have the same (B-250, B-256).
@@ -134,43 +135,100 @@ impl<'a> EndHeader<'a> {
 }
 
 /// 37: ends a transaction (B-252 to B-259).
-pub(super) fn end(broker: &Arc<Broker>, request: Command, responder: Responder) {
+pub(super) fn end(broker: &Arc<Broker>, request: Command, mut responder: Responder) {
     if broker.is_slave() {
         // H-074.
         let refusal = Refusal::new(response::SLAVE_NOT_AVAILABLE, NO_CODE_SET);
         return send_answer(responder, Err(refusal));
     }
-    match EndHeader::parse(&request) {
+    let at = match EndHeader::parse(&request) {
         // B-253: no answer; it is asked for later.
-        Ok(EndHeader { end: End::Unknown, .. }) => {}
-        Ok(_) => blocking(broker, request, responder, end_known),
-        Err(error) => send_answer(responder, Err(error.into())),
+        Ok(EndHeader { end: End::Unknown, .. }) => return,
+        Ok(header) => header.physical_offset,
+        Err(error) => return send_answer(responder, Err(error.into())),
+    };
+    // Most end what was just sent: these are written together, as sends are.
+    if u64::try_from(at).is_ok_and(|at| broker.store.reads_at_once(PhysicalOffset(at))) {
+        return end_known(broker, &request, responder);
     }
+    let broker = Arc::clone(broker);
+    responder.goes_to_thread();
+    task::spawn_blocking("end of a transaction", move || {
+        if !responder.is_moot() {
+            end_known(&broker, &request, responder);
+            broker.store.write_enqueued();
+        }
+    });
 }
 
-fn end_known(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
+/// Queues what a transaction ends with.
+fn end_known(broker: &Arc<Broker>, request: &Command, responder: Responder) {
+    let (message, ending) = match prepare_end(broker, request) {
+        Ok((message, mark, answer)) => {
+            (message, Ending { broker: Arc::clone(broker), responder, mark, answer })
+        }
+        Err(refusal) => return send_answer(responder, Err(refusal)),
+    };
+    let Some(message) = message else { return ending.mark_over() };
+    let (topic, bytes) = (message.topic.clone(), send::record_bytes(&message));
+    let done = move |result: AppendResult| match result {
+        Ok(_) => {
+            ending.broker.statistics.messages_in(topic.as_str(), 1, bytes);
+            ending.mark_over();
+        }
+        Err(error) => send_answer(ending.responder, Err(refused(&ending.broker, &error))),
+    };
+    // H-033: nobody waits for the disk, because a commit that is lost is asked for again.
+    broker.store.enqueue(&[message], false, Box::new(done));
+}
+
+/// What ends a transaction: the message to deliver, if any, the mark that it is over, and the answer.
+fn prepare_end(
+    broker: &Broker,
+    request: &Command,
+) -> Result<(Option<NewMessage>, NewMessage, Command), Refusal> {
     let header = EndHeader::parse(request)?;
-    let bytes = record_at(broker, header.physical_offset).ok_or_else(|| refusal(NOT_FOUND))?;
+    let bytes = u64::try_from(header.physical_offset).ok();
+    let bytes = bytes.and_then(|at| broker.store.record_at(PhysicalOffset(at)));
+    let bytes = bytes.ok_or_else(|| refusal(NOT_FOUND))?;
     let half = Record::parse(&bytes).map_err(|_| refusal(NOT_FOUND))?;
     check(&half, &header)?;
-    let metrics = &broker.metrics;
-    if header.end == End::Commit {
-        commit(broker, &half, &bytes)?;
-        mark_over(broker, &half);
-        metrics.transactions_committed.inc();
-        return Ok(Command::response(response::SUCCESS));
+    let (mark, answer) = (mark_of(broker, &half), Command::response(response::SUCCESS));
+    if header.end == End::Rollback {
+        broker.metrics.transactions_rolled_back.inc();
+        return Ok((None, mark, answer.with_remark(NO_CODE_SET)));
     }
-    mark_over(broker, &half);
-    metrics.transactions_rolled_back.inc();
-    Ok(Command::response(response::SUCCESS).with_remark(NO_CODE_SET))
+    let message = committed(broker, &half, &bytes)?;
+    broker.metrics.transactions_committed.inc();
+    Ok((message, mark, answer))
+}
+
+/// A transaction whose message, if there is one to deliver, is stored.
+struct Ending {
+    broker: Arc<Broker>,
+    responder: Responder,
+    mark: NewMessage,
+    answer: Command,
+}
+
+impl Ending {
+    /// Queues the mark. If that fails, the producer is asked once more, as with 4.9.4.
+    fn mark_over(self) {
+        let Self { broker, responder, mark, answer } = self;
+        let telling = Arc::clone(&broker);
+        let done = move |result: AppendResult| {
+            if let Err(error) = result {
+                telling.statistics.append_failed();
+                tracing::warn!(%error, "that a transaction is over cannot be noted");
+            }
+            responder.send(answer);
+        };
+        broker.store.enqueue(&[mark], false, Box::new(done));
+    }
 }
 
 fn refusal(remark: &str) -> Refusal {
     Refusal::new(response::SYSTEM_ERROR, remark)
-}
-
-fn record_at(broker: &Broker, offset: i64) -> Option<Bytes> {
-    broker.store.record_at(PhysicalOffset(u64::try_from(offset).ok()?))
 }
 
 /// Whether a record is the half message that a producer speaks of (B-254); that it lies where it says was checked when
@@ -187,24 +245,24 @@ fn check(half: &Record<'_>, header: &EndHeader<'_>) -> Result<(), Refusal> {
     if half.topic() == system::HALF_TOPIC { Ok(()) } else { Err(refusal(NOT_FOUND)) }
 }
 
-/// Stores a half message where it is for (B-255).
-fn commit(broker: &Broker, half: &Record<'_>, bytes: &Bytes) -> Result<(), Refusal> {
+/// What is delivered of a half message (B-255); `None` if nobody can get it.
+fn committed(
+    broker: &Broker,
+    half: &Record<'_>,
+    bytes: &Bytes,
+) -> Result<Option<NewMessage>, Refusal> {
     let to = destination(half).ok_or_else(|| refusal("the half message has no real queue"))?;
     if broker.store.tables().topics.is_deleted_since(to.0, half.physical_offset()) {
         // 4.9.4 stores it where nobody can read it; here a record would bring the topic back.
         tracing::warn!(topic = to.0, at = %half.physical_offset(), "a transaction of a deleted topic: dropped");
-        return Ok(());
+        return Ok(None);
     }
     let text = JavaProperties::parse(half.properties()).into_text();
-    let message = NewMessage {
+    Ok(Some(NewMessage {
         sys_flag: half.sys_flag() & !sys_flag::TRANSACTION_MASK | sys_flag::TRANSACTION_COMMIT,
         prepared_transaction_offset: half.physical_offset().to_wire(),
         ..copy_of(half, bytes.slice_ref(half.body()), to, text)
-    };
-    let record_bytes = send::record_bytes(&message);
-    append(&broker.store, message).map_err(|error| refused(broker, &error))?;
-    broker.statistics.messages_in(to.0, 1, record_bytes);
-    Ok(())
+    }))
 }
 
 /// How 4.9.4 says that nothing was stored (B-255).
@@ -226,10 +284,10 @@ fn refused(broker: &Broker, error: &AppendError) -> Refusal {
     }
 }
 
-/// Notes that a half message is over (B-256, B-257). If that fails, its producer is asked once more, as with 4.9.4.
-fn mark_over(broker: &Broker, half: &Record<'_>) {
+/// The mark that a half message is over (B-256, B-257).
+fn mark_of(broker: &Broker, half: &Record<'_>) -> NewMessage {
     let address = broker.options.address;
-    let message = NewMessage {
+    NewMessage {
         topic: TopicName::new(system::OP_HALF_TOPIC),
         queue_id: half.queue_id(),
         flag: 0,
@@ -241,10 +299,6 @@ fn mark_over(broker: &Broker, half: &Record<'_>) {
         prepared_transaction_offset: 0,
         body: Bytes::from(half.queue_offset().to_string()),
         properties: over_properties(),
-    };
-    if let Err(error) = append(&broker.store, message) {
-        broker.statistics.append_failed();
-        tracing::warn!(at = %half.physical_offset(), %error, "that a transaction is over cannot be noted");
     }
 }
 

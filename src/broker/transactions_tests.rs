@@ -190,3 +190,15 @@ async fn a_half_message_can_be_given_to_the_checks_again_b268() {
     let failed = "Put message back to RMQ_SYS_TRANS_HALF_TOPIC failed.".to_owned();
     assert_eq!(broker.refused(resume(&id.to_string())).await, (1, failed));
 }
+
+#[tokio::test]
+async fn what_was_sent_before_a_restart_is_ended_after_it() {
+    let mut broker = TestBroker::new();
+    let ends = [send_half(&broker, "", "first").await, send_half(&broker, "", "second").await];
+    broker = broker.restarted().await;
+    let [first, second] = ends;
+    assert_eq!(broker.call(commit_of(first)).await.code, 0);
+    assert_eq!(broker.call(rollback_of(second)).await.code, 0);
+    assert_eq!(bodies(&broker, "T", 1), ["first"]);
+    assert_eq!(bodies(&broker, OVER, 0), ["0", "1"]);
+}

@@ -391,7 +391,8 @@ impl Store {
     }
 
     /// Queues a group of messages (a batch, or one) of one queue for appending; `done` is called after the write,
-    /// from any thread, without a lock held. Followed by [`Self::write_enqueued`].
+    /// from any thread, without a lock held. Followed by [`Self::write_enqueued`], unless it is `done` of an append that
+    /// does not wait: what that queues is written by who wrote what it tells of.
     pub fn enqueue(
         &self,
         messages: &[NewMessage],

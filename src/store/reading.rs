@@ -293,7 +293,13 @@ impl Store {
         list.first().and_then(|segment| self.log.first_store_time_in(segment))
     }
 
-    /// The record at a physical offset, if there is one. Blocks.
+    /// Whether what is at a physical offset is read without waiting for the disk.
+    #[must_use]
+    pub fn reads_at_once(&self, offset: PhysicalOffset) -> bool {
+        self.is_in_memory(offset.0, self.log.end())
+    }
+
+    /// The record at a physical offset, if there is one. Blocks, unless it [`Self::reads_at_once`].
     #[must_use]
     pub fn record_at(&self, offset: PhysicalOffset) -> Option<Bytes> {
         self.log.record_at(offset)
