@@ -11,22 +11,26 @@ use super::meter::Meter;
 use super::route::{Purpose, Queue};
 use super::{BenchError, Histogram, Load, RECONNECT_PAUSE, REQUEST_TIMEOUT, Summary};
 use crate::clock::Clock;
-use crate::message::properties;
+use crate::message::{MessageId, properties, sys_flag};
 use crate::remoting::headers::SendHeader;
-use crate::remoting::{Command, request, response};
+use crate::remoting::{Command, SerializeType, request, response};
 use crate::transport::{CallError, Client};
 
 /// Oneway messages wait while a connection holds more unsent bytes than this.
 const ONEWAY_UNSENT_BYTES_MAX: usize = 1 << 20;
 const ONEWAY_PAUSE: Duration = Duration::from_millis(1);
+/// The group of all producers.
+const GROUP: &str = "rmq-node-bench";
 
-/// Whether a send waits for its answer.
+/// What a send waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// It does; as many wait as may be in flight.
     Answered,
     /// It does not, and nothing tells whether the message was stored.
     Oneway,
+    /// Each message is a transaction, which is committed: two requests, both answered.
+    Transactions,
 }
 
 /// What to send.
@@ -170,6 +174,13 @@ impl Worker {
         let connection = self.client.connection(address).await?;
         match self.options.mode {
             Mode::Answered => connection.call(request, REQUEST_TIMEOUT).await.map(Some),
+            Mode::Transactions => {
+                let half = connection.call(request, REQUEST_TIMEOUT).await?;
+                match commit_of(&half, self.options.load.serialize_type) {
+                    Some(commit) => connection.call(commit, REQUEST_TIMEOUT).await.map(Some),
+                    None => Ok(Some(half)),
+                }
+            }
             Mode::Oneway => {
                 while connection.unsent_bytes() > ONEWAY_UNSENT_BYTES_MAX {
                     tokio::time::sleep(ONEWAY_PAUSE).await;
@@ -184,7 +195,8 @@ impl Worker {
         let is_batch = self.options.batch > 1;
         let properties = self.properties(0);
         let header = SendHeader {
-            producer_group: "rmq-node-bench",
+            producer_group: GROUP,
+            sys_flag: if self.is_transactional() { sys_flag::TRANSACTION_PREPARED } else { 0 },
             topic: &self.options.load.topic,
             default_topic: "TBW102",
             default_topic_queue_nums: 4,
@@ -199,6 +211,10 @@ impl Worker {
         let mut request = header.to_request(code).with_body(body);
         request.serialize_type = self.options.load.serialize_type;
         request
+    }
+
+    fn is_transactional(&self) -> bool {
+        self.options.mode == Mode::Transactions
     }
 
     /// A batch's body (B-121).
@@ -227,6 +243,10 @@ impl Worker {
             text.push(end);
         };
         add(properties::WAIT, "true");
+        if self.is_transactional() {
+            add(properties::TRANSACTION_PREPARED, "true");
+            add(properties::PRODUCER_GROUP, GROUP);
+        }
         if self.options.keys {
             add(properties::KEYS, &format!("key-{}-{}-{message}", self.number, self.sent));
         }
@@ -235,4 +255,17 @@ impl Worker {
         }
         text
     }
+}
+
+/// What commits a half message (B-252); `None` if it was not stored.
+fn commit_of(half: &Command, serialize_type: SerializeType) -> Option<Command> {
+    let id: MessageId =
+        half.field("msgId").filter(|_| half.code == response::SUCCESS)?.parse().ok()?;
+    let commit = Command::request(request::END_TRANSACTION)
+        .with_field("producerGroup", GROUP)
+        .with_field("tranStateTableOffset", half.field("queueOffset")?)
+        .with_field("commitLogOffset", id.offset)
+        .with_field("commitOrRollback", sys_flag::TRANSACTION_COMMIT)
+        .with_field("msgId", id);
+    Some(Command { serialize_type, ..commit })
 }

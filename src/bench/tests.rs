@@ -19,6 +19,7 @@ use crate::transport::{Limits, Responder, Server, Service};
 struct Cluster {
     address: Mutex<String>,
     stored: Mutex<Vec<(String, i32)>>,
+    committed: Mutex<Vec<Command>>,
     requests: AtomicU64,
     refuse: bool,
 }
@@ -38,8 +39,8 @@ impl Cluster {
             stored.push((header.properties.to_owned(), header.queue_id));
         }
         let mut answer = Command::response(response::SUCCESS);
-        SendResponse { msg_id: "id".into(), queue_id: header.queue_id, queue_offset: 0 }
-            .write(&mut answer);
+        let msg_id = "7F00000100002A9F0000000000001234".into();
+        SendResponse { msg_id, queue_id: header.queue_id, queue_offset: 7 }.write(&mut answer);
         answer
     }
 
@@ -75,6 +76,10 @@ impl Service for Cluster {
                 ))
             }
             request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => self.send(&request),
+            request::END_TRANSACTION => {
+                self.committed.lock().unwrap().push(request);
+                Command::response(response::SUCCESS)
+            }
             _ => Self::pull(&request),
         });
     }
@@ -159,6 +164,27 @@ async fn oneway_messages_all_arrive() {
     assert_eq!((summary.messages, summary.latency_us.max), (100, 0));
     while cluster.stored.lock().unwrap().len() < 100 {
         tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn each_transaction_is_committed() {
+    let (cluster, load) = start(false).await;
+    let summary =
+        produced(&ProduceOptions { mode: Mode::Transactions, ..produce_options(load) }).await;
+    assert!(summary.messages == 100 && summary.errors.is_empty(), "{summary}");
+    let stored = cluster.stored.lock().unwrap();
+    let is_half = |text: &str| {
+        properties::find(text, properties::TRANSACTION_PREPARED) == Some("true")
+            && properties::find(text, properties::PRODUCER_GROUP).is_some()
+    };
+    assert!(stored.iter().all(|(text, _)| is_half(text)));
+    let committed = cluster.committed.lock().unwrap();
+    assert_eq!(committed.len(), 100);
+    for (field, value) in
+        [("commitLogOffset", "4660"), ("tranStateTableOffset", "7"), ("commitOrRollback", "8")]
+    {
+        assert!(committed.iter().all(|commit| commit.field(field) == Some(value)), "{field}");
     }
 }
 

@@ -85,6 +85,9 @@ struct ProduceArgs {
     /// Send without waiting for answers.
     #[arg(long)]
     oneway: bool,
+    /// Make each message a transaction, and commit it.
+    #[arg(long, conflicts_with_all = ["oneway", "batch"])]
+    transactions: bool,
     /// Messages of one request.
     #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
@@ -136,7 +139,11 @@ impl ProduceArgs {
         Ok(ProduceOptions {
             load: self.load.load(),
             body_bytes: usize::try_from(self.size)?,
-            mode: if self.oneway { Mode::Oneway } else { Mode::Answered },
+            mode: match (self.oneway, self.transactions) {
+                (true, _) => Mode::Oneway,
+                (false, true) => Mode::Transactions,
+                (false, false) => Mode::Answered,
+            },
             batch: self.batch.into(),
             keys: self.keys,
             tags: self.tags.clone(),
@@ -216,6 +223,8 @@ mod tests {
         for line in [
             "bench produce -c 0",
             "bench produce -s 5000000",
+            "bench produce --transactions --oneway",
+            "bench produce --transactions -b 2",
             "bench consume -b 0",
             "bench produce -n 127.0.0.1",
             "bench produce --broker 127.0.0.1",

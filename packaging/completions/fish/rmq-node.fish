@@ -93,6 +93,7 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -s r -l rate -d 'Messages per second; without it, as many as possible' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l binary -d 'Encode request headers in the binary form instead of JSON'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l oneway -d 'Send without waiting for answers'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l transactions -d 'Make each message a transaction, and commit it'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l keys -d 'Give each message a key of its own'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -s h -l help -d 'Print help'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -s n -l name-server -d 'Name servers as HOST:PORT, separated by `;` or `,`' -r
