@@ -315,7 +315,7 @@ impl BrokerRole {
         base: &Base,
     ) -> Result<(Arc<Store>, Past), String> {
         let (options, clock) = (self.store_options.clone(), base.clock.clone());
-        let (group, data_dir) = (self.settings.group.clone(), Arc::clone(data_dir));
+        let (group, held) = (self.settings.group.clone(), Arc::clone(data_dir));
         let start_topics = StartTopics::new(&self.broker_options.cluster, &group);
         let opening = task::spawn_blocking("open store", move || {
             let progress = |read: u64, all: u64| tell_progress(&group, read, all);
@@ -326,11 +326,12 @@ impl BrokerRole {
             let store = Store::open(options, &start_topics, &clock, &progress)?;
             let past = Past::open(&dir, store.log_range().1.0).map_err(described)?;
             // Goes with the store: a start that is given up half-way lets nobody in before the store is closed.
-            Ok(((store, past), data_dir))
+            Ok(((store, past), held))
         });
         // That it did not end is a bug.
         let opened = opening.await.map_err(|error| error.to_string())?;
-        opened.map(|(opened, _)| opened).map_err(|OpenError(text)| text)
+        let explained = |OpenError(text)| data_dir.explain(&self.settings.group, &text);
+        opened.map(|(opened, _)| opened).map_err(explained)
     }
 
     /// Lets the broker answer at both its ports.

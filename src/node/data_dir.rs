@@ -14,6 +14,8 @@ use super::StartError;
 
 /// Readable by the group, for backups; not by others.
 const DIR_MODE: u32 = 0o750;
+/// How far below a role's folder its files are.
+const FOREIGN_DEPTH: usize = 2;
 /// The format that this version writes.
 const FORMAT: u32 = 1;
 
@@ -90,6 +92,19 @@ impl DataDir {
         made.map_err(|error| StartError(describe(&path, &error)))
     }
 
+    /// Why what is in the folder of a role cannot be used, with the line to run if that is because of its owner.
+    #[must_use]
+    pub fn explain(&self, folder: &str, why: &str) -> String {
+        let uid = nix::unistd::geteuid().as_raw();
+        if !has_foreign(&self.path.join(folder), uid, FOREIGN_DEPTH) {
+            return why.to_owned();
+        }
+        let path = self.path.display();
+        format!(
+            "{why}; not all that is there belongs to uid {uid}, which this process runs as: `chown -R {uid}: {path}` gives it over"
+        )
+    }
+
     /// All of the file or none of it, and on the disk.
     fn write(&self, file: &Path, format: &Format) -> io::Result<()> {
         let new = file.with_extension("json.tmp");
@@ -134,6 +149,13 @@ impl Format {
     }
 }
 
+/// Whether something there belongs to another user.
+fn has_foreign(path: &Path, uid: u32, depth: usize) -> bool {
+    let is_foreign = fs::symlink_metadata(path).is_ok_and(|found| found.uid() != uid);
+    let mut below = fs::read_dir(path).into_iter().flatten().flatten();
+    is_foreign || (depth > 0 && below.any(|entry| has_foreign(&entry.path(), uid, depth - 1)))
+}
+
 fn describe(path: &Path, error: &io::Error) -> String {
     let shown = path.display();
     match error.kind() {
@@ -155,7 +177,8 @@ fn describe(path: &Path, error: &io::Error) -> String {
     let owned = fs::metadata(path).map(|found| format!("it belongs to uid {}, ", found.uid()));
     format!(
         "data directory {shown} cannot be written to: {}this process runs as uid {uid}; \
-         `chown -R {uid} {shown}` gives it away, and under systemd ReadWritePaths={shown} lets the unit see it",
+         `chown -R {uid}: {shown}` gives it over; under systemd ReadWritePaths={shown}, below /home ProtectHome=no too, lets \
+         the unit see it (`rmq-node doctor` says which)",
         owned.unwrap_or_default()
     )
 }
@@ -193,6 +216,28 @@ mod tests {
         );
         fs::write(&file, "{").unwrap();
         data.check_format(1 << 20).unwrap_err();
+    }
+
+    #[test]
+    fn what_belongs_to_another_user_is_told_with_the_line_to_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::lock(dir.path()).unwrap();
+        let file = data.path().join("broker-a/commitlog/0");
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "").unwrap();
+        assert_eq!(data.explain("broker-a", "no log"), "no log");
+        let uid = nix::unistd::geteuid().as_raw();
+        assert!(has_foreign(dir.path(), uid + 1, 0));
+        assert!(!has_foreign(dir.path(), uid, FOREIGN_DEPTH + 1));
+        // Only root can give a file away.
+        if uid == 0 {
+            std::os::unix::fs::chown(&file, Some(3000), None).unwrap();
+            let path = data.path().display();
+            let expected = format!(
+                "no log; not all that is there belongs to uid 0, which this process runs as: `chown -R 0: {path}` gives it over"
+            );
+            assert_eq!(data.explain("broker-a", "no log"), expected);
+        }
     }
 
     #[test]

@@ -227,5 +227,6 @@ async fn open_name_server(
         task::spawn_blocking("open name server", move || NameServer::open(options, &clock));
     // That it did not end is a bug.
     let opened = opening.await.map_err(|error| StartError(error.to_string()))?;
-    opened.map_err(|error| StartError(error.to_string()))
+    let folder = options::NAME_SERVER_FOLDER;
+    opened.map_err(|error| StartError(data_dir.explain(folder, &error.to_string())))
 }

@@ -214,6 +214,8 @@ pub fn permissions(context: &Context<'_>) -> Vec<Finding> {
             fix,
         ));
     }
+    // It looks at the owner of the whole only.
+    let is_given = is_given && (nearest.uid, nearest.gid) != (runner.uid, runner.gid);
     if let (Some(first), false) = (data.foreign.first(), runner.uid == 0) {
         let what = format!(
             "{} belongs to {}, not to {}",
@@ -228,7 +230,7 @@ pub fn permissions(context: &Context<'_>) -> Vec<Finding> {
                 format!("once, before the start: {chown}"),
             )
         } else {
-            Finding::error(what, "the node cannot open it and does not start", chown)
+            Finding::error(what, "the node cannot open it: the broker whose it is stays down", chown)
         });
     }
     if is_there && nearest.mode & 0o2 != 0 {

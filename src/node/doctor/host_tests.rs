@@ -357,6 +357,8 @@ fn owners_and_modes_of_the_data_directory_are_told_with_the_command() {
     assert_eq!(what, "/var/lib/rmq-node/broker-a/commitlog belongs to root, not to rmq-node");
     context.unit =
         Some(Unit { state_directory: Some("/var/lib/rmq-node".into()), ..Unit::default() });
+    assert_eq!(only(disk::permissions(&context)).severity, Severity::Error, "its head is right");
+    context.host.data.as_mut().unwrap().nearest.as_mut().unwrap().uid = 0;
     assert_eq!(only(disk::permissions(&context)).severity, Severity::Note, "systemd gives it away");
 }
 
