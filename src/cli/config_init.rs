@@ -1,6 +1,6 @@
 //! `rmq-node config init`: prints or writes the files of a new cluster.
 //!
-//! Not what is in them (`config::init`). Invariants: without `--force` no file is changed, and nothing is
+//! Not what is in them (`config::init`). Invariants: without `--force` no file that sets anything is changed, and nothing is
 //! written if one of several is there; with it, the old one is kept beside the new one, which has its
 //! owner and mode.
 
@@ -37,7 +37,7 @@ pub struct InitArgs {
     /// Write into this folder: with --this its rmq-node.toml, else one in a folder for each host.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Replace files that are there; each old one is kept beside its new one.
+    /// Replace files that are there and set something; each old one is kept beside its new one.
     #[arg(long, requires = "out")]
     force: bool,
 }
@@ -114,7 +114,8 @@ fn is_own(address: IpAddr) -> bool {
 
 fn write(files: Vec<(PathBuf, String)>, force: bool) -> anyhow::Result<()> {
     let is_other = |(path, text): &&(PathBuf, String)| {
-        path.exists() && fs::read_to_string(path).ok().as_ref() != Some(text)
+        let is_replaced = |old: String| old == *text || sets_nothing(&old);
+        path.exists() && !fs::read_to_string(path).is_ok_and(is_replaced)
     };
     if let (Some((path, _)), false) = (files.iter().find(is_other), force) {
         bail!(
@@ -126,6 +127,11 @@ fn write(files: Vec<(PathBuf, String)>, force: bool) -> anyhow::Result<()> {
         write_one(&path, &text).with_context(|| path.display().to_string())?;
     }
     Ok(())
+}
+
+/// As the file that a package brings: nobody's settings are lost with it.
+fn sets_nothing(text: &str) -> bool {
+    text.parse::<toml::Table>().is_ok_and(|table| table.is_empty())
 }
 
 fn write_one(path: &Path, text: &str) -> io::Result<()> {
@@ -187,6 +193,21 @@ mod tests {
         let cli =
             Cli::try_parse_from(head.iter().chain(rest)).map_err(|error| error.to_string())?;
         run(&cli.arguments).map(|_| ()).map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn a_file_that_sets_nothing_is_replaced_and_one_that_cannot_be_read_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(FILE);
+        let this = ["--this", "192.0.2.1", "--out", dir.path().to_str().unwrap()];
+        fs::write(&file, "# cluster = \"C\"\n\n").unwrap();
+        init(&this).unwrap();
+        assert!(fs::read_to_string(&file).unwrap().contains("192.0.2.2"));
+        for text in ["cluster = \"C\"\n", "cluster"] {
+            fs::write(&file, text).unwrap();
+            init(&this).unwrap_err();
+            assert_eq!(fs::read_to_string(&file).unwrap(), text);
+        }
     }
 
     #[test]

@@ -65,7 +65,7 @@ master-slave-sync\t''
 2m-2s-sync\t''"
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from init" -l this -d 'Which of the hosts this one is [default: the one whose address it has]' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from init" -l out -d 'Write into this folder: with --this its rmq-node.toml, else one in a folder for each host' -r -F
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from init" -l force -d 'Replace files that are there; each old one is kept beside its new one'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from init" -l force -d 'Replace files that are there and set something; each old one is kept beside its new one'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "check" -d 'Look for mistakes; exit code 78 if there are any'
