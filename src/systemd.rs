@@ -17,6 +17,19 @@ pub fn status(text: &str) {
     notify(&[NotifyState::Status(text)]);
 }
 
+/// The node looks at its settings again, until [`reloaded`].
+pub fn reloading() {
+    // Without the time, systemd 253 and newer would wait for it.
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        notify(&[NotifyState::Reloading, now]);
+    }
+}
+
+/// It has done so, whatever came of it.
+pub fn reloaded() {
+    notify(&[NotifyState::Ready]);
+}
+
 /// The node is on its way down.
 pub fn stopping() {
     notify(&[NotifyState::Stopping, NotifyState::Status("stopping")]);

@@ -295,7 +295,7 @@ impl<'a> Run<'a> {
     /// Whether it was checked often enough, or is older than anything that is kept (B-262).
     fn is_given_up(&self, half: &Record<'_>, age_ms: i64) -> bool {
         const HOUR_MS: i64 = 3_600_000;
-        let retention_hours = self.broker.store.options().retention_hours;
+        let retention_hours = self.broker.store.options().retention.get().hours;
         let kept_ms = i64::try_from(retention_hours).unwrap_or(i64::MAX).saturating_mul(HOUR_MS);
         times_checked(half) >= self.options.checks_max || age_ms > kept_ms
     }

@@ -1,13 +1,17 @@
 //! `rmq-node config check`, `show`: what the settings are, and whether they are right. Binds and locks nothing.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Subcommand;
 
 use super::Settings;
 use super::config_import::{self, ImportArgs};
 use super::config_init::{self, InitArgs};
-use crate::config::{Loaded, REFERENCE};
+use crate::config::changes::changes;
+use crate::config::{Loaded, REFERENCE, check_text};
 
 /// Reads and makes settings without starting anything.
 #[derive(Debug, Subcommand)]
@@ -17,6 +21,9 @@ pub enum ConfigAction {
         /// Where they come from.
         #[command(flatten)]
         settings: Settings,
+        /// Refuse also what the node that wrote FILE, such as /run/rmq-node/settings.toml, cannot take over by a reload.
+        #[arg(long, value_name = "FILE")]
+        running: Option<PathBuf>,
     },
     /// Print every setting with where it comes from.
     Show {
@@ -39,11 +46,19 @@ pub enum ConfigAction {
 /// Everything that is wrong with the settings, or they cannot be printed; what the other actions fail with.
 pub fn run(action: &ConfigAction) -> anyhow::Result<ExitCode> {
     match action {
-        ConfigAction::Check { settings } => {
-            super::print(&(summary(&settings.load()?) + "\n"))?;
+        ConfigAction::Check { settings, running } => {
+            let loaded = settings.load()?;
+            let mut lines = vec![summary(&loaded)];
+            if let Some(file) = running {
+                let name = file.display().to_string();
+                let text = fs::read_to_string(file).with_context(|| name.clone())?;
+                let changed = changes(&check_text(&name, &text)?, &loaded)?;
+                lines.extend(changed.iter().map(|change| format!("a reload takes over {change}")));
+            }
+            super::print(&(lines.join("\n") + "\n"))?;
         }
         ConfigAction::Show { defaults: true, .. } => super::print(REFERENCE)?,
-        ConfigAction::Show { settings, .. } => super::print(&listing(&settings.load()?))?,
+        ConfigAction::Show { settings, .. } => super::print(&settings.load()?.listing())?,
         ConfigAction::Init(arguments) => return config_init::run(arguments),
         ConfigAction::Import(arguments) => return config_import::run(arguments),
     }
@@ -67,28 +82,6 @@ fn summary(loaded: &Loaded) -> String {
     )
 }
 
-/// TOML that could be read again, each value followed by its origin.
-fn listing(loaded: &Loaded) -> String {
-    // Top-level settings first: below a table's head they would belong to it.
-    let (top, tables): (Vec<_>, Vec<_>) =
-        loaded.origins.iter().partition(|(path, _)| !path.contains('.'));
-    let mut text = String::new();
-    let mut head = "";
-    for (path, found) in top.into_iter().chain(tables) {
-        let (table, key) = path.rsplit_once('.').unwrap_or(("", path));
-        if table != head {
-            head = table;
-            text.push_str(&match table.split_once('[') {
-                Some((list, _)) => format!("\n[[{list}]]\n"),
-                None => format!("\n[{table}]\n"),
-            });
-        }
-        let setting = format!("{key} = {}", found.value);
-        text.push_str(&format!("{setting:<40} # {}\n", found.origin));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,7 +90,7 @@ mod tests {
     fn loaded(text: &str) -> Loaded {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.toml");
-        std::fs::write(&file, text).unwrap();
+        fs::write(&file, text).unwrap();
         load(&Sources { config_file: Some(file), ..Sources::default() }).unwrap()
     }
 
@@ -106,7 +99,7 @@ mod tests {
     #[test]
     fn what_is_shown_can_be_read_again() {
         let before = loaded(TWO);
-        let shown = listing(&before);
+        let shown = before.listing();
         let lines: Vec<&str> = shown.lines().collect();
         assert!(lines[0].starts_with("advertise = \"127.0.0.1\" "), "{shown}");
         assert!(lines[0].ends_with(" # default: as listen"), "{shown}");
@@ -151,7 +144,7 @@ mod tests {
                 }
             }
             let before = loaded(&text);
-            let after = loaded(&listing(&before));
+            let after = loaded(&before.listing());
             proptest::prop_assert_eq!(after.config, before.config);
         }
     }

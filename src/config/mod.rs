@@ -10,11 +10,14 @@
 //! | `init` | the files of a new cluster |
 //! | `properties` | Java properties text |
 //! | `check`, `check_addresses` | what they mean together |
+//! | `listing` | every value with its origin, as a file |
+//! | `changes` | what a running node can take over |
 //!
 //! `conf/rmq-node.toml` documents every setting, with its default and the 4.9.4 key that it replaces;
 //! the defaults are read from it. Not here: what the rest makes of the numbers (`node` maps them).
 //! Invariant: a [`Config`] only comes out of [`load`], and nothing is touched before.
 
+pub mod changes;
 mod check;
 mod check_addresses;
 pub mod import;
@@ -22,6 +25,7 @@ mod import_host;
 mod import_keys;
 pub mod init;
 mod layers;
+mod listing;
 pub mod properties;
 mod read;
 mod reference;
@@ -116,7 +120,7 @@ pub struct Broker {
 }
 
 /// The checked configuration, and where each value came from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Loaded {
     /// What to run.
     pub config: Config,
@@ -124,6 +128,8 @@ pub struct Loaded {
     pub origins: Origins,
     /// Whether no broker is configured, so that the built-in one runs.
     pub standalone: bool,
+    /// What it was made of; [`load`] reads them again.
+    pub sources: Sources,
 }
 
 /// Something that is wrong, and what to write instead.
@@ -185,7 +191,7 @@ fn load_files(mut layers: Vec<read::Document>, sources: &Sources) -> Result<Load
     layers.insert(0, derived);
     let (settings, origins) = merge(&layers)?;
     let config = check::check(settings, &origins)?;
-    Ok(Loaded { config, origins, standalone })
+    Ok(Loaded { config, origins, standalone, sources: sources.clone() })
 }
 
 fn merge(layers: &[read::Document]) -> Result<(settings::Settings, Origins), ConfigError> {

@@ -99,7 +99,8 @@ impl<'a> Prepared<'a> {
     }
 
     fn options(&self, parent: &Path) -> StoreOptions {
-        options::store(self.config, self.broker, parent)
+        let retention = options::retention(&self.config.store).into();
+        options::store(self.config, self.broker, parent, &retention)
     }
 
     fn adoption<'b>(

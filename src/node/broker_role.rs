@@ -18,7 +18,7 @@ use super::{Base, StartError, options, ports};
 use crate::broker::{Broker, BrokerOptions, BrokerService};
 use crate::config::{self, Config, Role};
 use crate::replication::{self, MasterAddresses, Member, Past, Receiver, Sender, Standing};
-use crate::store::{OpenError, StartTopics, Store, StoreOptions};
+use crate::store::{OpenError, SharedRetention, StartTopics, Store, StoreOptions};
 use crate::systemd;
 use crate::task::{self, Kind};
 use crate::transport::{Limits, Server};
@@ -156,10 +156,11 @@ impl BrokerRole {
         settings: &config::Broker,
         data_dir: &DataDir,
         binding: &Binding,
+        retention: &SharedRetention,
     ) -> Arc<Self> {
         Arc::new(Self {
             settings: settings.clone(),
-            store_options: options::store(config, settings, data_dir.path()),
+            store_options: options::store(config, settings, data_dir.path(), retention),
             broker_options: options::broker(config, settings),
             start_without_slave_after: options::start_without_slave_after(settings),
             binding: binding.clone(),

@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 use tracing::callsite::Identifier;
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
-use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
 
 use crate::clock::Clock;
 use crate::config::Level;
@@ -25,10 +26,23 @@ const EVENTS_MAX: u32 = 20;
 /// How long a window lasts.
 const WINDOW: Duration = Duration::from_secs(10);
 
+/// Which events are told, to be changed while they are.
+#[derive(Clone, Debug)]
+pub struct Threshold(Handle<LevelFilter, Registry>);
+
+impl Threshold {
+    /// The least severe events that are told from now on.
+    pub fn set(&self, level: Level) {
+        // It only fails when nobody is told anything any more.
+        let _ = self.0.reload(filter(level));
+    }
+}
+
 /// Starts telling events; the first call in a process counts.
-pub fn start(level: Level, clock: &Clock) -> RateLimit {
+pub fn start(level: Level, clock: &Clock) -> (RateLimit, Threshold) {
     let limit = RateLimit::new(clock.clone());
-    let registry = tracing_subscriber::registry().with(filter(level)).with(limit.clone());
+    let (threshold, handle) = reload::Layer::new(filter(level));
+    let registry = tracing_subscriber::registry().with(threshold).with(limit.clone());
     let started = match tracing_journald::layer().ok().filter(|_| is_journal()) {
         Some(journal) => registry.with(journal).try_init(),
         None => {
@@ -46,7 +60,7 @@ pub fn start(level: Level, clock: &Clock) -> RateLimit {
         let backtrace = std::backtrace::Backtrace::capture();
         tracing::error!(place, %backtrace, "a bug ends the node: {text}");
     }));
-    limit
+    (limit, Threshold(handle))
 }
 
 fn filter(level: Level) -> LevelFilter {

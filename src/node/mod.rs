@@ -9,6 +9,7 @@
 //! | `status` | how the roles are: one line, and metrics |
 //! | `options` | what each role is told, made of the settings |
 //! | `logging` | where events go |
+//! | `live` | what changes while the node runs |
 //! | `watchdog` | both runtimes make progress |
 //! | `banner` | what a terminal is told at the start |
 //! | `adopt` | taking a stopped 4.9.4 broker's store over |
@@ -25,6 +26,7 @@ mod banner;
 mod broker_role;
 mod data_dir;
 pub mod doctor;
+mod live;
 mod logging;
 mod options;
 mod ports;
@@ -47,6 +49,7 @@ use crate::systemd;
 use crate::task::{self, Kind};
 
 use data_dir::DataDir;
+use live::Live;
 use logging::RateLimit;
 pub use ports::holder as port_holder;
 use roles::{Ports, Roles};
@@ -85,6 +88,7 @@ impl From<io::Error> for StartError {
 struct Base {
     clock: Clock,
     metrics: Arc<Metrics>,
+    live: Arc<Live>,
     control: Handle,
     data: Handle,
     /// Cancelled when the node is on its way down, also by the end of a part it cannot be without.
@@ -97,13 +101,15 @@ struct Base {
 /// It could not start, or something that it cannot be without ended.
 pub fn run(loaded: &Loaded) -> Result<(), StartError> {
     let clock = Clock::system();
-    let rate_limit = logging::start(loaded.config.log.level, &clock);
+    let (rate_limit, threshold) = logging::start(loaded.config.log.level, &clock);
+    let runtime_dir = std::env::var_os("RUNTIME_DIRECTORY").map(Into::into);
     let cores = std::thread::available_parallelism().map_or(DATA_THREADS_MIN, usize::from);
     let control = runtime("control", CONTROL_THREADS)?;
     let data = runtime("data", cores.max(DATA_THREADS_MIN))?;
     let base = Base {
         clock,
         metrics: Arc::default(),
+        live: Arc::new(Live::new(loaded, threshold, runtime_dir)),
         control: control.handle().clone(),
         data: data.handle().clone(),
         stop: CancellationToken::new(),
@@ -148,7 +154,7 @@ async fn start_and_stop(
     let part_ended = roles.part_ended();
     let ended = tokio::select! {
         Err(error) = start(loaded, &base, &data_dir, ports, &mut roles) => Err(error),
-        () = signals.stop() => Ok(()),
+        () = run_until_stopped(&mut signals, &base.live) => Ok(()),
         () = base.stop.cancelled() => Err(StartError::new(PART_ENDED)),
         () = part_ended => Err(StartError::new(PART_ENDED)),
     };
@@ -182,13 +188,15 @@ async fn start(
     roles.opened().await?;
     is_in_time(roles.registered()).await;
     // 3. Whoever waits for us is told, and from then on whenever that changes.
-    let mut told = roles.status();
+    base.live.publish();
+    let standalone = loaded.standalone.then_some(config.listen);
+    let mut told = roles.status(standalone);
     banner::show(loaded, data_dir, &told, &roles.down());
     systemd::ready(&told);
     let mut pause = tokio::time::interval(STATUS_PERIOD);
     loop {
         pause.tick().await;
-        let now = roles.status();
+        let now = roles.status(standalone);
         match (status::is_well(&told), status::is_well(&now)) {
             _ if now == told => continue,
             (true, false) => tracing::warn!("{now}"),
@@ -240,17 +248,47 @@ impl Signals {
         })
     }
 
+    /// Returns when the node is told something.
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.hangup.recv() => Told::Reload,
+        }
+    }
+
     /// Returns when the node is told to stop.
     async fn stop(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => {
-                    tracing::warn!("settings are read at the start only: restart to change them");
-                }
+        while self.next().await != Told::Stop {}
+    }
+}
+
+/// What a signal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Stop,
+    Reload,
+}
+
+/// Reads the settings again whenever that is asked for; returns when the node is told to stop.
+async fn run_until_stopped(signals: &mut Signals, live: &Arc<Live>) {
+    while signals.next().await == Told::Reload {
+        systemd::reloading();
+        let live = Arc::clone(live);
+        let reloaded = task::spawn_blocking("reload", move || live.reload()).await;
+        match reloaded {
+            Ok(Ok(changed)) if changed.is_empty() => {
+                tracing::info!("settings read again, nothing has changed");
             }
+            Ok(Ok(changed)) => tracing::info!("settings changed: {}", changed.join("; ")),
+            Ok(Err(refused)) => {
+                let reasons = refused.to_string().replace('\n', "; ");
+                tracing::error!("settings not changed, none of them: {reasons}");
+            }
+            // A bug.
+            Err(error) => tracing::error!(%error, "settings could not be read again"),
         }
+        systemd::reloaded();
     }
 }
 

@@ -10,8 +10,8 @@ use crate::broker::{BrokerOptions, TransactionOptions};
 use crate::config::{self, Config, Flush, Replication, Role};
 use crate::model::BrokerId;
 use crate::nameserver::NameServerOptions;
-use crate::store::StoreOptions;
 use crate::store::options::{FlushMode, StoreRole};
+use crate::store::{Retention, SharedRetention, StoreOptions};
 use crate::transport::LimitNumbers;
 
 /// The folder of the name server in the data directory.
@@ -24,7 +24,23 @@ pub fn name_server(server: &config::NameServer, data_dir: &Path) -> NameServerOp
     }
 }
 
-pub fn store(config: &Config, broker: &config::Broker, data_dir: &Path) -> StoreOptions {
+/// What every store here keeps.
+pub fn retention(settings: &config::Store) -> Retention {
+    Retention {
+        hours: settings.retention_hours,
+        delete_hours: settings.delete_hours.clone(),
+        disk_expire_percent: settings.disk_expire_percent,
+        disk_force_percent: settings.disk_force_percent,
+        disk_read_only_percent: settings.disk_read_only_percent,
+    }
+}
+
+pub fn store(
+    config: &Config,
+    broker: &config::Broker,
+    data_dir: &Path,
+    retention: &SharedRetention,
+) -> StoreOptions {
     let settings = &config.store;
     StoreOptions {
         segment_bytes: settings.segment_bytes,
@@ -43,11 +59,7 @@ pub fn store(config: &Config, broker: &config::Broker, data_dir: &Path) -> Store
         flush_interval_ms: settings.flush_interval_ms,
         sync_flush_timeout_ms: settings.sync_flush_timeout_ms,
         max_message_bytes: settings.max_message_bytes,
-        retention_hours: settings.retention_hours,
-        delete_hours: settings.delete_hours.clone(),
-        disk_expire_percent: settings.disk_expire_percent,
-        disk_force_percent: settings.disk_force_percent,
-        disk_read_only_percent: settings.disk_read_only_percent,
+        retention: retention.clone(),
         ..StoreOptions::new(data_dir.join(&broker.group))
     }
 }
@@ -123,11 +135,16 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         let sources = Sources { config_file: Some(file), ..Sources::default() };
         let config = load(&sources).unwrap().config;
-        let store = store(&config, &config.brokers[0], Path::new("/data"));
+        let shared = SharedRetention::from(retention(&config.store));
+        let store = store(&config, &config.brokers[0], Path::new("/data"), &shared);
         assert_eq!((store.dir.to_str(), store.flush), (Some("/data/g"), FlushMode::Sync));
-        assert_eq!((store.segment_bytes, store.retention_hours), (2_097_152, 1));
-        assert_eq!((store.delete_hours, store.disk_expire_percent), (vec![2, 3], 11));
-        assert_eq!((store.disk_force_percent, store.disk_read_only_percent), (12, 13));
+        let kept = store.retention.get();
+        assert_eq!((store.segment_bytes, kept.hours), (2_097_152, 1));
+        assert_eq!(
+            (kept.delete_hours.as_slice(), kept.disk_expire_percent),
+            ([2, 3].as_slice(), 11)
+        );
+        assert_eq!((kept.disk_force_percent, kept.disk_read_only_percent), (12, 13));
         assert_eq!((store.flush_interval_ms, store.sync_flush_timeout_ms), (14, 15));
         assert_eq!(store.max_message_bytes, 16_000);
         let broker = broker(&config, &config.brokers[0]);
@@ -146,7 +163,8 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         let sources = Sources { config_file: Some(file), ..Sources::default() };
         let config = load(&sources).unwrap().config;
-        let mapped = store(&config, &config.brokers[0], Path::new("/data"));
+        let shared = SharedRetention::from(retention(&config.store));
+        let mapped = store(&config, &config.brokers[0], Path::new("/data"), &shared);
         let own = StoreOptions::new("/data/broker-a");
         assert_eq!(format!("{mapped:?}"), format!("{own:?}"));
         let transactions = broker(&config, &config.brokers[0]).transactions;

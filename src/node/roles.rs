@@ -3,7 +3,7 @@
 //! Not the order of the steps, which is `super`'s, nor what a broker does (`broker_role`). Invariants: a role's port
 //! is closed before what it uses is; a role that cannot run keeps no other from running.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::task::JoinHandle;
@@ -31,7 +31,7 @@ pub struct Ports {
 
 /// Binds every port of every role, each on the runtime that will serve it.
 pub fn bind(config: &Config, base: &Base) -> Result<Ports, StartError> {
-    let limits = Arc::new(Limits::new(options::limits(&config.limits)));
+    let limits = Arc::clone(&base.live.limits);
     show_limits(&limits, base);
     let at = |port: u16| SocketAddr::new(config.listen, port);
     let name_server = match &config.name_server {
@@ -134,7 +134,9 @@ impl Roles {
         data_dir: &Arc<DataDir>,
         base: &Base,
     ) {
-        let role = |settings| BrokerRole::new(config, settings, data_dir, &ports.binding);
+        let role = |settings| {
+            BrokerRole::new(config, settings, data_dir, &ports.binding, &base.live.retention)
+        };
         self.brokers = config.brokers.iter().map(role).collect();
         let _entered = base.control.enter();
         for (role, ports) in self.brokers.iter().zip(ports.brokers) {
@@ -172,10 +174,10 @@ impl Roles {
         }
     }
 
-    /// One line on how they all are.
-    pub fn status(&self) -> String {
+    /// One line on how they all are; `standalone` is the address of a node that no broker is configured for.
+    pub fn status(&self, standalone: Option<IpAddr>) -> String {
         let brokers: Vec<_> = self.brokers.iter().map(|one| BrokerState::of(one)).collect();
-        status::line(&brokers, self.name_server.down.as_deref())
+        status::line(&brokers, self.name_server.down.as_deref(), standalone)
     }
 
     /// The brokers that cannot run, each with the reason.

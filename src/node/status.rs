@@ -3,6 +3,7 @@
 //! Nothing is decided here. Invariants: a node whose every part does its work is `serving`, and every other one is
 //! not; the line is one line.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -119,8 +120,13 @@ fn describe_copy(copy: &CopyState) -> String {
     text
 }
 
-/// The line on all roles; `name_server_down` is why the name server is not there.
-pub fn line(brokers: &[BrokerState], name_server_down: Option<&str>) -> String {
+/// The line on all roles; `name_server_down` is why the name server is not there, `standalone` the address of a node that
+/// no broker is configured for.
+pub fn line(
+    brokers: &[BrokerState],
+    name_server_down: Option<&str>,
+    standalone: Option<IpAddr>,
+) -> String {
     let mut parts = Vec::new();
     if let Some(reason) = name_server_down {
         parts.push(format!("name server: down: {reason}"));
@@ -130,6 +136,7 @@ pub fn line(brokers: &[BrokerState], name_server_down: Option<&str>) -> String {
     let head = if parts.is_empty() { SERVING } else { DEGRADED };
     let well = brokers.iter().filter(|broker| broker.trouble().is_none());
     parts.extend(well.map(|broker| broker.named(&broker.work())));
+    parts.extend(standalone.map(|address| format!("standalone on {address}")));
     parts.insert(0, head.to_owned());
     let shown = |c: char| if c.is_control() { ' ' } else { c };
     parts.join("; ").chars().map(shown).collect()
@@ -221,15 +228,17 @@ mod tests {
         let mut master = broker("broker-a", Role::Master);
         let mut slave_here = broker("broker-b", Role::Slave);
         slave_here.copy = Some(copy(Phase::InSync));
-        let text = line(&[master.clone(), slave_here.clone()], None);
+        let text = line(&[master.clone(), slave_here.clone()], None, None);
         assert_eq!(text, "serving; broker-a (master): no slave; broker-b (slave): in sync");
         master.slaves = vec![slave(0, 1), slave(2048, 15)];
         slave_here.copy = Some(copy(Phase::Connecting));
-        let text = line(&[master, slave_here], None);
+        let text = line(&[master, slave_here], None, None);
         let expected = "serving; broker-a (master): 2 slaves, 2.0 KiB behind, silent for 15 s; \
                         broker-b (slave): connecting, at most 1 min 5 s behind (the master is gone)";
         assert_eq!(text, expected);
         assert!(is_well(&text));
+        let alone = line(&[broker("broker-a", Role::Master)], None, Some([127, 0, 0, 1].into()));
+        assert_eq!(alone, "serving; broker-a (master): no slave; standalone on 127.0.0.1");
     }
 
     #[test]
@@ -238,7 +247,7 @@ mod tests {
         let changed = |change: fn(&mut BrokerState)| {
             let mut broken = broker("broker-b", Role::Master);
             change(&mut broken);
-            let text = line(&[well.clone(), broken], None);
+            let text = line(&[well.clone(), broken], None, None);
             assert!(!is_well(&text) && !text.contains(SERVING), "{text}");
             let rest = text.strip_prefix("degraded; broker-b (master): ").unwrap().to_owned();
             rest.strip_suffix("; broker-a (master): no slave").unwrap().to_owned()
@@ -253,6 +262,6 @@ mod tests {
         assert_eq!(alone, "sync replication, but 0 of 1 slaves connected");
         let conflict = changed(|broker| broker.copy = Some(copy(Phase::Conflict)));
         assert!(conflict.starts_with("conflict, "), "{conflict}");
-        assert_eq!(line(&[], Some("no file")), "degraded; name server: down: no file");
+        assert_eq!(line(&[], Some("no file"), None), "degraded; name server: down: no file");
     }
 }

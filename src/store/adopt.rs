@@ -102,7 +102,7 @@ impl Adoption<'_> {
         let used = disk.blocks().saturating_sub(disk.blocks_free()) * disk.fragment_size();
         let available = disk.blocks_available() * disk.fragment_size();
         let after = percent(used + needed, available.saturating_sub(needed));
-        let allowed = self.options.disk_force_percent;
+        let allowed = self.options.retention.get().disk_force_percent;
         if needed < available && after <= f64::from(allowed) {
             return Ok(());
         }

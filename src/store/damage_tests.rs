@@ -17,7 +17,7 @@ use super::fault_tests::{
 use super::recovery::slice_options;
 use super::schema::slices as schema;
 use super::slices::Slices;
-use super::store_tests::{BODY_AT, World, message};
+use super::store_tests::{BODY_AT, World, deleting_at, message};
 use super::{AppendError, PullStatus};
 use crate::clock::Clock;
 use crate::kv::{Batch, Database};
@@ -499,7 +499,7 @@ fn a_slice_condemned_while_consumers_read_it_shows_them_nothing_wrong() {
 fn segments_that_are_deleted_while_consumers_read_them_are_stepped_over() {
     let mut client = Client::new(Views::None, |options| {
         small(options);
-        options.delete_hours = (0..24).collect();
+        options.retention = deleting_at(0..24);
     });
     for _ in 0..5 {
         client.live();
@@ -539,7 +539,7 @@ fn segments_that_are_deleted_while_consumers_read_them_are_stepped_over() {
 fn an_operator_has_old_segments_deleted_at_any_hour_for_some_rounds_st093() {
     let mut client = Client::new(Views::None, |options| {
         small(options);
-        options.delete_hours = Vec::new();
+        options.retention = deleting_at(0..0);
     });
     client.live();
     assert!(client.save());
@@ -561,7 +561,7 @@ fn an_operator_has_old_segments_deleted_at_any_hour_for_some_rounds_st093() {
 fn a_damaged_record_does_not_keep_old_segments_from_being_deleted() {
     let mut client = Client::new(Views::None, |options| {
         small(options);
-        options.delete_hours = (0..24).collect();
+        options.retention = deleting_at(0..24);
     });
     client.live();
     client.live();
@@ -575,7 +575,7 @@ fn a_damaged_record_does_not_keep_old_segments_from_being_deleted() {
 
 #[test]
 fn what_a_slave_still_copies_stays_until_the_disk_is_too_full() {
-    let mut world = World::closed(|options| options.delete_hours = (0..24).collect());
+    let mut world = World::closed(|options| options.retention = deleting_at(0..24));
     let disk = FaultDisk::new(world.group_dir(), Views::None);
     world.disk = disk.clone();
     world.open().unwrap();
@@ -596,9 +596,9 @@ fn what_a_slave_still_copies_stays_until_the_disk_is_too_full() {
     assert_eq!(cleaned(), 1, "the first segment is behind it");
     slave.acknowledge(2 * segment);
     assert_eq!(cleaned(), 2);
-    disk.set_used_percent(f64::from(world.options.disk_expire_percent));
+    disk.set_used_percent(f64::from(world.options.retention.get().disk_expire_percent));
     assert_eq!(cleaned(), 2);
-    disk.set_used_percent(f64::from(world.options.disk_expire_percent) + 1.0);
+    disk.set_used_percent(f64::from(world.options.retention.get().disk_expire_percent) + 1.0);
     assert_eq!(cleaned(), 4);
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::derived::Derived;
 use super::dispatch::{Facts, Place};
 use super::log::{CommitLog, Segment};
-use super::options::StoreOptions;
+use super::options::{Retention, StoreOptions};
 use super::recovery::read_records;
 use super::saver::Saver;
 use crate::clock::Clock;
@@ -104,20 +104,21 @@ impl Keeper {
     /// Looks how full the disk is, and deletes the segments that are too old, or that the disk has no room for.
     pub(super) fn clean(&self) -> io::Result<()> {
         let used = self.log.disk().used_percent(&self.options.dir)?;
-        self.log.set_too_full(used > f64::from(self.options.disk_read_only_percent), used);
-        let is_forced = used > f64::from(self.options.disk_force_percent);
-        let is_pressed = used > f64::from(self.options.disk_expire_percent);
+        let retention = self.options.retention.get();
+        self.log.set_too_full(used > f64::from(retention.disk_read_only_percent), used);
+        let is_forced = used > f64::from(retention.disk_force_percent);
+        let is_pressed = used > f64::from(retention.disk_expire_percent);
         let less = |rounds: u32| rounds.checked_sub(1);
         let is_manual =
             self.manual_rounds.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).is_ok();
-        let is_time = self.is_delete_hour() || is_pressed || is_manual;
+        let is_time = self.is_delete_hour(&retention) || is_pressed || is_manual;
         let mut deleted = 0;
         while (is_forced || is_time) && deleted < DELETED_MAX {
             let list = self.log.segments().all();
             let [oldest, later @ ..] = list.as_slice() else { break };
             let is_saved = self.saver.saved_to().is_some_and(|saved| oldest.end() <= saved);
             let is_copied = || self.log.copied_to().is_none_or(|at| oldest.end() <= at);
-            let is_needless = || (is_pressed || is_copied()) && self.is_expired(later);
+            let is_needless = || (is_pressed || is_copied()) && self.is_expired(&retention, later);
             if !is_saved || !(is_forced || is_needless()) {
                 break;
             }
@@ -131,14 +132,14 @@ impl Keeper {
         Ok(())
     }
 
-    fn is_delete_hour(&self) -> bool {
+    fn is_delete_hour(&self, retention: &Retention) -> bool {
         let hour = self.clock.now_ms().div_euclid(HOUR_MS).rem_euclid(24);
-        self.options.delete_hours.iter().any(|wanted| i64::from(*wanted) == hour)
+        retention.delete_hours.iter().any(|wanted| i64::from(*wanted) == hour)
     }
 
     /// Whether everything before `later` is too old: it was stored before the first message there that can be read.
-    fn is_expired(&self, later: &[Arc<Segment>]) -> bool {
-        let hours = i64::try_from(self.options.retention_hours).unwrap_or(i64::MAX);
+    fn is_expired(&self, retention: &Retention, later: &[Arc<Segment>]) -> bool {
+        let hours = i64::try_from(retention.hours).unwrap_or(i64::MAX);
         let oldest_kept = self.clock.now_ms().saturating_sub(hours.saturating_mul(HOUR_MS));
         let first = later.iter().find_map(|segment| self.log.first_store_time_in(segment));
         first.is_some_and(|stored| stored < oldest_kept)

@@ -79,7 +79,7 @@ use crate::message::NewMessage;
 use crate::model::{PhysicalOffset, QueueId, QueueOffset};
 
 pub use consume_queue::ReadError;
-pub use options::StoreOptions;
+pub use options::{Retention, SharedRetention, StoreOptions};
 pub use tables::{StartTopics, Tables};
 
 /// The store of one broker group; shared as `Arc<Store>`. Dropped without [`Store::stop`], it ends as if the process

@@ -1,6 +1,9 @@
 //! What a store is told when it is opened. Not the configuration file: `config` maps that onto this.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
 
 use super::dispatch::DelayLevels;
 
@@ -20,6 +23,55 @@ pub enum StoreRole {
     Master,
     /// From the master's log; nothing else is appended.
     Slave,
+}
+
+/// What is kept, and how full the disk may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Age of a segment's last message after which the segment is deleted (ST-091, S-62).
+    pub hours: u64,
+    /// Hours of the day (UTC) in which expired segments are deleted (ST-090).
+    pub delete_hours: Vec<u8>,
+    /// Disk use in percent above which expired segments are deleted at any hour (ST-090).
+    pub disk_expire_percent: u8,
+    /// Disk use in percent above which the oldest segments are deleted, expired or not (ST-091).
+    pub disk_force_percent: u8,
+    /// Disk use in percent above which nothing more is appended (ST-095).
+    pub disk_read_only_percent: u8,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            hours: 72,
+            delete_hours: vec![4],
+            disk_expire_percent: 75,
+            disk_force_percent: 85,
+            disk_read_only_percent: 90,
+        }
+    }
+}
+
+/// A [`Retention`] that whoever shares it can replace while stores are open; they heed it within 10 s.
+#[derive(Clone, Debug, Default)]
+pub struct SharedRetention(Arc<ArcSwap<Retention>>);
+
+impl SharedRetention {
+    /// What holds now.
+    pub fn get(&self) -> Guard<Arc<Retention>> {
+        self.0.load()
+    }
+
+    /// What holds from now on.
+    pub fn set(&self, retention: Retention) {
+        self.0.store(Arc::new(retention));
+    }
+}
+
+impl From<Retention> for SharedRetention {
+    fn from(retention: Retention) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(retention)))
+    }
 }
 
 /// Options of one group's store; [`StoreOptions::new`] has 4.9.4's defaults.
@@ -55,16 +107,8 @@ pub struct StoreOptions {
     pub checkpoint_interval_ms: u64,
     /// After how many bytes of log they are saved earlier.
     pub checkpoint_bytes: u64,
-    /// Age of a segment's last message after which the segment is deleted (ST-091, S-62).
-    pub retention_hours: u64,
-    /// Hours of the day (UTC) in which expired segments are deleted (ST-090).
-    pub delete_hours: Vec<u8>,
-    /// Disk use in percent above which expired segments are deleted at any hour (ST-090).
-    pub disk_expire_percent: u8,
-    /// Disk use in percent above which the oldest segments are deleted, expired or not (ST-091).
-    pub disk_force_percent: u8,
-    /// Disk use in percent above which nothing more is appended (ST-095).
-    pub disk_read_only_percent: u8,
+    /// What is kept; all stores of a node share it.
+    pub retention: SharedRetention,
     /// The delays of the delay levels (B-270).
     pub delay_levels: DelayLevels,
 }
@@ -89,11 +133,7 @@ impl StoreOptions {
             in_memory_bytes: 1 << 30,
             checkpoint_interval_ms: 5000,
             checkpoint_bytes: 256 << 20,
-            retention_hours: 72,
-            delete_hours: vec![4],
-            disk_expire_percent: 75,
-            disk_force_percent: 85,
-            disk_read_only_percent: 90,
+            retention: SharedRetention::default(),
             delay_levels: DelayLevels::default(),
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::disk::{Disk, SystemDisk};
-use super::options::FlushMode;
+use super::options::{FlushMode, Retention, SharedRetention};
 use super::{
     All, AppendResult, OpenError, PullRequest, PullStatus, Pulled, ReadError, StartTopics, Store,
     StoreOptions,
@@ -18,6 +18,11 @@ use super::{
 use crate::clock::Clock;
 use crate::message::{NewMessage, Record};
 use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicConfig, TopicName};
+
+/// 4.9.4's retention, but for the hours (UTC) in which old segments go.
+pub(super) fn deleting_at(hours: std::ops::Range<u8>) -> SharedRetention {
+    Retention { delete_hours: hours.collect(), ..Retention::default() }.into()
+}
 
 /// Where a record's body begins (ST-001); its CRC covers nothing else.
 pub(super) const BODY_AT: u64 = 88;
@@ -321,8 +326,25 @@ fn sync_flush_answers_when_the_disk_has_it_st061() {
 }
 
 #[test]
+fn a_retention_that_is_changed_holds_for_an_open_store() {
+    let world = World::with(|options| options.retention = deleting_at(0..24));
+    for body in names(2000) {
+        world.append("T", 0, &body);
+    }
+    world.store().saver.save().unwrap();
+    world.clock.advance(Duration::from_secs(3 * 3600));
+    world.append("T", 0, "new");
+    world.store().keeper.clean().unwrap();
+    assert_eq!(world.store().log_range().0, PhysicalOffset(0));
+    let retention = &world.options.retention;
+    retention.set(Retention { hours: 2, ..Retention::clone(&retention.get()) });
+    world.store().keeper.clean().unwrap();
+    assert!(world.store().log_range().0 > PhysicalOffset(0));
+}
+
+#[test]
 fn too_old_segments_are_deleted_and_queues_begin_later_st090() {
-    let world = World::with(|options| options.delete_hours = (0..24).collect());
+    let world = World::with(|options| options.retention = deleting_at(0..24));
     for body in names(2000) {
         world.append("T", 0, &body);
     }

@@ -6,7 +6,9 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::{ArcSwap, Guard};
 
 use super::Connection;
 use crate::remoting::request;
@@ -51,7 +53,7 @@ impl Default for LimitNumbers {
 /// The bounds and the present counts.
 #[derive(Debug, Default)]
 pub struct Limits {
-    numbers: LimitNumbers,
+    numbers: ArcSwap<LimitNumbers>,
     connections: AtomicUsize,
     in_flight: AtomicUsize,
     in_flight_bytes: AtomicUsize,
@@ -131,13 +133,18 @@ impl Limits {
     /// Counts from zero against `numbers`.
     #[must_use]
     pub fn new(numbers: LimitNumbers) -> Self {
-        Self { numbers, ..Self::default() }
+        Self { numbers: ArcSwap::from_pointee(numbers), ..Self::default() }
     }
 
     /// The bounds.
     #[must_use]
-    pub fn numbers(&self) -> &LimitNumbers {
-        &self.numbers
+    pub fn numbers(&self) -> Guard<Arc<LimitNumbers>> {
+        self.numbers.load()
+    }
+
+    /// The bounds from now on; who holds more already goes on until it asks for more.
+    pub fn set_numbers(&self, numbers: LimitNumbers) {
+        self.numbers.store(Arc::new(numbers));
     }
 
     /// Connections open now.
@@ -166,7 +173,8 @@ impl Limits {
 
     /// Counts one connection more; false, and nothing counted, if there are too many.
     pub(super) fn open_connection(&self) -> bool {
-        let fits = self.connections.fetch_add(1, Ordering::Relaxed) < self.numbers.connections_max;
+        let fits =
+            self.connections.fetch_add(1, Ordering::Relaxed) < self.numbers().connections_max;
         if !fits {
             self.close_connection();
         }
@@ -181,8 +189,9 @@ impl Limits {
     pub(super) fn begin_request(&self, code: i32, bytes: usize) -> bool {
         let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
         let all_bytes = self.in_flight_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let max = self.numbers.in_flight_max;
-        (bytes < SMALL_REQUEST_BYTES || all_bytes <= self.numbers.half_read_bytes_max)
+        let numbers = self.numbers();
+        let max = numbers.in_flight_max;
+        (bytes < SMALL_REQUEST_BYTES || all_bytes <= numbers.half_read_bytes_max)
             && (before < max - max / 10 || (before < max && is_control(code)))
     }
 
@@ -199,7 +208,7 @@ impl Limits {
         before: usize,
         now: usize,
     ) -> Option<Connection> {
-        self.half_read.replace(connection, before, now, self.numbers.half_read_bytes_max)
+        self.half_read.replace(connection, before, now, self.numbers().half_read_bytes_max)
     }
 
     /// Replaces one connection's share of unsent bytes; whom to drop if all together are too many.
@@ -209,7 +218,7 @@ impl Limits {
         before: usize,
         now: usize,
     ) -> Option<Connection> {
-        self.unsent.replace(connection, before, now, self.numbers.unsent_bytes_max)
+        self.unsent.replace(connection, before, now, self.numbers().unsent_bytes_max)
     }
 }
 

@@ -180,10 +180,83 @@ fn the_service_manager_is_told_of_start_progress_and_stop() {
     assert!(start.last().unwrap().contains("STATUS=serving"), "{start:?}");
     until("WATCHDOG=1");
     until("WATCHDOG=1");
-    node.signal(Signal::SIGHUP);
     node.signal(Signal::SIGTERM);
     until("STOPPING=1");
     assert_eq!(node.wait().0.code(), Some(0));
+}
+
+#[test]
+fn settings_are_read_again_and_taken_over_as_a_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let [socket, data, file] = ["notify", "data", "a.toml"].map(|name| dir.path().join(name));
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let until = |what: &str| {
+        let mut buffer = [0; 1024];
+        loop {
+            let length = manager.recv(&mut buffer).unwrap();
+            let told = String::from_utf8(buffer[..length].to_vec()).unwrap();
+            if told.contains(what) {
+                return told;
+            }
+        }
+    };
+    let head = format!("listen = \"{}\"\n", free_address());
+    let settings = |text: &str| fs::write(&file, format!("{head}{text}")).unwrap();
+    settings("");
+    let (file_name, data) = (file.to_str().unwrap(), data.to_str().unwrap());
+    let environment = [("NOTIFY_SOCKET", socket.as_path()), ("RUNTIME_DIRECTORY", dir.path())];
+    let mut command = rmq_node(&["run", "--config", file_name, "--data-dir", data]);
+    let node = Node::spawn(command.envs(environment));
+    until("READY=1");
+    let running = dir.path().join("settings.toml");
+    let check = || {
+        let running = running.to_str().unwrap();
+        let mut command =
+            rmq_node(&["config", "check", "--config", file_name, "--running", running]);
+        command.args(["--data-dir", data]).output().unwrap()
+    };
+    let reload = || {
+        node.signal(Signal::SIGHUP);
+        assert!(until("RELOADING=1").contains("MONOTONIC_USEC="));
+        until("READY=1");
+        fs::read_to_string(&running).unwrap()
+    };
+    settings("[log]\nlevel = \"debug\"\n[limits]\nconnections_max = 100\n");
+    let checked = String::from_utf8(check().stdout).unwrap();
+    assert!(
+        checked.contains("a reload takes over log.level = \"debug\", was \"info\"\n"),
+        "{checked}"
+    );
+    let told = reload();
+    assert!(
+        told.contains("level = \"debug\" ") && told.contains("connections_max = 100 "),
+        "{told}"
+    );
+    // What needs a restart, what is wrong, or both refuse the rest with them.
+    settings("cluster = \"other\"\n[limits]\nconnections_max = 7\n");
+    let refused = check();
+    assert_eq!(refused.status.code(), Some(78));
+    let expected = format!(
+        "{file_name}:2:11: cluster = \"other\": the node runs with \"DefaultCluster\", restart to apply it\n"
+    );
+    assert_eq!(error(&refused), expected);
+    assert_eq!(reload(), told);
+    settings("[limits]\nconnections_max = 7\nthreads = 3\n");
+    assert_eq!(reload(), told);
+    settings("");
+    assert!(!reload().contains("connections_max = 100 "));
+    node.signal(Signal::SIGTERM);
+    let (status, log) = node.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    let lines = [
+        "settings changed: limits.connections_max = 100, was 20000; log.level = \"debug\", was \"info\"",
+        expected.trim_end(),
+        "unknown key `threads`",
+    ];
+    for line in lines {
+        assert!(log.contains(line), "{line}: {log}");
+    }
 }
 
 #[test]

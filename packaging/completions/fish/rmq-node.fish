@@ -49,6 +49,7 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from check" -s c -l config -d 'The file with the settings; conf.d/*.toml beside it follow [default: /etc/rmq-node/rmq-node.toml if there]' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from check" -l data-dir -d 'Where everything is kept [default: $STATE_DIRECTORY, else ./rmq-node-data]' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from check" -l listen -d 'The address that all ports are bound on [default: 127.0.0.1 if no broker is configured]' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from check" -l running -d 'Refuse also what the node that wrote FILE, such as /run/rmq-node/settings.toml, cannot take over by a reload' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from show" -s c -l config -d 'The file with the settings; conf.d/*.toml beside it follow [default: /etc/rmq-node/rmq-node.toml if there]' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from show" -l data-dir -d 'Where everything is kept [default: $STATE_DIRECTORY, else ./rmq-node-data]' -r

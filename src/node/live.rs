@@ -1,0 +1,84 @@
+//! What a running node takes over from its settings when they are read again (SIGHUP), and where it tells what it runs with.
+//!
+//! Not which settings those are (`config::changes`). Invariants: all of a change is taken over or nothing; the file in
+//! the runtime directory holds what the node runs with, so that `config check --running` can refuse before it is asked.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::logging::Threshold;
+use super::{options, ports};
+use crate::config::changes::changes;
+use crate::config::{self, ConfigError, Loaded};
+use crate::store::SharedRetention;
+use crate::transport::Limits;
+
+/// The file's name in the runtime directory.
+const FILE: &str = "settings.toml";
+
+/// What changes while the node runs.
+#[derive(Debug)]
+pub struct Live {
+    running: Mutex<Loaded>,
+    threshold: Threshold,
+    /// The limits of all ports.
+    pub limits: Arc<Limits>,
+    /// What all stores keep.
+    pub retention: SharedRetention,
+    runtime_dir: Option<PathBuf>,
+}
+
+impl Live {
+    /// As `loaded` says; `runtime_dir` is systemd's, if there is one.
+    pub fn new(loaded: &Loaded, threshold: Threshold, runtime_dir: Option<PathBuf>) -> Self {
+        Self {
+            running: Mutex::new(loaded.clone()),
+            threshold,
+            limits: Arc::new(Limits::new(options::limits(&loaded.config.limits))),
+            retention: SharedRetention::from(options::retention(&loaded.config.store)),
+            runtime_dir,
+        }
+    }
+
+    /// Tells what the node runs with.
+    pub fn publish(&self) {
+        let Some(dir) = &self.runtime_dir else { return };
+        let listing = self.lock().listing();
+        if let Err(error) = write(&dir.join(FILE), &listing) {
+            tracing::warn!(dir = %dir.display(), %error, "what the node runs with cannot be told");
+        }
+    }
+
+    /// Reads all settings again and takes over what has changed, which is returned.
+    ///
+    /// # Errors
+    /// They are wrong, or something of them needs a restart; then nothing has changed.
+    pub fn reload(&self) -> Result<Vec<String>, ConfigError> {
+        let mut running = self.lock();
+        let new = config::load(&running.sources)?;
+        let changed = changes(&running, &new)?;
+        self.threshold.set(new.config.log.level);
+        self.limits.set_numbers(options::limits(&new.config.limits));
+        self.retention.set(options::retention(&new.config.store));
+        let connections_max = new.config.limits.connections_max;
+        if connections_max > running.config.limits.connections_max {
+            ports::raise_file_limit(connections_max);
+        }
+        *running = new;
+        drop(running);
+        self.publish();
+        Ok(changed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Loaded> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All of the file or none of it.
+fn write(file: &Path, text: &str) -> std::io::Result<()> {
+    let new = file.with_extension("toml.tmp");
+    fs::write(&new, text)?;
+    fs::rename(&new, file)
+}
