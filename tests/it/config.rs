@@ -104,7 +104,7 @@ fn what_init_writes_is_a_file_for_each_host_that_checks() {
         let output = run(&["config", "check", "--config", file.to_str().unwrap()]);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         assert!(text(&output.stdout).ends_with(&format!("dialled at {host}\n")));
-        fs::write(file, "# mine\n").unwrap();
+        fs::write(file, "cluster = \"mine\"\n").unwrap();
     }
     let output = run(&arguments);
     assert_eq!(output.status.code(), Some(1));
