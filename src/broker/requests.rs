@@ -104,9 +104,6 @@ fn answer_served(broker: &Arc<Broker>, request: Command, responder: Responder) {
         request::GET_BROKER_RUNTIME_INFO => {
             blocking(broker, request, responder, runtime_info::answer);
         }
-        request::GET_ALL_PRODUCER_INFO => {
-            blocking(broker, request, responder, client_lists::every_producer);
-        }
         _ => answer_tools(broker, request, responder),
     }
 }
@@ -114,6 +111,9 @@ fn answer_served(broker: &Arc<Broker>, request: Command, responder: Responder) {
 /// Answers what only tools ask.
 fn answer_tools(broker: &Arc<Broker>, request: Command, responder: Responder) {
     match request.code {
+        request::GET_ALL_PRODUCER_INFO => {
+            blocking(broker, request, responder, client_lists::every_producer);
+        }
         request::GET_CONSUME_STATS => blocking(broker, request, responder, progress::of_group),
         request::GET_BROKER_CONSUME_STATS => blocking(broker, request, responder, progress::of_all),
         request::QUERY_CONSUME_TIME_SPAN => blocking(broker, request, responder, progress::spans),
