@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::answers::{Answer, Refusal};
 use super::{Broker, topics};
 use crate::model::{SubscriptionGroupConfig, TopicName, shown};
-use crate::remoting::bodies::groups::{all_groups, parse_group};
+use crate::remoting::bodies::groups::{all_groups, group, parse_group};
 use crate::remoting::{Command, response};
 use crate::store::Tables;
 use crate::transport::Connection;
@@ -63,6 +63,15 @@ pub(super) fn update(broker: &Arc<Broker>, request: &Command, connection: &Conne
 pub(super) fn list(broker: &Arc<Broker>, _: &Command, _: &Connection) -> Answer {
     let (version, groups) = broker.store.tables().groups.snapshot();
     Ok(Command::response(response::SUCCESS).with_body(all_groups(version, &groups)))
+}
+
+/// 352: one configuration, as brokers of 5.x tell it; what only these have is left out.
+pub(super) fn show(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
+    let config = broker.store.tables().groups.get(request.required_str("group")?);
+    let config = config.ok_or_else(|| {
+        Refusal::new(response::SUBSCRIPTION_GROUP_NOT_EXIST, "No group in this broker")
+    })?;
+    Ok(Command::response(response::SUCCESS).with_body(group(&config)))
 }
 
 /// 207: deletes a group's configuration, and its positions if asked to (B-314). A slave takes it from its master soon
@@ -150,6 +159,23 @@ mod tests {
         assert!(text.starts_with(r#"{"dataVersion":{"counter":2,"timestamp":"#), "{text}");
         let row = r#""G":{"brokerId":0,"consumeBroadcastEnable":true,"consumeEnable":true,"consumeFromMinEnable":true,"groupName":"G","notifyConsumerIdsChangedEnable":true,"retryMaxTimes":16,"retryQueueNums":2,"whichBrokerWhenConsumeSlowly":1}"#;
         assert!(text.contains(row) && text.contains(system::TOOLS_CONSUMER), "{text}");
+    }
+
+    #[tokio::test]
+    async fn one_group_is_told_as_5x_does() {
+        let world = World::new();
+        let mut tool = world.peer().await;
+        let _ = tool.answer(update(r#"{"groupName":"G","retryMaxTimes":3}"#)).await;
+        let asked = |group: &'static str| Command::request(352).with_field("group", group);
+        let answer = tool.answer(asked("G")).await;
+        let told = parse_group(&answer.body).unwrap().unwrap();
+        assert_eq!((answer.code, told.name.as_str(), told.retry_max_times), (0, "G", 3));
+        let missing = tool.answer(asked("H")).await;
+        assert_eq!(
+            (missing.code, missing.remark.as_deref()),
+            (26, Some("No group in this broker"))
+        );
+        assert!(world.broker.store.tables().groups.get("H").is_none(), "asking creates nothing");
     }
 
     #[tokio::test]

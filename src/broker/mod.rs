@@ -19,7 +19,7 @@
 //! | `transactions` | half messages and their ends (37, 323) |
 //! | `transaction_check` | asking producers what became of half messages (39) |
 //! | `java_properties` | in which order properties are stored |
-//! | `topics`, `groups` | their configuration (17, 21, 215, 305; 200, 201, 207, 314) |
+//! | `topics`, `groups` | their configuration (17, 21, 215, 305, 351; 200, 201, 207, 314, 352) |
 //! | `topic_spread` | topics that sends made, on the cluster's other masters (17) |
 //! | `topic_stats` | how full their queues are (202) |
 //! | `progress` | how far groups are (208, 300, 303, 308, 317) |
@@ -31,6 +31,7 @@
 //! | `positions` | positions with generations, between our own nodes (9004) |
 //! | `start_step` | what a master does before it serves, and answers until then |
 //! | `runtime_info` | what tools are told about this broker (28) |
+//! | `broker_config` | its configuration under 4.9.4's keys (25, 26) |
 //! | `dial_back` | whether ports of the asker can be reached from here (9003) |
 //! | `statistics` | messages in and out, in total and per second |
 //!
@@ -38,6 +39,7 @@
 //! disk runs on a connection's task; a request is answered once, or never if its connection is gone.
 
 mod answers;
+mod broker_config;
 mod client_calls;
 mod client_lists;
 mod clients;
@@ -118,6 +120,7 @@ pub struct Broker {
     order_locks: order_locks::OrderLocks,
     long_polling: Arc<long_polling::LongPolling>,
     statistics: statistics::Statistics,
+    live_config: broker_config::LiveConfig,
     registration: registration::Registration,
     topic_spread: topic_spread::TopicSpread,
     member: Arc<Member>,
@@ -142,6 +145,7 @@ impl Broker {
             order_locks: order_locks::OrderLocks::new(clock),
             long_polling: Arc::default(),
             statistics: statistics::Statistics::new(clock),
+            live_config: broker_config::LiveConfig::new(clock),
             delivery: delay::Moving::default(),
             checks: delay::Moving::default(),
             dial_backs: dial_back::DialBacks::new(clock),

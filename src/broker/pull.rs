@@ -166,6 +166,11 @@ fn check_target(
     connection: &Connection,
 ) -> Result<(Arc<SubscriptionGroupConfig>, QueueId), Refusal> {
     let (name, topic) = (header.consumer_group, header.topic);
+    if !broker.live_config.permission().contains(Permission::READ) {
+        let remark =
+            format!("the broker[{}] pulling message is forbidden", broker.options.address.ip());
+        return Err(Refusal::new(response::NO_PERMISSION, remark));
+    }
     let tables = broker.store.tables();
     let Some(group) = groups::find_or_create(broker, name) else {
         let remark = format!("subscription group [{name}] does not exist, {FAQ}");

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::answers::not_supported;
 use super::{Broker, BrokerOptions, MasterAddresses};
 use crate::message::body_crc;
-use crate::model::TopicConfig;
+use crate::model::{Permission, TopicConfig};
 use crate::remoting::bodies::registration::registration;
 use crate::remoting::bodies::route::ClusterInfo;
 use crate::remoting::headers::RegisterBroker;
@@ -323,11 +323,26 @@ impl Registration {
         if let Some(why) = replaced(broker, &connection).await {
             return Err(RegisterError::Replaced(why));
         }
-        let body = registration(version, &news);
+        let body = registration(version, &as_told(broker, news));
         let answer = call(&connection, &broker.options, body).await?;
         *sent = Some(Sent { connection, topics });
         Ok(Some(answer))
     }
+}
+
+/// Topics as name servers are told of them: with the broker's permission while it may not both be read and written
+/// (B-023).
+fn as_told(broker: &Broker, topics: Vec<Arc<TopicConfig>>) -> Vec<Arc<TopicConfig>> {
+    let permission = broker.live_config.permission();
+    if permission.contains(Permission::READ_WRITE) {
+        return topics;
+    }
+    let told = |topic: &Arc<TopicConfig>| {
+        let (name, read_queues) = (topic.name.clone(), topic.read_queues);
+        let config = TopicConfig::new(name, topic.write_queues);
+        Arc::new(TopicConfig { read_queues, permission, ..config })
+    };
+    topics.iter().map(told).collect()
 }
 
 /// Why a master must not take its place: the one that a name server knows there goes before it (DESIGN 7). It takes

@@ -6,24 +6,24 @@ use std::sync::Arc;
 
 use super::answers::{at_once, blocking, not_supported, send_answer};
 use super::{
-    Broker, client_calls, client_lists, clients, extension, groups, metadata_sync, offsets,
-    order_locks, progress, pull, query, queue_entries, reply, runtime_info, send, send_back,
-    start_step, statistics, subscriptions, topic_stats, topics, transactions, upkeep,
+    Broker, broker_config, client_calls, client_lists, clients, extension, groups, metadata_sync,
+    offsets, order_locks, progress, pull, query, queue_entries, reply, runtime_info, send,
+    send_back, start_step, statistics, subscriptions, topic_stats, topics, transactions, upkeep,
 };
 use crate::remoting::{Command, request};
 use crate::transport::Responder;
 
 /// What brokers of 4.9.4 answer and this one does not yet: refused as unknown codes are, and told in the log.
-const NOT_BUILT: [i32; 8] = [
-    request::UPDATE_BROKER_CONFIG,
-    request::GET_BROKER_CONFIG,
+const NOT_BUILT: [i32; 5] = [
     request::UPDATE_AND_CREATE_ACL_CONFIG,
     request::DELETE_ACL_CONFIG,
     request::GET_BROKER_CLUSTER_ACL_INFO,
     request::UPDATE_GLOBAL_WHITE_ADDRS_CONFIG,
     request::GET_BROKER_CLUSTER_ACL_CONFIG,
-    request::REGISTER_FILTER_SERVER,
 ];
+
+/// Refused for good: filter servers ran classes of clients beside the broker, and nothing here runs what a client sends.
+const REFUSED: [i32; 1] = [request::REGISTER_FILTER_SERVER];
 
 /// Answers a request, now or later.
 pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responder) {
@@ -137,6 +137,14 @@ fn answer_tools(broker: &Arc<Broker>, request: Command, responder: Responder) {
             client_calls::consume_directly(broker, request, responder);
         }
         request::QUERY_CONSUME_QUEUE => blocking(broker, request, responder, queue_entries::answer),
+        request::GET_TOPIC_CONFIG => at_once(broker, &request, responder, topics::show),
+        request::GET_SUBSCRIPTIONGROUP_CONFIG => {
+            at_once(broker, &request, responder, groups::show);
+        }
+        request::GET_BROKER_CONFIG => at_once(broker, &request, responder, broker_config::show),
+        request::UPDATE_BROKER_CONFIG => {
+            blocking(broker, request, responder, broker_config::update);
+        }
         request::GET_SYSTEM_TOPIC_LIST_FROM_BROKER => {
             at_once(broker, &request, responder, topics::list_system);
         }
@@ -147,9 +155,9 @@ fn answer_tools(broker: &Arc<Broker>, request: Command, responder: Responder) {
             at_once(broker, &request, responder, upkeep::nothing_left);
         }
         code => {
-            if NOT_BUILT.contains(&code) {
+            if NOT_BUILT.contains(&code) || REFUSED.contains(&code) {
                 let (name, by) = (request::name(code), responder.connection().remote());
-                tracing::info!(code, name, %by, "a request that this broker does not answer yet");
+                tracing::info!(code, name, %by, "a request that this broker does not answer");
             }
             not_supported(&request, responder);
         }
@@ -164,7 +172,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_built_and_what_is_unknown_is_refused_alike_r040() {
         let broker = TestBroker::new();
-        for code in NOT_BUILT.into_iter().chain([0, -1, 999]) {
+        for code in NOT_BUILT.into_iter().chain(REFUSED).chain([0, -1, 999]) {
             let remark = format!(" request type {code} not supported");
             assert_eq!(broker.refused(Command::request(code)).await, (3, remark));
         }

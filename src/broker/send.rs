@@ -94,6 +94,7 @@ pub(super) fn check(
     born_host: SocketAddr,
 ) -> Result<Arc<TopicConfig>, Refusal> {
     let name = header.topic;
+    refuse_if_forbidden(broker, name)?;
     validate_topic(name)
         .map_err(|error| Refusal::new(response::SYSTEM_ERROR, error.to_string()))?;
     if system::NOT_FOR_SENDING.contains(&name) {
@@ -119,6 +120,17 @@ pub(super) fn check(
     }
     // H-072; before anything is made for a message that is not stored.
     if broker.is_slave() { Err(unavailable(&broker.store)) } else { Ok(topic) }
+}
+
+/// B-101: of a broker that may not be written to, ordered topics are refused; senders to others see it in the route.
+fn refuse_if_forbidden(broker: &Broker, topic: &str) -> Result<(), Refusal> {
+    let is_ordered = || broker.store.tables().topics.get(topic).is_some_and(|topic| topic.order);
+    if broker.live_config.permission().contains(Permission::WRITE) || !is_ordered() {
+        return Ok(());
+    }
+    let remark =
+        format!("the broker[{}] sending message is forbidden", broker.options.address.ip());
+    Err(Refusal::new(response::NO_PERMISSION, remark))
 }
 
 /// The queue that a message goes to: the one asked for, or any (B-105).

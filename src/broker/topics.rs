@@ -10,8 +10,9 @@ use super::{Broker, topic_spread};
 use crate::model::{
     Permission, RETRY_PREFIX, TopicConfig, TopicName, shown, system, validate_topic,
 };
-use crate::remoting::bodies::topics::{topic_list, topic_table};
+use crate::remoting::bodies::topics::{topic_list, topic_table, topic_value};
 use crate::remoting::headers::{SendHeader, read_create_topic};
+use crate::remoting::json::Form;
 use crate::remoting::{Command, response};
 use crate::store::Tables;
 use crate::transport::Connection;
@@ -148,6 +149,17 @@ pub(super) fn list(broker: &Arc<Broker>, _: &Command, _: &Connection) -> Answer 
     Ok(answer.with_body(topic_table(version, &topics)))
 }
 
+/// 351: one configuration, as brokers of 5.x tell it; what only these have is left out.
+pub(super) fn show(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
+    let name = request.required_str("topic")?;
+    let topic = broker.store.tables().topics.get(name).ok_or_else(|| {
+        let remark = format!("No topic in this broker. topic: {name}");
+        Refusal::new(response::TOPIC_NOT_EXIST, remark)
+    })?;
+    let body = topic_value(&topic).to_bytes(Form::Dialect);
+    Ok(Command::response(response::SUCCESS).with_body(body))
+}
+
 /// 305: the broker's own topics (B-328).
 pub(super) fn list_system(broker: &Arc<Broker>, _: &Command, _: &Connection) -> Answer {
     let options = &broker.options;
@@ -265,6 +277,20 @@ mod tests {
         assert!(text.contains(row), "{text}");
         let table = json::parse(&answer.body).unwrap();
         assert_eq!(table.get("topicConfigTable").entries().len(), 9, "{text}");
+    }
+
+    #[tokio::test]
+    async fn one_topic_is_told_as_5x_does() {
+        let broker = TestBroker::new();
+        broker.call(created("T", 5)).await;
+        let asked = |topic: &'static str| {
+            Command::request(request::GET_TOPIC_CONFIG).with_field("topic", topic)
+        };
+        let answer = broker.call(asked("T")).await;
+        let row = r#"{"order":false,"perm":6,"readQueueNums":5,"topicFilterType":"SINGLE_TAG","topicName":"T","topicSysFlag":0,"writeQueueNums":5}"#;
+        assert_eq!((answer.code, &answer.body[..]), (0, row.as_bytes()));
+        let remark = "No topic in this broker. topic: never".to_owned();
+        assert_eq!(broker.refused(asked("never")).await, (17, remark));
     }
 
     #[tokio::test]

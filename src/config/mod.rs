@@ -31,6 +31,7 @@ mod read;
 mod reference;
 #[cfg(test)]
 mod refusal_tests;
+mod runtime_keys;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ pub use check_addresses::{check_address, internal_address};
 pub use layers::Origin;
 use layers::Origins;
 pub use reference::REFERENCE;
+pub use runtime_keys::{fixed_properties, why_not_now};
 pub use settings::{Flush, Level, Limits, Log, Replication, Role, Store, Transactions};
 
 /// Read when no file is named, if it is there.

@@ -1,5 +1,5 @@
 //! Request and response codes of 4.9.4 under the names of its `RequestCode` and `ResponseCode`
-//! (contract 1.10, 1.11); from 9000 on, what our own nodes ask one another (DESIGN 7), to which 4.9.4 answers code 3.
+//! (contract 1.10, 1.11); 351 and 352 of 5.x, which newer dashboards ask; from 9000 on, what our own nodes ask one another (DESIGN 7), to which 4.9.4 answers code 3.
 //!
 //! Not here: who answers which code. Invariant: no two names of one table share a number.
 
@@ -121,6 +121,8 @@ pub mod request {
         ADD_WRITE_PERM_OF_BROKER = 327,
         GET_ALL_PRODUCER_INFO = 328,
         DELETE_EXPIRED_COMMITLOG = 329,
+        GET_TOPIC_CONFIG = 351,
+        GET_SUBSCRIPTIONGROUP_CONFIG = 352,
         EXTENSION_HELLO = 9001,
         EXTENSION_DIAL_BACK = 9003,
         EXTENSION_POSITIONS = 9004,

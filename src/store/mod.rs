@@ -379,6 +379,19 @@ impl Store {
         self.log.disk().used_percent(&self.keeper.options.dir).unwrap_or(100.0)
     }
 
+    /// What is kept, and how full the disk may be.
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        Retention::clone(&self.keeper.options.retention.get())
+    }
+
+    /// Changes it for all stores of the node, until its settings are read again.
+    pub fn change_retention(&self, change: impl FnOnce(&mut Retention)) {
+        let mut retention = self.retention();
+        change(&mut retention);
+        self.keeper.options.retention.set(retention);
+    }
+
     /// Deletes what is too old at any hour for the next minutes (ST-093).
     pub fn delete_expired_now(&self) {
         self.keeper.delete_expired_now();

@@ -559,6 +559,9 @@ def tools(seen, connection):
         seen(f"entries-{name}", connection, 321, {**part, **change})
     seen("every-producer", connection, 328)
     seen("filter-server", connection, 301, {"filterServerAddr": "127.0.0.1:1"})
+    seen("config", connection, 26)
+    seen("config-unknown-key", connection, 25, None, b"goldenUnknown=1\n")
+    seen("config-update", connection, 25, None, b"fileReservedTime=48\n")
 
 
 def through_clients(seen, connection):

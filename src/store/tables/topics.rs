@@ -204,6 +204,15 @@ impl Topics {
         version
     }
 
+    /// Gives the table a new version and its configurations a new place, so that they are all told again.
+    pub fn renew(&self) {
+        let mut state = self.write();
+        for config in state.rows.values_mut().filter_map(|row| row.config.as_mut()) {
+            *config = Arc::new(TopicConfig::clone(config));
+        }
+        state.version = state.version.next(self.clock.now_ms());
+    }
+
     /// Creates a topic unless it exists; returns its configuration, and whether it is new.
     pub fn put_if_absent(&self, config: TopicConfig) -> (Arc<TopicConfig>, bool) {
         let name = config.name.clone();

@@ -1,0 +1,318 @@
+//! The broker's configuration under 4.9.4's keys, and the few of it that change while it runs (25, 26; B-303, B-304, K-007).
+//!
+//! Not the node's settings, which are read at the start, and which nothing here writes. Invariants: what 26 says is in
+//! force; keys that mean nothing here are left out. 25 changes all that it is asked, or nothing. `brokerPermission` stays
+//! changed until the restart; what is kept, which all brokers of the node share, until the settings are read again.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Broker;
+use super::answers::{Answer, Refusal};
+use crate::clock::Clock;
+use crate::config::{fixed_properties, properties, why_not_now};
+use crate::model::{DataVersion, Permission};
+use crate::remoting::bodies::topics::version_value;
+use crate::remoting::json::Form;
+use crate::remoting::{Command, response};
+use crate::store::Retention;
+use crate::store::options::FlushMode;
+use crate::transport::Connection;
+
+/// Beyond these `diskMaxUsedSpaceRatio` counts as the nearer one (ST-090).
+const DISK_PERCENT: std::ops::RangeInclusive<u8> = 10..=95;
+
+/// What can be changed beside the store's [`Retention`].
+#[derive(Debug)]
+pub(super) struct LiveConfig {
+    /// `brokerPermission`
+    permission: AtomicU32,
+    /// How often something was changed.
+    version: Mutex<DataVersion>,
+}
+
+impl LiveConfig {
+    /// As it is at the start.
+    pub fn new(clock: &Clock) -> Self {
+        Self {
+            permission: AtomicU32::new(Permission::READ_WRITE.0),
+            version: Mutex::new(DataVersion { timestamp: clock.now_ms(), counter: 0 }),
+        }
+    }
+
+    /// Whether the broker may be written to, and read from (B-101, B-162).
+    pub fn permission(&self) -> Permission {
+        Permission(self.permission.load(Ordering::Relaxed))
+    }
+}
+
+/// Keys and values, in the order in which they are shown.
+type Properties = Vec<(&'static str, String)>;
+
+/// 26.
+pub(super) fn show(broker: &Arc<Broker>, _: &Command, _: &Connection) -> Answer {
+    let mut text = String::new();
+    for (key, value) in in_force(broker) {
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "{key}={value}");
+    }
+    let version = *broker.live_config.version.lock().unwrap_or_else(PoisonError::into_inner);
+    let version = version_value(version).to_bytes(Form::Dialect);
+    let answer = Command::response(response::SUCCESS).with_body(text);
+    Ok(answer.with_field("version", String::from_utf8_lossy(&version)))
+}
+
+/// All that has a meaning here.
+fn in_force(broker: &Broker) -> Properties {
+    let (own, store) = (&broker.options, broker.store.options());
+    let Retention { hours, delete_hours, disk_expire_percent, .. } = broker.store.retention();
+    let role = match (broker.is_slave(), store.in_sync_min) {
+        (true, _) => "SLAVE",
+        (false, 0) => "ASYNC_MASTER",
+        (false, _) => "SYNC_MASTER",
+    };
+    let flush = match store.flush {
+        FlushMode::Async => "ASYNC_FLUSH",
+        FlushMode::Sync => "SYNC_FLUSH",
+    };
+    let delete_when: Vec<_> = delete_hours.iter().map(|hour| format!("{hour:02}")).collect();
+    let of_this_broker = [
+        ("namesrvAddr", own.name_servers.join(";")),
+        ("brokerIP1", own.address.ip().to_string()),
+        ("brokerIP2", own.ha_address.ip().to_string()),
+        ("brokerName", own.group.clone()),
+        ("brokerClusterName", own.cluster.clone()),
+        ("brokerId", own.id.0.to_string()),
+        ("brokerPermission", broker.live_config.permission().0.to_string()),
+        ("enablePropertyFilter", true.to_string()),
+        ("listenPort", own.address.port().to_string()),
+        ("haListenPort", own.ha_address.port().to_string()),
+        ("storePathRootDir", store.dir.display().to_string()),
+        ("storePathCommitLog", store.dir.join("commitlog").display().to_string()),
+        ("mappedFileSizeCommitLog", store.segment_bytes.to_string()),
+        ("flushIntervalCommitLog", store.flush_interval_ms.to_string()),
+        ("deleteWhen", delete_when.join(";")),
+        ("diskMaxUsedSpaceRatio", disk_expire_percent.to_string()),
+        ("fileReservedTime", hours.to_string()),
+        ("maxMessageSize", store.max_message_bytes.to_string()),
+        ("brokerRole", role.to_owned()),
+        ("flushDiskType", flush.to_owned()),
+        ("syncFlushTimeout", store.sync_flush_timeout_ms.to_string()),
+        ("slaveTimeout", store.slave_timeout_ms.to_string()),
+        ("transactionTimeOut", own.transactions.timeout_ms.to_string()),
+        ("transactionCheckMax", own.transactions.checks_max.to_string()),
+        ("transactionCheckInterval", own.transactions.check_interval_ms.to_string()),
+        ("haSlaveFallbehindMax", store.slave_behind_bytes_max.to_string()),
+    ];
+    let is_own = |key: &str| of_this_broker.iter().any(|(own, _)| *own == key);
+    let fixed = fixed_properties().filter(|(key, _)| !is_own(key));
+    let mut all: Properties = fixed.map(|(key, value)| (key, value.to_owned())).collect();
+    all.extend(of_this_broker);
+    all.sort_unstable();
+    all
+}
+
+/// What is to be changed.
+#[derive(Debug, Default)]
+struct Change {
+    permission: Option<Permission>,
+    hours: Option<u64>,
+    delete_hours: Option<Vec<u8>>,
+    disk_expire_percent: Option<u8>,
+}
+
+/// 25. Blocks, until name servers are told of a changed permission.
+pub(super) fn update(broker: &Arc<Broker>, request: &Command, connection: &Connection) -> Answer {
+    let refusal = |remark: String| Refusal::new(response::SYSTEM_ERROR, remark);
+    let text = std::str::from_utf8(&request.body)
+        .map_err(|error| refusal(format!("the properties are not UTF-8: {error}")))?;
+    let wanted = properties::parse(text);
+    let known = in_force(broker);
+    let mut change = Change::default();
+    for (key, value) in &wanted {
+        let is_so = known.iter().any(|(known, now)| known == key && now == value.trim());
+        if !change.take(key, value.trim()).map_err(refusal)? && !is_so {
+            return Err(refusal(why_not_now(key)));
+        }
+    }
+    tracing::info!(?change, by = %connection.remote(), "configuration changed until the restart");
+    apply(broker, change);
+    Ok(Command::response(response::SUCCESS))
+}
+
+impl Change {
+    /// Notes a key's new value; false if the key cannot be changed.
+    fn take(&mut self, key: &str, value: &str) -> Result<bool, String> {
+        let bad = |what: &str| format!("`{key}` is {what}, not `{value}`");
+        match key {
+            "brokerPermission" => {
+                let permission = value.parse().ok().filter(|number| [2, 4, 6].contains(number));
+                let permission = permission.ok_or_else(|| bad("2 (write), 4 (read) or 6"))?;
+                self.permission = Some(Permission(permission));
+            }
+            "fileReservedTime" => {
+                let hours = value.parse().ok().filter(|hours| *hours > 0);
+                self.hours = Some(hours.ok_or_else(|| bad("a number of hours from 1 on"))?);
+            }
+            "deleteWhen" => {
+                let hour = |text: &str| text.trim().parse().ok().filter(|hour| *hour < 24);
+                let hours: Option<Vec<u8>> = value.split(';').map(hour).collect();
+                self.delete_hours = Some(hours.ok_or_else(|| bad("hours from 00 to 23 with `;`"))?);
+            }
+            "diskMaxUsedSpaceRatio" => {
+                let percent: Option<u8> = value.parse().ok().filter(|percent| *percent <= 100);
+                let percent = percent.ok_or_else(|| bad("a percentage"))?;
+                let percent = percent.clamp(*DISK_PERCENT.start(), *DISK_PERCENT.end());
+                self.disk_expire_percent = Some(percent);
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+fn apply(broker: &Broker, change: Change) {
+    broker.store.change_retention(|retention| {
+        retention.hours = change.hours.unwrap_or(retention.hours);
+        if let Some(hours) = change.delete_hours {
+            retention.delete_hours = hours;
+        }
+        let percent = change.disk_expire_percent.unwrap_or(retention.disk_expire_percent);
+        retention.disk_expire_percent = percent;
+    });
+    {
+        let live = &broker.live_config;
+        let mut version = live.version.lock().unwrap_or_else(PoisonError::into_inner);
+        *version = version.next(broker.clock.now_ms());
+    }
+    if let Some(permission) = change.permission {
+        broker.live_config.permission.store(permission.0, Ordering::Relaxed);
+        // Name servers look at what has a new version only, and links at what lies elsewhere.
+        broker.store.tables().topics.renew();
+        broker.registration.tell_now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::tests_support::TestBroker;
+    use super::*;
+    use crate::model::{TopicConfig, TopicName};
+    use crate::remoting::headers::PullHeader;
+    use crate::remoting::{json, request};
+
+    async fn shown(broker: &TestBroker) -> (BTreeMap<String, String>, u64) {
+        let answer = broker.call(Command::request(request::GET_BROKER_CONFIG)).await;
+        assert_eq!((answer.code, &answer.remark), (0, &None));
+        let version = json::parse(answer.field("version").unwrap().as_bytes()).unwrap();
+        let counter = version.number("counter").unwrap().unwrap();
+        (properties::parse(std::str::from_utf8(&answer.body).unwrap()), counter)
+    }
+
+    async fn updated(broker: &TestBroker, text: &str) -> (i32, String) {
+        let request = Command::request(request::UPDATE_BROKER_CONFIG);
+        broker.refused(request.with_body(text.to_owned())).await
+    }
+
+    #[tokio::test]
+    async fn what_is_in_force_is_shown_under_494s_keys_b304() {
+        let broker = TestBroker::new();
+        let (shown, counter) = shown(&broker).await;
+        let store_dir = broker.broker.store.options().dir.display().to_string();
+        for (key, value) in [
+            ("brokerName", "broker-a"),
+            ("brokerClusterName", "DefaultCluster"),
+            ("brokerId", "0"),
+            ("brokerIP1", "127.0.0.1"),
+            ("listenPort", "10911"),
+            ("haListenPort", "10912"),
+            ("brokerRole", "ASYNC_MASTER"),
+            ("flushDiskType", "ASYNC_FLUSH"),
+            ("fileReservedTime", "72"),
+            ("deleteWhen", "04"),
+            ("brokerPermission", "6"),
+            ("autoCreateTopicEnable", "true"),
+            ("enablePropertyFilter", "true"),
+            ("storePathRootDir", &store_dir),
+        ] {
+            assert_eq!(shown.get(key).map(String::as_str), Some(value), "{key}");
+        }
+        assert_eq!((shown.get("sendMessageThreadPoolNums"), counter), (None, 0));
+    }
+
+    #[tokio::test]
+    async fn what_export_configs_needs_is_there() {
+        // It fails on a missing one.
+        let needed = "brokerClusterName brokerId brokerName brokerRole fileReservedTime filterServerNums flushDiskType \
+            maxMessageSize messageDelayLevel msgTraceTopicName slaveReadEnable traceOn traceTopicEnable useTLS \
+            autoCreateTopicEnable autoCreateSubscriptionGroup";
+        let (shown, _) = shown(&TestBroker::new()).await;
+        for key in needed.split_whitespace() {
+            assert!(shown.contains_key(key), "{key}");
+        }
+    }
+
+    #[tokio::test]
+    async fn some_keys_change_b303() {
+        let broker = TestBroker::new();
+        let text = "fileReservedTime=48\ndeleteWhen=02;16\ndiskMaxUsedSpaceRatio=99\nbrokerRole = ASYNC_MASTER\n";
+        assert_eq!(updated(&broker, text).await, (0, String::new()));
+        let changed = Retention {
+            hours: 48,
+            delete_hours: vec![2, 16],
+            disk_expire_percent: 95,
+            ..Retention::default()
+        };
+        assert_eq!(broker.broker.store.retention(), changed);
+        let (after, counter) = shown(&broker).await;
+        let texts =
+            ["fileReservedTime", "deleteWhen", "diskMaxUsedSpaceRatio"].map(|key| &*after[key]);
+        assert_eq!((texts, counter), (["48", "02;16", "95"], 1));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_changed_is_refused_and_nothing_changes_with_it() {
+        let broker = TestBroker::new();
+        for (bad, why) in [
+            ("noSuchKey=1", "4.9.4 has no key `noSuchKey`"),
+            ("rocketmqHome=/tmp/x", "`rocketmqHome` changes nothing here: "),
+            ("storePathRootDir=/", "`storePathRootDir` changes nothing here: "),
+            ("slaveReadEnable=true", "`slaveReadEnable` is always `false` here: "),
+            ("maxMessageSize=1", "`maxMessageSize` is read at the start only: "),
+            ("brokerPermission=7", "`brokerPermission` is 2 (write), 4 (read) or 6, not `7`"),
+            ("deleteWhen=24", "`deleteWhen` is hours from 00 to 23 with `;`, not `24`"),
+            ("diskMaxUsedSpaceRatio=x", "`diskMaxUsedSpaceRatio` is a percentage, not `x`"),
+            ("fileReservedTime=0", "`fileReservedTime` is a number of hours from 1 on, not `0`"),
+        ] {
+            // The keys are taken in their order: some before the bad one, some after it.
+            let (code, remark) = updated(&broker, &format!("brokerPermission=4\n{bad}\n")).await;
+            assert_eq!((code, remark.starts_with(why)), (1, true), "{bad}: {remark}");
+        }
+        assert_eq!(broker.broker.live_config.permission(), Permission::READ_WRITE);
+        assert_eq!(shown(&broker).await.1, 0);
+        let request = Command::request(request::UPDATE_BROKER_CONFIG).with_body(vec![0xFF]);
+        assert_eq!(broker.refused(request).await.0, 1);
+    }
+
+    #[tokio::test]
+    async fn a_broker_may_be_closed_to_writers_and_to_readers_b101_b162() {
+        let broker = TestBroker::new();
+        let topics = &broker.broker.store.tables().topics;
+        topics.put(TopicConfig { order: true, ..TopicConfig::new(TopicName::new("Ordered"), 1) });
+        let version = topics.version();
+        assert_eq!(updated(&broker, "brokerPermission=4").await.0, 0);
+        assert_eq!(topics.version().counter, version.counter + 1, "name servers are told");
+        let sent = broker.send("Ordered", "", "x").await;
+        let remark = "the broker[127.0.0.1] sending message is forbidden";
+        assert_eq!((sent.code, sent.remark.as_deref()), (16, Some(remark)));
+        assert_eq!(broker.send("T", "", "x").await.code, 0, "only the route says so");
+        assert_eq!(updated(&broker, "brokerPermission=2").await.0, 0);
+        let header = PullHeader { consumer_group: "G", topic: "T", ..PullHeader::default() };
+        let remark = "the broker[127.0.0.1] pulling message is forbidden".to_owned();
+        assert_eq!(broker.refused(header.to_request()).await, (16, remark));
+        assert_eq!(broker.send("Ordered", "", "x").await.code, 0);
+    }
+}
