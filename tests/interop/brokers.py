@@ -138,7 +138,7 @@ class Ours(Broker):
 class Apache(Broker):
     promotion = [("brokerRole=SLAVE", "brokerRole=ASYNC_MASTER"), ("brokerId=1", "brokerId=0")]
 
-    def __init__(self, lib, names, role, number, sync=False, segment_bytes=SEGMENT_BYTES, memory=SMALL_JAVA, checks=None):
+    def __init__(self, lib, names, role, number, sync=False, segment_bytes=SEGMENT_BYTES, memory=SMALL_JAVA, checks=None, group="broker-a"):
         self.home = tempfile.mkdtemp(prefix=f"pairs-apache-{role}-")
         port = free_ports("127.0.0.1", [-2, 0, 1])
         self.address, self.log = f"127.0.0.1:{port}", f"{self.home}/store/commitlog"
@@ -149,7 +149,7 @@ class Apache(Broker):
         kind = "SLAVE" if role == "slave" else "SYNC_MASTER" if sync else "ASYNC_MASTER"
         self.settings = f"{self.home}/broker.properties"
         with open(self.settings, "w") as file:
-            file.write(f"brokerClusterName=DefaultCluster\nbrokerName=broker-a\nbrokerId={number}\nbrokerRole={kind}\nbrokerIP1=127.0.0.1\n"
+            file.write(f"brokerClusterName=DefaultCluster\nbrokerName={group}\nbrokerId={number}\nbrokerRole={kind}\nbrokerIP1=127.0.0.1\n"
                        f"listenPort={port}\nhaListenPort={port + 1}\nnamesrvAddr={name_servers}\nstorePathRootDir={self.home}/store\n"
                        f"storePathCommitLog={self.home}/store/commitlog\nmappedFileSizeCommitLog={segment_bytes}\n"
                        f"maxMessageSize={min(segment_bytes // 4, MAX_MESSAGE_BYTES)}\nwaitTimeMillsInSendQueue=5000\nosPageCacheBusyTimeOutMills=10000\ndiskMaxUsedSpaceRatio=95\n{check_properties(checks)}")
