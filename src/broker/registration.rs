@@ -41,8 +41,10 @@ const REGISTER_TIMEOUT: Duration = Duration::from_secs(6);
 const UNREGISTER_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often a slave asks that knows no master.
 const PERIOD_WITHOUT_MASTER: Duration = Duration::from_secs(1);
-/// After a failure; twice as long after each further one, up to [`PERIOD`].
+/// After a failure; see [`longer`].
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// A name server that comes back, with nothing in it, is not without brokers for longer.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
 
 /// The links to all name servers.
 pub(super) struct Registration {
@@ -276,7 +278,7 @@ impl Registration {
                         self.note_master(index, None);
                     }
                     sleep(retry_after).await;
-                    retry_after = (2 * retry_after).min(PERIOD);
+                    retry_after = longer(retry_after);
                 }
             }
         }
@@ -389,6 +391,11 @@ async fn rival(broker: &Broker, name_server: &Connection) -> Option<String> {
             "{holder} is the master of {group} too, since the later epoch {theirs} (here {own}); {advice}"
         )),
     }
+}
+
+/// How long to wait after one more failure: twice as long, up to [`RETRY_AFTER_MAX`].
+fn longer(pause: Duration) -> Duration {
+    (2 * pause).min(RETRY_AFTER_MAX)
 }
 
 async fn call(

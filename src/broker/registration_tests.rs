@@ -245,6 +245,13 @@ async fn a_refused_registration_is_tried_again() {
     assert_eq!(fake.topics(1), fake.topics(0));
 }
 
+#[test]
+fn a_name_server_that_stays_away_is_tried_every_few_seconds() {
+    let pauses = std::iter::successors(Some(RETRY_AFTER), |pause| Some(longer(*pause)));
+    let seconds: Vec<u64> = pauses.take(6).map(|pause| pause.as_secs()).collect();
+    assert_eq!(seconds, [1, 2, 4, 5, 5, 5]);
+}
+
 #[tokio::test]
 async fn after_the_end_nothing_is_registered_b012() {
     let (fake, address) = Fake::start();
