@@ -21,7 +21,7 @@ use crate::replication::{self, MasterAddresses, Member, Past, Receiver, Sender, 
 use crate::store::{OpenError, SharedRetention, StartTopics, Store, StoreOptions};
 use crate::systemd;
 use crate::task::{self, Kind};
-use crate::transport::{Limits, Server};
+use crate::transport::Limits;
 
 /// How long a start that reads its log may take until it tells its progress again.
 const PROGRESS_TIMEOUT: Duration = Duration::from_secs(60);
@@ -30,12 +30,13 @@ const SLAVES_GRACE: Duration = Duration::from_secs(5);
 /// How often it looks whether they have it.
 const SLAVES_LOOK: Duration = Duration::from_millis(20);
 
-/// A broker's ports, bound and not served.
+/// A broker's ports, bound; they let nobody in before its log is recovered, since a client that is refused turns to
+/// another broker at once, and one that is kept waiting does not.
 #[derive(Debug)]
 pub struct BrokerPorts {
-    pub main: Server,
+    pub main: TcpSocket,
     /// Two below.
-    pub vip: Server,
+    pub vip: TcpSocket,
     /// One above (H-001).
     pub ha: TcpSocket,
 }
@@ -53,8 +54,8 @@ impl Binding {
         let config::Broker { group, port, .. } = settings;
         let at = |port: u16| SocketAddr::new(self.listen, port);
         Ok(BrokerPorts {
-            main: ports::bind(&format!("port of {group}"), at(*port), &self.limits)?,
-            vip: ports::bind(&format!("VIP port of {group}"), at(port - 2), &self.limits)?,
+            main: ports::reserve(&format!("port of {group}"), at(*port))?,
+            vip: ports::reserve(&format!("VIP port of {group}"), at(port - 2))?,
             ha: ports::reserve(&format!("HA port of {group}"), at(port + 1))?,
         })
     }
@@ -260,7 +261,7 @@ impl BrokerRole {
             }
         };
         // 2. It answers its peers and tools, and a slave everybody.
-        let running = self.serve((store, past), (ports.main, ports.vip), base, tasks);
+        let running = self.serve((store, past), [ports.main, ports.vip], base, tasks)?;
         // 3. A master finds all that it ever wrote, and begins an epoch.
         if self.settings.role == Role::Master && !self.find_past(&running).await {
             return std::future::pending().await;
@@ -339,10 +340,10 @@ impl BrokerRole {
     fn serve(
         &self,
         (store, past): (Arc<Store>, Past),
-        ports: (Server, Server),
+        ports: [TcpSocket; 2],
         base: &Base,
         tasks: &mut Tasks,
-    ) -> Arc<Running> {
+    ) -> Result<Arc<Running>, String> {
         let metrics = Arc::clone(&base.metrics);
         let options = self.broker_options.clone();
         let member = Member::new(Broker::member_options(&options), Arc::clone(&store), past);
@@ -352,7 +353,9 @@ impl BrokerRole {
         let broker = Broker::new(options, Arc::clone(&member), &base.clock, metrics);
         let service = Arc::new(BrokerService(Arc::clone(&broker)));
         let _entered = base.data.enter();
-        for server in <[Server; 2]>::from(ports) {
+        for port in ports {
+            let server = ports::listen_for_commands(port, &self.binding.limits)
+                .map_err(|error| format!("port: {error}"))?;
             let served = server.serve(service.clone(), tasks.ports.close.clone());
             tasks.ports.spawn("broker", served);
         }
@@ -368,7 +371,7 @@ impl BrokerRole {
         });
         let running = Arc::new(Running { member, store, broker, sender, receiver });
         self.running.send_replace(Some(Arc::clone(&running)));
-        running
+        Ok(running)
     }
 
     /// Opens the HA port, and starts to copy the log of a slave's master, once a name server says where that is.

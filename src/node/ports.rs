@@ -48,8 +48,8 @@ pub fn bind(role: &str, address: SocketAddr, limits: &Arc<Limits>) -> Result<Ser
     bound.map_err(|error| describe(role, address, &error))
 }
 
-/// Keeps a port for something else than commands: nobody else gets it, and whoever connects is refused until
-/// [`listen`].
+/// Keeps a port: nobody else gets it, and whoever connects is refused, and can turn to another broker at once, until
+/// [`listen`] or [`listen_for_commands`].
 ///
 /// # Errors
 /// As [`bind`].
@@ -73,6 +73,15 @@ pub fn listen(socket: TcpSocket) -> io::Result<TcpListener> {
     // Connections of a node before this one may linger there.
     socket.set_reuseaddr(true)?;
     socket.listen(BACKLOG)
+}
+
+/// The same at a port for commands.
+///
+/// # Errors
+/// What the system says.
+pub fn listen_for_commands(socket: TcpSocket, limits: &Arc<Limits>) -> io::Result<Server> {
+    socket.set_reuseaddr(true)?;
+    Server::listen(socket, Arc::clone(limits))
 }
 
 fn describe(role: &str, address: SocketAddr, error: &io::Error) -> StartError {
@@ -173,7 +182,12 @@ mod tests {
         let connected = tokio::net::TcpStream::connect(address).await;
         assert_eq!(connected.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         assert!(reserve("HA port", address).is_err());
-        let _listener = listen(kept).unwrap();
+        let listener = listen(kept).unwrap();
+        tokio::net::TcpStream::connect(address).await.unwrap();
+        drop(listener);
+        let kept = reserve("port of broker-a", address).unwrap();
+        assert!(tokio::net::TcpStream::connect(address).await.is_err());
+        let _server = listen_for_commands(kept, &Arc::default()).unwrap();
         tokio::net::TcpStream::connect(address).await.unwrap();
     }
 

@@ -41,6 +41,14 @@ impl Server {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
+        Self::listen(socket, limits)
+    }
+
+    /// Lets connections in at a socket that is bound; must run inside a tokio runtime.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn listen(socket: TcpSocket, limits: Arc<Limits>) -> io::Result<Self> {
         let listener = socket.listen(BACKLOG)?;
         let address = listener.local_addr()?;
         Ok(Self { listener, address, limits })
