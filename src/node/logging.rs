@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
+use super::journal::{self, Journal};
 use crate::clock::Clock;
 use crate::config::Level;
 
@@ -43,9 +45,10 @@ pub fn start(level: Level, clock: &Clock) -> (RateLimit, Threshold) {
     let limit = RateLimit::new(clock.clone());
     let (threshold, handle) = reload::Layer::new(filter(level));
     let registry = tracing_subscriber::registry().with(threshold).with(limit.clone());
-    let started = match tracing_journald::layer().ok().filter(|_| is_journal()) {
-        Some(journal) => registry.with(journal).try_init(),
-        None => {
+    let journal = is_journal().then(|| Journal::new(Path::new(journal::SOCKET)));
+    let started = match journal {
+        Some(Ok(journal)) => registry.with(journal).try_init(),
+        _ => {
             let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
             let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colour);
             registry.with(lines).try_init()

@@ -26,6 +26,7 @@ mod banner;
 mod broker_role;
 mod data_dir;
 pub mod doctor;
+mod journal;
 mod live;
 mod logging;
 mod options;
