@@ -3,8 +3,8 @@
 systemd-tmpfiles --create rmq-node.conf || :
 [ ! -d /run/systemd/system ] || systemctl daemon-reload || :
 if [ "$1" -eq 1 ]; then
-    echo "rmq-node is installed, neither enabled nor started. For a host of a cluster, with your addresses, then for any:"
-    echo "  rmq-node config init --hosts 192.168.1.161,192.168.1.162 --out /etc/rmq-node"
+    echo "rmq-node is installed, neither enabled nor started. In a cluster with your addresses, --this the host's own, then in any case:"
+    echo "  rmq-node config init --hosts 192.168.1.161,192.168.1.162 --this 192.168.1.161 --out /etc/rmq-node"
     echo "  systemctl enable --now rmq-node"
 elif [ -d /run/systemd/system ]; then
     systemctl list-units --plain --no-legend --state=active,reloading 'rmq-node.service' 'rmq-node@*.service' |
