@@ -35,6 +35,7 @@ public final class Takeover {
     private static DefaultMQProducer producer;
     private static final AtomicInteger next = new AtomicInteger();
     private static final AtomicInteger failed = new AtomicInteger();
+    private static volatile String lastFailure = "";
     private static final Set<Integer> acknowledged = ConcurrentHashMap.newKeySet();
     private static final Map<Integer, AtomicInteger> deliveries = new ConcurrentHashMap<>();
     private static final List<DefaultMQPushConsumer> consumers = new ArrayList<>();
@@ -103,6 +104,7 @@ public final class Takeover {
             throw e;
         } catch (Exception e) {
             failed.incrementAndGet();
+            lastFailure = String.valueOf(e).replaceAll("[^ -~]|[\"\\\\]", " ");
             return false;
         }
     }
@@ -181,7 +183,8 @@ public final class Takeover {
     private static String figures() {
         long missing = acknowledged.stream().filter(number -> !deliveries.containsKey(number)).count();
         long repeats = deliveries.values().stream().mapToInt(AtomicInteger::get).sum() - deliveries.size();
-        return "{\"acknowledged\": " + acknowledged.size() + ", \"failed\": " + failed + ", \"missing\": " + missing + ", \"repeats\": " + repeats
+        return "{\"acknowledged\": " + acknowledged.size() + ", \"failed\": " + failed + ", \"last_failure\": \"" + lastFailure
+            + "\", \"missing\": " + missing + ", \"repeats\": " + repeats
             + ", \"went_on\": " + wentOnMs.size() + ", \"last_went_on_ms\": " + wentOnMs.values().stream().mapToLong(Long::longValue).max().orElse(0)
             + ", \"longest_pause_ms\": " + TimeUnit.NANOSECONDS.toMillis(longestPauseNs.get())
             + ", \"acknowledged_by\": " + json(acknowledgedBy) + ", \"delivered_by\": " + json(deliveredBy) + "}";
