@@ -14,6 +14,7 @@
 //! | 1 | [`message`] | a message exactly as it lies in the log and in a pull answer |
 //! | 1 | [`remoting`] | 4.9 commands: bytes in, values out, no I/O |
 //! | 1 | [`kv`] | sled behind one small trait; nothing else names sled |
+//! | 2 | [`acl`] | who signed a command and what they may do |
 //! | 2 | [`filter`] | does a message match a subscription |
 //! | 2 | [`transport`] | moves commands over TCP, both ways, with limits |
 //! | 2 | [`store`] | commit log, consume queues, key index, offsets, tables |
@@ -26,6 +27,7 @@
 //! | 7 | [`demo`] | a pair on this machine, killed under load, with a count |
 //! | 8 | [`cli`] | arguments and output |
 
+pub mod acl;
 pub mod admin;
 pub mod bench;
 pub mod broker;

@@ -30,6 +30,10 @@ pub struct Metrics {
     pub transactions_discarded: Counter,
     /// `rmq_transaction_checks_total`: questions to producers.
     pub transaction_checks: Counter,
+    /// `rmq_acl_logins_refused_total`: requests whose sender is not known, or did not sign as who it says to be.
+    pub logins_refused: Counter,
+    /// `rmq_acl_permissions_refused_total`: requests whose sender may not.
+    pub permissions_refused: Counter,
     registry: Mutex<Registry>,
 }
 
@@ -46,6 +50,10 @@ pub enum Gauge {
     UnsentBytes,
     /// Pulls that wait for a message.
     WaitingPulls,
+    /// Account files that are wrong, so that what they said before counts.
+    BrokenAccountFiles,
+    /// Peers that have other accounts under the same counter.
+    DifferentAccounts,
 }
 
 /// What is read of each broker of the node when somebody asks; the names are `rmq_` and this, the label is `group`.
@@ -110,6 +118,13 @@ impl Gauge {
             Self::HalfReadBytes => ("half_read_bytes", "Bytes of frames not arrived in full"),
             Self::UnsentBytes => ("unsent_bytes", "Bytes of answers that peers have not read"),
             Self::WaitingPulls => ("waiting_pulls", "Pulls that wait for a message"),
+            Self::DifferentAccounts => (
+                "acl_drift",
+                "Peers with other accounts under the same counter: make the right change once more",
+            ),
+            Self::BrokenAccountFiles => {
+                ("acl_broken_files", "Account files that are wrong: what they said before counts")
+            }
         }
     }
 }
@@ -140,6 +155,14 @@ impl Default for Metrics {
             transaction_checks: counter(
                 "transaction_checks",
                 "Questions to producers what became of a transaction",
+            ),
+            logins_refused: counter(
+                "acl_logins_refused",
+                "Requests of unknown or wrongly signing senders",
+            ),
+            permissions_refused: counter(
+                "acl_permissions_refused",
+                "Requests of senders that may not",
             ),
             registry: Mutex::new(registry),
         }

@@ -127,6 +127,7 @@ pub mod request {
         EXTENSION_DIAL_BACK = 9003,
         EXTENSION_POSITIONS = 9004,
         EXTENSION_RESYNC = 9005,
+        EXTENSION_ACCOUNTS = 9006,
     }
 }
 

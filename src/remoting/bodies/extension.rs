@@ -5,6 +5,7 @@
 //! | 9001 `EXTENSION_HELLO` | [`Hello`] of the one who asks, or nothing (a tool) | [`Hello`] of the one who answers |
 //! | 9004 `EXTENSION_POSITIONS` | [`Positions`] of the one who asks | [`Positions`] of the one who answers |
 //! | 9005 `EXTENSION_RESYNC` | nothing | nothing |
+//! | 9006 `EXTENSION_ACCOUNTS` | [`AccountsOffer`] of the one who asks | [`AccountsOffer`] of the one who answers |
 //!
 //! Plain JSON, not fastjson's dialect: no process of 4.9.4 reads it, it answers code 3 to these codes. Unlike 4.9.4's
 //! bodies they may grow: readers step over keys that they do not know, and a key that is not there has its default.
@@ -110,6 +111,26 @@ pub struct CopyRow {
     pub behind_s: Option<u64>,
     /// What went wrong last; empty if nothing did.
     pub last_error: String,
+}
+
+/// What a node has in the account file that tools change.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AccountsOffer {
+    /// How often tools changed it.
+    pub counter: i64,
+    /// Of all that it says but its version: 40 hexadecimal digits.
+    pub digest: String,
+    /// The file, secrets and all, for a peer that has an older one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+impl std::fmt::Debug for AccountsOffer {
+    /// Without the text, which has secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccountsOffer").field("counter", &self.counter).finish_non_exhaustive()
+    }
 }
 
 /// Positions of consumer groups with their generations, a part of all that there are.
