@@ -19,7 +19,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::remoting::{Command, DecodeError, response};
-use crate::transport::{CallError, Client};
+use crate::transport::{CallError, Client, Signer};
 
 pub use cluster::{ClusterState, Member, SlaveCopy};
 pub use topics::{
@@ -90,10 +90,10 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Connects to nobody yet.
+    /// Connects to nobody yet; `signer` signs what it asks, where accounts are on.
     #[must_use]
-    pub fn new(name_servers: Vec<String>) -> Self {
-        Self { client: Client::new(None), name_servers }
+    pub fn new(name_servers: Vec<String>, signer: Signer) -> Self {
+        Self { client: Client::signing(None, signer), name_servers }
     }
 
     /// A successful answer, or why there is none.

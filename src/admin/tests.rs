@@ -67,7 +67,7 @@ impl Running {
     }
 
     fn admin(&self) -> Admin {
-        Admin::new(vec![self.address.clone()])
+        Admin::new(vec![self.address.clone()], Default::default())
     }
 
     fn asked(&self) -> Vec<i32> {
@@ -122,10 +122,10 @@ async fn the_list_tells_kinds_and_who_did_not_answer() {
 #[tokio::test]
 async fn the_next_name_server_is_asked_and_nobody_at_all_is_unreachable() {
     let peer = Running::start();
-    let admin = Admin::new(vec![NOBODY.to_owned(), peer.address.clone()]);
+    let admin = Admin::new(vec![NOBODY.to_owned(), peer.address.clone()], Default::default());
     peer.register(&[]);
     assert!(matches!(admin.topics().await, Err(AdminError::NotFound(_))));
-    let admin = Admin::new(vec![NOBODY.to_owned()]);
+    let admin = Admin::new(vec![NOBODY.to_owned()], Default::default());
     assert!(matches!(admin.topics().await, Err(AdminError::Unreachable(_))));
 }
 
@@ -277,7 +277,7 @@ async fn every_member_is_shown_with_one_host_and_one_name_server_down() {
     slave.answer_body(28, &runtime_info(70));
     let hello = r#"{"group":"a","brokerId":1,"version":"9.9.9","copy":{"phase":"connecting","behindS":5,"lastError":"refused"}}"#;
     slave.answer_body(9001, hello);
-    let admin = Admin::new(vec![NOBODY.to_owned(), peer.address.clone()]);
+    let admin = Admin::new(vec![NOBODY.to_owned(), peer.address.clone()], Default::default());
     let state = admin.cluster().await.unwrap();
     let shown: Vec<_> =
         state.members.iter().map(|one| (one.group.as_str(), one.id, one.state.as_str())).collect();
@@ -327,7 +327,7 @@ async fn name_servers_that_contradict_one_another_are_told_of() {
         peer.answer_body(28, &runtime_info(1));
     }
     let names = peers.each_ref().map(|peer| peer.address.clone());
-    let state = Admin::new(names.to_vec()).cluster().await.unwrap();
+    let state = Admin::new(names.to_vec(), Default::default()).cluster().await.unwrap();
     let expected = format!("a 0 is at {0} for {0}, but at {1} for {1}", names[0], names[1]);
     assert_eq!(state.problems, [expected]);
     assert_eq!(state.members.len(), 1);

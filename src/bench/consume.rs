@@ -37,7 +37,7 @@ pub async fn consume(
     let workers_max = load.connections * load.in_flight;
     // Read once, each queue has one reader; read again and again, there are as many as asked for.
     let count = if load.duration.is_some() { workers_max } else { workers_max.min(queues.len()) };
-    let clients: Vec<Client> = (0..load.connections).map(|_| Client::new(None)).collect();
+    let clients: Vec<Client> = (0..load.connections).map(|_| load.client()).collect();
     let mut workers = JoinSet::new();
     for number in 0..count {
         let worker = Worker {

@@ -230,6 +230,7 @@ mod tests {
 
     fn load(messages: Option<u64>) -> Load {
         Load {
+            signer: Default::default(),
             name_servers: Vec::new(),
             broker: None,
             topic: "T".into(),

@@ -30,7 +30,7 @@ pub use meter::{LatencyUs, Summary};
 pub use produce::{Mode, ProduceOptions, produce};
 
 use crate::remoting::SerializeType;
-use crate::transport::{CallError, Client};
+use crate::transport::{CallError, Client, Signer};
 
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,6 +42,8 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Load {
     /// Name servers as `host:port`, asked in turn.
     pub name_servers: Vec<String>,
+    /// What signs the requests.
+    pub signer: Signer,
     /// A broker as `host:port`: no name server is asked, and the topic is taken to have four queues.
     pub broker: Option<String>,
     /// The topic; created by the first send where the brokers allow it.
@@ -59,11 +61,15 @@ pub struct Load {
 }
 
 impl Load {
+    fn client(&self) -> Client {
+        Client::signing(None, self.signer.clone())
+    }
+
     async fn queues(&self, purpose: route::Purpose) -> Result<Vec<route::Queue>, BenchError> {
         match &self.broker {
             Some(address) => Ok(route::of_broker(address)),
             None => {
-                let client = Client::new(None);
+                let client = self.client();
                 route::find(&client, &self.name_servers, &self.topic, purpose).await
             }
         }

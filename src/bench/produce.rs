@@ -66,7 +66,7 @@ pub async fn produce(
     let pace = options.rate.map(|rate| Arc::new(Pace::new(rate, clock)));
     let mut workers = JoinSet::new();
     for connection in 0..options.load.connections {
-        let client = Client::new(None);
+        let client = options.load.client();
         for slot in 0..options.load.in_flight {
             let number = connection * options.load.in_flight + slot;
             let worker = Worker {

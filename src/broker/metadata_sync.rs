@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::answers::Answer;
-use super::{Broker, MasterAddresses, positions};
+use super::{Broker, MasterAddresses, accounts, positions};
 use crate::model::{PhysicalOffset, shown};
 use crate::remoting::bodies::extension::PositionRow;
 use crate::remoting::bodies::groups::parse_all_groups;
@@ -122,7 +122,7 @@ impl MetadataSync {
     fn new(broker: &Arc<Broker>) -> Self {
         Self {
             broker: Arc::clone(broker),
-            client: Client::new(None),
+            client: broker.options.client(None),
             is_first: true,
             pending: None,
             synced: HashMap::new(),
@@ -140,7 +140,7 @@ impl MetadataSync {
             // The sender lives as long as the broker.
             let Some(master) = found.ok().and_then(|master| master.clone()) else { return };
             if last.as_ref() != Some(&master) {
-                self.client = Client::new(None);
+                self.client = self.broker.options.client(None);
                 (self.is_first, self.pending) = (true, None);
                 self.synced.clear();
                 last = Some(master.clone());
@@ -172,6 +172,10 @@ impl MetadataSync {
             ));
         }
         let mut trouble = self.take_configs(topics, groups).await;
+        if is_ours {
+            let exchanged = accounts::exchange_with(&self.broker, master).await;
+            trouble += &troubles([("accounts", exchanged.map_err(SyncError::from))]);
+        }
         let positions = self.pending.take().unwrap_or(positions);
         let reached = async {
             while self.log_end() < positions.log_end {

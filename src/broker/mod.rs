@@ -2,6 +2,8 @@
 //!
 //! | file | what |
 //! | --- | --- |
+//! | `accounts` | the accounts as tools change them (50 to 54), and nodes tell one another (9006) |
+//! | `permissions` | who may ask, where accounts are on |
 //! | `requests` | which file answers which request code, and which codes are refused |
 //! | `answers` | how a request is answered: at once or from a thread, with a result or a refusal |
 //! | `send` | sends: checks and the append (10, 310, 320) |
@@ -38,6 +40,7 @@
 //! Not here: bytes on sockets (`transport`), bytes on disks (`store`). Invariants: nothing that may wait for the
 //! disk runs on a connection's task; a request is answered once, or never if its connection is gone.
 
+mod accounts;
 mod answers;
 mod broker_config;
 mod client_calls;
@@ -52,6 +55,7 @@ mod long_polling;
 mod metadata_sync;
 mod offsets;
 mod order_locks;
+mod permissions;
 mod positions;
 mod progress;
 mod pull;
@@ -81,6 +85,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::acl::Acl;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::model::BrokerId;
@@ -88,7 +93,7 @@ use crate::remoting::Command;
 pub use crate::replication::MasterAddresses;
 use crate::replication::{Member, MemberOptions};
 use crate::store::Store;
-use crate::transport::{Connection, Responder, Service};
+use crate::transport::{Client, Connection, Responder, Service, Signer};
 pub use transactions::TransactionOptions;
 
 /// What a broker is told when it is made.
@@ -108,6 +113,17 @@ pub struct BrokerOptions {
     pub name_servers: Vec<String>,
     /// How transactions are checked.
     pub transactions: TransactionOptions,
+    /// The accounts, where they are on.
+    pub acl: Option<Arc<Acl>>,
+    /// What signs its requests to others.
+    pub signer: Signer,
+}
+
+impl BrokerOptions {
+    /// A client whose requests are the broker's own; `service` answers what is asked over its connections.
+    fn client(&self, service: Option<Arc<dyn Service>>) -> Client {
+        Client::signing(service, self.signer.clone())
+    }
 }
 
 /// One broker.
@@ -149,7 +165,7 @@ impl Broker {
             delivery: delay::Moving::default(),
             checks: delay::Moving::default(),
             dial_backs: dial_back::DialBacks::new(clock),
-            registration: registration::Registration::new(&options.name_servers),
+            registration: registration::Registration::new(&options),
             topic_spread: topic_spread::TopicSpread::new(),
             booted_ms: clock.now_ms(),
             options,
@@ -203,6 +219,7 @@ impl Broker {
             address: options.address,
             ha_address: options.ha_address,
             name_servers: options.name_servers.clone(),
+            signer: options.signer.clone(),
         }
     }
 
@@ -235,7 +252,7 @@ pub struct BrokerService(pub Arc<Broker>);
 
 impl Service for BrokerService {
     fn on_request(&self, request: Command, responder: Responder) {
-        requests::answer(&self.0, request, responder);
+        permissions::answer(&self.0, request, responder);
     }
 
     fn on_batch_end(&self) {

@@ -121,7 +121,8 @@ enum RegisterError {
 
 impl Registration {
     /// No name server knows of the broker yet.
-    pub fn new(name_servers: &[String]) -> Self {
+    pub fn new(options: &BrokerOptions) -> Self {
+        let name_servers = &options.name_servers;
         let link = |address: &String| Link {
             address: address.clone(),
             told: watch::Sender::new(Told::Nothing),
@@ -129,7 +130,7 @@ impl Registration {
         };
         let changes = watch::Sender::new(0);
         Self {
-            client: Client::new(Some(Arc::new(OnLoss(changes.clone())))),
+            client: options.client(Some(Arc::new(OnLoss(changes.clone())))),
             links: name_servers.iter().map(link).collect(),
             changes,
             // Without name servers a broker runs unregistered (B-028).

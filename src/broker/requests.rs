@@ -6,21 +6,13 @@ use std::sync::Arc;
 
 use super::answers::{at_once, blocking, not_supported, send_answer};
 use super::{
-    Broker, broker_config, client_calls, client_lists, clients, extension, groups, metadata_sync,
-    offsets, order_locks, progress, pull, query, queue_entries, reply, runtime_info, send,
-    send_back, start_step, statistics, subscriptions, topic_stats, topics, transactions, upkeep,
+    Broker, accounts, broker_config, client_calls, client_lists, clients, extension, groups,
+    metadata_sync, offsets, order_locks, progress, pull, query, queue_entries, reply, runtime_info,
+    send, send_back, start_step, statistics, subscriptions, topic_stats, topics, transactions,
+    upkeep,
 };
 use crate::remoting::{Command, request};
 use crate::transport::Responder;
-
-/// What brokers of 4.9.4 answer and this one does not yet: refused as unknown codes are, and told in the log.
-const NOT_BUILT: [i32; 5] = [
-    request::UPDATE_AND_CREATE_ACL_CONFIG,
-    request::DELETE_ACL_CONFIG,
-    request::GET_BROKER_CLUSTER_ACL_INFO,
-    request::UPDATE_GLOBAL_WHITE_ADDRS_CONFIG,
-    request::GET_BROKER_CLUSTER_ACL_CONFIG,
-];
 
 /// Refused for good: filter servers ran classes of clients beside the broker, and nothing here runs what a client sends.
 const REFUSED: [i32; 1] = [request::REGISTER_FILTER_SERVER];
@@ -154,8 +146,21 @@ fn answer_tools(broker: &Arc<Broker>, request: Command, responder: Responder) {
         request::CLEAN_EXPIRED_CONSUMEQUEUE | request::CLEAN_UNUSED_TOPIC => {
             at_once(broker, &request, responder, upkeep::nothing_left);
         }
+        request::UPDATE_AND_CREATE_ACL_CONFIG => {
+            blocking(broker, request, responder, accounts::update);
+        }
+        request::DELETE_ACL_CONFIG => blocking(broker, request, responder, accounts::delete),
+        request::GET_BROKER_CLUSTER_ACL_INFO => {
+            blocking(broker, request, responder, accounts::versions);
+        }
+        request::UPDATE_GLOBAL_WHITE_ADDRS_CONFIG => {
+            blocking(broker, request, responder, accounts::set_white_addresses);
+        }
+        request::GET_BROKER_CLUSTER_ACL_CONFIG => {
+            blocking(broker, request, responder, accounts::all);
+        }
         code => {
-            if NOT_BUILT.contains(&code) || REFUSED.contains(&code) {
+            if REFUSED.contains(&code) {
                 let (name, by) = (request::name(code), responder.connection().remote());
                 tracing::info!(code, name, %by, "a request that this broker does not answer");
             }

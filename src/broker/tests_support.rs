@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Broker, BrokerOptions, BrokerService, TransactionOptions};
+use crate::acl::{Acl, AclOptions};
 use crate::clock::Clock;
 use crate::message::{NewMessage, Record};
 use crate::metrics::Metrics;
@@ -17,7 +18,7 @@ use crate::remoting::headers::SendHeader;
 use crate::remoting::{Command, request};
 use crate::replication::{Member, Past};
 use crate::store::{All, PullRequest, StartTopics, Store, StoreOptions};
-use crate::transport::{Client, Limits, Server};
+use crate::transport::{Client, Limits, Server, Signer};
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -41,7 +42,27 @@ pub(super) fn options_of(cluster: &str) -> BrokerOptions {
         ha_address: "127.0.0.1:10912".parse().unwrap(),
         name_servers: Vec::new(),
         transactions: TransactionOptions::default(),
+        acl: None,
+        signer: Signer::default(),
     }
+}
+
+/// The same options with accounts, of which `node-account` is the broker's own.
+pub(super) fn with_accounts(
+    dir: &Path,
+    text: &str,
+    clock: &Clock,
+    options: BrokerOptions,
+) -> BrokerOptions {
+    let file = dir.join("acl/plain_acl.yml");
+    std::fs::create_dir_all(dir.join("acl")).unwrap();
+    std::fs::write(&file, text).unwrap();
+    let folder = dir.join("etc");
+    let acl_options = AclOptions { folder, file, node_account: "node-account".into() };
+    let acl = Acl::open(&acl_options, clock, &Arc::default()).unwrap();
+    let signing = Arc::clone(&acl);
+    let signer = Signer::new(move |request| signing.sign(request));
+    BrokerOptions { acl: Some(acl), signer, ..options }
 }
 
 /// A broker over its store; without ports, and with nothing running beside requests.
@@ -100,6 +121,15 @@ impl TestBroker {
         let transactions = TransactionOptions { checks_max, ..TransactionOptions::default() };
         let options = BrokerOptions { transactions, ..options_of("DefaultCluster") };
         Self::open(dir, store_options, options, Clock::system())
+    }
+
+    /// A new master with accounts, as `plain_acl.yml` describes them.
+    pub fn with_accounts(text: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store_options = store_options(dir.path());
+        let clock = Clock::system();
+        let options = with_accounts(dir.path(), text, &clock, options_of("DefaultCluster"));
+        Self::open(dir, store_options, options, clock)
     }
 
     /// A new slave that registers with `name_servers`.
@@ -168,6 +198,11 @@ impl TestBroker {
 
     /// Stores a message in queue 0 without asking the broker.
     pub async fn store(&self, topic: &str, body: &str) {
+        self.store_with(topic, body, "").await;
+    }
+
+    /// The same with properties.
+    pub async fn store_with(&self, topic: &str, body: &str, properties: &str) {
         let message = NewMessage {
             topic: TopicName::new(topic),
             queue_id: QueueId(0),
@@ -179,7 +214,7 @@ impl TestBroker {
             reconsume_times: 0,
             prepared_transaction_offset: 0,
             body: Bytes::copy_from_slice(body.as_bytes()),
-            properties: String::new(),
+            properties: properties.to_owned(),
         };
         self.broker.store.append(message, false).await.unwrap();
     }

@@ -79,7 +79,7 @@ async fn keep_telling(options: &BrokerOptions, waiting: &mut mpsc::Receiver<Arc<
     // The sender lives as long as the broker.
     while waiting.recv_many(&mut topics, WAITING_MAX).await > 0 {
         // Its connections go with it: topics are rarely made.
-        let client = Client::new(None);
+        let client = options.client(None);
         let mut failed = tell(&client, options, &topics).await;
         for pause in RETRY_AFTER {
             if failed.is_empty() {

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use super::admin_resync::Resync;
+use super::credentials::Credentials;
 use super::table::{Align, safe, table, utc};
 use super::{Addresses, addresses, admin_cluster};
 use crate::admin::{
@@ -39,6 +40,8 @@ pub struct AdminArgs {
     /// How results are printed.
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
     output: Output,
+    #[command(flatten)]
+    credentials: Credentials,
     #[command(subcommand)]
     noun: Noun,
 }
@@ -131,13 +134,14 @@ fn permission(text: &str) -> Result<Permission, String> {
 /// # Errors
 /// This host's settings are wrong and were needed, or the result cannot be printed.
 pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
-    let AdminArgs { name_server, output, noun } = arguments;
+    let AdminArgs { name_server, output, credentials, noun } = arguments;
+    let signer = credentials.signer()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = match noun {
         Noun::Replication { action: Some(ReplicationAction::Resync(resync)) } => {
             // Only this host is asked, whatever name servers know.
             let config = resync.config()?;
-            runtime.block_on(resync.run(&config))
+            runtime.block_on(resync.run(&config, signer))
         }
         noun => {
             let name_servers = match name_server {
@@ -149,7 +153,7 @@ pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
                         .name_servers
                 }
             };
-            runtime.block_on(act(&Admin::new(name_servers), noun, output))
+            runtime.block_on(act(&Admin::new(name_servers, signer), noun, output))
         }
     };
     match result {

@@ -11,14 +11,18 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Args;
 
+use super::config_import_accounts;
 use crate::config::import::{Import, Outcome, import};
 
 /// Print the settings that replace 4.9.4's property files of one host, and tell what became of each line.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// All property files of the host: of each broker, and of its name server if that has one.
+    /// All property files of the host: of each broker, and of its name server if that has one; and its plain_acl.yml.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
+    /// Copy plain_acl.yml and other account files into this folder.
+    #[arg(long, value_name = "FOLDER")]
+    accounts_to: Option<PathBuf>,
 }
 
 /// Runs the action.
@@ -26,17 +30,23 @@ pub struct ImportArgs {
 /// # Errors
 /// A file cannot be read, the files are of several hosts, or what is printed needs a hand.
 pub fn run(arguments: &ImportArgs) -> anyhow::Result<ExitCode> {
+    let is_accounts = |path: &&PathBuf| {
+        path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml")
+    };
+    let (accounts, properties): (Vec<_>, Vec<_>) = arguments.files.iter().partition(is_accounts);
+    let accounts = config_import_accounts::import(&accounts, arguments.accounts_to.as_deref())?;
+    io::stderr().write_all(accounts.report.as_bytes())?;
+    if properties.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut files = Vec::new();
-    for path in &arguments.files {
+    for path in properties {
         let name = path.display().to_string();
-        if path.extension().is_some_and(|extension| extension == "yml") {
-            bail!("{name}: accounts (ACL) are not built yet: leave the file out");
-        }
         // Java reads them as ISO 8859-1; what is not ASCII is in comments.
         let bytes = fs::read(path).with_context(|| name.clone())?;
         files.push((name, String::from_utf8_lossy(&bytes).into_owned()));
     }
-    let mut hosts = import(&files);
+    let mut hosts = import(&files, accounts.node_account.as_deref());
     for imported in &hosts {
         io::stderr().write_all(report(imported).as_bytes())?;
     }

@@ -42,6 +42,7 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
     check_store(&settings, &mut findings);
     check_transactions(&settings, &mut findings);
     check_limits(&settings, &mut findings);
+    check_acl(&settings, &mut findings);
     let addresses = check_advertise(&settings, &mut findings);
     if settings.data_dir.as_os_str().is_empty() {
         findings.add(
@@ -74,6 +75,7 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
         store: settings.store,
         transactions: settings.transactions,
         limits: settings.limits,
+        acl: settings.acl,
         log: settings.log,
     })
 }
@@ -102,6 +104,19 @@ fn check_names(settings: &Settings, findings: &mut Findings<'_>) {
             );
             findings.add(&path, text);
         }
+    }
+}
+
+fn check_acl(settings: &Settings, findings: &mut Findings<'_>) {
+    let acl = &settings.acl;
+    if acl.enabled && acl.node_account.is_empty() {
+        let text = "with accounts on, the node needs one of its own: write acl.node_account = \"...\", the accessKey \
+                    of an account with `admin: true`";
+        findings.add("acl.enabled", text.to_owned());
+    }
+    if acl.enabled && acl.accounts_dir.as_os_str().is_empty() {
+        let text = "no folder is named: write accounts_dir = \"/etc/rmq-node/acl\"";
+        findings.add("acl.accounts_dir", text.to_owned());
     }
 }
 

@@ -89,9 +89,10 @@ impl<'a> File<'a> {
     }
 }
 
-/// Reads the property files of one host, or of several by what they announce, each with its name.
+/// Reads the property files of one host, or of several by what they announce, each with its name. `node_account` is an
+/// account of theirs that a node may have as its own, where accounts are on.
 #[must_use]
-pub fn import(files: &[(String, String)]) -> Vec<Import> {
+pub fn import(files: &[(String, String)], node_account: Option<&str>) -> Vec<Import> {
     let files: Vec<File<'_>> = files.iter().map(|(name, text)| File::new(name, text)).collect();
     let mut hosts: BTreeMap<&str, Vec<&File<'_>>> = BTreeMap::new();
     for file in &files {
@@ -103,15 +104,20 @@ pub fn import(files: &[(String, String)]) -> Vec<Import> {
     {
         hosts.values_mut().for_each(|files| files.extend(&unknown));
     }
-    hosts.into_values().map(|files| import_host(&files)).collect()
+    hosts.into_values().map(|files| import_host(&files, node_account)).collect()
 }
 
-fn import_host(files: &[&File<'_>]) -> Import {
+fn import_host(files: &[&File<'_>], node_account: Option<&str>) -> Import {
     let mut importer = Importer::default();
     for file in files {
         importer.file(file);
     }
-    let Importer { host, lines, mut mistakes, .. } = importer;
+    let Importer { mut host, lines, mut mistakes, .. } = importer;
+    if host.settings.contains_key("acl.enabled")
+        && let Some(account) = node_account
+    {
+        host.settings.insert("acl.node_account", toml::Value::from(account).to_string());
+    }
     let (toml, result) = host.finish(&mut mistakes);
     let files = files.iter().map(|file| file.name.to_owned()).collect();
     Import { files, toml, lines, mistakes, result }
@@ -252,6 +258,13 @@ impl Importer {
                 }
                 Err(_) => bad("a number of percent"),
             },
+            HostKey::Accounts if value.eq_ignore_ascii_case("true") => {
+                self.shared(at, "acl.enabled", "true".to_owned())
+            }
+            HostKey::Accounts => (
+                Outcome::NotNeeded,
+                "it is so here: accounts are off unless they are on".to_owned(),
+            ),
             HostKey::Number(key) => match value.parse::<u64>() {
                 Ok(number) => self.shared(at, key, number.to_string()),
                 Err(_) => bad("a whole number"),

@@ -41,13 +41,15 @@ pub(super) enum HostKey {
     Address(&'static str),
     DeleteHours,
     DiskExpirePercent,
+    /// Whether there are accounts.
+    Accounts,
     /// A whole number.
     Number(&'static str),
 }
 
 use BrokerKey::{Flush, Group, Id, Role};
 use Fate::{Fixed, NotNeeded, Taken};
-use HostKey::{Address, Cluster, DeleteHours, DiskExpirePercent, NameServers, Number};
+use HostKey::{Accounts, Address, Cluster, DeleteHours, DiskExpirePercent, NameServers, Number};
 use Target::{Broker, Host, Port};
 
 const CLIENT: &str = "one client serves all of it";
@@ -187,13 +189,7 @@ const BROKER: &[(&str, Fate)] = &[
     ("transactionTimeOut", Taken(Host(Number("transactions.timeout_ms")))),
     ("transactionCheckMax", Taken(Host(Number("transactions.checks_max")))),
     ("transactionCheckInterval", Taken(Host(Number("transactions.check_interval_ms")))),
-    (
-        "aclEnable",
-        Fixed(
-            "false",
-            "accounts (ACL) are not built yet: whoever reaches a port may do everything",
-        ),
-    ),
+    ("aclEnable", Taken(Host(Accounts))),
     ("storeReplyMessageEnable", Fixed("true", "replies are always stored")),
     ("enableDetailStat", NotNeeded("statistics need no setting")),
     ("autoDeleteUnusedStats", NotNeeded("statistics need no setting")),

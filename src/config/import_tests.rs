@@ -16,7 +16,7 @@ fn tutorial(group: &str, role: &str, host: u8) -> String {
 
 fn all(files: &[(&str, &str)]) -> Vec<Import> {
     let owned = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
-    import(&files.iter().map(owned).collect::<Vec<_>>())
+    import(&files.iter().map(owned).collect::<Vec<_>>(), None)
 }
 
 fn one(text: &str) -> Import {
@@ -84,7 +84,7 @@ fn it_is_the_pair_that_is_shipped() {
         ("b", tutorial("broker-b", "ASYNC_MASTER", 162)),
     ];
     let files = files.map(|(name, text)| (name.to_owned(), text));
-    let mut imported = check_text("a", &import(&files).remove(0).toml).unwrap().config;
+    let mut imported = check_text("a", &import(&files, None).remove(0).toml).unwrap().config;
     assert_eq!(imported.store.retention_hours, 48);
     imported.store.retention_hours = shipped.store.retention_hours;
     assert_eq!(imported, shipped);
@@ -99,7 +99,7 @@ fn files_of_several_hosts_are_told_apart() {
         ("b-s", tutorial("broker-b", "SLAVE", 161)),
     ];
     let files = files.map(|(name, text)| (name.to_owned(), text));
-    let hosts = import(&files);
+    let hosts = import(&files, None);
     assert_eq!(hosts.len(), 2);
     assert_eq!(
         (&hosts[0].files, hosts[0].mistakes.len()),
@@ -294,10 +294,29 @@ proptest! {
             texts[at % files].push_str(&format!("{key}={}\n", value.replace('\\', "/")));
         }
         let named: Vec<_> = texts.into_iter().enumerate().map(|(at, text)| (format!("{at}"), text)).collect();
-        let hosts = import(&named);
+        let hosts = import(&named, None);
         prop_assert_eq!(hosts.iter().map(|host| host.lines.len()).sum::<usize>(), keys.len());
         for host in hosts {
             prop_assert!(toml::from_str::<toml::Table>(&host.toml).is_ok(), "{}", host.toml);
         }
     }
+}
+
+#[test]
+fn accounts_are_on_with_an_account_of_the_nodes_own() {
+    let with = |account| {
+        let files = [("a".to_owned(), broker("aclEnable=true\n"))];
+        import(&files, account).remove(0)
+    };
+    let imported = with(Some("rocketmq2"));
+    assert!(
+        imported.toml.ends_with("[acl]\nenabled = true\nnode_account = \"rocketmq2\"\n"),
+        "{}",
+        imported.toml
+    );
+    assert_eq!(imported.result, Ok(()));
+    let without = with(None).result.unwrap_err().to_string();
+    assert!(without.contains("the node needs one of its own"), "{without}");
+    assert_eq!(fate("aclEnable=true").0, Outcome::Taken);
+    assert_eq!(fate("aclEnable=false").0, Outcome::NotNeeded);
 }

@@ -99,6 +99,7 @@ pub(super) fn explain(message: &str) -> String {
         ("expected struct BrokerTable", "expected tables: [[broker]]"),
         ("expected struct Store", "expected a table: [store]"),
         ("expected struct Limits", "expected a table: [limits]"),
+        ("expected struct Acl", "expected a table: [acl]"),
         ("expected struct Log", "expected a table: [log]"),
     ] {
         text = text.replace(theirs, ours);
@@ -168,7 +169,7 @@ mod tests {
                 "[tls]\n",
                 "a.toml:1:2: unknown key `tls`; known here: cluster, listen, advertise, \
                  replication_advertise, allow_internal_addresses, name_servers, data_dir, name_server, \
-                 broker, store, transactions, limits, log",
+                 broker, store, transactions, limits, acl, log",
             ),
             (
                 "[[broker]]\ngroup = \"a\"\nport = 70000",

@@ -27,6 +27,7 @@ pub struct Settings {
     pub store: Store,
     pub transactions: Transactions,
     pub limits: Limits,
+    pub acl: Acl,
     pub log: Log,
 }
 
@@ -151,6 +152,18 @@ pub struct Limits {
     pub connection_unsent_bytes_max: usize,
     /// Unread answers, all connections together.
     pub unsent_bytes_max: usize,
+}
+
+/// `[acl]`: who may do what.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Acl {
+    /// Whether requests must be signed (`aclEnable`).
+    pub enabled: bool,
+    /// The folder of the operator's account files (`conf/acl`).
+    pub accounts_dir: PathBuf,
+    /// The access key of the account that this node signs its own requests with.
+    pub node_account: String,
 }
 
 /// `[log]`: what is told on standard error or to the journal.

@@ -182,6 +182,10 @@ fn numbers_that_cannot_work_are_refused() {
         ),
         ("[limits]\nin_flight_max = 0", "rmq-node.toml:2:17: write at least 1"),
         ("[limits]\nframe_bytes_max = 4194304", "rmq-node.toml:2:19: a frame must hold a message"),
+        (
+            "[acl]\nenabled = true",
+            "rmq-node.toml:2:11: with accounts on, the node needs one of its own",
+        ),
         ("[store]\nmax_message_bytes = 1", "rmq-node.toml:2:21: write 1024 to 536870912"),
     ] {
         let error = refused(main);

@@ -179,7 +179,7 @@ impl<'a> Stage<'a> {
             cluster: None,
             broker: None,
         };
-        let admin = Admin::new(self.cluster.name_servers().to_vec());
+        let admin = Admin::new(self.cluster.name_servers().to_vec(), Default::default());
         let created = admin.create_topic(&topic).await;
         created.map_err(|error| DemoError(format!("the topic cannot be created: {error}")))?;
         self.cluster.board().has_topic = true;

@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use self::kv_config::KvConfig;
 use self::route_table::{Removed, RouteTable};
 use self::settings::Settings;
+use crate::acl::{Acl, needs};
 use crate::clock::Clock;
 use crate::model::shown;
 use crate::remoting::Command;
@@ -50,6 +51,8 @@ pub struct NameServerOptions {
     pub kv_config_file: PathBuf,
     /// Its port, to tell tools (N-071).
     pub port: u16,
+    /// The accounts, where they are on.
+    pub acl: Option<Arc<Acl>>,
 }
 
 /// One name server.
@@ -58,6 +61,7 @@ pub struct NameServer {
     clock: Clock,
     opened: Instant,
     port: u16,
+    acl: Option<Arc<Acl>>,
     kv_config: KvConfig,
     settings: Settings,
     routes: Mutex<RouteTable>,
@@ -71,11 +75,12 @@ impl NameServer {
     /// # Errors
     /// A file cannot be read; the text says which.
     pub fn open(options: NameServerOptions, clock: &Clock) -> io::Result<Arc<Self>> {
-        let NameServerOptions { kv_config_file, port } = options;
+        let NameServerOptions { kv_config_file, port, acl } = options;
         Ok(Arc::new(Self {
             clock: clock.clone(),
             opened: clock.monotonic(),
             port,
+            acl,
             kv_config: KvConfig::open(&kv_config_file).map_err(io::Error::other)?,
             settings: Settings::open(&kv_config_file.with_file_name(SETTINGS_FILE))?,
             routes: Mutex::default(),
@@ -152,6 +157,13 @@ pub struct NameServerService(pub Arc<NameServer>);
 
 impl Service for NameServerService {
     fn on_request(&self, request: Command, responder: Responder) {
+        if let Some(acl) = &self.0.acl {
+            let (need, from) =
+                (needs::at_name_server(request.code), responder.connection().remote().ip());
+            if let Err(denied) = acl.admit(&request, need, from) {
+                return responder.send(acl.refusal(&denied, &request, from));
+            }
+        }
         requests::answer(&self.0, &request, responder);
     }
 

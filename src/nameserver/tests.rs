@@ -8,6 +8,8 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::{NameServer, NameServerOptions, NameServerService};
+use crate::acl::signature::Key;
+use crate::acl::{Acl, AclOptions};
 use crate::clock::Clock;
 use crate::model::{DataVersion, Permission, TopicConfig, TopicName};
 use crate::remoting::bodies::registration::registration;
@@ -35,6 +37,10 @@ impl World {
     fn new() -> Self {
         let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::system());
         let name_server = open(dir.path(), &clock);
+        Self::of(dir, clock, name_server)
+    }
+
+    fn of(dir: tempfile::TempDir, clock: Clock, name_server: Arc<NameServer>) -> Self {
         let server = Server::bind("127.0.0.1:0".parse().unwrap(), Arc::new(Limits::default()));
         let server = server.unwrap();
         let (address, stop) = (server.local_addr().to_string(), CancellationToken::new());
@@ -83,7 +89,8 @@ impl Drop for World {
 }
 
 fn open(dir: &std::path::Path, clock: &Clock) -> Arc<NameServer> {
-    let options = NameServerOptions { kv_config_file: dir.join("kvConfig.json"), port: 9876 };
+    let options =
+        NameServerOptions { kv_config_file: dir.join("kvConfig.json"), port: 9876, acl: None };
     NameServer::open(options, clock).unwrap()
 }
 
@@ -452,7 +459,50 @@ fn a_file_that_cannot_be_read_is_named_at_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let kv_config_file = dir.path().join("kvConfig.json");
     std::fs::write(&kv_config_file, "{").unwrap();
-    let options = NameServerOptions { kv_config_file, port: 9876 };
+    let options = NameServerOptions { kv_config_file, port: 9876, acl: None };
     let error = NameServer::open(options, &Clock::system()).unwrap_err().to_string();
     assert!(error.contains("kvConfig.json: not a kvConfig.json"), "{error}");
+}
+
+/// A request of the only admin, `node-account`.
+fn signed(mut request: Command) -> Command {
+    Key::new("node-secret").sign("node-account", &mut request);
+    request
+}
+
+#[tokio::test]
+async fn with_accounts_routes_are_open_and_what_changes_them_needs_an_admin_s48() {
+    let text = "accounts:\n- {accessKey: node-account, secretKey: node-secret, admin: true}\n- {accessKey: \
+                ordinary, secretKey: secret-1, defaultTopicPerm: PUB|SUB}\n";
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("plain_acl.yml");
+    std::fs::write(&file, text).unwrap();
+    let folder = dir.path().join("none");
+    let options = AclOptions { folder, file, node_account: "node-account".into() };
+    let acl = Acl::open(&options, &Clock::system(), &Arc::default()).unwrap();
+    let kv_config_file = dir.path().join("kvConfig.json");
+    let options = NameServerOptions { kv_config_file, port: 9876, acl: Some(acl) };
+    let name_server = NameServer::open(options, &Clock::system()).unwrap();
+    let world = World::of(dir, Clock::system(), name_server);
+    let exception = "org.apache.rocketmq.acl.common.AclException: ";
+    let registration = register(0, "127.0.0.1:1", &[topic("T")]);
+    for code in [100, 102, 103, 104, 205, 216, 318, 322, 327] {
+        let request =
+            if code == 103 { registration.clone() } else { kv(code, "K").with_field("value", "v") };
+        let answer = world.call(request.clone()).await;
+        let remark = format!("{exception}No accessKey is configured");
+        assert_eq!((answer.code, answer.remark), (1, Some(remark)), "{code}");
+        let mut ordinary = request;
+        Key::new("secret-1").sign("ordinary", &mut ordinary);
+        let need =
+            format!("Need admin permission for request code={code}, but accessKey=ordinary is not");
+        let answer = world.call(ordinary).await;
+        assert_eq!((answer.code, answer.remark), (1, Some(format!("{exception}{need}"))));
+    }
+    let route = || Command::request(request::GET_ROUTEINFO_BY_TOPIC).with_field("topic", "T");
+    assert_eq!(world.call(route()).await.code, 17, "open, and nothing is registered");
+    assert_eq!(world.call(signed(registration)).await.code, 0);
+    assert_eq!(world.call(route()).await.code, 0);
+    assert_eq!(world.call(signed(kv(100, "K").with_field("value", "v"))).await.code, 0);
+    assert_eq!(world.call(kv(101, "K")).await.field("value"), Some("v"));
 }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::data_dir::DataDir;
 use super::{Base, StartError, options, ports};
+use crate::acl::Acl;
 use crate::broker::{Broker, BrokerOptions, BrokerService};
 use crate::config::{self, Config, Role};
 use crate::replication::{self, MasterAddresses, Member, Past, Receiver, Sender, Standing};
@@ -158,11 +159,12 @@ impl BrokerRole {
         data_dir: &DataDir,
         binding: &Binding,
         retention: &SharedRetention,
+        acl: Option<&Arc<Acl>>,
     ) -> Arc<Self> {
         Arc::new(Self {
             settings: settings.clone(),
             store_options: options::store(config, settings, data_dir.path(), retention),
-            broker_options: options::broker(config, settings),
+            broker_options: options::broker(config, settings, acl),
             start_without_slave_after: options::start_without_slave_after(settings),
             binding: binding.clone(),
             stage: watch::Sender::new(Stage::Opening),

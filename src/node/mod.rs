@@ -43,8 +43,9 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::acl::Acl;
 use crate::clock::Clock;
-use crate::config::Loaded;
+use crate::config::{Config, Loaded};
 use crate::metrics::Metrics;
 use crate::systemd;
 use crate::task::{self, Kind};
@@ -92,6 +93,8 @@ struct Base {
     live: Arc<Live>,
     control: Handle,
     data: Handle,
+    /// The accounts, where they are on.
+    acl: Option<Arc<Acl>>,
     /// Cancelled when the node is on its way down, also by the end of a part it cannot be without.
     stop: CancellationToken,
 }
@@ -113,6 +116,7 @@ pub fn run(loaded: &Loaded) -> Result<(), StartError> {
         live: Arc::new(Live::new(loaded, threshold, runtime_dir)),
         control: control.handle().clone(),
         data: data.handle().clone(),
+        acl: None,
         stop: CancellationToken::new(),
     };
     let result = control.block_on(start_and_stop(loaded, base, rate_limit));
@@ -135,7 +139,7 @@ fn runtime(name: &str, threads: usize) -> io::Result<Runtime> {
 /// The order of a start.
 async fn start_and_stop(
     loaded: &Loaded,
-    base: Base,
+    mut base: Base,
     rate_limit: RateLimit,
 ) -> Result<(), StartError> {
     let config = &loaded.config;
@@ -148,7 +152,9 @@ async fn start_and_stop(
     ports::raise_file_limit(config.limits.connections_max);
     // 4. What lies in the directory is in our format.
     data_dir.check_format(config.store.segment_bytes)?;
-    // 5. The roles start, and run until somebody or something ends them.
+    // 5. Who may ask is known before somebody can.
+    base.acl = open_accounts(config, &data_dir, &base).await?;
+    // 6. The roles start, and run until somebody or something ends them.
     task::spawn(Kind::Ignore, "log report", report(rate_limit));
     task::spawn(Kind::Ignore, "watchdog", watchdog::run(base.data.clone()));
     let mut roles = Roles::default();
@@ -171,6 +177,23 @@ async fn start_and_stop(
     };
     tracing::info!("stopped");
     ended.and(stopped)
+}
+
+/// The accounts, read and watched from now on; `None` if they are off.
+async fn open_accounts(
+    config: &Config,
+    data_dir: &DataDir,
+    base: &Base,
+) -> Result<Option<Arc<Acl>>, StartError> {
+    let Some(options) = options::acl(config, data_dir.path()) else { return Ok(None) };
+    let (clock, metrics) = (base.clock.clone(), Arc::clone(&base.metrics));
+    let opening =
+        task::spawn_blocking("open accounts", move || Acl::open(&options, &clock, &metrics));
+    // That it did not end is a bug.
+    let opened = opening.await.map_err(|error| StartError(error.to_string()))?;
+    let acl = opened.map_err(StartError)?;
+    acl.start(&base.control, &base.stop);
+    Ok(Some(acl))
 }
 
 /// The order in which the roles start; does not return when all is well.

@@ -4,21 +4,41 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::acl::{Acl, AclOptions};
 use crate::broker::{BrokerOptions, TransactionOptions};
 use crate::config::{self, Config, Flush, Replication, Role};
 use crate::model::BrokerId;
 use crate::nameserver::NameServerOptions;
 use crate::store::options::{FlushMode, StoreRole};
 use crate::store::{Retention, SharedRetention, StoreOptions};
-use crate::transport::LimitNumbers;
+use crate::transport::{LimitNumbers, Signer};
 
 /// The folder of the name server in the data directory.
 pub const NAME_SERVER_FOLDER: &str = "nameserver";
 
-pub fn name_server(server: &config::NameServer, data_dir: &Path) -> NameServerOptions {
+/// The folder of the accounts in the data directory.
+const ACL_FOLDER: &str = "acl";
+
+/// Where the accounts are; `None` if they are off.
+pub fn acl(config: &Config, data_dir: &Path) -> Option<AclOptions> {
+    let settings = &config.acl;
+    settings.enabled.then(|| AclOptions {
+        folder: settings.accounts_dir.clone(),
+        file: data_dir.join(ACL_FOLDER).join("plain_acl.yml"),
+        node_account: settings.node_account.clone(),
+    })
+}
+
+pub fn name_server(
+    server: &config::NameServer,
+    data_dir: &Path,
+    acl: Option<&Arc<Acl>>,
+) -> NameServerOptions {
     NameServerOptions {
+        acl: acl.cloned(),
         kv_config_file: data_dir.join(NAME_SERVER_FOLDER).join("kvConfig.json"),
         port: server.port,
     }
@@ -64,7 +84,7 @@ pub fn store(
     }
 }
 
-pub fn broker(config: &Config, broker: &config::Broker) -> BrokerOptions {
+pub fn broker(config: &Config, broker: &config::Broker, acl: Option<&Arc<Acl>>) -> BrokerOptions {
     let transactions = &config.transactions;
     BrokerOptions {
         cluster: config.cluster.clone(),
@@ -78,7 +98,15 @@ pub fn broker(config: &Config, broker: &config::Broker) -> BrokerOptions {
             checks_max: i32::try_from(transactions.checks_max).unwrap_or(i32::MAX),
             check_interval_ms: i64::try_from(transactions.check_interval_ms).unwrap_or(i64::MAX),
         },
+        acl: acl.cloned(),
+        signer: acl.map(signer).unwrap_or_default(),
     }
+}
+
+/// Signs as the node.
+pub fn signer(acl: &Arc<Acl>) -> Signer {
+    let acl = Arc::clone(acl);
+    Signer::new(move |request| acl.sign(request))
 }
 
 /// How long a master that may have lost something waits for its slaves; `None`: for ever.
@@ -147,7 +175,7 @@ mod tests {
         assert_eq!((kept.disk_force_percent, kept.disk_read_only_percent), (12, 13));
         assert_eq!((store.flush_interval_ms, store.sync_flush_timeout_ms), (14, 15));
         assert_eq!(store.max_message_bytes, 16_000);
-        let broker = broker(&config, &config.brokers[0]);
+        let broker = broker(&config, &config.brokers[0], None);
         assert_eq!((broker.cluster.as_str(), broker.group.as_str(), broker.id.0), ("C", "g", 0));
         assert_eq!(broker.address.to_string(), "192.168.1.1:20000");
         assert_eq!(broker.ha_address.to_string(), "10.0.0.1:20001");
@@ -167,7 +195,7 @@ mod tests {
         let mapped = store(&config, &config.brokers[0], Path::new("/data"), &shared);
         let own = StoreOptions::new("/data/broker-a");
         assert_eq!(format!("{mapped:?}"), format!("{own:?}"));
-        let transactions = broker(&config, &config.brokers[0]).transactions;
+        let transactions = broker(&config, &config.brokers[0], None).transactions;
         assert_eq!(transactions, TransactionOptions::default());
     }
 }

@@ -135,7 +135,15 @@ impl Roles {
         base: &Base,
     ) {
         let role = |settings| {
-            BrokerRole::new(config, settings, data_dir, &ports.binding, &base.live.retention)
+            let retention = &base.live.retention;
+            BrokerRole::new(
+                config,
+                settings,
+                data_dir,
+                &ports.binding,
+                retention,
+                base.acl.as_ref(),
+            )
         };
         self.brokers = config.brokers.iter().map(role).collect();
         let _entered = base.control.enter();
@@ -224,7 +232,8 @@ async fn open_name_server(
     base: &Base,
 ) -> Result<Arc<NameServer>, StartError> {
     data_dir.make_folder(options::NAME_SERVER_FOLDER)?;
-    let (options, clock) = (options::name_server(settings, data_dir.path()), base.clock.clone());
+    let (options, clock) =
+        (options::name_server(settings, data_dir.path(), base.acl.as_ref()), base.clock.clone());
     let opening =
         task::spawn_blocking("open name server", move || NameServer::open(options, &clock));
     // That it did not end is a bug.

@@ -21,7 +21,7 @@ use super::state::{CopyState, Phase, SlaveState};
 use crate::model::BrokerId;
 use crate::remoting::bodies::extension::{CopyRow, Hello, SlaveRow};
 use crate::store::Store;
-use crate::transport::Client;
+use crate::transport::{Client, Signer};
 
 /// How many greetings are kept whose connections nobody closed.
 const GREETED_MAX: usize = 1024;
@@ -44,6 +44,8 @@ pub struct MemberOptions {
     pub ha_address: SocketAddr,
     /// Where the members of its group are known, each as `host:port`.
     pub name_servers: Vec<String>,
+    /// What signs its requests.
+    pub signer: Signer,
 }
 
 /// Whether a master serves its clients.
@@ -109,10 +111,10 @@ impl Member {
             fitting: None,
         };
         Arc::new(Self {
+            client: Client::signing(None, options.signer.clone()),
             options,
             store,
             past,
-            client: Client::new(None),
             standing: watch::Sender::new(Standing::Serving),
             is_serving: AtomicBool::new(true),
             greeted: Mutex::default(),

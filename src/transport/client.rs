@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
 use super::driver::Driver;
-use super::{CallError, Connection, Limits, Service};
+use super::{CallError, Connection, Limits, Service, Signer};
 use crate::remoting::Command;
 use crate::task;
 
@@ -32,6 +32,7 @@ struct Inner {
     service: Option<Arc<dyn Service>>,
     /// The address of this host that connections come from; the system's choice without one.
     from: Option<IpAddr>,
+    signer: Signer,
     limits: Arc<Limits>,
     slots: Mutex<HashMap<String, Slot>>,
 }
@@ -41,17 +42,24 @@ impl Client {
     /// get code 3.
     #[must_use]
     pub fn new(service: Option<Arc<dyn Service>>) -> Self {
-        Self::with(service, None)
+        Self::with(service, None, Signer::default())
+    }
+
+    /// The same whose requests are signed.
+    #[must_use]
+    pub fn signing(service: Option<Arc<dyn Service>>, signer: Signer) -> Self {
+        Self::with(service, None, signer)
     }
 
     /// A client whose connections come from `from`, one of this host's addresses; peers that ask get code 3.
     #[must_use]
-    pub fn from_address(from: IpAddr) -> Self {
-        Self::with(None, Some(from))
+    pub fn from_address(from: IpAddr, signer: Signer) -> Self {
+        Self::with(None, Some(from), signer)
     }
 
-    fn with(service: Option<Arc<dyn Service>>, from: Option<IpAddr>) -> Self {
-        Self(Arc::new(Inner { service, from, limits: Arc::default(), slots: Mutex::default() }))
+    fn with(service: Option<Arc<dyn Service>>, from: Option<IpAddr>, signer: Signer) -> Self {
+        let (limits, slots) = (Arc::default(), Mutex::default());
+        Self(Arc::new(Inner { service, from, signer, limits, slots }))
     }
 
     /// Sends a request to `host:port` and waits for its answer, for `timeout` after the connection
@@ -125,7 +133,7 @@ impl Client {
             .await
             .map_err(|_| failed(format!("no answer in {} s", CONNECT_TIMEOUT.as_secs())))?
             .map_err(|error| failed(error.to_string()))?;
-        let connection = Connection::new(remote, Arc::clone(&self.0.limits));
+        let connection = Connection::new(remote, Arc::clone(&self.0.limits), self.0.signer.clone());
         let driver = Driver::new(connection.clone(), stream, self.0.service.clone());
         task::spawn(task::Kind::Ignore, "connection", driver.run());
         Ok(connection)

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::outgoing::Outgoing;
-use super::{CallError, Limits};
+use super::{CallError, Limits, Signer};
 use crate::remoting::{Command, SerializeType};
 
 /// The number of the last connection made.
@@ -36,6 +36,8 @@ struct Shared {
     id: u64,
     remote: SocketAddr,
     limits: Arc<Limits>,
+    /// For requests of ours; answers are not signed.
+    signer: Signer,
     state: Mutex<State>,
 }
 
@@ -89,9 +91,9 @@ impl Closing {
 }
 
 impl Connection {
-    pub(super) fn new(remote: SocketAddr, limits: Arc<Limits>) -> Self {
+    pub(super) fn new(remote: SocketAddr, limits: Arc<Limits>, signer: Signer) -> Self {
         let id = LAST_ID.fetch_add(1, Ordering::Relaxed) + 1;
-        Self(Arc::new(Shared { id, remote, limits, state: Mutex::default() }))
+        Self(Arc::new(Shared { id, remote, limits, signer, state: Mutex::default() }))
     }
 
     /// Unique in this process, never used again.
@@ -120,7 +122,8 @@ impl Connection {
     }
 
     /// Sends a request that has no answer.
-    pub fn send_oneway(&self, request: Command) {
+    pub fn send_oneway(&self, mut request: Command) {
+        self.0.signer.sign(&mut request);
         let opaque = NEXT_OPAQUE.fetch_add(1, Ordering::Relaxed);
         self.push(&Command { opaque, ..request.oneway() });
     }
@@ -134,6 +137,7 @@ impl Connection {
         mut request: Command,
         timeout: Duration,
     ) -> Result<Command, CallError> {
+        self.0.signer.sign(&mut request);
         request.opaque = NEXT_OPAQUE.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
         {

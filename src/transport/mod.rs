@@ -30,7 +30,36 @@ pub use dial::{Dialled, dial, dial_all};
 pub use limits::{LimitNumbers, Limits};
 pub use server::Server;
 
+use std::fmt;
+use std::sync::Arc;
+
 use crate::remoting::Command;
+
+/// What happens to each request of ours just before it is sent: who has an account signs it. The default does nothing.
+#[derive(Clone, Default)]
+pub struct Signer(Option<Arc<Sign>>);
+
+type Sign = dyn Fn(&mut Command) + Send + Sync;
+
+impl Signer {
+    /// One that signs.
+    #[must_use]
+    pub fn new(sign: impl Fn(&mut Command) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(sign)))
+    }
+
+    fn sign(&self, request: &mut Command) {
+        if let Some(sign) = &self.0 {
+            sign(request);
+        }
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Signer").field(&self.0.is_some()).finish()
+    }
+}
 
 /// What answers requests on a listening port.
 pub trait Service: Send + Sync + 'static {

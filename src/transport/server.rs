@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::driver::Driver;
-use super::{Connection, Limits, Service};
+use super::{Connection, Limits, Service, Signer};
 use crate::task;
 
 /// Connections the kernel keeps for us to accept.
@@ -102,7 +102,7 @@ fn start(
         // The peer is gone already; the first read says so.
         tracing::debug!(peer = %remote, %error, "cannot set TCP_NODELAY");
     }
-    let connection = Connection::new(remote, Arc::clone(limits));
+    let connection = Connection::new(remote, Arc::clone(limits), Signer::default());
     let entry = Entry { open: Arc::clone(open), connection: connection.clone() };
     open.lock().insert(connection.id(), connection.clone());
     let driver = Driver::new(connection, stream, Some(Arc::clone(service)));

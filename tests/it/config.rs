@@ -75,10 +75,20 @@ fn files_of_two_hosts_are_imported_one_by_one() {
     );
     assert!(text(&output.stderr).ends_with(&expected), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("wrong: "), "what was wrong is told all the same");
-    let accounts = file(dir.path(), "plain_acl.yml", "accounts:\n");
-    let output = run(&["config", "import", &accounts]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("accounts (ACL) are not built yet"));
+    let lines = "accounts:\n- {accessKey: rocketmq2, secretKey: 12345678, admin: true}\n";
+    let accounts = file(dir.path(), "plain_acl.yml", lines);
+    let properties = file(
+        dir.path(),
+        "a",
+        "brokerName=a\nbrokerIP1=10.0.0.1\nnamesrvAddr=10.0.0.1:9876\naclEnable=true\n",
+    );
+    let to = dir.path().join("acl");
+    let output =
+        run(&["config", "import", &properties, &accounts, "--accounts-to", to.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("[acl]\nenabled = true\nnode_account = \"rocketmq2\"\n"));
+    assert!(text(&output.stderr).contains("plain_acl.yml:2: taken: rocketmq2 as an admin\n"));
+    assert!(to.join("plain_acl.yml").exists());
 }
 
 #[test]

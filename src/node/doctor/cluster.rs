@@ -12,15 +12,17 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::host::{Host, PortKind, dialled_here};
+use crate::acl::Acl;
 use crate::admin::{Admin, Listing};
 use crate::clock::Clock;
 use crate::config::{Config, properties};
+use crate::node::options;
 use crate::remoting::bodies::dial_back::{DialBack, PORTS_MAX, dial_back_request};
 use crate::remoting::bodies::route::{BrokerData, ClusterInfo};
 use crate::remoting::json;
 use crate::remoting::{Command, request, response};
 use crate::task;
-use crate::transport::{Client, Dialled, dial};
+use crate::transport::{Client, Dialled, Signer, dial};
 
 /// How long a connection and an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -131,7 +133,8 @@ pub struct Cluster {
 impl Cluster {
     /// Asks everybody.
     pub async fn look(config: &Config, host: &Host) -> Self {
-        let client = Client::new(None);
+        let signer = signer(config);
+        let client = Client::signing(None, signer.clone());
         let own = own(&client, config, host).await;
         let is_broker = |port: u16| config.brokers.iter().any(|broker| broker.port == port);
         let is_ours = |(port, answers): (&u16, &Answers)| {
@@ -143,11 +146,15 @@ impl Cluster {
         let registered = registered(&name_servers);
         let mut brokers = all(registered.into_iter().map(|one| probe(client.clone(), one))).await;
         add_log_ends(&client, &mut brokers).await;
-        let asked_back = if runs { ask_back(config, host, &brokers).await } else { Vec::new() };
+        let asked_back =
+            if runs { ask_back(config, host, &brokers, &signer).await } else { Vec::new() };
         let answering = name_servers.iter().filter(|one| one.groups.is_ok());
         let answering: Vec<String> = answering.map(|one| one.address.clone()).collect();
-        let topics =
-            if brokers.is_empty() { None } else { Admin::new(answering).topics().await.ok() };
+        let topics = if brokers.is_empty() {
+            None
+        } else {
+            Admin::new(answering, signer).topics().await.ok()
+        };
         Self { own, runs, name_servers, brokers, asked_back, topics }
     }
 }
@@ -398,10 +405,27 @@ async fn log_ends(
     all(asked.into_iter().map(one)).await
 }
 
+/// Signs as the node of these settings, if accounts are on and can be read.
+fn signer(config: &Config) -> Signer {
+    let Some(acl) = options::acl(config, &config.data_dir) else { return Signer::default() };
+    match Acl::node_key(&acl) {
+        Ok(key) => Signer::new(move |request| key.sign(&acl.node_account, request)),
+        Err(_) => Signer::default(),
+    }
+}
+
 /// Asks one broker of each other host to dial this one's ports.
-async fn ask_back(config: &Config, host: &Host, brokers: &[Registered]) -> Vec<AskedBack> {
+async fn ask_back(
+    config: &Config,
+    host: &Host,
+    brokers: &[Registered],
+    signer: &Signer,
+) -> Vec<AskedBack> {
     let from = host.interface(config.advertise).map(|_| config.advertise);
-    let client = from.map_or_else(|| Client::new(None), Client::from_address);
+    let client = match from {
+        Some(from) => Client::from_address(from, signer.clone()),
+        None => Client::signing(None, signer.clone()),
+    };
     let is_ha_asked = config.replication_advertise == config.advertise;
     let wanted =
         host.ports.iter().filter(|port| is_ha_asked || !matches!(port.kind, PortKind::Ha(_)));

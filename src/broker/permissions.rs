@@ -1,0 +1,76 @@
+//! Who may ask: what stands before every request where accounts are on (contract 5).
+//!
+//! Not who has which account, nor what a request needs (`acl`). Invariants: nothing is answered before its sender is
+//! let in; what depends on a stored message is looked up on a thread that may wait for the disk.
+
+use std::sync::Arc;
+
+use super::{Broker, requests};
+use crate::acl::Acl;
+use crate::acl::account::{Resource, Rights};
+use crate::acl::accounts::{Caller, Denied};
+use crate::acl::needs::{self, Need, Needed};
+use crate::message::{Record, properties};
+use crate::model::{PhysicalOffset, system};
+use crate::remoting::Command;
+use crate::task;
+use crate::transport::Responder;
+
+/// Answers a request, if its sender may have that.
+pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responder) {
+    let Some(acl) = broker.options.acl.as_ref() else {
+        return requests::answer(broker, request, responder);
+    };
+    let need = needs::at_broker(request.code);
+    match (acl.admit(&request, need, responder.connection().remote().ip()), need) {
+        (Err(denied), _) => refuse(acl, &denied, &request, responder),
+        (Ok(Some(caller)), Need::TopicAt(field, rights)) => {
+            after_look_up(broker, (caller, field, rights), request, responder);
+        }
+        (Ok(_), _) => requests::answer(broker, request, responder),
+    }
+}
+
+fn refuse(acl: &Acl, denied: &Denied, request: &Command, responder: Responder) {
+    let from = responder.connection().remote().ip();
+    responder.send(acl.refusal(denied, request, from));
+}
+
+/// The same for a request about a stored message, once it is known of which topic that is.
+fn after_look_up(
+    broker: &Arc<Broker>,
+    (caller, field, rights): (Caller, &'static str, Rights),
+    request: Command,
+    mut responder: Responder,
+) {
+    let broker = Arc::clone(broker);
+    responder.goes_to_thread();
+    task::spawn_blocking("permission", move || {
+        if responder.is_moot() {
+            return;
+        }
+        // What is not there or cannot be read is refused by whoever answers.
+        let topic = request.required_i64(field).ok().and_then(|at| topic_at(&broker, at));
+        let needed = topic.map(|topic| Needed::Resources(vec![Resource::topic(&topic, rights)]));
+        let may = needed.map_or(Ok(()), |needed| caller.may(request.code, &needed));
+        match (may, &broker.options.acl) {
+            (Err(denied), Some(acl)) => refuse(acl, &denied, &request, responder),
+            _ => requests::answer(&broker, request, responder),
+        }
+        // The connection's batch may have ended before.
+        broker.store.write_enqueued();
+    });
+}
+
+/// The topic of a message, or the one where it belongs if it waits in a system topic.
+fn topic_at(broker: &Broker, offset: i64) -> Option<String> {
+    let record = broker.store.record_at(PhysicalOffset(u64::try_from(offset).ok()?))?;
+    let record = Record::parse(&record).ok()?;
+    let waits = matches!(record.topic(), system::HALF_TOPIC | system::SCHEDULE_TOPIC);
+    let real = properties::find(record.properties(), properties::REAL_TOPIC).filter(|_| waits);
+    Some(real.unwrap_or(record.topic()).to_owned())
+}
+
+#[cfg(test)]
+#[path = "permissions_tests.rs"]
+mod tests;

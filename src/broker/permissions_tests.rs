@@ -1,0 +1,140 @@
+//! Requests of known and unknown senders, over a connection; and whether every code that is answered has its line.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::acl::signature::Key;
+use crate::broker::tests_support::{TestBroker, header, properties as text};
+use crate::remoting::{Command, request};
+
+const ACCOUNTS: &str = "\
+accounts:
+- {accessKey: node-account, secretKey: node-secret, admin: true}
+- {accessKey: producer, secretKey: secret-1, topicPerms: [T=PUB], groupPerms: [G=SUB]}
+- {accessKey: consumer, secretKey: secret-2, topicPerms: [T=SUB], groupPerms: [G=SUB]}
+";
+
+fn broker() -> TestBroker {
+    TestBroker::with_accounts(ACCOUNTS)
+}
+
+fn signed(access_key: &str, mut request: Command) -> Command {
+    let secret = match access_key {
+        "producer" => "secret-1",
+        "consumer" => "secret-2",
+        "node-account" => "node-secret",
+        _ => "secret-0",
+    };
+    Key::new(secret).sign(access_key, &mut request);
+    request
+}
+
+fn send(code: i32) -> Command {
+    header().to_request(code).with_body("body")
+}
+
+const EXCEPTION: &str = "org.apache.rocketmq.acl.common.AclException: ";
+
+async fn refused(broker: &TestBroker, request: Command) -> String {
+    let (code, remark) = broker.refused(request).await;
+    assert_eq!(code, 1, "{remark}");
+    remark.strip_prefix(EXCEPTION).unwrap_or_else(|| panic!("{remark}")).to_owned()
+}
+
+#[tokio::test]
+async fn nothing_is_answered_before_its_sender_is_let_in_a021_a022_a024() {
+    let broker = broker();
+    let no_key = "No accessKey is configured";
+    for code in [request::SEND_MESSAGE_V2, request::EXTENSION_HELLO, 999] {
+        assert_eq!(refused(&broker, Command::request(code)).await, no_key);
+    }
+    let stranger = signed("stranger", send(request::SEND_MESSAGE_V2));
+    assert_eq!(refused(&broker, stranger).await, "No acl config for stranger");
+    let mut changed = signed("producer", send(request::SEND_MESSAGE_V2));
+    changed.body = "another".into();
+    let failed = "Check signature failed for accessKey=producer";
+    assert_eq!(refused(&broker, changed).await, failed);
+    let sent = broker.call(signed("producer", send(request::SEND_MESSAGE_V2))).await;
+    assert_eq!((sent.code, broker.records("T", 0).len()), (0, 1));
+}
+
+#[tokio::test]
+async fn sends_in_a_batch_need_what_single_ones_need_s48() {
+    let broker = broker();
+    for code in [request::SEND_MESSAGE_V2, request::SEND_BATCH_MESSAGE] {
+        let denied = refused(&broker, signed("consumer", send(code))).await;
+        assert_eq!(denied, "No default permission for topic:T", "{code}");
+    }
+    assert!(broker.records("T", 0).is_empty());
+}
+
+#[tokio::test]
+async fn a_stored_message_is_read_by_who_may_read_its_topic() {
+    let broker = broker();
+    let sent = broker.call(signed("producer", send(request::SEND_MESSAGE_V2))).await;
+    assert_eq!(sent.code, 0);
+    let view = |at: usize| Command::request(request::VIEW_MESSAGE_BY_ID).with_field("offset", at);
+    let found = broker.call(signed("consumer", view(0))).await;
+    assert_eq!(found.code, 0);
+    let denied = refused(&broker, signed("producer", view(0))).await;
+    assert_eq!(denied, "No default permission for topic:T");
+    // What is not there is answered as ever.
+    let (code, remark) = broker.refused(signed("producer", view(7))).await;
+    assert_eq!((code, remark.as_str()), (1, "can not find message by the offset, 7"));
+}
+
+#[tokio::test]
+async fn a_transaction_is_ended_by_who_may_send_to_its_topic_s48() {
+    let broker = broker();
+    let half = text("REAL_TOPIC=T TRAN_MSG=true");
+    broker.store_with(system::HALF_TOPIC, "half", &half).await;
+    assert_eq!(topic_at(&broker.broker, 0).as_deref(), Some("T"));
+    let end = || Command::request(request::END_TRANSACTION).with_field("commitLogOffset", 0);
+    let denied = refused(&broker, signed("consumer", end())).await;
+    assert_eq!(denied, "No default permission for topic:T");
+    let (_, remark) = broker.refused(signed("producer", end())).await;
+    assert!(!remark.starts_with(EXCEPTION), "{remark}");
+}
+
+#[tokio::test]
+async fn only_admins_change_what_others_see_a025_s48() {
+    let broker = broker();
+    for code in [17, 25, 200, 207, 215, 50, 51, 52, 53, 54, 306, 9001, 9005, 999] {
+        let need =
+            format!("Need admin permission for request code={code}, but accessKey=producer is not");
+        assert_eq!(refused(&broker, signed("producer", Command::request(code))).await, need);
+    }
+    let (code, remark) = broker.refused(signed("node-account", Command::request(999))).await;
+    assert_eq!((code, remark.as_str()), (3, " request type 999 not supported"));
+}
+
+#[tokio::test]
+async fn without_accounts_everybody_may_everything() {
+    let broker = TestBroker::new();
+    assert_eq!(broker.call(send(request::SEND_MESSAGE_V2)).await.code, 0);
+}
+
+/// The names after `request::` in a source file, but for those of its tests.
+fn codes_in(source: &str) -> BTreeSet<&str> {
+    let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let names = source.split("request::").skip(1);
+    let names = names.map(|rest| &rest[..rest.find(|c| !is_name(c)).unwrap_or(rest.len())]);
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn every_code_that_is_answered_has_its_line_in_the_table() {
+    let answered = [
+        (needs::BROKER, include_str!("requests.rs")),
+        (needs::BROKER, include_str!("extension.rs")),
+        (needs::NAME_SERVER, include_str!("../nameserver/requests.rs")),
+    ];
+    for (table, source) in answered {
+        let known: BTreeSet<_> = table.iter().map(|(code, _)| request::name(*code)).collect();
+        let codes = codes_in(source);
+        assert!(codes.len() > 3, "the sources are written otherwise now: {codes:?}");
+        let missing: Vec<_> = codes.difference(&known).collect();
+        assert!(missing.is_empty(), "add a line to src/acl/needs.rs for {missing:?}");
+    }
+}
