@@ -26,6 +26,10 @@ const EXIT_UNREACHABLE: u8 = 3;
 const EXIT_NOT_FOUND: u8 = 4;
 const UNREACHABLE_HINT: &str =
     "Start a node with `rmq-node run`, or name the cluster's name server with -n HOST:9876.";
+/// What brokers and name servers with accounts say to who does not sign, or not as who may.
+const NO_ACCOUNT: &str = "AclException";
+const ACCOUNT_HINT: &str = "This cluster has accounts: name a file with an admin's accessKey and secretKey by --credentials, or set \
+                            RMQ_ACCESS_KEY and RMQ_SECRET_KEY.";
 const NO_TOPICS_HINT: &str = "There is no topic of an application yet: `rmq-node admin topics create NAME` makes one, \
                               and so does the first send.";
 
@@ -160,8 +164,12 @@ pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
         Ok(report) => Ok(report?.print()?),
         Err(error) => {
             eprintln!("error: {}", safe(&error.to_string()));
-            if matches!(error, AdminError::Unreachable(_)) {
-                eprintln!("{UNREACHABLE_HINT}");
+            match &error {
+                AdminError::Unreachable(_) => eprintln!("{UNREACHABLE_HINT}"),
+                AdminError::Refused { remark, .. } if remark.contains(NO_ACCOUNT) => {
+                    eprintln!("{ACCOUNT_HINT}");
+                }
+                _ => {}
             }
             Ok(exit_code(&error))
         }
@@ -198,6 +206,9 @@ impl Report {
         }
         for problem in &self.problems {
             eprintln!("error: {}", safe(problem));
+        }
+        if self.problems.iter().any(|problem| problem.contains(NO_ACCOUNT)) {
+            eprintln!("{ACCOUNT_HINT}");
         }
         Ok(if self.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -12,11 +12,12 @@ use super::config_import::{self, ImportArgs};
 use super::config_init::{self, InitArgs};
 use crate::config::changes::changes;
 use crate::config::{Loaded, REFERENCE, check_text};
+use crate::node;
 
 /// Reads and makes settings without starting anything.
 #[derive(Debug, Subcommand)]
 pub enum ConfigAction {
-    /// Look for mistakes; exit code 78 if there are any.
+    /// Look for mistakes in the settings (exit code 78) and in the account files (1).
     Check {
         /// Where they come from.
         #[command(flatten)]
@@ -48,6 +49,7 @@ pub fn run(action: &ConfigAction) -> anyhow::Result<ExitCode> {
     match action {
         ConfigAction::Check { settings, running } => {
             let loaded = settings.load()?;
+            node::check_accounts(&loaded.config)?;
             let mut lines = vec![summary(&loaded)];
             if let Some(file) = running {
                 let name = file.display().to_string();

@@ -179,6 +179,15 @@ async fn start_and_stop(
     ended.and(stopped)
 }
 
+/// Whether the accounts of these settings can be used, where they are on. Blocks.
+///
+/// # Errors
+/// They cannot: each file with its line.
+pub fn check_accounts(config: &Config) -> Result<(), StartError> {
+    let Some(options) = options::acl(config, &config.data_dir) else { return Ok(()) };
+    Acl::node_key(&options).map(|_| ()).map_err(StartError)
+}
+
 /// The accounts, read and watched from now on; `None` if they are off.
 async fn open_accounts(
     config: &Config,

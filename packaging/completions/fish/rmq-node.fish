@@ -41,7 +41,7 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand run" -l listen -d 'The
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand run" -l ends-with -d 'End at once when this process, which started us, ends' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand run" -s h -l help -d 'Print help'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show init import help" -s h -l help -d 'Print help'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show init import help" -f -a "check" -d 'Look for mistakes; exit code 78 if there are any'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show init import help" -f -a "check" -d 'Look for mistakes in the settings (exit code 78) and in the account files (1)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show init import help" -f -a "show" -d 'Print every setting with where it comes from'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show init import help" -f -a "init" -d 'Print the file of this host in a new cluster, or write those of all hosts'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show init import help" -f -a "import" -d 'Print the settings that replace 4.9.4\'s property files of one host, and tell what became of each line'
@@ -70,7 +70,7 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_see
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from import" -l accounts-to -d 'Copy plain_acl.yml and other account files into this folder' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "check" -d 'Look for mistakes; exit code 78 if there are any'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "check" -d 'Look for mistakes in the settings (exit code 78) and in the account files (1)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "show" -d 'Print every setting with where it comes from'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "init" -d 'Print the file of this host in a new cluster, or write those of all hosts'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "import" -d 'Print the settings that replace 4.9.4\'s property files of one host, and tell what became of each line'
@@ -210,7 +210,7 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_s
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin doctor store demo generate help" -f -a "demo" -d 'Run a pair of hosts on this machine, kill one after the other under load, and count what was lost'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin doctor store demo generate help" -f -a "generate" -d 'Write man pages and completions below a folder'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin doctor store demo generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Look for mistakes; exit code 78 if there are any'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Look for mistakes in the settings (exit code 78) and in the account files (1)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Print every setting with where it comes from'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "init" -d 'Print the file of this host in a new cluster, or write those of all hosts'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "import" -d 'Print the settings that replace 4.9.4\'s property files of one host, and tell what became of each line'

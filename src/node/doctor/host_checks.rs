@@ -9,6 +9,7 @@ use super::cluster::Answers;
 use super::host::{Host, Port, PortKind};
 use super::{Context, Finding};
 use crate::config::Config;
+use crate::node;
 use crate::node::ports::OTHER_FILES;
 
 /// A node's ports ask for 1 024 waiting connections, and the kernel gives this many at most.
@@ -39,6 +40,9 @@ pub fn settings(context: &Context<'_>) -> Vec<Finding> {
         }
     };
     let config = &loaded.config;
+    if let Err(wrong) = node::check_accounts(config) {
+        return wrong.0.lines().map(accounts).collect();
+    }
     let mut roles: Vec<String> =
         config.brokers.iter().map(|one| format!("{} of {}", one.role, one.group)).collect();
     if config.name_server.is_some() {
@@ -46,6 +50,15 @@ pub fn settings(context: &Context<'_>) -> Vec<Finding> {
     }
     let kind = if loaded.standalone { "standalone: no broker is configured, " } else { "" };
     vec![Finding::ok(format!("{kind}{} of {}", roles.join(", "), config.cluster))]
+}
+
+/// What is wrong with an account file.
+fn accounts(problem: &str) -> Finding {
+    let why = "with these accounts `rmq-node run` does not start; a node that runs keeps those that it has";
+    if problem.contains("Permission denied") {
+        return Finding::note(problem, why, "run `rmq-node doctor` as root or as the node's user");
+    }
+    Finding::error(problem, why, "change the file as it says, then `rmq-node config check`")
 }
 
 /// What is bound and what is announced are addresses of this host that others can dial.

@@ -1,0 +1,81 @@
+//! Accounts on the built binary: what stops a start, who is let in, and what an operator is told.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use crate::support::{Node, free_address, rmq_node};
+
+const ACCOUNTS: &str = "\
+accounts:
+- {accessKey: node-account, secretKey: node-secret, admin: true}
+- {accessKey: ordinary, secretKey: secret-1, defaultTopicPerm: PUB}
+";
+
+/// Settings with accounts on, and a file of accounts.
+fn settings(dir: &Path, address: Ipv4Addr, accounts: &str) -> PathBuf {
+    fs::create_dir(dir.join("acl")).unwrap();
+    fs::write(dir.join("acl/plain_acl.yml"), accounts).unwrap();
+    let text = format!(
+        "listen = \"{address}\"\ndata_dir = {:?}\n[acl]\nenabled = true\naccounts_dir = {:?}\nnode_account = \"node-account\"\n",
+        dir.join("data"),
+        dir.join("acl"),
+    );
+    let file = dir.join("node.toml");
+    fs::write(&file, text).unwrap();
+    file
+}
+
+fn tools_file(dir: &Path, access_key: &str, secret: &str) -> String {
+    let file = dir.join(format!("{access_key}.yml"));
+    fs::write(&file, format!("accessKey: {access_key}\nsecretKey: {secret}\n")).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+/// Runs an action: exit code and standard error.
+fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = rmq_node(arguments).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_node_with_accounts_registers_by_itself_and_lets_in_who_signs() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let file = settings(dir.path(), address, ACCOUNTS);
+    // It is up when its broker is registered, which it signed.
+    let _node = Node::spawn(&mut rmq_node(&["run", "--config", file.to_str().unwrap()]));
+    let names = format!("{address}:9876");
+    let create = ["admin", "topics", "create", "Hello", "-n", &names];
+    let (code, error) = run(&create);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("No accessKey is configured"), "{error}");
+    assert!(error.contains("--credentials"), "{error}");
+    let ordinary = tools_file(dir.path(), "ordinary", "secret-1");
+    let (code, error) = run(&[&create[..], &["--credentials", &ordinary]].concat());
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("Need admin permission for request code=17"), "{error}");
+    let admin = tools_file(dir.path(), "node-account", "node-secret");
+    let (code, error) = run(&[&create[..], &["--credentials", &admin]].concat());
+    assert_eq!(code, Some(0), "{error}");
+    let bench = ["bench", "produce", "-t", "Hello", "-m", "9", "-n", &names];
+    assert_eq!(run(&bench).0, Some(1), "without an account nothing is sent");
+    let mut signed = rmq_node(&bench);
+    let signed = signed.env("RMQ_ACCESS_KEY", "ordinary").env("RMQ_SECRET_KEY", "secret-1");
+    assert_eq!(signed.output().unwrap().status.code(), Some(0));
+}
+
+#[test]
+fn accounts_that_cannot_be_used_stop_a_start_and_a_check_with_their_line() {
+    for (accounts, expected) in [
+        ("accounts:\n- {accessKey: short, secretKey: a}\n", "plain_acl.yml:2: The accessKey=short"),
+        ("accounts: []\n", "the node's own account node-account is in no account file"),
+    ] {
+        let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+        let file = settings(dir.path(), address, accounts);
+        for action in [&["run"][..], &["config", "check"]] {
+            let (code, error) = run(&[action, &["--config", file.to_str().unwrap()]].concat());
+            assert_eq!(code, Some(1), "{error}");
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}
