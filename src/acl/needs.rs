@@ -100,6 +100,8 @@ pub const BROKER: &[(i32, Need)] = &[
     (request::GET_ALL_CONSUMER_OFFSET, Account),
     (request::GET_ALL_DELAY_OFFSET, Account),
     (request::GET_ALL_SUBSCRIPTIONGROUP_CONFIG, Account),
+    (request::GET_TOPIC_CONFIG, Account),
+    (request::GET_SUBSCRIPTIONGROUP_CONFIG, Account),
     (request::GET_TOPIC_STATS_INFO, Account),
     (request::GET_CONSUMER_CONNECTION_LIST, Account),
     (request::GET_PRODUCER_CONNECTION_LIST, Account),
