@@ -48,13 +48,13 @@ class Tutorial:
     def tell(text):
         print(f"\n{text}\n", flush=True)
 
-    def type(self, address, command, code=0):
-        """Types a command and shows what it prints; an exit code other than `code` raises."""
+    def type(self, address, command, *codes):
+        """Types a command and shows what it prints; an exit code that is none of `codes`, or 0, raises."""
         print(f"{address}# {command}", flush=True)
         ended, text = self.hosts[address].run(command)
         print("".join(f"{line.rstrip()}\n" for line in text.splitlines()), end="", flush=True)
-        if ended != code:
-            raise RuntimeError(f"`{command}` on {address} ended with {ended}, not {code}")
+        if ended not in (codes or (0,)):
+            raise RuntimeError(f"`{command}` on {address} ended with {ended}, not {codes or 0}")
         return text
 
     def look(self, address, command):
