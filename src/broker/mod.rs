@@ -35,6 +35,7 @@
 //! | `runtime_info` | what tools are told about this broker (28) |
 //! | `broker_config` | its configuration under 4.9.4's keys (25, 26) |
 //! | `dial_back` | whether ports of the asker can be reached from here (9003) |
+//! | `saved_statistics` | what of them survives a restart |
 //! | `statistics` | messages in and out, in total and per second |
 //!
 //! Not here: bytes on sockets (`transport`), bytes on disks (`store`). Invariants: nothing that may wait for the
@@ -65,6 +66,7 @@ mod registration;
 mod reply;
 mod requests;
 mod runtime_info;
+mod saved_statistics;
 mod send;
 mod send_back;
 mod start_step;
@@ -160,7 +162,7 @@ impl Broker {
             clients: clients::Clients::new(clock),
             order_locks: order_locks::OrderLocks::new(clock),
             long_polling: Arc::default(),
-            statistics: statistics::Statistics::new(clock),
+            statistics: saved_statistics::load(&member.store().options().dir, clock),
             live_config: broker_config::LiveConfig::new(clock),
             delivery: delay::Moving::default(),
             checks: delay::Moving::default(),
@@ -201,6 +203,7 @@ impl Broker {
     /// back; only then may the store be stopped, or what was just stored again comes once more. Blocks for a moment.
     pub fn finish(&self) {
         self.delivery.finish();
+        saved_statistics::save(self);
         self.checks.finish();
     }
 

@@ -1,21 +1,23 @@
 //! What went in and out: totals, rates of the last seconds and minutes (B-360, B-361), and the same by topic and
 //! group (B-370 to B-373, B-379, B-380), which 315 shows (B-336).
 //!
-//! Not the answers to 28 and 208, which read it too. Counting is a look-up under a shared lock and a few atomic
-//! additions; one task takes samples. Invariants: names are only of topics that exist or existed since the start; a
-//! rate is not known before its window has passed.
+//! Not the answers to 28 and 208, which read it too, nor the file that keeps it over restarts (`saved_statistics`).
+//! Counting is a look-up under a shared lock and a few atomic additions; one task takes samples. Invariants: names are
+//! only of topics that exist or existed since the start; a rate is not known before its window has passed.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::Broker;
 use super::answers::{Answer, Refusal};
+use super::saved_statistics::{self, Saved, SavedItem};
 use crate::clock::Clock;
 use crate::model::{GroupName, TopicName};
 use crate::remoting::json::{Form, Value};
@@ -24,6 +26,8 @@ use crate::task::{self, Kind};
 
 /// How often totals are sampled.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often they are saved; a crash loses what was counted since.
+const SAVE_INTERVAL: Duration = Duration::from_secs(600);
 /// Samples of the totals that are kept: ten minutes and the one before.
 const SAMPLES_MAX: usize = 601;
 /// The windows of the rates that 28 shows, in samples.
@@ -43,7 +47,7 @@ struct Counter {
 }
 
 /// The state of a [`Counter`] at a moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Counted {
     /// Calls: sends, batches, pulls.
     pub times: u64,
@@ -60,6 +64,14 @@ impl Counter {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    fn of(counted: Counted) -> Self {
+        Self {
+            times: AtomicU64::new(counted.times),
+            messages: AtomicU64::new(counted.messages),
+            bytes: AtomicU64::new(counted.bytes),
+        }
+    }
+
     fn read(&self) -> Counted {
         Counted {
             times: self.times.load(Ordering::Relaxed),
@@ -70,7 +82,7 @@ impl Counter {
 }
 
 /// All totals at a moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Totals {
     /// What was stored.
     pub stored: Counted,
@@ -83,7 +95,7 @@ pub(super) struct Totals {
 }
 
 /// The totals when the day before, and this day, began (B-361).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mornings {
     /// `msgPutTotalYesterdayMorning`, `msgGetTotalYesterdayMorning`
     pub yesterday: Totals,
@@ -182,6 +194,28 @@ impl Default for Item {
 }
 
 impl Item {
+    /// One that was counted before: what it had counts as seen, and of the day's samples those that are no older.
+    fn restored(saved: SavedItem, now_ms: i64) -> Self {
+        let item = Self { counter: Counter::of(saved.counted), ..Self::default() };
+        {
+            let [minute, hour, day] = &mut *lock(&item.samples);
+            for samples in [minute, hour] {
+                samples.taken.push_back((now_ms, saved.counted));
+            }
+            let is_young = |(at_ms, _): &(i64, Counted)| (now_ms - DAY_MS..=now_ms).contains(at_ms);
+            day.taken.extend(saved.day.into_iter().filter(is_young));
+            if day.taken.is_empty() {
+                day.taken.push_back((now_ms, saved.counted));
+            }
+        }
+        item
+    }
+
+    fn saved(&self) -> SavedItem {
+        let [_, _, day] = &*lock(&self.samples);
+        SavedItem { counted: self.counter.read(), day: day.taken.iter().copied().collect() }
+    }
+
     fn sample(&self, round: u64, now_ms: i64) {
         let counted = self.counter.read();
         for samples in lock(&self.samples).iter_mut() {
@@ -219,6 +253,26 @@ impl Items {
         }
     }
 
+    fn restored(saved: Vec<(String, String, SavedItem)>, now_ms: i64) -> Self {
+        let mut topics: HashMap<TopicName, HashMap<GroupName, Item>> = HashMap::new();
+        for (topic, group, item) in saved {
+            let groups = topics.entry(TopicName::new(&topic)).or_default();
+            groups.insert(GroupName::new(&group), Item::restored(item, now_ms));
+        }
+        Self(RwLock::new(topics))
+    }
+
+    fn saved(&self) -> Vec<(String, String, SavedItem)> {
+        let topics = self.read();
+        let of_topic = |(topic, groups): (&TopicName, &HashMap<GroupName, Item>)| {
+            let row = |(group, item): (&GroupName, &Item)| {
+                (topic.to_string(), group.to_string(), item.saved())
+            };
+            groups.iter().map(row).collect::<Vec<_>>()
+        };
+        topics.iter().flat_map(of_topic).collect()
+    }
+
     fn forget_topic(&self, topic: &str) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(topic);
     }
@@ -234,8 +288,8 @@ struct History {
     samples: VecDeque<(i64, Totals)>,
     /// How often was sampled.
     rounds: u64,
-    /// Of the newest sample, in days since 1970.
-    day: i64,
+    /// Of the newest sample, in days since 1970; `None` if nothing was ever sampled.
+    day: Option<i64>,
     mornings: Mornings,
 }
 
@@ -266,6 +320,42 @@ impl Statistics {
             gets: Items::default(),
             sent_back: Items::default(),
             history: Mutex::default(),
+        }
+    }
+
+    /// Goes on from what was saved.
+    pub fn restored(clock: &Clock, saved: Saved) -> Self {
+        let now_ms = clock.now_ms();
+        let history = History { day: saved.day, mornings: saved.mornings, ..History::default() };
+        Self {
+            clock: clock.clone(),
+            stored: Item::restored(saved.stored, now_ms),
+            failed: AtomicU64::new(saved.failed),
+            found: Item::restored(saved.found, now_ms),
+            missed: AtomicU64::new(saved.missed),
+            puts: Items::restored(saved.puts, now_ms),
+            gets: Items::restored(saved.gets, now_ms),
+            sent_back: Items::restored(saved.sent_back, now_ms),
+            history: Mutex::new(history),
+        }
+    }
+
+    /// What is to survive a restart.
+    pub fn saved(&self) -> Saved {
+        let (day, mornings) = {
+            let history = lock(&self.history);
+            (history.day, history.mornings)
+        };
+        Saved {
+            day,
+            mornings,
+            stored: self.stored.saved(),
+            failed: self.failed.load(Ordering::Relaxed),
+            found: self.found.saved(),
+            missed: self.missed.load(Ordering::Relaxed),
+            puts: self.puts.saved(),
+            gets: self.gets.saved(),
+            sent_back: self.sent_back.saved(),
         }
     }
 
@@ -363,10 +453,13 @@ impl Statistics {
             history.samples.pop_front();
         }
         let day = now_ms.div_euclid(DAY_MS);
-        if history.rounds > 0 && day != history.day {
-            history.mornings = Mornings { yesterday: history.mornings.today, today: totals };
+        if let Some(before) = history.day.filter(|before| *before != day) {
+            // Over more than a night the broker stood still.
+            let is_next = day == before + 1;
+            let yesterday = if is_next { history.mornings.today } else { totals };
+            history.mornings = Mornings { yesterday, today: totals };
         }
-        history.day = day;
+        history.day = Some(day);
         let round = history.rounds;
         history.rounds += 1;
         drop(history);
@@ -388,8 +481,14 @@ pub(super) fn start(broker: &Arc<Broker>, handle: &Handle, stop: &CancellationTo
     task::spawn(Kind::StopNode(stop.clone()), "statistics", async move {
         let mut seconds = tokio::time::interval(SAMPLE_INTERVAL);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut save_at = tokio::time::Instant::now() + SAVE_INTERVAL;
         while stop.run_until_cancelled(seconds.tick()).await.is_some() {
             broker.statistics.sample();
+            if tokio::time::Instant::now() >= save_at {
+                save_at += SAVE_INTERVAL;
+                let broker = Arc::clone(&broker);
+                task::spawn_blocking("statistics", move || saved_statistics::save(&broker));
+            }
         }
     });
 }
