@@ -119,9 +119,11 @@ impl Serving {
     /// Returns when what is in flight is answered and every port is closed.
     pub async fn close(&mut self) {
         self.close.cancel();
-        // That one panics does not keep the others from their end.
+        // That one panics does not keep the others from their end; one that is given up is cancelled.
         for done in self.tasks.drain(..) {
-            if let Err(error) = done.await {
+            if let Err(error) = done.await
+                && error.is_panic()
+            {
                 tracing::error!(%error, "a port did not close in order");
             }
         }
