@@ -89,6 +89,10 @@ fn two_hosts_hold_each_others_messages_through_a_kill_and_stop_in_order() {
     let hosts = [free_address(), free_address()];
     let first = start("2m-2s-async", &hosts, 0, dir.path());
     let second = start("2m-2s-async", &hosts, 1, dir.path());
+    // Both have the topic then, also if the first that was sent to did not know the other yet.
+    for host in hosts {
+        send_to(host, "1");
+    }
     send(hosts[0], "100");
     send(hosts[1], "100");
     wait_until_equal(dir.path(), &hosts);
