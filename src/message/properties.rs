@@ -17,6 +17,16 @@ pub const UNIQ_KEY: &str = "UNIQ_KEY";
 pub const WAIT: &str = "WAIT";
 /// Delay level, 1 to 18 (B-270).
 pub const DELAY: &str = "DELAY";
+/// When the message is to be delivered, in milliseconds since 1970; these three are 5.x's.
+pub const TIMER_DELIVER_MS: &str = "TIMER_DELIVER_MS";
+/// After how many seconds it is to be delivered.
+pub const TIMER_DELAY_SEC: &str = "TIMER_DELAY_SEC";
+/// After how many milliseconds it is to be delivered.
+pub const TIMER_DELAY_MS: &str = "TIMER_DELAY_MS";
+/// What the broker made of them: when it is due, in milliseconds since 1970.
+pub const TIMER_OUT_MS: &str = "TIMER_OUT_MS";
+/// In a record of the timer topic: the message of this id does not wait any more.
+pub const TIMER_DEL_UNIQKEY: &str = "TIMER_DEL_UNIQKEY";
 /// Where a delayed or half message goes in the end.
 pub const REAL_TOPIC: &str = "REAL_TOPIC";
 /// The queue that goes with [`REAL_TOPIC`].

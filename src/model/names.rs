@@ -23,6 +23,8 @@ pub mod system {
     pub const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
     /// Half messages of transactions.
     pub const HALF_TOPIC: &str = "RMQ_SYS_TRANS_HALF_TOPIC";
+    /// Messages wait here for a time of their own; 5.x's name.
+    pub const TIMER_TOPIC: &str = "rmq_sys_wheel_timer";
     /// Marks of finished half messages.
     pub const OP_HALF_TOPIC: &str = "RMQ_SYS_TRANS_OP_HALF_TOPIC";
     /// Half messages that were checked too often.
@@ -66,7 +68,8 @@ pub mod system {
         "CID_ONSAPI_OWNER",
     ];
     /// Topics that clients must not send to (B-053).
-    pub const NOT_FOR_SENDING: [&str; 6] = [
+    pub const NOT_FOR_SENDING: [&str; 7] = [
+        TIMER_TOPIC,
         SCHEDULE_TOPIC,
         HALF_TOPIC,
         OP_HALF_TOPIC,

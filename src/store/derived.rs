@@ -1,4 +1,4 @@
-//! What is derived from the log: consume queues and key index, followed in memory and saved in slices (DESIGN 6).
+//! What is derived from the log: consume queues, key index and timers, followed in memory and saved in slices (DESIGN 6).
 //!
 //! Not the log itself, nor the checkpoint: the caller flushes the log before [`Derived::write_behind`] and saves
 //! the checkpoint after it. Everything here can be made again by reading the log. Invariants: nothing enters a
@@ -37,9 +37,10 @@ use super::slice_rows::{QueueKey, QueueState, RunInfo, decode_page, encode_page,
 pub use super::slices::SliceOptions;
 use super::slices::Slices;
 use super::tables::{Source, Tables};
+use super::timers::{self, Timers};
 use crate::clock::Clock;
 use crate::kv::{Batch, Database, KvError, SledDatabase};
-use crate::model::{PhysicalOffset, QueueId, QueueOffset};
+use crate::model::{PhysicalOffset, QueueId, QueueOffset, system};
 
 /// How many rows are written at once.
 const BATCH_ROWS: usize = 256;
@@ -74,11 +75,12 @@ struct Writer {
     written_to: u64,
 }
 
-/// Consume queues and key index of a group.
+/// Consume queues, key index and timers of a group.
 #[derive(Debug)]
 pub struct Derived {
     queues: ConsumeQueues,
     index: KeyIndex,
+    timers: Timers,
     tables: Arc<Tables>,
     pub(super) slices: Arc<Slices>,
     /// The slice of the newest record.
@@ -111,6 +113,9 @@ impl Follower for Derived {
         }
         self.queues.dispatch(dispatch);
         self.index.dispatch(dispatch);
+        if let Some(change) = dispatch.timer {
+            self.timers.dispatch(dispatch.physical_offset, change);
+        }
     }
 }
 
@@ -127,6 +132,7 @@ impl Derived {
         log: LogExtent,
         clock: &Clock,
     ) -> io::Result<Opened> {
+        let (timers_dir, identity) = (timers_dir(&options), options.identity.clone());
         let slices = Arc::new(Slices::open(options, clock)?);
         slices.expire_below(log.start.0);
         slices.tidy()?;
@@ -171,7 +177,12 @@ impl Derived {
             read_from,
             log.start.0,
         );
+        let may_wait = read_from > log.start.0
+            && queues.next_offset(system::TIMER_TOPIC, QueueId(0)) > QueueOffset(0);
+        let at = PhysicalOffset(read_from);
+        let timers = Timers::open(timers_dir, &identity, log.checkpoint, at, may_wait)?;
         let derived = Self {
+            timers,
             queues,
             index: KeyIndex::new(Arc::clone(&slices), read_from, last),
             tables,
@@ -193,6 +204,12 @@ impl Derived {
     #[must_use]
     pub fn index(&self) -> &KeyIndex {
         &self.index
+    }
+
+    /// The messages that wait for a time of their own.
+    #[must_use]
+    pub fn timers(&self) -> &Timers {
+        &self.timers
     }
 
     /// Deletes a topic: its configuration, its queues and all groups' positions in it (B-062, S-46). To be
@@ -219,6 +236,7 @@ impl Derived {
         offset: PhysicalOffset,
         clock: &Clock,
     ) -> io::Result<PhysicalOffset> {
+        timers::remove(&timers_dir(options))?;
         let slices = Slices::open(options.clone(), clock)?;
         let first = slices.number_of(offset.0);
         for number in slices.numbers().into_iter().rev().filter(|number| *number >= first) {
@@ -258,6 +276,7 @@ impl Derived {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         // Pages are filed under topic ids: these must not be lost before.
         self.tables.save_configs()?;
+        self.timers.write_behind(up_to)?;
         loop {
             let next = self.next_begun(up_to.0);
             let bound = next.as_ref().map_or(up_to.0, |next| self.slices.start_of(next.slice));
@@ -386,6 +405,11 @@ impl Derived {
             None => Ok(self.queues.snapshot().queues),
         }
     }
+}
+
+/// Beside the slices.
+fn timers_dir(options: &SliceOptions) -> std::path::PathBuf {
+    options.dir.with_file_name("timers")
 }
 
 /// The slice to go on with.

@@ -64,6 +64,7 @@ fn with_dispatch<T>(record: &TestRecord, take: impl FnOnce(&Dispatch<'_>) -> T) 
         store_timestamp: time_of(record.physical),
         in_queue: true,
         key_hashes: &[key_hash(record.topic, &record.key)],
+        timer: None,
     })
 }
 

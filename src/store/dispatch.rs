@@ -32,6 +32,33 @@ pub struct Dispatch<'a> {
     pub in_queue: bool,
     /// [`key_hash`] of `UNIQ_KEY` and of each token of `KEYS`; empty for rolled-back records (ST-043).
     pub key_hashes: &'a [u32],
+    /// What it changes about the messages that wait for a time of their own.
+    pub timer: Option<TimerChange>,
+}
+
+/// What a record changes about the messages that wait for a time of their own (see `timers`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimerChange {
+    /// When the message is due, in milliseconds since 1970; not negative.
+    pub due_ms: i64,
+    /// The record that waited for that time and does not any more.
+    pub ends: Option<PhysicalOffset>,
+    /// Whether this record waits for it.
+    pub waits: bool,
+}
+
+impl TimerChange {
+    /// What `record` changes, which has a `TIMER_OUT_MS` property. A record that ends another one's waiting, because it
+    /// delivers, moves or cancels it, names it by its prepared transaction offset, which senders cannot set: one more
+    /// than where the other one begins, because 0 is what all others have.
+    fn of(record: &Record<'_>, due_ms: &str, is_end: bool) -> Option<Self> {
+        let is_transaction = record.sys_flag() & sys_flag::TRANSACTION_MASK != 0;
+        let due_ms = due_ms.parse().ok().filter(|due_ms| *due_ms >= 0 && !is_transaction)?;
+        let ends = u64::try_from(record.prepared_transaction_offset()).ok();
+        let ends = ends.and_then(|ends| ends.checked_sub(1)).map(PhysicalOffset);
+        let waits = record.topic() == system::TIMER_TOPIC && !is_end;
+        (waits || ends.is_some()).then_some(Self { due_ms, ends, waits })
+    }
 }
 
 /// The parts of a [`Dispatch`] that do not depend on where and when the record is stored.
@@ -41,6 +68,7 @@ pub struct Facts {
     tags: Tags,
     in_queue: bool,
     key_hashes: Vec<u32>,
+    timer: Option<TimerChange>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -59,12 +87,15 @@ impl Facts {
         let mut key_hashes = Vec::new();
         let mut tags = Tags::Code(0);
         let mut delay = None;
+        let (mut due_ms, mut is_timer_end) = (None, false);
         for (key, value) in properties::iterate(record.properties()) {
             match key {
                 properties::TAGS => tags = Tags::Code(tags_code(value)),
                 properties::DELAY if record.topic() == system::SCHEDULE_TOPIC => {
                     delay = delay_levels.delay_ms(value);
                 }
+                properties::TIMER_OUT_MS => due_ms = Some(value),
+                properties::TIMER_DEL_UNIQKEY => is_timer_end = true,
                 properties::UNIQ_KEY => key_hashes.push(key_hash(record.topic(), value)),
                 properties::KEYS => {
                     let tokens = value.split(KEY_SEPARATOR).filter(|token| !token.is_empty());
@@ -84,6 +115,7 @@ impl Facts {
             tags,
             in_queue: transaction == 0 || transaction == sys_flag::TRANSACTION_COMMIT,
             key_hashes,
+            timer: due_ms.and_then(|due_ms| TimerChange::of(record, due_ms, is_timer_end)),
         }
     }
 
@@ -97,6 +129,12 @@ impl Facts {
     #[must_use]
     pub fn in_queue(&self) -> bool {
         self.in_queue
+    }
+
+    /// What the record changes about the messages that wait for a time of their own.
+    #[must_use]
+    pub fn timer(&self) -> Option<TimerChange> {
+        self.timer
     }
 
     /// Completes these facts with the record's queue, place and time.
@@ -115,6 +153,7 @@ impl Facts {
             store_timestamp: place.store_timestamp,
             in_queue: self.in_queue,
             key_hashes: &self.key_hashes,
+            timer: self.timer,
         }
     }
 }

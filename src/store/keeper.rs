@@ -1,10 +1,11 @@
-//! Keeps a store in order, on a thread of its own: makes condemned slices again, watches the disk, and deletes what
+//! Keeps a store in order, on a thread of its own: makes condemned slices and lost timers again, watches the disk, and deletes what
 //! is too old (ST-090 to ST-095).
 //!
 //! Invariants: the segment that the log ends in is never deleted, nor is one above the checkpoint; a file's age is
 //! that of its newest message, not of the file (S-62); what a connected slave still copies stays until the disk is
 //! fuller than `disk_expire_percent`.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -17,6 +18,7 @@ use super::log::{CommitLog, Segment};
 use super::options::{Retention, StoreOptions};
 use super::recovery::read_records;
 use super::saver::Saver;
+use super::timers;
 use crate::clock::Clock;
 use crate::model::PhysicalOffset;
 
@@ -52,6 +54,9 @@ impl Keeper {
         while !self.stopped.load(Ordering::Acquire) {
             if let Err(error) = self.rebuild_condemned() {
                 tracing::error!(%error, "a slice cannot be made again now");
+            }
+            if let Err(error) = self.rebuild_timers() {
+                tracing::error!(%error, "the timers cannot be made again now");
             }
             let now = self.clock.monotonic();
             if clean_at.is_none_or(|at| at <= now) {
@@ -101,6 +106,38 @@ impl Keeper {
         Ok(())
     }
 
+    /// Makes the timers again, from the log, if they are lost.
+    pub(super) fn rebuild_timers(&self) -> io::Result<()> {
+        let Some(to) = self.derived.timers().lost_to() else { return Ok(()) };
+        let segments = self.log.segments();
+        let mut waiting = BTreeSet::new();
+        read_records(segments, segments.start()..to.0, |record| {
+            if self.stopped.load(Ordering::Acquire) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            if let Some(change) = Facts::of(record, &self.options.delay_levels).timer() {
+                timers::take(&mut waiting, record.physical_offset(), change);
+            }
+            Ok(())
+        })?;
+        self.derived.timers().rebuilt(&waiting, to).map_err(io::Error::other)
+    }
+
+    /// Whether a segment, that is to be deleted, has messages that wait for a time of their own: these are stored again
+    /// first. A disk that takes nothing more cannot wait for that.
+    fn is_held_back(&self, segment: &Segment) -> io::Result<bool> {
+        let (timers, end) = (self.derived.timers(), PhysicalOffset(segment.end()));
+        if !timers.hold_back(end).map_err(io::Error::other)? {
+            return Ok(false);
+        }
+        if self.log.is_read_only() {
+            tracing::error!(segment = %segment.path().display(), "messages that wait for their time are deleted: the disk is full");
+            return Ok(false);
+        }
+        tracing::info!(segment = %segment.path().display(), "a file of the log stays until what waits in it is stored again");
+        Ok(true)
+    }
+
     /// Looks how full the disk is, and deletes the segments that are too old, or that the disk has no room for.
     pub(super) fn clean(&self) -> io::Result<()> {
         let used = self.log.disk().used_percent(&self.options.dir)?;
@@ -119,7 +156,7 @@ impl Keeper {
             let is_saved = self.saver.saved_to().is_some_and(|saved| oldest.end() <= saved);
             let is_copied = || self.log.copied_to().is_none_or(|at| oldest.end() <= at);
             let is_needless = || (is_pressed || is_copied()) && self.is_expired(&retention, later);
-            if !is_saved || !(is_forced || is_needless()) {
+            if !is_saved || !(is_forced || is_needless()) || self.is_held_back(oldest)? {
                 break;
             }
             tracing::info!(segment = %oldest.path().display(), used, is_forced, "a file of the log is deleted");

@@ -8,6 +8,7 @@
 //! | `consume_queue`, `queue_tail` | the queues |
 //! | `key_index` | the index of keys |
 //! | `slices`, `slice_*`, `schema`, `rebuild` | the databases that queues and index are saved in |
+//! | `timers`, `timer_rows` | which messages wait for a time of their own |
 //! | `tables/` | topics, groups, positions, and their mirror in 4.9.4's files |
 //! | `recovery` | opening a store, after a crash too |
 //! | `cut` | what a slave's log is to lose at the next opening |
@@ -58,6 +59,8 @@ mod slices;
 #[cfg(test)]
 mod store_tests;
 pub mod tables;
+mod timer_rows;
+mod timers;
 
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -81,6 +84,8 @@ use crate::model::{PhysicalOffset, QueueId, QueueOffset};
 pub use consume_queue::ReadError;
 pub use options::{Retention, SharedRetention, StoreOptions};
 pub use tables::{StartTopics, Tables};
+pub use timer_rows::Timer;
+pub use timers::Timers;
 
 /// The store of one broker group; shared as `Arc<Store>`. Dropped without [`Store::stop`], it ends as if the process
 /// had been killed.
@@ -401,6 +406,12 @@ impl Store {
     #[must_use]
     pub fn tables(&self) -> &Tables {
         &self.tables
+    }
+
+    /// The messages that wait for a time of their own.
+    #[must_use]
+    pub fn timers(&self) -> &Timers {
+        self.derived.timers()
     }
 
     /// Queues a group of messages (a batch, or one) of one queue for appending; `done` is called after the write,

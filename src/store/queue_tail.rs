@@ -281,6 +281,7 @@ mod tests {
             store_timestamp: i64::try_from(physical).unwrap(),
             in_queue: true,
             key_hashes: &[],
+            timer: None,
         };
         tail.push(&dispatch, physical / SLICE_BYTES)
     }

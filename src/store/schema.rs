@@ -1,7 +1,7 @@
 //! Every tree of every sled database: keys, values, sizes. All integers are big-endian.
 //!
-//! `tables/` (one a group, [`tables`]) and `slices/%020d/` (one per 8 GiB of log, [`slices`]). Invariants:
-//! no value exceeds 4 KiB; what is here can be made again from the log, the `begin` files and `export/`.
+//! `tables/` and `timers/` (one a group, [`tables`], [`timers`]), `slices/%020d/` (one per 8 GiB of log, [`slices`]).
+//! Invariants: no value exceeds 4 KiB; what is here can be made again from the log, the `begin` files and `export/`.
 
 /// `tables/`
 pub mod tables {
@@ -29,6 +29,29 @@ pub mod tables {
     pub const NEXT_TOPIC_ID: &[u8] = b"next-topic-id";
     /// Where the log ended when positions were last saved: `physical offset u64`.
     pub const SAVED_TO: &[u8] = b"saved-to";
+}
+
+/// `timers/`, made when something waits first; values are coded in `timer_rows`.
+pub mod timers {
+    use crate::kv::VALUE_BYTES_MAX;
+
+    /// Milliseconds of a bucket: the messages of a row are due in the same one.
+    pub const BUCKET_MS: i64 = 1000;
+    /// `due i64 | physical offset u64` of its first message -> `crc u32 | messages`, each `milliseconds within the
+    /// bucket u16 | physical offset u64`; sorted by time, then offset. A message may be in more than one row.
+    pub const BUCKETS: &str = "buckets";
+    /// Bytes of a row's key.
+    pub const KEY_BYTES: usize = 8 + 8;
+    /// Bytes of a message.
+    pub const TIMER_BYTES: usize = 2 + 8;
+    /// Messages of a row.
+    pub const ROW_TIMERS: usize = 400;
+    /// The key below.
+    pub const META: &str = "meta";
+    /// Up to where the log is in it: `physical offset u64`.
+    pub const WRITTEN_TO: &[u8] = b"written-to";
+
+    const _: () = assert!(4 + ROW_TIMERS * TIMER_BYTES <= VALUE_BYTES_MAX, "a row fits a value");
 }
 
 /// `slices/%020d/`; values are coded in `slice_rows`.

@@ -124,6 +124,7 @@ impl Bench {
             store_timestamp: 1_700_000_000_000 + i64::try_from(message / 50).unwrap_or(0),
             in_queue: true,
             key_hashes: &[key],
+            timer: None,
         });
         self.next[Self::queue(message)] = queue_offset.0 + 1;
     }
