@@ -319,8 +319,11 @@ fn for_a_terminal_each_finding_says_what_why_and_what_to_do() {
             "           fix: stop that process, or write another port in [name_server]"
         ]
     );
+    // How full the machine's disk is may be another one.
+    let errors = text.lines().filter(|line| line.trim_start().starts_with("ERROR ")).count();
+    let told = if errors == 1 { "1 error, ".to_owned() } else { format!("{errors} errors, ") };
     let last = text.lines().last().unwrap();
-    assert!(last.starts_with("1 error, ") && last.ends_with(" passed"), "{last}");
+    assert!(last.starts_with(&told) && last.ends_with(" passed"), "{text}");
 }
 
 #[test]
