@@ -122,6 +122,7 @@ pub const BROKER: &[(i32, Need)] = &[
     (request::EXTENSION_POSITIONS, Admin),
     (request::EXTENSION_RESYNC, Admin),
     (request::EXTENSION_ACCOUNTS, Admin),
+    (request::EXTENSION_CANCEL_TIMER, Admin),
 ];
 
 /// What name servers answer. Routes are open as in 4.9.4; what changes them is not (S-48): whoever may register a broker

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `cluster` | which brokers there are, and how they are: 106, then 28 and 9001 of each |
 //! | `topics` | topics: list, show, create, delete, repair |
+//! | `timers` | messages that wait for a time of their own: cancel |
 //!
 //! It is a client of the cluster over remoting codes, never of this process, so that it works on Apache's
 //! and mixed clusters too. Not here: how results are printed. Invariants: lists are read by bulk codes,
@@ -12,6 +13,7 @@
 mod cluster;
 #[cfg(test)]
 mod tests;
+mod timers;
 mod topics;
 
 use std::future::poll_fn;

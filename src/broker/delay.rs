@@ -8,6 +8,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -271,7 +272,7 @@ impl Level {
                 turn.wait_until = Some(due_at);
                 break;
             }
-            if let Some(message) = delivered(broker, pulled, &record) {
+            if let Some(message) = delivered(broker, &pulled.body, &record) {
                 turn.due.push((record.queue_offset(), message));
             }
         }
@@ -316,8 +317,8 @@ impl Level {
     }
 }
 
-/// What is stored for a message that is due (B-273); `None` if it cannot be delivered.
-fn delivered(broker: &Broker, pulled: &Pulled, record: &Record<'_>) -> Option<NewMessage> {
+/// What is stored for a message that is due, a record in `bytes` (B-273); `None` if it cannot be delivered.
+pub(super) fn delivered(broker: &Broker, bytes: &Bytes, record: &Record<'_>) -> Option<NewMessage> {
     let text = record.properties();
     let topic = properties::find(text, properties::REAL_TOPIC);
     let queue_id = properties::find(text, properties::REAL_QUEUE_ID);
@@ -345,7 +346,7 @@ fn delivered(broker: &Broker, pulled: &Pulled, record: &Record<'_>) -> Option<Ne
         store_host: record.store_host(),
         reconsume_times: record.reconsume_times(),
         prepared_transaction_offset: 0,
-        body: pulled.body.slice_ref(record.body()),
+        body: bytes.slice_ref(record.body()),
         properties: text.to_owned(),
     })
 }

@@ -116,7 +116,7 @@ fn put(broker: &TestBroker, text: &str) {
         store_host: "127.0.0.1:2".parse().unwrap(),
         reconsume_times: 0,
         prepared_transaction_offset: 0,
-        body: bytes::Bytes::new(),
+        body: Bytes::new(),
         properties: properties(text),
     };
     let results = append_all(&broker.broker.store, vec![message]);

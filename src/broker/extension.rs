@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::answers::{Answer, Refusal, blocking, not_supported};
-use super::{Broker, accounts, dial_back, positions};
+use super::{Broker, accounts, dial_back, positions, timers};
 use crate::remoting::bodies::extension::{self, Hello};
 use crate::remoting::{Command, request, response};
 use crate::replication::past;
@@ -15,7 +15,7 @@ use crate::transport::{Connection, Responder};
 
 /// The codes of these requests.
 pub(super) const CODES: std::ops::RangeInclusive<i32> =
-    request::EXTENSION_HELLO..=request::EXTENSION_ACCOUNTS;
+    request::EXTENSION_HELLO..=request::EXTENSION_CANCEL_TIMER;
 
 /// Answers one of these requests.
 pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responder) {
@@ -25,6 +25,7 @@ pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responde
         request::EXTENSION_POSITIONS => blocking(broker, request, responder, positions::answer),
         request::EXTENSION_RESYNC => blocking(broker, request, responder, resync),
         request::EXTENSION_ACCOUNTS => blocking(broker, request, responder, accounts::exchange),
+        request::EXTENSION_CANCEL_TIMER => blocking(broker, request, responder, timers::cancel),
         _ => not_supported(&request, responder),
     }
 }

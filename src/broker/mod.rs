@@ -18,6 +18,7 @@
 //! | `client_lists` | how tools are told of them (38, 203, 204, 328) |
 //! | `order_locks` | which consumer may read a queue in order (41, 42) |
 //! | `delay` | the delay levels |
+//! | `timers` | messages that wait for a time of their own (9007) |
 //! | `transactions` | half messages and their ends (37, 323) |
 //! | `transaction_check` | asking producers what became of half messages (39) |
 //! | `java_properties` | in which order properties are stored |
@@ -74,6 +75,7 @@ mod statistics;
 mod subscriptions;
 #[cfg(test)]
 mod tests_support;
+mod timers;
 mod topic_spread;
 mod topic_stats;
 mod topics;
@@ -144,6 +146,7 @@ pub struct Broker {
     member: Arc<Member>,
     delivery: delay::Moving,
     checks: delay::Moving,
+    timer_moves: delay::Moving,
     dial_backs: dial_back::DialBacks,
     /// When it was made, in wall time.
     booted_ms: i64,
@@ -166,6 +169,7 @@ impl Broker {
             live_config: broker_config::LiveConfig::new(clock),
             delivery: delay::Moving::default(),
             checks: delay::Moving::default(),
+            timer_moves: delay::Moving::default(),
             dial_backs: dial_back::DialBacks::new(clock),
             registration: registration::Registration::new(&options),
             topic_spread: topic_spread::TopicSpread::new(),
@@ -196,6 +200,7 @@ impl Broker {
         metadata_sync::start(self, control, stop);
         topic_spread::start(self, control, stop);
         delay::start(self, data, stop);
+        timers::start(self, data, stop);
         transaction_check::start(self, data, stop);
     }
 
@@ -205,6 +210,7 @@ impl Broker {
         self.delivery.finish();
         saved_statistics::save(self);
         self.checks.finish();
+        self.timer_moves.finish();
     }
 
     /// Whether it copies a master.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::answers::{FAQ, Refusal, send_answer, tell_refused};
 use super::java_properties::JavaProperties;
-use super::{Broker, delay, groups, topics, transactions};
+use super::{Broker, delay, groups, timers, topics, transactions};
 use crate::message::{BatchItem, MessageId, NewMessage, decode_batch, properties, sys_flag};
 use crate::model::{
     DLQ_PREFIX, Permission, QueueId, RETRY_PREFIX, SubscriptionGroupConfig, TopicConfig,
@@ -174,7 +174,11 @@ fn prepare(
     let mut sys_flag = sys_flag_of(header, &topic);
     let is_half = fields.get(properties::TRANSACTION_PREPARED).is_some_and(is_true);
     let level = if is_half { None } else { delay::level_of(broker, &fields, sys_flag)? };
-    if let Some(wait) = wait.filter(|_| is_half || level.is_some()) {
+    if level.is_some() {
+        timers::ignore(&mut fields);
+    }
+    let due_ms = timers::due_of(&fields, is_half, sys_flag, broker.clock.now_ms())?;
+    if let Some(wait) = wait.filter(|_| is_half || level.is_some() || due_ms.is_some()) {
         // S-12: the text of these is made again, from properties that `WAIT` is back in.
         fields.set(properties::WAIT, wait);
     }
@@ -186,6 +190,9 @@ fn prepare(
     } else if let Some(level) = level {
         let properties = delay::scheduled(fields, level, &topic.name, queue_id);
         (TopicName::new(system::SCHEDULE_TOPIC), delay::queue_of(level), properties)
+    } else if let Some(due_ms) = due_ms {
+        let properties = timers::waiting(fields, due_ms, &topic.name, queue_id);
+        (TopicName::new(system::TIMER_TOPIC), timers::QUEUE, properties)
     } else {
         (topic.name.clone(), queue_id, fields.into_text())
     };
@@ -222,12 +229,14 @@ fn prepare_batch(
     if is_transactional || delay::level_of(broker, &fields, sys_flag)?.is_some() {
         return Err(illegal(&broker.store));
     }
+    timers::refuse_in_batch(header.properties)?;
     // 4.9.4 ends in an exception, and its clients would send the same bytes again (C-010).
     let bad = |text: String| Refusal::new(response::MESSAGE_ILLEGAL, text);
     let items = decode_batch(&request.body).map_err(|error| bad(error.to_string()))?;
     if items.is_empty() {
         return Err(bad("the batch is empty".to_owned()));
     }
+    items.iter().try_for_each(|item| timers::refuse_in_batch(&item.properties))?;
     let wait = fields.get(properties::WAIT).is_none_or(is_true);
     let of_all = fields.into_text();
     let record = |item: &BatchItem| {

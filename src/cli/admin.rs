@@ -65,6 +65,11 @@ enum Noun {
         #[command(subcommand)]
         action: Option<ReplicationAction>,
     },
+    /// Messages that wait for a time of their own (`TIMER_DELIVER_MS` and the like): cancel.
+    Timers {
+        #[command(subcommand)]
+        action: TimersAction,
+    },
     /// Topics: list (also without a verb), show, create, delete, repair.
     Topics {
         #[command(subcommand)]
@@ -78,6 +83,15 @@ enum ReplicationAction {
     List,
     /// Let this host's slave of a group set its folder aside, beside the others, and copy all that its master has.
     Resync(Resync),
+}
+
+#[derive(Debug, Subcommand)]
+enum TimersAction {
+    /// Do not deliver a message that still waits.
+    Cancel {
+        /// Its id, as its producer was told it (the client's `msgId`, not `offsetMsgId`).
+        id: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -221,6 +235,10 @@ async fn act(admin: &Admin, noun: Noun, output: Output) -> Result<Reported, Admi
     match noun {
         Noun::Cluster => Ok(admin_cluster::cluster(admin.cluster().await?, output)),
         Noun::Replication { .. } => Ok(admin_cluster::replication(admin.cluster().await?, output)),
+        Noun::Timers { action: TimersAction::Cancel { id } } => {
+            let done = admin.cancel_timer(&id).await?;
+            Ok(what_was_done(&done, &format!("message {id} cancelled"), output))
+        }
         Noun::Topics { action } => {
             let action = action.unwrap_or(TopicsAction::List { all: false });
             topics(admin, action, output).await

@@ -128,6 +128,7 @@ pub mod request {
         EXTENSION_POSITIONS = 9004,
         EXTENSION_RESYNC = 9005,
         EXTENSION_ACCOUNTS = 9006,
+        EXTENSION_CANCEL_TIMER = 9007,
     }
 }
 

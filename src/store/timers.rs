@@ -6,6 +6,17 @@
 //! Invariants: a message is known as waiting until the record that ends that is in the log; nothing enters the database
 //! before the log bytes that it follows from are on the disk; in memory are only what is due within
 //! [`LOADED_AHEAD_MS`], about [`LOADED_MAX`] of them, and what changed since the last save.
+//!
+//! Measured by `tests/bench/timers.rs` (2 cores, busy with other work too; an unoptimised build but where it says so):
+//!
+//! | | |
+//! | --- | --- |
+//! | a node with 1 M messages that wait for up to 40 days, just opened | 68 MB of memory in all |
+//! | then 1 000 due a second for 20 s | late by 1 ms (half), 3 ms (99 %), 10 ms (all); 84 MB |
+//! | then 50 000 due in the same second | the last one late by 1.0 s, by 0.2 s if optimised; 100 MB |
+//! | appending and saving 1 M, optimised | 9.8 us of CPU each |
+//! | memory while 1 M are appended in 6 s and saved | at most 200 MB; 191 MB of it for their queue and index |
+//! | disk | 123 bytes each, of messages that are due in different seconds |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -27,6 +38,8 @@ const LOADED_AHEAD_MS: i64 = 10_000;
 const LOADED_MAX: usize = 200_000;
 /// How many rows are written at once.
 const BATCH_ROWS: usize = 256;
+/// How many changes are sorted and written at once.
+const CHANGES_AT_ONCE: usize = 20_000;
 
 /// Something that the database does not have yet.
 #[derive(Clone, Copy, Debug)]
@@ -182,16 +195,17 @@ impl Timers {
 
     /// Loads the next buckets if it is time for that.
     fn load(&self, now_ms: i64) -> Result<(), KvError> {
-        let mut saved = self.saved();
-        if saved.is_lost {
-            return Err(KvError::Io(io::Error::other("the timers are being made again")));
-        }
         let (from_ms, count) = {
             let state = self.state();
             (state.loaded_to_ms, state.loaded.len())
         };
+        // Before anything that may wait for a save.
         if from_ms - now_ms > LOADED_AHEAD_MS / 2 || count >= LOADED_MAX {
             return Ok(());
+        }
+        let mut saved = self.saved();
+        if saved.is_lost {
+            return Err(KvError::Io(io::Error::other("the timers are being made again")));
         }
         let to_ms = now_ms - now_ms.rem_euclid(schema::BUCKET_MS) + LOADED_AHEAD_MS;
         let found = saved.read(|database| buckets(database, from_ms..to_ms, LOADED_MAX - count))?;
@@ -280,14 +294,11 @@ impl Timers {
         if saved.is_lost {
             return Ok(());
         }
-        let (count, changes) = {
-            let state = self.state();
-            let count = state.unsaved.partition_point(|change| change.by < up_to);
-            let changes = state.unsaved[..count].iter().map(|change| (change.timer, change.waits));
-            // The last one of each counts.
-            (count, changes.collect::<BTreeMap<_, _>>())
-        };
-        match self.write(&mut saved, &changes, up_to) {
+        let count = self.state().unsaved.partition_point(|change| change.by < up_to);
+        if count == 0 && saved.database.is_none() {
+            return Ok(());
+        }
+        match self.write(&mut saved, count, up_to) {
             Err(KvError::Corrupt(why)) => {
                 saved.condemn(&why);
                 return Ok(());
@@ -295,36 +306,35 @@ impl Timers {
             written => written?,
         }
         saved.to = up_to;
-        self.state().unsaved.drain(..count);
+        let mut state = self.state();
+        // With the memory that it takes after a burst.
+        state.unsaved = state.unsaved.split_off(count);
         Ok(())
     }
 
-    fn write(
-        &self,
-        saved: &mut Saved,
-        changes: &BTreeMap<Timer, bool>,
-        up_to: PhysicalOffset,
-    ) -> Result<(), KvError> {
-        if saved.database.is_none() {
-            if changes.is_empty() {
-                return Ok(());
-            }
-            saved.database = Some(self.create()?);
+    /// Writes the first `count` changes, some at a time, so that they are not in memory twice.
+    fn write(&self, saved: &mut Saved, count: usize, up_to: PhysicalOffset) -> Result<(), KvError> {
+        let database = self.database_of(saved)?;
+        for at in (0..count).step_by(CHANGES_AT_ONCE) {
+            let part = at..count.min(at + CHANGES_AT_ONCE);
+            let changes: BTreeMap<_, _> = {
+                let state = self.state();
+                let changes = state.unsaved[part].iter();
+                // The last one of each counts.
+                changes.map(|change| (change.timer, change.waits)).collect()
+            };
+            let changes: Vec<_> = changes.into_iter().collect();
+            write_changes(database, &changes)?;
         }
-        let Some(database) = &saved.database else { return Ok(()) };
-        let mut batch = Batch::default();
-        let changes: Vec<_> = changes.iter().map(|(timer, waits)| (*timer, *waits)).collect();
-        for changes in changes.chunk_by(|(one, _), (other, _)| one.bucket() == other.bucket()) {
-            change_bucket(database, &mut batch, changes)?;
-            if batch.len() >= BATCH_ROWS {
-                database.apply(schema::BUCKETS, std::mem::take(&mut batch))?;
-            }
+        write_mark(database, up_to)
+    }
+
+    /// The database, made if there is none.
+    fn database_of<'a>(&self, saved: &'a mut Saved) -> Result<&'a SledDatabase, KvError> {
+        match &mut saved.database {
+            Some(database) => Ok(database),
+            none => Ok(none.insert(self.create()?)),
         }
-        database.apply(schema::BUCKETS, batch)?;
-        let mut batch = Batch::default();
-        batch.insert(schema::WRITTEN_TO, up_to.0.to_be_bytes());
-        database.apply(schema::META, batch)?;
-        database.flush()
     }
 
     /// Makes the database anew.
@@ -353,8 +363,10 @@ impl Timers {
         if !saved.is_lost || saved.to != to {
             return Ok(());
         }
-        let waiting = waiting.iter().map(|timer| (*timer, true)).collect();
-        self.write(&mut saved, &waiting, to)?;
+        let database = self.database_of(&mut saved)?;
+        let waiting: Vec<_> = waiting.iter().map(|timer| (*timer, true)).collect();
+        write_changes(database, &waiting)?;
+        write_mark(database, to)?;
         saved.is_lost = false;
         drop(saved);
         tracing::info!(waiting = waiting.len(), "the timers were made again");
@@ -383,6 +395,26 @@ pub(super) fn remove(dir: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Writes changes, each of another message, in their order.
+fn write_changes(database: &dyn Database, changes: &[(Timer, bool)]) -> Result<(), KvError> {
+    let mut batch = Batch::default();
+    for changes in changes.chunk_by(|(one, _), (other, _)| one.bucket() == other.bucket()) {
+        change_bucket(database, &mut batch, changes)?;
+        if batch.len() >= BATCH_ROWS {
+            database.apply(schema::BUCKETS, std::mem::take(&mut batch))?;
+        }
+    }
+    database.apply(schema::BUCKETS, batch)
+}
+
+/// Notes up to where the log is in the database, and brings all to the disk.
+fn write_mark(database: &dyn Database, up_to: PhysicalOffset) -> Result<(), KvError> {
+    let mut batch = Batch::default();
+    batch.insert(schema::WRITTEN_TO, up_to.0.to_be_bytes());
+    database.apply(schema::META, batch)?;
+    database.flush()
 }
 
 fn written_to(database: &SledDatabase) -> Result<PhysicalOffset, KvError> {

@@ -113,14 +113,16 @@ proptest! {
 
 #[test]
 fn a_row_written_again_after_a_crash_does_not_take_others_with_it() {
-    let mut world = World::new();
-    let old = wait(&world, 500);
+    let mut world = World::with(|options| options.checkpoint_bytes = 1000);
+    let (old, ended) = (wait(&world, 500), wait(&world, 900));
     world.store().saver.save().unwrap();
     let checkpoint = fs::read(world.group_dir().join("checkpoint")).unwrap();
-    let (ended, new) = (wait(&world, 900), wait(&world, 100));
-    // The row begins with the new one, and has the old one too.
+    let new = wait(&world, 100);
+    // The recovery saves before it comes to the end of the other one.
+    world.append("T", 0, &"x".repeat(5000));
     append(&world, successor("T", ended));
     world.store().saver.save().unwrap();
+    assert_eq!(all(&world), [new, old], "a row that begins with the new one, and has the old one");
     world.kill();
     fs::write(world.group_dir().join("checkpoint"), checkpoint).unwrap();
     world.open().unwrap();

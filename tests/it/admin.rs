@@ -106,6 +106,15 @@ fn a_slave_begins_anew_only_where_it_is_and_when_that_is_confirmed() {
 }
 
 #[test]
+fn only_what_waits_for_its_time_can_be_cancelled() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let _node = Node::start(address, dir.path());
+    let (code, printed, error) = admin(address, &["timers", "cancel", "unknown"]);
+    assert_eq!((code, printed.as_str()), (Some(4), ""), "{error}");
+    assert_eq!(error, "error: no message of the id \"unknown\" waits for its time\n");
+}
+
+#[test]
 fn nobody_there_is_3_and_says_what_to_do() {
     let (code, _, error) = admin(free_address(), &["topics"]);
     assert_eq!(code, Some(3));

@@ -192,7 +192,7 @@ fn at_group(group: &BrokerData, outcome: Outcome) -> WhereDone {
     WhereDone { at: group.broker_name.clone(), address, outcome }
 }
 
-pub(super) fn outcome(called: Result<Command, AdminError>) -> Outcome {
+pub(in crate::admin) fn outcome(called: Result<Command, AdminError>) -> Outcome {
     match called {
         Ok(_) => Outcome::Done,
         Err(error) => Outcome::Failed(error.to_string()),

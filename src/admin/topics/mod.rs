@@ -22,6 +22,7 @@ use crate::remoting::bodies::topic_stats::{TopicOffset, parse_topic_stats};
 use crate::remoting::bodies::topics::parse_topic_table;
 use crate::remoting::{Command, request, response};
 
+pub(super) use change::outcome;
 pub use change::{CreateTopic, Outcome, WhereDone};
 pub use drift::{Drift, Repair, Settings};
 

@@ -6,6 +6,7 @@
 //! | 9004 `EXTENSION_POSITIONS` | [`Positions`] of the one who asks | [`Positions`] of the one who answers |
 //! | 9005 `EXTENSION_RESYNC` | nothing | nothing |
 //! | 9006 `EXTENSION_ACCOUNTS` | [`AccountsOffer`] of the one who asks | [`AccountsOffer`] of the one who answers |
+//! | 9007 `EXTENSION_CANCEL_TIMER` | [`CancelTimer`] | nothing |
 //!
 //! Plain JSON, not fastjson's dialect: no process of 4.9.4 reads it, it answers code 3 to these codes. Unlike 4.9.4's
 //! bodies they may grow: readers step over keys that they do not know, and a key that is not there has its default.
@@ -131,6 +132,14 @@ impl std::fmt::Debug for AccountsOffer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AccountsOffer").field("counter", &self.counter).finish_non_exhaustive()
     }
+}
+
+/// A message that is not to be delivered: it waits for a time of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CancelTimer {
+    /// The id that its producer was told (`UNIQ_KEY`).
+    pub id: String,
 }
 
 /// Positions of consumer groups with their generations, a part of all that there are.
