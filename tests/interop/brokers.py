@@ -1,7 +1,7 @@
 """Name servers and brokers, ours and Apache's 4.9.4, for the tests that need more than one: masters and slaves of broker-a.
 
 Each has a folder and an address of its own in 127/8 (4.9.4 binds every interface, so that it has ports of its own). Nothing
-here checks anything; `pairs`, `takeover` and `transactions` do.
+here checks anything; `pairs`, `takeover`, `transactions` and `timers` do.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The clients of `takeover`, `hosts`, `transactions` and `packaging/test/moving`: builds those in Java, drives them all, a line a command.
+"""The clients of `takeover`, `hosts`, `transactions`, `timers` and `packaging/test/moving`: builds those in Java, drives them all, a line a command.
 
 The client's settings are its defaults. Nothing here checks anything.
 """
