@@ -15,7 +15,7 @@
 //! | then 1 000 due a second for 20 s | late by 1 ms (half), 3 ms (99 %), 10 ms (all); 84 MB |
 //! | then 50 000 due in the same second | the last one late by 1.0 s, by 0.2 s if optimised; 100 MB |
 //! | appending and saving 1 M, optimised | 9.8 us of CPU each |
-//! | memory while 1 M are appended in 6 s and saved | at most 200 MB; 191 MB of it for their queue and index |
+//! | memory while 1 M are appended in 6 s and saved | 200 to 230 MB; 191 MB without their waiting: their queue and index |
 //! | disk | 123 bytes each, of messages that are due in different seconds |
 
 use std::collections::{BTreeMap, BTreeSet};
