@@ -3,6 +3,8 @@
 //! Not a test: it prints figures, which are noted in `store::derived`. Messages are 1 KiB with one key, in 400
 //! queues of 100 topics. `slices [MILLIONS OF MESSAGES] [GIB OF LOG A SLICE] [FOLDER]`
 
+mod process;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use rmq_node::store::derived::{Derived, LogExtent, SliceOptions};
 use rmq_node::store::dispatch::{Dispatch, Follower, key_hash};
 use rmq_node::store::tables::Tables;
 
+use process::{cpu_seconds, memory_mb};
+
 const TOPICS: u32 = 100;
 const QUEUES: u32 = 4;
 const RECORD_BYTES: u32 = 1200;
@@ -23,24 +27,6 @@ const RECORD_BYTES: u32 = 1200;
 const SAVED_EVERY: u64 = 250_000;
 const READS: u64 = 20_000;
 const QUERIES: u64 = 1000;
-/// Clock ticks a second in `/proc` (`getconf CLK_TCK`).
-const TICKS: f64 = 100.0;
-
-/// User and system time of this process, in seconds.
-fn cpu_seconds() -> anyhow::Result<f64> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    let (_, fields) = stat.rsplit_once(')').context("no process name")?;
-    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
-    Ok(ticks.sum::<Result<f64, _>>()? / TICKS)
-}
-
-/// Resident memory that is not of files, in MB.
-fn memory_mb() -> anyhow::Result<u64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line =
-        status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? / 1024)
-}
 
 fn disk_bytes(path: &Path) -> anyhow::Result<u64> {
     if path.is_file() {

@@ -4,6 +4,8 @@
 //! due in an hour to 40 days, the others over the measured time, and then all in one moment.
 //! `timers [THOUSANDS THAT WAIT] [DUE A SECOND] [SECONDS] [FOLDER]`
 
+mod process;
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
@@ -21,6 +23,8 @@ use rmq_node::store::{All, PullRequest, StartTopics, Store, StoreOptions};
 use rmq_node::transport::Signer;
 use tokio_util::sync::CancellationToken;
 
+use process::{cpu_seconds, memory_mb};
+
 const TOPIC: &str = "Timed";
 const AT_ONCE: usize = 500;
 const HOUR_MS: i64 = 3_600_000;
@@ -29,24 +33,6 @@ const AHEAD_MS: i64 = 15_000;
 const BURST: usize = 50_000;
 /// Set in the process that appends what only waits.
 const FILLING: &str = "TIMERS_BENCH_FILLING";
-/// Clock ticks a second in `/proc` (`getconf CLK_TCK`).
-const TICKS: f64 = 100.0;
-
-/// User and system time of this process, in seconds.
-fn cpu_seconds() -> anyhow::Result<f64> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    let (_, fields) = stat.rsplit_once(')').context("no process name")?;
-    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
-    Ok(ticks.sum::<Result<f64, _>>()? / TICKS)
-}
-
-/// Resident memory that is not of files, in MB.
-fn memory_mb() -> anyhow::Result<u64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line =
-        status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? / 1024)
-}
 
 fn options() -> anyhow::Result<BrokerOptions> {
     Ok(BrokerOptions {

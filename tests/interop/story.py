@@ -33,8 +33,8 @@ def end_on_signals():
 def build(lib, program="Takeover"):
     """Compiles a client; raises with the compiler's output."""
     os.makedirs(CLASSES, exist_ok=True)
-    done = subprocess.run(["javac", "-nowarn", "-d", CLASSES, "-cp", f"{lib}/*", f"{HERE}/java/{program}.java"],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=ANSWER_TIMEOUT_S)
+    command = ["javac", "-nowarn", "-d", CLASSES, "-cp", f"{lib}/*", "-sourcepath", f"{HERE}/java", f"{HERE}/java/{program}.java"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=ANSWER_TIMEOUT_S)
     if done.returncode != 0:
         raise RuntimeError(f"javac failed:\n{done.stdout}")
 

@@ -1,5 +1,3 @@
-import java.io.BufferedReader;
-import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -42,18 +40,13 @@ public final class Accounts {
     public static void main(String[] args) throws Exception {
         nameServers = args[0];
         broker = args[1];
-        BufferedReader lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
-        for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-            String answer;
+        Commands.obey(words -> {
             try {
-                answer = obey(line.split(" "));
+                return obey(words);
             } catch (Exception e) {
-                answer = refusal(e);
+                return refusal(e);
             }
-            System.out.println("> " + answer.replace('\n', ' '));
-            System.out.flush();
-        }
-        Runtime.getRuntime().halt(0);
+        });
     }
 
     private static String refusal(Throwable error) {

@@ -1,5 +1,3 @@
-import java.io.BufferedReader;
-import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
@@ -44,18 +42,7 @@ public final class Timers {
             return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
         });
         consumer.start();
-        BufferedReader lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
-        for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-            String answer;
-            try {
-                answer = obey(line.split(" "));
-            } catch (Exception e) {
-                answer = "error: " + String.valueOf(e).replace('\n', ' ');
-            }
-            System.out.println("> " + answer);
-            System.out.flush();
-        }
-        Runtime.getRuntime().halt(0);
+        Commands.obey(Timers::obey);
     }
 
     private static String obey(String[] command) throws Exception {
