@@ -16,12 +16,13 @@ use super::topics::UNIT_SUBSCRIPTION;
 use super::{Broker, groups, topics};
 use crate::clock::Clock;
 use crate::filter::Subscription;
+use crate::metrics::Limit;
 use crate::model::{GroupName, Permission, TopicName, shown};
 use crate::remoting::bodies::clients::{ClientConnection, Producer};
 use crate::remoting::bodies::heartbeat::{ConsumeMode, ConsumerData, Heartbeat, SubscriptionData};
 use crate::remoting::{Command, Language, request, response};
 use crate::task;
-use crate::transport::Connection;
+use crate::transport::{Connection, LimitNumbers, Limits};
 
 pub(super) use crate::remoting::bodies::heartbeat::MessageModel;
 
@@ -29,12 +30,6 @@ pub(super) use crate::remoting::bodies::heartbeat::MessageModel;
 const EXPIRY: Duration = Duration::from_secs(120);
 /// How often silent clients are looked for (B-036).
 const SCAN_INTERVAL: Duration = Duration::from_secs(10);
-/// Consumer groups, and as many producer groups, at most.
-const GROUPS_MAX: usize = 20_000;
-/// Connections in groups, counted once for each group, at most.
-const MEMBERS_MAX: usize = 500_000;
-/// What all subscriptions together may take in memory.
-const SUBSCRIPTION_BYTES_MAX: usize = 64 << 20;
 /// What a subscription takes beside its texts.
 const SUBSCRIPTION_BYTES: usize = 200;
 /// What an SQL92 expression takes at most for each of its bytes, once it is read: `a or a or a` has the most terms.
@@ -113,12 +108,13 @@ pub(super) struct ConsumerGroup {
 
 /// What no more is taken of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Full(&'static str);
+struct Full(&'static str, Limit);
 
-impl From<Full> for Refusal {
-    fn from(Full(what): Full) -> Self {
-        tracing::warn!(what, "a heartbeat is refused: the table of clients is full");
-        Self::new(response::SYSTEM_ERROR, format!("the broker takes no more {what}"))
+impl Full {
+    fn refusal(self, limits: &Limits) -> Refusal {
+        let Self(what, limit) = self;
+        let limit = limits.reached(limit);
+        Refusal::new(response::SYSTEM_ERROR, format!("the broker takes no more {what}: {limit}"))
     }
 }
 
@@ -225,18 +221,19 @@ impl Clients {
         &self,
         data: ConsumerData,
         member: &Member,
+        limits: &LimitNumbers,
     ) -> Result<Vec<Connection>, Full> {
         let mut state = self.write();
         let state = &mut *state;
         let name = GroupName::new(&data.group);
         let id = member.connection.id();
         let known = state.consumers.get(&name);
-        if known.is_none() && state.consumers.len() >= GROUPS_MAX {
-            return Err(Full("consumer groups"));
+        if known.is_none() && state.consumers.len() >= limits.groups_max {
+            return Err(Full("consumer groups", Limit::Groups));
         }
         let is_new = known.is_none_or(|group| !group.members.contains_key(&id));
-        if is_new && state.members >= MEMBERS_MAX {
-            return Err(Full("clients"));
+        if is_new && state.members >= limits.client_memberships_max {
+            return Err(Full("clients", Limit::ClientMemberships));
         }
         let empty = BTreeMap::new();
         let old = known.map_or(&empty, |group| &group.subscriptions);
@@ -245,8 +242,8 @@ impl Clients {
         let topics_changed = !old.keys().eq(subscriptions.keys());
         let bytes = subscriptions.values().map(|one| bytes_of(one)).sum();
         let all_bytes = state.subscription_bytes - old_bytes + bytes;
-        if bytes > old_bytes && all_bytes > SUBSCRIPTION_BYTES_MAX {
-            return Err(Full("subscriptions"));
+        if bytes > old_bytes && all_bytes > limits.subscription_bytes_max {
+            return Err(Full("subscriptions", Limit::SubscriptionBytes));
         }
         state.subscription_bytes = all_bytes;
         state.members += usize::from(is_new);
@@ -260,19 +257,24 @@ impl Clients {
     }
 
     /// Takes a producer's heartbeat.
-    fn producer_heartbeat(&self, group: &str, member: &Member) -> Result<(), Full> {
+    fn producer_heartbeat(
+        &self,
+        group: &str,
+        member: &Member,
+        limits: &LimitNumbers,
+    ) -> Result<(), Full> {
         let mut state = self.write();
         let id = member.connection.id();
         let known = state.producers.get(group);
         let is_new = known.is_none_or(|members| !members.contains_key(&id));
-        if is_new && state.members >= MEMBERS_MAX {
-            return Err(Full("clients"));
+        if is_new && state.members >= limits.client_memberships_max {
+            return Err(Full("clients", Limit::ClientMemberships));
         }
-        if known.is_none() && state.producers.len() >= GROUPS_MAX {
+        if known.is_none() && state.producers.len() >= limits.groups_max {
             // Groups stay when their last member's connection closes (B-317).
             state.producers.retain(|_, members| !members.is_empty());
-            if state.producers.len() >= GROUPS_MAX {
-                return Err(Full("producer groups"));
+            if state.producers.len() >= limits.groups_max {
+                return Err(Full("producer groups", Limit::Groups));
             }
         }
         let group = GroupName::new(group);
@@ -535,7 +537,7 @@ pub(super) fn heartbeat(
     for (group, members) in changed {
         tell_changed(&group, &members);
     }
-    taken?;
+    taken.map_err(|full| full.refusal(broker.limits()))?;
     Ok(Command::response(response::SUCCESS))
 }
 
@@ -546,6 +548,7 @@ fn take_heartbeat(
     member: &Member,
     changed: &mut BTreeMap<String, Vec<Connection>>,
 ) -> Result<(), Full> {
+    let limits = broker.limits().numbers();
     for data in heartbeat.consumers {
         let group = data.group.clone();
         let config = groups::find_or_create(broker, &group);
@@ -556,14 +559,14 @@ fn take_heartbeat(
             let usual = Permission::READ_WRITE;
             topics::create_in_send_back(broker, topic.as_str(), queues, usual, sys_flag);
         }
-        let members = broker.clients.consumer_heartbeat(data, member)?;
+        let members = broker.clients.consumer_heartbeat(data, member, &limits)?;
         let tells = config.is_none_or(|config| config.notify_consumer_ids_changed_enable);
         if tells && !members.is_empty() {
             changed.insert(group, members);
         }
     }
     for group in &heartbeat.producers {
-        broker.clients.producer_heartbeat(group, member)?;
+        broker.clients.producer_heartbeat(group, member, &limits)?;
     }
     Ok(())
 }

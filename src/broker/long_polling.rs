@@ -18,16 +18,14 @@ use tokio_util::sync::CancellationToken;
 use super::Broker;
 use super::answers::Refusal;
 use super::pull::{Pass, Pull, Wish};
-use crate::metrics::Gauge;
+use crate::metrics::{Gauge, Limit};
 use crate::model::{QueueId, TopicName};
 use crate::remoting::response;
 use crate::store::Arrival;
 use crate::task;
 use crate::transport::Connection;
 
-/// The most pulls that wait (DESIGN 10); one counts once for every started [`HEADER_BYTES`] of its header.
-const WEIGHT_MAX: usize = 200_000;
-/// A header that counts once.
+/// A header that counts once against `limits.waiting_pulls_max`; a longer one counts once for each started so many.
 const HEADER_BYTES: usize = 1024;
 /// The longest wait, whatever the client says.
 const TIMEOUT_MS_MAX: i64 = 3_600_000;
@@ -74,10 +72,6 @@ struct Parked {
 }
 
 impl State {
-    fn has_room(&self, weight: usize) -> bool {
-        self.runtime.is_some() && self.weight + weight <= WEIGHT_MAX
-    }
-
     /// Puts a pull into all indexes.
     fn insert(&mut self, parked: Parked) -> u64 {
         self.weight += parked.weight;
@@ -166,9 +160,16 @@ impl LongPolling {
         let weight = 1 + bytes / HEADER_BYTES;
         let id = {
             let mut state = self.lock();
-            if !state.has_room(weight) {
+            if state.runtime.is_none() {
                 drop(state);
-                let remark = "no more pulls can wait now, start flow control for a while";
+                let remark = "no more pulls can wait now: the broker starts or stops";
+                return pull.refuse(Refusal::new(response::SYSTEM_BUSY, remark));
+            }
+            if state.weight + weight > broker.limits().numbers().waiting_pulls_max {
+                drop(state);
+                let limit = broker.limits().reached(Limit::WaitingPulls);
+                let remark =
+                    format!("no more pulls can wait now, start flow control for a while: {limit}");
                 return pull.refuse(Refusal::new(response::SYSTEM_BUSY, remark));
             }
             let id = state.insert(Parked { pull, wish, deadline, weight });
@@ -299,6 +300,7 @@ fn execute(broker: &Arc<Broker>, pull: Pull) {
 mod tests {
     use super::*;
     use crate::broker::pull::tests::{World, waiting_pull};
+    use crate::broker::tests_support;
 
     #[tokio::test]
     async fn the_number_of_waiting_pulls_is_bounded_and_long_headers_count_more() {
@@ -306,16 +308,21 @@ mod tests {
         let long_polling = &world.broker.long_polling;
         let first = world.wait(waiting_pull()).await;
         assert_eq!(long_polling.lock().weight, 1);
-        long_polling.lock().weight = WEIGHT_MAX - 1;
+        let max = world.broker.limits().numbers().waiting_pulls_max;
+        long_polling.lock().weight = max - 1;
         let expression = "a||".repeat(HEADER_BYTES / 3);
         let mut long = waiting_pull();
         long.subscription = Some(&expression);
         assert_eq!(world.call(long.to_request()).await.code, response::SYSTEM_BUSY);
         let second = world.wait(waiting_pull()).await;
-        assert_eq!(world.call(waiting_pull().to_request()).await.code, response::SYSTEM_BUSY);
+        let refused = world.call(waiting_pull().to_request()).await;
+        assert_eq!(refused.code, response::SYSTEM_BUSY);
+        let remark = refused.remark.unwrap();
+        assert!(remark.contains("limits.waiting_pulls_max = 200000 is reached"), "{remark}");
+        assert_eq!(tests_support::times_reached(&world.broker, Limit::WaitingPulls), 2);
         world.store("a", "k").await;
         assert_eq!((first.await.code, second.await.code), (0, 0));
-        assert_eq!(long_polling.lock().weight, WEIGHT_MAX - 2);
+        assert_eq!(long_polling.lock().weight, max - 2);
     }
 
     #[tokio::test]

@@ -97,7 +97,7 @@ use crate::remoting::Command;
 pub use crate::replication::MasterAddresses;
 use crate::replication::{Member, MemberOptions};
 use crate::store::Store;
-use crate::transport::{Client, Connection, Responder, Service, Signer};
+use crate::transport::{Client, Connection, Limits, Responder, Service, Signer};
 pub use transactions::TransactionOptions;
 
 /// What a broker is told when it is made.
@@ -121,6 +121,8 @@ pub struct BrokerOptions {
     pub acl: Option<Arc<Acl>>,
     /// What signs its requests to others.
     pub signer: Signer,
+    /// What peers can make it hold.
+    pub limits: Arc<Limits>,
 }
 
 impl BrokerOptions {
@@ -211,6 +213,11 @@ impl Broker {
         saved_statistics::save(self);
         self.checks.finish();
         self.timer_moves.finish();
+    }
+
+    /// What peers can make it hold.
+    fn limits(&self) -> &Limits {
+        &self.options.limits
     }
 
     /// Whether it copies a master.

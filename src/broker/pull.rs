@@ -173,7 +173,8 @@ fn check_target(
     }
     let tables = broker.store.tables();
     let Some(group) = groups::find_or_create(broker, name) else {
-        let remark = format!("subscription group [{name}] does not exist, {FAQ}");
+        let why = groups::why_not_created(broker);
+        let remark = format!("subscription group [{name}] does not exist, {why}{FAQ}");
         return Err(Refusal::new(response::SUBSCRIPTION_GROUP_NOT_EXIST, remark));
     };
     if !group.consume_enable {

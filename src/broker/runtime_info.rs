@@ -72,6 +72,7 @@ pub(super) fn answer(broker: &Arc<Broker>, _: &Command, _: &Connection) -> Answe
     add_counted(broker, &mut entries);
     add_store(broker, &mut entries);
     add_disk(&broker.store.options().dir, &mut entries);
+    add_limits(broker, &mut entries);
     let table = Value::map(entries.iter().map(|(key, value)| (key, value.into())));
     let body = Value::object([("table", table)]).to_bytes(Form::Dialect);
     Ok(Command::response(response::SUCCESS).with_body(body))
@@ -131,6 +132,14 @@ fn add_store(broker: &Broker, entries: &mut Vec<Entry>) {
         let next = store.max_offset(system::SCHEDULE_TOPIC, QueueId(queue));
         entries.push(entry(&format!("scheduleMessageOffset_{level}"), format!("{offset},{next}")));
     }
+}
+
+/// How often limits of this node kept something from a peer, beyond 4.9.4; nothing as long as none did.
+fn add_limits(broker: &Broker, entries: &mut Vec<Entry>) {
+    let reached = broker.limits().times_reached().into_iter();
+    entries.extend(
+        reached.map(|(limit, times)| entry(&format!("limitReached_{}", limit.setting()), times)),
+    );
 }
 
 /// Size of a disk, in bytes.

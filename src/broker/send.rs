@@ -105,10 +105,9 @@ pub(super) fn check(
     if known.is_none() && broker.is_slave() {
         return Err(unavailable(&broker.store));
     }
-    let topic = known.or_else(|| topics::create_in_send(broker, header)).ok_or_else(|| {
-        let remark = format!("topic[{name}] not exist, apply first please!{FAQ}");
-        Refusal::new(response::TOPIC_NOT_EXIST, remark)
-    })?;
+    let topic = known
+        .or_else(|| topics::create_in_send(broker, header))
+        .ok_or_else(|| topics::not_created(broker, name))?;
     let queues = topic.write_queues.max(topic.read_queues);
     if i64::from(header.queue_id) >= i64::from(queues) {
         let described = topics::described(&topic);
@@ -306,7 +305,8 @@ pub(super) fn group_config(
     group: &str,
 ) -> Result<Arc<SubscriptionGroupConfig>, Refusal> {
     groups::find_or_create(broker, group).ok_or_else(|| {
-        let remark = format!("subscription group not exist, {group} {FAQ}");
+        let why = groups::why_not_created(broker);
+        let remark = format!("subscription group not exist, {group} {why}{FAQ}");
         Refusal::new(response::SUBSCRIPTION_GROUP_NOT_EXIST, remark)
     })
 }

@@ -275,16 +275,9 @@ fn check_transactions(settings: &Settings, findings: &mut Findings<'_>) {
 
 fn check_limits(settings: &Settings, findings: &mut Findings<'_>) {
     let limits = &settings.limits;
-    for (path, value) in [
-        ("limits.connections_max", limits.connections_max),
-        ("limits.connection_in_flight_max", limits.connection_in_flight_max),
-        ("limits.in_flight_max", limits.in_flight_max),
-        ("limits.half_read_bytes_max", limits.half_read_bytes_max),
-        ("limits.connection_unsent_bytes_max", limits.connection_unsent_bytes_max),
-        ("limits.unsent_bytes_max", limits.unsent_bytes_max),
-    ] {
+    for (limit, value) in limits.counts() {
         if value == 0 {
-            findings.add(path, "write at least 1".to_owned());
+            findings.add(&format!("limits.{}", limit.setting()), "write at least 1".to_owned());
         }
     }
     if limits.frame_bytes_max <= settings.store.max_message_bytes {

@@ -110,10 +110,11 @@ pub fn run(loaded: &Loaded) -> Result<(), StartError> {
     let cores = std::thread::available_parallelism().map_or(DATA_THREADS_MIN, usize::from);
     let control = runtime("control", CONTROL_THREADS)?;
     let data = runtime("data", cores.max(DATA_THREADS_MIN))?;
+    let metrics = Arc::default();
     let base = Base {
         clock,
-        metrics: Arc::default(),
-        live: Arc::new(Live::new(loaded, threshold, runtime_dir)),
+        live: Arc::new(Live::new(loaded, threshold, &metrics, runtime_dir)),
+        metrics,
         control: control.handle().clone(),
         data: data.handle().clone(),
         acl: None,

@@ -136,7 +136,8 @@ fn assert_same(name: &str, ours: &Bytes, theirs: &Bytes) {
 async fn our_name_server_answers_the_captured_requests_as_4_9_4_did() {
     let folder = tempfile::tempdir().unwrap();
     let kv_config_file = folder.path().join("kvConfig.json");
-    let options = NameServerOptions { kv_config_file, port: 9876, acl: None };
+    let options =
+        NameServerOptions { kv_config_file, port: 9876, acl: None, limits: Arc::default() };
     let server = NameServer::open(options, &Clock::system()).unwrap();
     let port = Server::bind("127.0.0.1:0".parse().unwrap(), Arc::new(Limits::default())).unwrap();
     let mut stream = TcpStream::connect(port.local_addr()).await.unwrap();
