@@ -52,7 +52,7 @@ mod delay;
 mod dial_back;
 mod extension;
 mod groups;
-mod java_properties;
+pub mod java_properties;
 mod long_polling;
 mod metadata_sync;
 mod offsets;
