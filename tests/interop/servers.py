@@ -156,11 +156,18 @@ class Apache:
         self.broker = Process("4.9.4 broker", [*java, "org.apache.rocketmq.broker.BrokerStartup", "-c", f"{self.home}/broker.properties"],
                               self.home, f"{self.home}/broker.out", environment)
 
+    def start_names(self):
+        self.start_one(self.names, self.ports[0])
+
     def start(self):
-        for process, port in ((self.names, self.ports[0]), (self.broker, self.ports[1])):
-            if not process.running():
-                process.start()
-            wait_until(f"{process.name} on {port}", lambda: process.alive() and is_open(*port))
+        self.start_names()
+        self.start_one(self.broker, self.ports[1])
+
+    @staticmethod
+    def start_one(process, port):
+        if not process.running():
+            process.start()
+        wait_until(f"{process.name} on {port}", lambda: process.alive() and is_open(*port))
 
     def stop(self):
         self.broker.stop()
@@ -180,9 +187,9 @@ class Apache:
 
 
 class Ours:
-    """One node of ours with its default ports on a loopback address of its own."""
+    """One node of ours with its default ports on a loopback address of its own; a lonely one is a name server only."""
 
-    def __init__(self, binary, flush="async", checks=None):
+    def __init__(self, binary, flush="async", checks=None, lonely=False):
         self.home = tempfile.mkdtemp(prefix="interop-ours-")
         while True:
             host = f"127.{random.randrange(1, 255)}.{random.randrange(0, 255)}.{random.randrange(1, 255)}"
@@ -191,19 +198,29 @@ class Ours:
                 break
         self.name_server = f"{host}:9876"
         command = [binary, "run", "--data-dir", f"{self.home}/data"]
-        if flush == "async" and not checks:
+        if flush == "async" and not checks and not lonely:
             command += ["--listen", host]
         else:
             with open(f"{self.home}/rmq-node.toml", "w") as file:
-                file.write(f'listen = "{host}"\nadvertise = "{host}"\nname_servers = ["{self.name_server}"]\n\n[name_server]\nport = 9876\n\n'
-                           f'[[broker]]\ngroup = "broker-a"\nrole = "master"\nport = 10911\nflush = "{flush}"\n{check_settings(checks)}')
+                file.write(f'listen = "{host}"\nadvertise = "{host}"\nname_servers = ["{self.name_server}"]\n')
+                if lonely:
+                    file.write("broker = []\n\n[name_server]\nport = 9876\n")
+                else:
+                    file.write(f'\n[name_server]\nport = 9876\n\n[[broker]]\ngroup = "broker-a"\nrole = "master"\nport = 10911\n'
+                               f'flush = "{flush}"\n{check_settings(checks)}')
             command += ["--config", f"{self.home}/rmq-node.toml"]
         self.node = Process("rmq-node", command, self.home, f"{self.home}/node.log")
 
-    def start(self):
+    def start_names(self):
         self.node.start()
-        for port in self.ports:
-            wait_until(f"rmq-node on {port}", lambda: self.node.alive() and is_open(*port))
+        self.wait_for(self.ports[0])
+
+    def start(self):
+        self.start_names()
+        self.wait_for(self.ports[1])
+
+    def wait_for(self, port):
+        wait_until(f"rmq-node on {port}", lambda: self.node.alive() and is_open(*port))
 
     def stop(self):
         self.node.stop()
