@@ -37,7 +37,9 @@
 //! | `broker_config` | its configuration under 4.9.4's keys (25, 26) |
 //! | `dial_back` | whether ports of the asker can be reached from here (9003) |
 //! | `saved_statistics` | what of them survives a restart |
-//! | `statistics` | messages in and out, in total and per second |
+//! | `statistics` | messages in and out, in total and per second (315) |
+//! | `statistics_items` | the same by name, with samples |
+//! | `latencies` | how long appends and gets take |
 //!
 //! Not here: bytes on sockets (`transport`), bytes on disks (`store`). Invariants: nothing that may wait for the
 //! disk runs on a connection's task; a request is answered once, or never if its connection is gone.
@@ -53,6 +55,7 @@ mod dial_back;
 mod extension;
 mod groups;
 pub mod java_properties;
+mod latencies;
 mod long_polling;
 mod metadata_sync;
 mod offsets;
@@ -72,6 +75,7 @@ mod send;
 mod send_back;
 mod start_step;
 mod statistics;
+mod statistics_items;
 mod subscriptions;
 #[cfg(test)]
 mod tests_support;
@@ -168,7 +172,7 @@ impl Broker {
             order_locks: order_locks::OrderLocks::new(clock),
             long_polling: Arc::default(),
             statistics: saved_statistics::load(&member.store().options().dir, clock),
-            live_config: broker_config::LiveConfig::new(clock),
+            live_config: broker_config::LiveConfig::new(clock, &options),
             delivery: delay::Moving::default(),
             checks: delay::Moving::default(),
             timer_moves: delay::Moving::default(),

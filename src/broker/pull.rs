@@ -134,16 +134,21 @@ fn execute(
         count_max: u32::try_from(header.max_msg_nums).unwrap_or(0).clamp(1, COUNT_MAX),
         filter: &*subscription,
     };
+    let begun = broker.clock.monotonic();
     let pulled = match broker.store.pull(&request, may_block) {
         Err(ReadError::WouldBlock) if !may_block => return Ok(Outcome::WouldBlock),
         other => other,
     };
+    let took = broker.clock.monotonic().saturating_duration_since(begun);
+    broker.statistics.latencies.get_took(took);
     if pass == Pass::First && header.has(pull_flag::COMMIT_OFFSET) && !broker.is_slave() {
         let positions = &broker.store.tables().consumer_offsets;
         positions.commit(header.topic, header.consumer_group, queue_id, header.commit_offset);
     }
     let pulled = pulled?;
-    if pulled.status != PullStatus::Found {
+    if pulled.status == PullStatus::Found {
+        broker.statistics.get_took(header.consumer_group, header.topic, queue_id, took);
+    } else {
         broker.statistics.pull_missed();
     }
     let code = code_of(pulled.status, header.queue_offset);

@@ -8,6 +8,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
 use super::answers::{FAQ, Refusal, send_answer, tell_refused};
 use super::java_properties::JavaProperties;
@@ -45,13 +46,7 @@ struct Prepared<M> {
 
 /// Answers 10, 310 and 320 when the message is stored, or at once if it is refused.
 pub(super) fn answer(broker: &Arc<Broker>, request: &Command, responder: Responder) {
-    let header = match SendHeader::parse(request) {
-        Ok(header) => header,
-        Err(error) => return send_answer(responder, Err(error.into())),
-    };
-    let remote = responder.connection().remote();
-    // Java has no IPv4 addresses in IPv6 ones.
-    let born_host = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+    let Some((header, born_host, responder)) = begin(request, responder) else { return };
     let is_json = request.serialize_type == SerializeType::Json;
     if header.batch {
         let prepared = prepare_batch(broker, request, &header, born_host);
@@ -59,6 +54,30 @@ pub(super) fn answer(broker: &Arc<Broker>, request: &Command, responder: Respond
     } else {
         store(broker, prepare(broker, request, &header, born_host), responder, is_json);
     }
+}
+
+/// What a request of the send family says, and where it comes from; answers one that cannot be read.
+pub(super) fn begin(
+    request: &Command,
+    responder: Responder,
+) -> Option<(SendHeader<'_>, SocketAddr, Responder)> {
+    let remote = responder.connection().remote();
+    // Java has no IPv4 addresses in IPv6 ones.
+    let born_host = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+    match SendHeader::parse(request) {
+        Ok(header) => Some((header, born_host, responder)),
+        Err(error) => {
+            send_answer(responder, Err(error.into()));
+            None
+        }
+    }
+}
+
+/// Answers that nothing is stored, and why.
+pub(super) fn refuse(broker: &Broker, responder: Responder, refusal: Refusal) {
+    let Refusal { code, remark } = refusal;
+    tell_refused(&responder, code, &remark);
+    responder.send(switched(broker, Command::response(code).with_remark(remark)));
 }
 
 fn store<M: AsRef<[NewMessage]>>(
@@ -69,11 +88,7 @@ fn store<M: AsRef<[NewMessage]>>(
 ) {
     let Prepared { messages, wait, queue_id } = match prepared {
         Ok(prepared) => prepared,
-        Err(Refusal { code, remark }) => {
-            tell_refused(&responder, code, &remark);
-            let answer = Command::response(code).with_remark(remark);
-            return responder.send(switched(broker, answer));
-        }
+        Err(refusal) => return refuse(broker, responder, refusal),
     };
     let messages = messages.as_ref();
     let Some(first) = messages.first() else { return };
@@ -82,7 +97,9 @@ fn store<M: AsRef<[NewMessage]>>(
         responder,
         is_json,
         topic: first.topic.clone(),
+        stored_queue_id: first.queue_id,
         queue_id,
+        begun: broker.clock.monotonic(),
         bytes: messages.iter().map(record_bytes).sum(),
     };
     broker.store.enqueue(messages, wait, Box::new(move |result| sent.answer(&result)));
@@ -128,9 +145,14 @@ fn refuse_if_forbidden(broker: &Broker, topic: &str) -> Result<(), Refusal> {
     if broker.live_config.permission().contains(Permission::WRITE) || !is_ordered() {
         return Ok(());
     }
-    let remark =
-        format!("the broker[{}] sending message is forbidden", broker.options.address.ip());
-    Err(Refusal::new(response::NO_PERMISSION, remark))
+    Err(forbidden(broker, "message"))
+}
+
+/// What the settings let nobody send.
+fn forbidden(broker: &Broker, what: &str) -> Refusal {
+    let address = broker.options.address.ip();
+    let remark = format!("the broker[{address}] sending {what} is forbidden");
+    Refusal::new(response::NO_PERMISSION, remark)
 }
 
 /// The queue that a message goes to: the one asked for, or any (B-105).
@@ -169,10 +191,13 @@ fn prepare(
         // 4.9.4 takes the delay away here, and gives it back when it sets the properties: dead letters wait too.
         (topic, queue_id) = (dead_letters, QueueId(0));
     }
+    let is_half = fields.get(properties::TRANSACTION_PREPARED).is_some_and(is_true);
+    if is_half && broker.live_config.rejects_transactions() {
+        return Err(forbidden(broker, "transaction message"));
+    }
     check_body(broker, request.body.len())?;
     let wait = fields.remove(properties::WAIT);
     let mut sys_flag = sys_flag_of(header, &topic);
-    let is_half = fields.get(properties::TRANSACTION_PREPARED).is_some_and(is_true);
     let level = if is_half { None } else { delay::level_of(broker, &fields, sys_flag)? };
     if level.is_some() {
         timers::ignore(&mut fields);
@@ -378,24 +403,32 @@ struct Sent {
     is_json: bool,
     /// What the message is stored under.
     topic: TopicName,
+    stored_queue_id: QueueId,
+    /// The queue that the answer names.
     queue_id: QueueId,
+    /// When it was handed to the store.
+    begun: Instant,
     bytes: u64,
 }
 
 impl Sent {
     fn answer(self, result: &AppendResult) {
+        let statistics = &self.broker.statistics;
+        let took = self.broker.clock.monotonic().saturating_duration_since(self.begun);
+        statistics.latencies.put_took(took);
         let answer = match result {
             Ok((appended, durability)) => {
                 let count = u64::try_from(appended.len()).unwrap_or(u64::MAX);
-                self.broker.statistics.messages_in(self.topic.as_str(), count, self.bytes);
+                statistics.messages_in(self.topic.as_str(), count, self.bytes);
+                if self.topic.as_str() == system::SCHEDULE_TOPIC {
+                    statistics.delayed(self.stored_queue_id, count, self.bytes);
+                }
                 self.broker.metrics.messages_in.inc_by(count);
                 self.stored(appended, *durability)
             }
             Err(error) => {
-                self.broker.statistics.append_failed();
-                let Refusal { code, remark } = refusal_of(&self.broker.store, error);
-                tell_refused(&self.responder, code, &remark);
-                switched(&self.broker, Command::response(code).with_remark(remark))
+                statistics.append_failed();
+                return refuse(&self.broker, self.responder, refusal_of(&self.broker.store, error));
             }
         };
         self.responder.send(answer);

@@ -41,11 +41,13 @@ pub struct TransactionOptions {
     pub checks_max: i32,
     /// How often half messages are looked at (`transactionCheckInterval`).
     pub check_interval_ms: i64,
+    /// Whether half messages are refused, until 25 says otherwise (`rejectTransactionMessage`).
+    pub reject: bool,
 }
 
 impl Default for TransactionOptions {
     fn default() -> Self {
-        Self { timeout_ms: 6000, checks_max: 15, check_interval_ms: 60_000 }
+        Self { timeout_ms: 6000, checks_max: 15, check_interval_ms: 60_000, reject: false }
     }
 }
 

@@ -43,13 +43,17 @@ pub(super) enum HostKey {
     DiskExpirePercent,
     /// Whether there are accounts.
     Accounts,
+    /// True or false.
+    Flag(&'static str),
     /// A whole number.
     Number(&'static str),
 }
 
 use BrokerKey::{Flush, Group, Id, Role};
 use Fate::{Fixed, NotNeeded, Taken};
-use HostKey::{Accounts, Address, Cluster, DeleteHours, DiskExpirePercent, NameServers, Number};
+use HostKey::{
+    Accounts, Address, Cluster, DeleteHours, DiskExpirePercent, Flag, NameServers, Number,
+};
 use Target::{Broker, Host, Port};
 
 const CLIENT: &str = "one client serves all of it";
@@ -136,7 +140,7 @@ const BROKER: &[(&str, Fate)] = &[
     ("endTransactionThreadPoolNums", NotNeeded(POOLS)),
     ("flushConsumerOffsetInterval", NotNeeded(INTERVALS)),
     ("flushConsumerOffsetHistoryInterval", NotNeeded(UNUSED)),
-    ("rejectTransactionMessage", Fixed("false", "transactions are always taken")),
+    ("rejectTransactionMessage", Taken(Host(Flag("transactions.reject")))),
     (
         "fetchNamesrvAddrByAddressServer",
         Fixed("false", "name servers are those of name_servers only"),

@@ -135,6 +135,8 @@ pub struct Transactions {
     pub checks_max: u32,
     /// How often half messages are looked at (`transactionCheckInterval`).
     pub check_interval_ms: u64,
+    /// Whether half messages are refused (`rejectTransactionMessage`).
+    pub reject: bool,
 }
 
 /// `[limits]`: what peers can make us hold (`transport::Limits` says what happens at each).

@@ -104,6 +104,7 @@ pub fn broker(
             timeout_ms: i64::try_from(transactions.timeout_ms).unwrap_or(i64::MAX),
             checks_max: i32::try_from(transactions.checks_max).unwrap_or(i32::MAX),
             check_interval_ms: i64::try_from(transactions.check_interval_ms).unwrap_or(i64::MAX),
+            reject: transactions.reject,
         },
         acl: acl.cloned(),
         signer: acl.map(signer).unwrap_or_default(),
@@ -155,6 +156,7 @@ mod tests {
             timeout_ms = 17
             checks_max = 18
             check_interval_ms = 19
+            reject = true
         "#;
         std::fs::write(&file, text).unwrap();
         let sources = Sources { config_file: Some(file), ..Sources::default() };
@@ -176,7 +178,12 @@ mod tests {
         assert_eq!(broker.address.to_string(), "192.168.1.1:20000");
         assert_eq!(broker.ha_address.to_string(), "10.0.0.1:20001");
         assert_eq!(broker.name_servers.len(), 2);
-        let checks = TransactionOptions { timeout_ms: 17, checks_max: 18, check_interval_ms: 19 };
+        let checks = TransactionOptions {
+            timeout_ms: 17,
+            checks_max: 18,
+            check_interval_ms: 19,
+            reject: true,
+        };
         assert_eq!(broker.transactions, checks);
     }
 

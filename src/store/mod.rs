@@ -534,6 +534,12 @@ impl Store {
         PhysicalOffset(self.log.flushed_to())
     }
 
+    /// How many appends wait for whoever writes the log, and for how many milliseconds that one has been at it.
+    #[must_use]
+    pub fn waiting_appends(&self) -> (usize, i64) {
+        self.log.waiting()
+    }
+
     /// How long ago the newest record was stored, by the clock of who stored it first; `None` if there is none.
     #[must_use]
     pub fn newest_stored_ago(&self) -> Option<Duration> {

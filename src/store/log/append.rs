@@ -235,12 +235,15 @@ impl CommitLog {
                     fail(gathered, &self.append_error(&error), finished);
                 }
             }
+            self.writing_since_ms.store(0, Ordering::Relaxed);
         }
     }
 
-    /// Gives every record its place and time.
+    /// Gives every record its place and time: the write begins.
     fn place(&self, tail: &Tail, groups: &mut [Group]) -> Vec<Vec<Appended>> {
-        let store_timestamp = tail.last_store_timestamp.max(self.clock.now_ms());
+        let now_ms = self.clock.now_ms();
+        self.writing_since_ms.store(now_ms, Ordering::Relaxed);
+        let store_timestamp = tail.last_store_timestamp.max(now_ms);
         let mut position = tail.position;
         let mut next_offsets: Vec<(TopicName, QueueId, QueueOffset)> = Vec::new();
         let mut placed = Vec::with_capacity(groups.len());

@@ -25,7 +25,7 @@ mod waiters;
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -116,6 +116,8 @@ pub struct CommitLog {
     /// Bytes of the groups in `pending`.
     pending_bytes: AtomicUsize,
     tail: Mutex<Tail>,
+    /// Since when something is being written, in milliseconds since 1970; 0 if nothing is.
+    writing_since_ms: AtomicI64,
     /// The offset that the next record gets.
     end: AtomicU64,
     /// Where the log ended when it was opened.
@@ -175,6 +177,7 @@ impl CommitLog {
             stopping: AtomicBool::new(false),
             no_space: AtomicBool::new(false),
             too_full: AtomicBool::new(false),
+            writing_since_ms: AtomicI64::new(0),
             allocate_at: AtomicU64::new(end),
             allocator: OnceLock::new(),
         })
@@ -196,6 +199,15 @@ impl CommitLog {
     #[must_use]
     pub fn flushed_to(&self) -> u64 {
         self.flush.flushed_to()
+    }
+
+    /// How many appends wait for whoever writes, and for how many milliseconds that one has been at it.
+    #[must_use]
+    pub fn waiting(&self) -> (usize, i64) {
+        let waiting = self.pending.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let since_ms = self.writing_since_ms.load(Ordering::Relaxed);
+        let ms = if since_ms == 0 { 0 } else { self.clock.now_ms().saturating_sub(since_ms) };
+        (waiting, ms.max(0))
     }
 
     /// Where the log ended when it was opened.
