@@ -35,6 +35,7 @@
 //! | `start_step` | what a master does before it serves, and answers until then |
 //! | `runtime_info` | what tools are told about this broker (28) |
 //! | `broker_config` | its configuration under 4.9.4's keys (25, 26) |
+//! | `flow_control` | senders are told when the log cannot take more |
 //! | `dial_back` | whether ports of the asker can be reached from here (9003) |
 //! | `saved_statistics` | what of them survives a restart |
 //! | `statistics` | messages in and out, in total and per second (315) |
@@ -53,6 +54,7 @@ mod clients;
 mod delay;
 mod dial_back;
 mod extension;
+mod flow_control;
 mod groups;
 pub mod java_properties;
 mod latencies;
@@ -206,6 +208,7 @@ impl Broker {
         metadata_sync::start(self, control, stop);
         topic_spread::start(self, control, stop);
         delay::start(self, data, stop);
+        flow_control::start(self, control, stop);
         timers::start(self, data, stop);
         transaction_check::start(self, data, stop);
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::answers::{FAQ, Refusal, send_answer, tell_refused};
-use super::{Broker, groups, subscriptions};
+use super::{Broker, flow_control, groups, subscriptions};
 use crate::filter::Subscription;
 use crate::message::{NewMessage, Properties, properties};
 use crate::model::{Permission, QueueId, QueueOffset, SubscriptionGroupConfig};
@@ -89,8 +89,14 @@ impl Pull {
             Ok(Outcome::Wait(wish)) => broker.long_polling.park(broker, self, wish),
             Ok(Outcome::WouldBlock) => {
                 let broker = Arc::clone(broker);
+                let queued_at = broker.clock.monotonic();
                 self.responder.goes_to_thread();
-                task::spawn_blocking("pull", move || self.run(&broker, true));
+                task::spawn_blocking("pull", move || {
+                    match flow_control::refusal_of_late(&broker, queued_at) {
+                        None => self.run(&broker, true),
+                        Some(refusal) => self.refuse(refusal),
+                    }
+                });
             }
             Err(refusal) => self.refuse(refusal),
         }

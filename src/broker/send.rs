@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use super::answers::{FAQ, Refusal, send_answer, tell_refused};
 use super::java_properties::JavaProperties;
-use super::{Broker, delay, groups, timers, topics, transactions};
+use super::{Broker, delay, flow_control, groups, timers, topics, transactions};
 use crate::message::{BatchItem, MessageId, NewMessage, decode_batch, properties, sys_flag};
 use crate::model::{
     DLQ_PREFIX, Permission, QueueId, RETRY_PREFIX, SubscriptionGroupConfig, TopicConfig,
@@ -428,7 +428,7 @@ impl Sent {
             }
             Err(error) => {
                 statistics.append_failed();
-                return refuse(&self.broker, self.responder, refusal_of(&self.broker.store, error));
+                return refuse(&self.broker, self.responder, refusal_of(&self.broker, error));
             }
         };
         self.responder.send(answer);
@@ -465,8 +465,10 @@ impl Sent {
 }
 
 /// How 4.9.4 says that nothing was stored (B-115).
-fn refusal_of(store: &Store, error: &AppendError) -> Refusal {
+fn refusal_of(broker: &Broker, error: &AppendError) -> Refusal {
+    let store = &broker.store;
     match error {
+        AppendError::Busy(busy) => flow_control::refusal(broker, *busy),
         AppendError::Illegal(_) | AppendError::TooLarge { .. } => illegal(store),
         AppendError::DiskFull | AppendError::IsSlave | AppendError::Stopping => unavailable(store),
         AppendError::Failed(_) => {

@@ -145,6 +145,7 @@ fn append(broker: &Broker, message: NewMessage) -> Result<(), Refusal> {
         Some(Ok((_, Durability::SlaveTimeout))) => "FLUSH_SLAVE_TIMEOUT",
         Some(Err(AppendError::Illegal(_) | AppendError::TooLarge { .. })) => "MESSAGE_ILLEGAL",
         Some(Err(AppendError::Failed(_))) => "CREATE_MAPEDFILE_FAILED",
+        Some(Err(AppendError::Busy(_))) => "OS_PAGECACHE_BUSY",
         Some(Err(AppendError::DiskFull | AppendError::IsSlave | AppendError::Stopping)) | None => {
             SERVICE_NOT_AVAILABLE
         }

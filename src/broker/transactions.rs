@@ -283,6 +283,7 @@ fn refused(broker: &Broker, error: &AppendError) -> Refusal {
             Refusal::new(response::SERVICE_NOT_AVAILABLE, "Service not available now.")
         }
         AppendError::Failed(_) => refusal("Create mapped file failed."),
+        AppendError::Busy(_) => refusal("OS page cache busy, please try another machine"),
     }
 }
 

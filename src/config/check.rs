@@ -245,6 +245,7 @@ fn check_store(settings: &Settings, findings: &mut Findings<'_>) {
         ("store.retention_hours", store.retention_hours),
         ("store.flush_interval_ms", store.flush_interval_ms),
         ("store.sync_flush_timeout_ms", store.sync_flush_timeout_ms),
+        ("store.busy_after_ms", store.busy_after_ms),
     ] {
         if value == 0 {
             findings.add(path, "write at least 1".to_owned());

@@ -175,7 +175,7 @@ const BROKER: &[(&str, Fate)] = &[
     ("disableConsumeIfConsumerReadSlowly", Fixed("false", "slow consumers are not cut off")),
     ("consumerFallbehindThreshold", NotNeeded("it is for disableConsumeIfConsumerReadSlowly=true")),
     ("brokerFastFailureEnable", NotNeeded(IN_FLIGHT)),
-    ("waitTimeMillsInSendQueue", NotNeeded(IN_FLIGHT)),
+    ("waitTimeMillsInSendQueue", NotNeeded("store.busy_after_ms is for it")),
     ("waitTimeMillsInPullQueue", NotNeeded(IN_FLIGHT)),
     ("waitTimeMillsInHeartbeatQueue", NotNeeded(IN_FLIGHT)),
     ("waitTimeMillsInTransactionQueue", NotNeeded(IN_FLIGHT)),
@@ -271,7 +271,7 @@ const STORE: &[(&str, Fate)] = &[
     ("debugLockEnable", NotNeeded("the log has one way to be written")),
     ("duplicationEnable", Fixed("false", "a log is copied by slaves only")),
     ("diskFallRecorded", NotNeeded("statistics need no setting")),
-    ("osPageCacheBusyTimeOutMills", NotNeeded(IN_FLIGHT)),
+    ("osPageCacheBusyTimeOutMills", Taken(Host(Number("store.busy_after_ms")))),
     ("defaultQueryMaxNum", Fixed("32", "a query by unique key looks at 32 messages")),
     (
         "transientStorePoolEnable",

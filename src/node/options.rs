@@ -80,6 +80,7 @@ pub fn store(
         },
         flush_interval_ms: settings.flush_interval_ms,
         sync_flush_timeout_ms: settings.sync_flush_timeout_ms,
+        busy_after_ms: settings.busy_after_ms,
         max_message_bytes: settings.max_message_bytes,
         retention: retention.clone(),
         ..StoreOptions::new(data_dir.join(&broker.group))
@@ -151,6 +152,7 @@ mod tests {
             disk_read_only_percent = 13
             flush_interval_ms = 14
             sync_flush_timeout_ms = 15
+            busy_after_ms = 20
             max_message_bytes = 16000
             [transactions]
             timeout_ms = 17
@@ -172,6 +174,7 @@ mod tests {
         );
         assert_eq!((kept.disk_force_percent, kept.disk_read_only_percent), (12, 13));
         assert_eq!((store.flush_interval_ms, store.sync_flush_timeout_ms), (14, 15));
+        assert_eq!(store.busy_after_ms, 20);
         assert_eq!(store.max_message_bytes, 16_000);
         let broker = broker(&config, &config.brokers[0], None, &Arc::default());
         assert_eq!((broker.cluster.as_str(), broker.group.as_str(), broker.id.0), ("C", "g", 0));

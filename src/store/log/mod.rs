@@ -20,12 +20,13 @@ mod flush;
 mod replicas;
 mod scan;
 mod segments;
+mod stall;
 mod waiters;
 
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -35,10 +36,12 @@ pub use replicas::Replica;
 pub(in crate::store) use scan::{Found, Scanner};
 pub use segments::{Segment, Segments, SegmentsError};
 pub(in crate::store) use segments::{name_of, start_of_name};
+pub use stall::Busy;
 
 use self::append::{Group, Tail};
 use self::flush::Flush;
 use self::replicas::Replicas;
+use self::stall::Stall;
 use super::disk::{Disk, is_disk_full};
 use super::dispatch::Follower;
 use super::options::{FlushMode, StoreOptions};
@@ -116,8 +119,7 @@ pub struct CommitLog {
     /// Bytes of the groups in `pending`.
     pending_bytes: AtomicUsize,
     tail: Mutex<Tail>,
-    /// Since when something is being written, in milliseconds since 1970; 0 if nothing is.
-    writing_since_ms: AtomicI64,
+    stall: Stall,
     /// The offset that the next record gets.
     end: AtomicU64,
     /// Where the log ended when it was opened.
@@ -161,6 +163,7 @@ impl CommitLog {
         };
         let replicas = Replicas::new(options.in_sync_min, options.slave_behind_bytes_max);
         Ok(Self {
+            stall: Stall::new(&clock),
             options,
             clock,
             disk,
@@ -177,7 +180,6 @@ impl CommitLog {
             stopping: AtomicBool::new(false),
             no_space: AtomicBool::new(false),
             too_full: AtomicBool::new(false),
-            writing_since_ms: AtomicI64::new(0),
             allocate_at: AtomicU64::new(end),
             allocator: OnceLock::new(),
         })
@@ -203,11 +205,9 @@ impl CommitLog {
 
     /// How many appends wait for whoever writes, and for how many milliseconds that one has been at it.
     #[must_use]
-    pub fn waiting(&self) -> (usize, i64) {
+    pub fn waiting(&self) -> (usize, u64) {
         let waiting = self.pending.lock().unwrap_or_else(PoisonError::into_inner).len();
-        let since_ms = self.writing_since_ms.load(Ordering::Relaxed);
-        let ms = if since_ms == 0 { 0 } else { self.clock.now_ms().saturating_sub(since_ms) };
-        (waiting, ms.max(0))
+        (waiting, self.stall.lasts_ms(self.clock.monotonic()))
     }
 
     /// Where the log ended when it was opened.
