@@ -277,7 +277,9 @@ impl Clients {
                 return Err(Full("producer groups", Limit::Groups));
             }
         }
-        let group = GroupName::new(group);
+        // One name for all members of a group.
+        let known = state.producers.get_key_value(group).map(|(name, _)| name.clone());
+        let group = known.unwrap_or_else(|| GroupName::new(group));
         state.members += usize::from(is_new);
         state.joined.entry(id).or_default().producers.insert(group.clone());
         let old = state.producers.entry(group).or_default().insert(id, member.clone());

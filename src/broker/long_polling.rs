@@ -318,7 +318,7 @@ mod tests {
         let refused = world.call(waiting_pull().to_request()).await;
         assert_eq!(refused.code, response::SYSTEM_BUSY);
         let remark = refused.remark.unwrap();
-        assert!(remark.contains("limits.waiting_pulls_max = 200000 is reached"), "{remark}");
+        assert!(remark.contains("limits.waiting_pulls_max = 100000 is reached"), "{remark}");
         assert_eq!(tests_support::times_reached(&world.broker, Limit::WaitingPulls), 2);
         world.store("a", "k").await;
         assert_eq!((first.await.code, second.await.code), (0, 0));

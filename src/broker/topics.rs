@@ -18,6 +18,8 @@ use crate::remoting::{Command, response};
 use crate::store::Tables;
 use crate::transport::Connection;
 
+/// Names that are remembered for each topic that there may be: deleted ones must not become too many either.
+const NAMES_PER_TOPIC: usize = 10;
 /// Longest name that a record can carry, in bytes.
 const TOPIC_BYTES_MAX: usize = 127;
 /// The unit bit of a topic's system flag.
@@ -84,7 +86,9 @@ fn create(broker: &Broker, config: TopicConfig) -> Option<Arc<TopicConfig>> {
 }
 
 fn has_too_many(broker: &Broker) -> bool {
-    broker.store.tables().topics.count() >= broker.limits().numbers().topics_max
+    let topics = &broker.store.tables().topics;
+    let max = broker.limits().numbers().topics_max;
+    topics.count() >= max || topics.names_count() >= NAMES_PER_TOPIC * max
 }
 
 fn is_full(broker: &Broker) -> bool {

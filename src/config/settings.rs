@@ -121,6 +121,8 @@ pub struct Store {
     pub flush_interval_ms: u64,
     /// Longest wait for the disk with `flush = "sync"` (`syncFlushTimeout`).
     pub sync_flush_timeout_ms: u64,
+    /// How long a write to the log may last before sends are answered "busy" (`osPageCacheBusyTimeOutMills`).
+    pub busy_after_ms: u64,
     /// Largest body of a message (`maxMessageSize`).
     pub max_message_bytes: usize,
 }
@@ -187,15 +189,15 @@ impl Default for Limits {
             connections_max: 20_000,
             connection_in_flight_max: 1_024,
             in_flight_max: 65_536,
-            in_flight_bytes_max: 128 << 20,
+            in_flight_bytes_max: 96 << 20,
             frame_bytes_max: 16 << 20,
-            half_read_bytes_max: 128 << 20,
-            connection_unsent_bytes_max: 64 << 20,
-            unsent_bytes_max: 128 << 20,
+            half_read_bytes_max: 96 << 20,
+            connection_unsent_bytes_max: 32 << 20,
+            unsent_bytes_max: 96 << 20,
             topics_max: 20_000,
             groups_max: 20_000,
-            waiting_pulls_max: 200_000,
-            client_memberships_max: 500_000,
+            waiting_pulls_max: 100_000,
+            client_memberships_max: 200_000,
             subscription_bytes_max: 64 << 20,
             positions_max: 1_000_000,
             order_locks_max: 200_000,

@@ -31,6 +31,10 @@ const IDLE_TICKS: u32 = 4;
 const TICK: Duration = Duration::from_secs(30);
 /// Reads of one turn of the task, so that a flood on one connection does not keep the others waiting.
 const READS_PER_TURN: u32 = 8;
+/// Requests of one turn, and their bytes: a read may have hundreds, and who sends one at a time waits for the turns of
+/// all floods.
+const REQUESTS_PER_TURN: u32 = 64;
+const REQUEST_BYTES_PER_TURN: usize = 64 << 10;
 /// Requests of one connection that occupy a thread for blocking work, or wait for one.
 const ON_THREADS_MAX: usize = 8;
 /// What a frame has at least behind its length word.
@@ -56,6 +60,9 @@ pub(super) struct Driver {
     counted_rest: usize,
     /// `rest` was left by a limit and may begin with complete frames.
     rest_is_ready: bool,
+    /// Requests that were handed over in this turn.
+    turn_requests: u32,
+    turn_bytes: usize,
     /// Something was read or written since the last tick.
     active: bool,
     quiet_ticks: u32,
@@ -80,6 +87,8 @@ impl Driver {
             rest: BytesMut::new(),
             counted_rest: 0,
             rest_is_ready: false,
+            turn_requests: 0,
+            turn_bytes: 0,
             active: false,
             quiet_ticks: 0,
             ticks,
@@ -121,6 +130,7 @@ impl Driver {
         context: &mut Context<'_>,
     ) -> Poll<Result<std::convert::Infallible, Closing>> {
         let mut reads = 0;
+        (self.turn_requests, self.turn_bytes) = (0, 0);
         loop {
             let may_read = {
                 let mut state = self.connection.lock();
@@ -131,7 +141,7 @@ impl Driver {
                 self.may_read(&state)
             };
             let is_stuck = self.poll_write(context)?.is_pending();
-            if may_read && reads == READS_PER_TURN {
+            if may_read && (reads == READS_PER_TURN || self.is_turn_over()) {
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -164,6 +174,11 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Whether others are to have their turn before more is handed over.
+    fn is_turn_over(&self) -> bool {
+        self.turn_requests >= REQUESTS_PER_TURN || self.turn_bytes >= REQUEST_BYTES_PER_TURN
     }
 
     /// Whether the limits let us take more requests from this peer.
@@ -267,6 +282,8 @@ impl Driver {
                 continue;
             }
             requests += 1;
+            self.turn_requests += 1;
+            self.turn_bytes += frame.len();
             self.request(command, frame.len());
             let state = self.connection.lock();
             if !self.may_read(&state) {
@@ -275,6 +292,10 @@ impl Driver {
                 if state.in_flight >= limits.numbers().connection_in_flight_max {
                     limits.reached(Limit::ConnectionInFlight);
                 }
+                break Ok(used);
+            }
+            if self.is_turn_over() {
+                self.rest_is_ready = true;
                 break Ok(used);
             }
         };
