@@ -146,6 +146,13 @@ impl Acl {
         Ok(standing)
     }
 
+    /// Peers that had other accounts under the same counter when they were met last.
+    #[must_use]
+    pub fn differs_from(&self) -> Vec<String> {
+        let different = self.different.lock().unwrap_or_else(PoisonError::into_inner);
+        different.iter().cloned().collect()
+    }
+
     /// Tells of a peer's other accounts once when they are found and once when they are gone.
     fn note(&self, peer: &str, standing: Standing) {
         let mut different = self.different.lock().unwrap_or_else(PoisonError::into_inner);
@@ -381,14 +388,13 @@ mod tests {
         slave.acl.update_account(&account("of-slave")).unwrap();
         assert_eq!(exchange(&slave, &master), Standing::Different);
         assert!(of(&slave, "of-master").is_none() && of(&master, "of-slave").is_none());
-        assert_eq!(slave.acl.different.lock().unwrap().len(), 1);
-        assert_eq!(master.acl.different.lock().unwrap().len(), 1);
+        assert_eq!(slave.acl.differs_from(), ["master"]);
+        assert_eq!(master.acl.differs_from(), ["slave"]);
         master.acl.update_account(&account("of-master")).unwrap();
         assert_eq!(exchange(&slave, &master), Standing::Same);
         assert!(of(&slave, "of-master").is_some() && of(&slave, "of-slave").is_none());
         assert_eq!(exchange(&slave, &master), Standing::Same);
-        assert!(slave.acl.different.lock().unwrap().is_empty());
-        assert!(master.acl.different.lock().unwrap().is_empty());
+        assert!(slave.acl.differs_from().is_empty() && master.acl.differs_from().is_empty());
     }
 
     #[test]

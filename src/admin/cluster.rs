@@ -15,6 +15,12 @@ use crate::remoting::{Command, json, request, response};
 /// How a broker is of which only the slaves are registered.
 const NOT_REGISTERED: &str = "not registered";
 const NO_ANSWER: &str = "does not answer";
+/// What [`Member::accounts_differ_from`] means.
+pub const ACCOUNTS_DIFFER: &str =
+    "Two changes of accounts were made under one counter, and neither is overwritten";
+/// What mends it.
+pub const ACCOUNTS_DIFFER_FIX: &str = "make the right change once more on one of these brokers with a tool (mqadmin updateAclConfig and the like); \
+                                       the others take it over";
 
 /// All brokers, and what could not be learned of them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -53,6 +59,9 @@ pub struct Member {
     pub behind_s: Option<u64>,
     /// Of a slave of ours: what went wrong last with its copying.
     pub last_error: Option<String>,
+    /// Of a node of ours with accounts: peers whose accounts are others under the same counter.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accounts_differ_from: Vec<String>,
 }
 
 impl Member {
@@ -323,6 +332,9 @@ fn answered(member: Member, told: &Told) -> Member {
         member.state.clone_from(&copy.phase);
         member.behind_s = copy.behind_s;
         member.last_error = Some(copy.last_error.clone()).filter(|error| !error.is_empty());
+    }
+    if let Some(hello) = &told.hello {
+        member.accounts_differ_from.clone_from(&hello.accounts_differ_from);
     }
     member
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 use crate::remoting::{Command, DecodeError, response};
 use crate::transport::{CallError, Client, Signer};
 
-pub use cluster::{ClusterState, Member, SlaveCopy};
+pub use cluster::{ACCOUNTS_DIFFER, ACCOUNTS_DIFFER_FIX, ClusterState, Member, SlaveCopy};
 pub use topics::{
     CreateTopic, Drift, Kind, Listing, Outcome, QueueStats, Repair, Settings, Topic, TopicOnBroker,
     TopicStats, WhereDone, permission_from_text, permission_text,

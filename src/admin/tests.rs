@@ -275,7 +275,7 @@ async fn every_member_is_shown_with_one_host_and_one_name_server_down() {
     peer.answer_body(106, &table);
     peer.answer_body(28, &runtime_info(100));
     slave.answer_body(28, &runtime_info(70));
-    let hello = r#"{"group":"a","brokerId":1,"version":"9.9.9","copy":{"phase":"connecting","behindS":5,"lastError":"refused"}}"#;
+    let hello = r#"{"group":"a","brokerId":1,"version":"9.9.9","accountsDifferFrom":["h:1"],"copy":{"phase":"connecting","behindS":5,"lastError":"refused"}}"#;
     slave.answer_body(9001, hello);
     let admin = Admin::new(vec![NOBODY.to_owned(), peer.address.clone()], Default::default());
     let state = admin.cluster().await.unwrap();
@@ -291,6 +291,10 @@ async fn every_member_is_shown_with_one_host_and_one_name_server_down() {
     let [master, of_ours, ..] = state.members.as_slice() else { panic!("there are four") };
     assert_eq!((master.in_per_s, master.out_per_s), (Some(1.5), None));
     assert_eq!(master.version.as_deref(), Some("4.9.4"));
+    assert_eq!(
+        (&master.accounts_differ_from, &*of_ours.accounts_differ_from),
+        (&vec![], &["h:1".to_owned()][..])
+    );
     assert_eq!(of_ours.version.as_deref(), Some("rmq-node 9.9.9"));
     assert_eq!(state.problems.len(), 2, "{:?}", state.problems);
     assert!(state.problems[0].starts_with("name server: cannot connect to"), "{state:?}");

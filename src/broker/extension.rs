@@ -58,6 +58,9 @@ fn is_local(peer: IpAddr, own: IpAddr) -> bool {
 /// 9001: who is there. May write a file.
 fn hello(broker: &Arc<Broker>, request: &Command, connection: &Connection) -> Answer {
     let theirs: Hello = extension::parse(&request.body)?;
-    let answer = broker.member.answer_hello(&theirs, connection.remote());
+    let mut answer = broker.member.answer_hello(&theirs, connection.remote());
+    if let Some(acl) = &broker.options.acl {
+        answer.accounts_differ_from = acl.differs_from();
+    }
     Ok(Command::response(response::SUCCESS).with_body(extension::to_bytes(&answer)))
 }

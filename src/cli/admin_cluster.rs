@@ -4,7 +4,7 @@
 
 use super::admin::{Output, Report, Reported, json};
 use super::table::{Align, table};
-use crate::admin::{ClusterState, Member, SlaveCopy};
+use crate::admin::{ACCOUNTS_DIFFER, ACCOUNTS_DIFFER_FIX, ClusterState, Member, SlaveCopy};
 use crate::model::{human_bytes, human_seconds};
 
 const NO_SLAVES: &str = "No slave is registered.";
@@ -38,12 +38,15 @@ pub fn cluster(state: ClusterState, output: Output) -> Reported {
             member.version.clone().unwrap_or_else(nothing),
             rate(member.in_per_s),
             rate(member.out_per_s),
-            member.state.clone(),
+            state_of(member),
             behind(member.behind_bytes, member.behind_s),
         ]
     };
     let rows: Vec<_> = members.iter().map(row).collect();
-    Ok(Report { text: table(&columns, &rows), problems, ..Report::default() })
+    let differ = members.iter().any(|member| !member.accounts_differ_from.is_empty());
+    let notes =
+        differ.then(|| format!("{ACCOUNTS_DIFFER}: {ACCOUNTS_DIFFER_FIX}.")).into_iter().collect();
+    Ok(Report { text: table(&columns, &rows), notes, problems })
 }
 
 /// All slaves, a line each.
@@ -72,6 +75,14 @@ pub fn replication(state: ClusterState, output: Output) -> Reported {
     };
     let rows: Vec<_> = copies.iter().map(row).collect();
     Ok(Report { text: table(&columns, &rows), problems, ..Report::default() })
+}
+
+fn state_of(member: &Member) -> String {
+    let Member { state, accounts_differ_from, .. } = member;
+    if accounts_differ_from.is_empty() {
+        return state.clone();
+    }
+    format!("{state}; other accounts than {}", accounts_differ_from.join(", "))
 }
 
 fn nothing() -> String {
@@ -124,6 +135,19 @@ C        broker-a   1  slave   h:1      4.9.4     0.0   12.3  connecting      1.
         assert_eq!((report.text.as_str(), report.problems), (expected, vec!["x".to_owned()]));
         let report = cluster(state(), Output::Json).unwrap();
         assert!(report.text.contains("\"behind_bytes\": 1536"), "{}", report.text);
+    }
+
+    #[test]
+    fn accounts_that_differ_are_told_with_what_mends_them() {
+        let accounts_differ_from = vec!["h:2".to_owned(), "h:3".to_owned()];
+        let state = "serving".to_owned();
+        let members = vec![Member { state, accounts_differ_from, ..member(0, Some("h:1")) }];
+        let state = ClusterState { members, problems: Vec::new() };
+        let report = cluster(state.clone(), Output::Table).unwrap();
+        assert!(report.text.contains("serving; other accounts than h:2, h:3"), "{}", report.text);
+        assert!(report.notes[0].ends_with("the others take it over."), "{report:?}");
+        let report = cluster(state, Output::Json).unwrap();
+        assert!(report.text.contains("\"accounts_differ_from\": [\n"), "{}", report.text);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::host::{Host, PortKind, dialled_here};
 use crate::acl::Acl;
-use crate::admin::{Admin, Listing};
+use crate::admin::{Admin, ClusterState, Listing};
 use crate::clock::Clock;
 use crate::config::{Config, properties};
 use crate::node::options;
@@ -128,6 +128,8 @@ pub struct Cluster {
     pub asked_back: Vec<AskedBack>,
     /// What masters have; `None` if nobody could be asked.
     pub topics: Option<Listing>,
+    /// How brokers say that they are; `None` if nobody could be asked.
+    pub members: Option<ClusterState>,
 }
 
 impl Cluster {
@@ -150,12 +152,12 @@ impl Cluster {
             if runs { ask_back(config, host, &brokers, &signer).await } else { Vec::new() };
         let answering = name_servers.iter().filter(|one| one.groups.is_ok());
         let answering: Vec<String> = answering.map(|one| one.address.clone()).collect();
-        let topics = if brokers.is_empty() {
-            None
-        } else {
-            Admin::new(answering, signer).topics().await.ok()
-        };
-        Self { own, runs, name_servers, brokers, asked_back, topics }
+        let (mut topics, mut members) = (None, None);
+        if !brokers.is_empty() {
+            let admin = Admin::new(answering, signer);
+            (topics, members) = (admin.topics().await.ok(), admin.cluster().await.ok());
+        }
+        Self { own, runs, name_servers, brokers, asked_back, topics, members }
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use super::cluster::{Registered, Who};
 use super::{Context, Finding};
-use crate::admin::{Drift, Kind, Settings as TopicSettings, Topic};
+use crate::admin::{ACCOUNTS_DIFFER_FIX, Drift, Kind, Member, Settings as TopicSettings, Topic};
 use crate::config::{Config, internal_address};
 use crate::remoting::bodies::dial_back::PortState;
 use crate::transport::Dialled;
@@ -432,6 +432,25 @@ pub fn topics(context: &Context<'_>) -> Vec<Finding> {
         found.push(Finding::ok(what));
     }
     found
+}
+
+/// Nodes have the same accounts.
+pub fn accounts(context: &Context<'_>) -> Vec<Finding> {
+    let members = context.cluster.members.iter().flat_map(|state| &state.members);
+    let differing = members.filter(|one| !one.accounts_differ_from.is_empty());
+    let finding = |one: &Member| {
+        let (group, id, address) = (&one.group, one.id, one.address.as_deref().unwrap_or("?"));
+        let others = one.accounts_differ_from.join(", ");
+        Finding::error(
+            format!(
+                "{group} ({id}) at {address} has other accounts than {others}, under the same counter"
+            ),
+            "who is let in depends on which broker is asked: two changes were made at once, or a file by hand, and \
+             neither is overwritten",
+            ACCOUNTS_DIFFER_FIX,
+        )
+    };
+    differing.map(finding).collect()
 }
 
 fn drifted(name: &str, drift: &Drift, repair: &str) -> Finding {

@@ -3,7 +3,7 @@
 use super::cluster::{Ahead, AskedBack, NameServer, Registered, Who};
 use super::host_tests::{PAIR, context, loaded, only, told};
 use super::*;
-use crate::admin::{Drift, Kind, Listing, Settings, Topic};
+use crate::admin::{ClusterState, Drift, Kind, Listing, Member, Settings, Topic};
 use crate::model::{TopicConfig, TopicName};
 use crate::remoting::bodies::dial_back::{DialBack, PortState};
 use crate::remoting::bodies::route::BrokerData;
@@ -518,4 +518,26 @@ fn topics_that_drifted_are_told_with_the_command() {
         told(&cluster_checks::topics(&context)).is_empty(),
         "one master alone has nothing to compare"
     );
+}
+
+#[test]
+fn accounts_that_differ_are_told_at_each_of_the_two() {
+    let loaded = loaded(PAIR);
+    let mut context = pair(&loaded);
+    assert!(cluster_checks::accounts(&context).is_empty());
+    let member = |id, others: &[&str]| Member {
+        group: "broker-a".to_owned(),
+        id,
+        address: Some(format!("{A}:10911")),
+        accounts_differ_from: others.iter().map(|&other| other.to_owned()).collect(),
+        ..Member::default()
+    };
+    let members = vec![member(0, &[B, "h:1"]), member(1, &[])];
+    context.cluster.members = Some(ClusterState { members, problems: Vec::new() });
+    let finding = only(cluster_checks::accounts(&context));
+    let what = format!(
+        "broker-a (0) at {A}:10911 has other accounts than {B}, h:1, under the same counter"
+    );
+    assert_eq!((finding.what, finding.severity), (what, Severity::Error));
+    assert!(finding.fix.contains("make the right change once more"), "{}", finding.fix);
 }

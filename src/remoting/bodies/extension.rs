@@ -59,6 +59,9 @@ pub struct Hello {
     /// What a master waits for before it serves, or why it does not; empty if it serves. Only in answers of masters.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub waits_for: String,
+    /// Peers whose nodes have other accounts than this node under the same counter; only in answers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accounts_differ_from: Vec<String>,
 }
 
 /// One epoch: who wrote the log from where on.
