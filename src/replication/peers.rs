@@ -14,6 +14,7 @@ use super::decide::{Compared, PeerRole, PeerView};
 use super::history::{History, Log};
 use super::member::Member;
 use super::past::log_of;
+use crate::acl;
 use crate::model::{PhysicalOffset, shown};
 use crate::remoting::bodies::extension::{self, Hello};
 use crate::remoting::bodies::route::ClusterInfo;
@@ -258,6 +259,6 @@ fn view(hello: &Hello) -> Result<PeerView, DecodeError> {
 }
 
 fn refused(address: &str, answer: Command) -> PeerError {
-    let remark = shown(&answer.remark.unwrap_or_default());
+    let remark = acl::advised(shown(&answer.remark.unwrap_or_default()));
     PeerError::Refused { address: address.to_owned(), code: answer.code, remark }
 }

@@ -152,7 +152,10 @@ impl Receiver {
                     "the disk is full: nothing is copied until there is room"
                 );
             }
-            _ => tracing::warn!(group, master, "the master's log is not copied now: {text}"),
+            _ if is_news => {
+                tracing::warn!(group, master, "the master's log is not copied now: {text}");
+            }
+            _ => {}
         }
         self.member.copy_failed(phase, text);
     }

@@ -246,6 +246,14 @@ fn wrong_identity(broker: &Registered, who: &Result<Who, String>) -> Option<Find
             "it announces a port that is another broker's on that host, as behind a mapping such as 10623 -> 10911: whoever \
              reads from it reaches the other, and its messages are not found",
         ),
+        // Who refuses this host's account is a broker; what is wrong with the account is told elsewhere.
+        Err(reason) if reason.contains("AclException") => {
+            return Some(Finding::warning(
+                format!("{}: {reason}", broker.shown()),
+                "it does not take the account of this host (acl.node_account), and nothing more is known of it",
+                "write the same account, with `admin: true`, in plain_acl.yml on both hosts",
+            ));
+        }
         Err(reason) => (reason.clone(), "clients are sent to something that is no broker"),
     };
     Some(Finding::error(format!("{}: {answers}", broker.shown()), why, OWN_PORT))
