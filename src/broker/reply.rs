@@ -40,7 +40,7 @@ struct Push {
 
 /// Answers 324 and 325.
 pub(super) fn answer(broker: &Arc<Broker>, request: &Command, responder: Responder) {
-    let Some((header, born_host, responder)) = begin(request, responder) else { return };
+    let Some((header, born_host, responder)) = begin(broker, request, responder) else { return };
     let prepared = check(broker, &header, born_host)
         .and_then(|topic| prepare(broker, request, &header, &topic, born_host));
     match prepared {

@@ -2,15 +2,15 @@
 //!
 //! Not here: the ends of transactions (37), replies (`reply`). This is the hottest way through the broker: the
 //! header is read once, the body is copied only into its record, nothing waits. Invariants: the answer comes when the
-//! message is as durable as its sender asks, from whatever thread wrote it; every answer but that to a header that
-//! cannot be read says whether traces are on, and which region this is ([`switched`]).
+//! message is as durable as its sender asks, from whatever thread wrote it; every answer says
+//! whether traces are on, and which region this is ([`switched`]).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use super::answers::{FAQ, Refusal, send_answer, tell_refused};
+use super::answers::{FAQ, Refusal, tell_refused};
 use super::java_properties::JavaProperties;
 use super::{Broker, delay, flow_control, groups, timers, topics, transactions};
 use crate::message::{BatchItem, MessageId, NewMessage, decode_batch, properties, sys_flag};
@@ -46,7 +46,7 @@ struct Prepared<M> {
 
 /// Answers 10, 310 and 320 when the message is stored, or at once if it is refused.
 pub(super) fn answer(broker: &Arc<Broker>, request: &Command, responder: Responder) {
-    let Some((header, born_host, responder)) = begin(request, responder) else { return };
+    let Some((header, born_host, responder)) = begin(broker, request, responder) else { return };
     let is_json = request.serialize_type == SerializeType::Json;
     if header.batch {
         let prepared = prepare_batch(broker, request, &header, born_host);
@@ -57,17 +57,18 @@ pub(super) fn answer(broker: &Arc<Broker>, request: &Command, responder: Respond
 }
 
 /// What a request of the send family says, and where it comes from; answers one that cannot be read.
-pub(super) fn begin(
-    request: &Command,
+pub(super) fn begin<'a>(
+    broker: &Broker,
+    request: &'a Command,
     responder: Responder,
-) -> Option<(SendHeader<'_>, SocketAddr, Responder)> {
+) -> Option<(SendHeader<'a>, SocketAddr, Responder)> {
     let remote = responder.connection().remote();
     // Java has no IPv4 addresses in IPv6 ones.
     let born_host = SocketAddr::new(remote.ip().to_canonical(), remote.port());
     match SendHeader::parse(request) {
         Ok(header) => Some((header, born_host, responder)),
         Err(error) => {
-            send_answer(responder, Err(error.into()));
+            refuse(broker, responder, error.into());
             None
         }
     }
