@@ -5,7 +5,7 @@
 //! | `cluster` | which brokers there are, and how they are: 106, then 28 and 9001 of each |
 //! | `topics` | topics: list, show, create, delete, repair |
 //! | `calls` | one request each, at one address: what the others and the old commands of mqadmin are made of |
-//! | `timers` | messages that wait for a time of their own: cancel |
+//! | `timers` | messages that wait for a time of their own: list, cancel |
 //!
 //! It is a client of the cluster over remoting codes, never of this process, so that it works on Apache's
 //! and mixed clusters too. Not here: how results are printed. Invariants: lists are read by bulk codes,
@@ -27,6 +27,7 @@ use crate::transport::{CallError, Client, Signer};
 
 pub use calls::{AccountVersions, Reset};
 pub use cluster::{ACCOUNTS_DIFFER, ACCOUNTS_DIFFER_FIX, ClusterState, Member, SlaveCopy};
+pub use timers::{Waiting, WaitingOnBroker};
 pub use topics::{
     CreateTopic, Drift, Kind, Listing, Outcome, QueueStats, Repair, Settings, Topic, TopicOnBroker,
     TopicStats, WhereDone, permission_from_text, permission_text,

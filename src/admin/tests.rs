@@ -356,3 +356,20 @@ async fn a_slave_is_asked_to_begin_anew_and_a_plain_one_does_not_know_how() {
     peer.admin().resync(&peer.address).await.unwrap();
     assert_eq!(peer.asked(), [9005, 9005]);
 }
+
+#[tokio::test]
+async fn what_waits_is_asked_for_in_parts_and_of_ours_only() {
+    let (names, plain) = (Running::start(), Running::start());
+    names.register(&[("a", &names.address), ("b", &plain.address)]);
+    let part = |body: &str| Command::response(0).with_body(body.to_owned());
+    let row = r#"{"due_ms":7,"topic":"T","id":"i"}"#;
+    names.answer(9008, part(&format!(r#"{{"rows":[{row},{row}],"next":[8,9],"count":5}}"#)));
+    plain.answer(9008, Command::response(3));
+    let (found, problems) = names.admin().timers(0, 4).await.unwrap();
+    assert_eq!(problems, Vec::<String>::new());
+    let [found] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((found.broker.as_str(), found.count, found.messages.len()), ("a", 5, 4));
+    assert!(!found.has_more, "it says the same place again");
+    let asked = names.asked().into_iter().filter(|code| *code == 9008).count();
+    assert_eq!(asked, 2);
+}

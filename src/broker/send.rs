@@ -203,7 +203,8 @@ fn prepare(
     if level.is_some() {
         timers::ignore(&mut fields);
     }
-    let due_ms = timers::due_of(&fields, is_half, sys_flag, broker.clock.now_ms())?;
+    let flags = if is_half { 0 } else { sys_flag };
+    let due_ms = timers::due_of(&fields, flags, broker.clock.now_ms())?;
     if let Some(wait) = wait.filter(|_| is_half || level.is_some() || due_ms.is_some()) {
         // S-12: the text of these is made again, from properties that `WAIT` is back in.
         fields.set(properties::WAIT, wait);

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::admin_resync::Resync;
 use super::credentials::Credentials;
 use super::table::{Align, safe, table, utc};
-use super::{Addresses, addresses, admin_cluster};
+use super::{Addresses, addresses, admin_cluster, admin_timers};
 use crate::admin::{
     Admin, AdminError, CreateTopic, Kind, Listing, Outcome, QueueStats, Repair, Settings, Topic,
     TopicStats, WhereDone, permission_from_text,
@@ -77,7 +77,7 @@ enum Noun {
         #[command(subcommand)]
         action: Option<ReplicationAction>,
     },
-    /// Messages that wait for a time of their own (`TIMER_DELIVER_MS` and the like): cancel.
+    /// Messages that wait for a time of their own (`TIMER_DELIVER_MS` and the like): list, cancel.
     Timers {
         #[command(subcommand)]
         action: TimersAction,
@@ -99,11 +99,27 @@ enum ReplicationAction {
 
 #[derive(Debug, Subcommand)]
 enum TimersAction {
+    /// List what waits, in the order of its times: when it is due, its topic and its id.
+    List(TimersList),
     /// Do not deliver a message that still waits.
     Cancel {
         /// Its id, as its producer was told it (the client's `msgId`, not `offsetMsgId`).
         id: String,
     },
+}
+
+/// What `timers list` shows.
+#[derive(Debug, Args)]
+pub(super) struct TimersList {
+    /// Only those that are due from this time on, in milliseconds since 1970.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub from_ms: i64,
+    /// So many of each broker.
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    /// How many wait for each topic, and when the next one is due; reads all that wait.
+    #[arg(long, conflicts_with = "limit")]
+    pub by_topic: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -256,6 +272,12 @@ async fn act(admin: &Admin, noun: Noun, output: Output) -> Result<Reported, Admi
     match noun {
         Noun::Cluster => Ok(admin_cluster::cluster(admin.cluster().await?, output)),
         Noun::Replication { .. } => Ok(admin_cluster::replication(admin.cluster().await?, output)),
+        Noun::Timers { action: TimersAction::List(wanted) } => {
+            let all = if wanted.by_topic { u32::MAX } else { wanted.limit };
+            let count_max = usize::try_from(all).unwrap_or(usize::MAX);
+            let (found, problems) = admin.timers(wanted.from_ms, count_max).await?;
+            Ok(admin_timers::list(&found, problems, wanted.by_topic, output))
+        }
         Noun::Timers { action: TimersAction::Cancel { id } } => {
             let done = admin.cancel_timer(&id).await?;
             Ok(what_was_done(&done, &format!("message {id} cancelled"), output))

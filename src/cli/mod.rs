@@ -21,6 +21,7 @@
 pub mod admin;
 mod admin_cluster;
 mod admin_resync;
+mod admin_timers;
 pub mod bench;
 pub mod config;
 mod config_import;

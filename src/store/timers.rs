@@ -272,6 +272,59 @@ impl Timers {
         Ok(Some(found))
     }
 
+    /// What waits, from `from` on in the order of delivery, at most so many, and where to go on; none of it if that is
+    /// not known yet. Blocks.
+    ///
+    /// # Errors
+    /// The database cannot be read now.
+    pub fn part(
+        &self,
+        from: Timer,
+        count_max: usize,
+    ) -> Result<Option<(Vec<Timer>, Option<Timer>)>, KvError> {
+        let mut saved = self.saved();
+        if saved.is_lost {
+            return Ok(None);
+        }
+        // Whole buckets, because a bucket's rows are in no order.
+        let range = from.bucket() * schema::BUCKET_MS..i64::MAX;
+        let found = saved.read(|database| buckets(database, range.clone(), count_max))?;
+        let (found, to_ms) = found.unwrap_or((Vec::new(), range.end));
+        let mut waiting: BTreeSet<_> = found.into_iter().filter(|timer| *timer >= from).collect();
+        for Change { timer, waits, .. } in &self.state().unsaved {
+            if *timer >= from && timer.due_ms < to_ms {
+                set(&mut waiting, *timer, *waits);
+            }
+        }
+        let mut rest = waiting.into_iter();
+        let part = rest.by_ref().take(count_max).collect();
+        let behind = || (to_ms < i64::MAX).then(|| Timer::first_at(to_ms));
+        Ok(Some((part, rest.next().or_else(behind))))
+    }
+
+    /// How many messages wait; none if that is not known yet. Reads all that wait. Blocks.
+    ///
+    /// # Errors
+    /// The database cannot be read now.
+    pub fn count(&self) -> Result<Option<usize>, KvError> {
+        let mut saved = self.saved();
+        if saved.is_lost {
+            return Ok(None);
+        }
+        let last: BTreeMap<_, _> = {
+            let state = self.state();
+            state.unsaved.iter().map(|change| (change.timer, change.waits)).collect()
+        };
+        let mut count = last.values().filter(|waits| **waits).count();
+        saved.read(|database| {
+            scan(database, Timer::FIRST, |_, row| {
+                count += row.iter().filter(|timer| !last.contains_key(timer)).count();
+                true
+            })
+        })?;
+        Ok(Some(count))
+    }
+
     /// Asks for all records below `offset` that wait to be stored again, because they are to be deleted. Returns
     /// whether there are any, or may be. Blocks.
     pub(super) fn hold_back(&self, offset: PhysicalOffset) -> Result<bool, KvError> {

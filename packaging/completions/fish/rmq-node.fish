@@ -96,6 +96,7 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -s b -l batch -d 'Messages of one request' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l tags -d 'Give all messages this tag' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -s r -l rate -d 'Messages per second; without it, as many as possible' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l delay-levels -d 'Give each message the next of the first COUNT delay levels' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
@@ -114,6 +115,7 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -s o -l output -d 'How the summary is printed' -r -f -a "text\t''
 json\t''"
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -s b -l batch -d 'Messages of one pull' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -l sql -d 'Pull only what matches this SQL92 expression' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
@@ -138,7 +140,7 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -f -a "cluster" -d 'Show every broker group with its master and slaves: addresses, versions, messages a second, and how they are'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -f -a "replication" -d 'How slaves copy their masters: list (also without a verb), resync'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -f -a "timers" -d 'Messages that wait for a time of their own (`TIMER_DELIVER_MS` and the like): cancel'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -f -a "timers" -d 'Messages that wait for a time of their own (`TIMER_DELIVER_MS` and the like): list, cancel'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -f -a "topics" -d 'Topics: list (also without a verb), show, create, delete, repair'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -s n -l name-server -d 'Name servers as HOST:PORT, separated by `,` or `;` [default: those of this host\'s settings, else 127.0.0.1:9876]' -r
@@ -165,6 +167,7 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -s h -l help -d 'Print help'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -f -a "list" -d 'List what waits, in the order of its times: when it is due, its topic and its id'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -f -a "cancel" -d 'Do not deliver a message that still waits'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -s n -l name-server -d 'Name servers as HOST:PORT, separated by `,` or `;` [default: those of this host\'s settings, else 127.0.0.1:9876]' -r
@@ -182,7 +185,7 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "cluster" -d 'Show every broker group with its master and slaves: addresses, versions, messages a second, and how they are'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "replication" -d 'How slaves copy their masters: list (also without a verb), resync'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "timers" -d 'Messages that wait for a time of their own (`TIMER_DELIVER_MS` and the like): cancel'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "timers" -d 'Messages that wait for a time of their own (`TIMER_DELIVER_MS` and the like): list, cancel'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "topics" -d 'Topics: list (also without a verb), show, create, delete, repair'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand doctor" -s c -l config -d 'The file with the settings; conf.d/*.toml beside it follow [default: /etc/rmq-node/rmq-node.toml if there]' -r -F
@@ -230,6 +233,6 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "echo" -d 'A peer that only answers: the floor that brokers are compared with'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from admin" -f -a "cluster" -d 'Show every broker group with its master and slaves: addresses, versions, messages a second, and how they are'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from admin" -f -a "replication" -d 'How slaves copy their masters: list (also without a verb), resync'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from admin" -f -a "timers" -d 'Messages that wait for a time of their own (`TIMER_DELIVER_MS` and the like): cancel'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from admin" -f -a "timers" -d 'Messages that wait for a time of their own (`TIMER_DELIVER_MS` and the like): list, cancel'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from admin" -f -a "topics" -d 'Topics: list (also without a verb), show, create, delete, repair'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from store" -f -a "adopt" -d 'Take the store of a stopped 4.9 broker over: its log, topics, groups and positions'
