@@ -155,6 +155,10 @@ pub enum GroupGauge {
     BehindSeconds,
     /// Of a slave: bytes that are no records in its master's log, and were copied as they are.
     CopiedHoleBytes,
+    /// Of a master: messages with a time of their own that are due within seconds, and those that are late.
+    TimersDueSoon,
+    /// Of a master: how late the next of these is, in seconds; 0 if it is not.
+    TimersLateSeconds,
 }
 
 impl GroupGauge {
@@ -183,6 +187,14 @@ impl GroupGauge {
             Self::CopiedHoleBytes => (
                 "copied_hole_bytes",
                 "Bytes that are no records in the master's log, copied as holes since the start",
+            ),
+            Self::TimersDueSoon => (
+                "timers_due_soon",
+                "Messages with a time of their own that are due within seconds or late",
+            ),
+            Self::TimersLateSeconds => (
+                "timers_late_seconds",
+                "How late the next message with a time of its own is; 0 if it is not",
             ),
         }
     }

@@ -184,6 +184,18 @@ async fn run(broker: Arc<Broker>, stop: CancellationToken) {
     }
 }
 
+impl Broker {
+    /// How many messages with a time of their own are due within seconds, and how late the next one is; nothing of a
+    /// slave, which delivers none.
+    #[must_use]
+    pub fn timers_due_soon(&self) -> Option<(usize, Duration)> {
+        let (count, first_ms) = self.store.timers().loaded();
+        let late_ms = first_ms.map_or(0, |first_ms| self.clock.now_ms().saturating_sub(first_ms));
+        let late = Duration::from_millis(u64::try_from(late_ms).unwrap_or(0));
+        (!self.is_slave()).then_some((count, late))
+    }
+}
+
 /// What is next.
 #[derive(Clone, Copy, Debug)]
 enum Next {
@@ -372,7 +384,7 @@ pub(super) fn list(broker: &Arc<Broker>, request: &Command, _: &Connection) -> A
     let timers = broker.store.timers();
     let from = Timer { due_ms: asked.from_ms.max(0), offset: PhysicalOffset(asked.from_offset) };
     let part = timers.part(from, asked.count_max.min(LISTED_MAX));
-    let (part, next) = part.map_err(|error| unreadable(&error))?.ok_or_else(unknown)?;
+    let part = part.map_err(|error| unreadable(&error))?.ok_or_else(unknown)?;
     let count = if asked.counts {
         let count = timers.count().map_err(|error| unreadable(&error))?.ok_or_else(unknown)?;
         Some(u64::try_from(count).unwrap_or(u64::MAX))
@@ -389,8 +401,8 @@ pub(super) fn list(broker: &Arc<Broker>, request: &Command, _: &Connection) -> A
             id: property(properties::UNIQ_KEY).unwrap_or_default(),
         }
     };
-    let rows = part.iter().map(row).collect();
-    let next = next.map(|next| (next.due_ms, next.offset.0));
+    let rows = part.timers.iter().map(row).collect();
+    let next = part.next.map(|next| (next.due_ms, next.offset.0));
     let body = extension::to_bytes(&TimersPart { rows, next, count });
     Ok(Command::response(response::SUCCESS).with_body(body))
 }

@@ -336,3 +336,17 @@ async fn what_waits_is_listed_in_parts_in_the_order_of_its_times() {
     let rest = list(rest).await;
     assert_eq!((shown(&rest), rest.next, rest.count), (vec!["T/id-c".into()], None, None));
 }
+
+#[tokio::test]
+async fn what_is_due_soon_and_how_late_it_is_can_be_asked() {
+    let broker = TestBroker::new();
+    let soon = || broker.broker.timers_due_soon().unwrap();
+    send(&broker, "TIMER_DELAY_SEC=5", "soon").await;
+    send(&broker, "TIMER_DELAY_SEC=500", "later").await;
+    // Nobody delivers here: it is loaded, and stays.
+    broker.broker.store.timers().due(broker.clock.now_ms(), 1).unwrap();
+    assert_eq!(soon(), (1, Duration::ZERO));
+    broker.clock.advance(Duration::from_secs(8));
+    let (count, late) = soon();
+    assert!(count == 1 && late >= Duration::from_secs(3), "{late:?}");
+}

@@ -94,6 +94,15 @@ impl Saved {
     }
 }
 
+/// Some of what waits, in the order of delivery.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// The messages.
+    pub timers: Vec<Timer>,
+    /// Where the next part begins; nothing if there is none.
+    pub next: Option<Timer>,
+}
+
 /// The messages of a group that wait for a time of their own.
 #[derive(Debug)]
 pub struct Timers {
@@ -188,6 +197,13 @@ impl Timers {
         state.comes_at_ms
     }
 
+    /// How many messages are loaded, because they are due within [`LOADED_AHEAD_MS`], and when the first of them is due.
+    #[must_use]
+    pub fn loaded(&self) -> (usize, Option<i64>) {
+        let state = self.state();
+        (state.loaded.len(), state.loaded.first().map(|timer| timer.due_ms))
+    }
+
     /// Waits until something is to be done before the time that [`Self::next_look_at`] said last.
     pub async fn comes_earlier(&self) {
         self.comes_earlier.notified().await;
@@ -272,16 +288,11 @@ impl Timers {
         Ok(Some(found))
     }
 
-    /// What waits, from `from` on in the order of delivery, at most so many, and where to go on; none of it if that is
-    /// not known yet. Blocks.
+    /// What waits from `from` on, at most so many; `None` if that is not known yet. Blocks.
     ///
     /// # Errors
     /// The database cannot be read now.
-    pub fn part(
-        &self,
-        from: Timer,
-        count_max: usize,
-    ) -> Result<Option<(Vec<Timer>, Option<Timer>)>, KvError> {
+    pub fn part(&self, from: Timer, count_max: usize) -> Result<Option<Part>, KvError> {
         let mut saved = self.saved();
         if saved.is_lost {
             return Ok(None);
@@ -297,9 +308,9 @@ impl Timers {
             }
         }
         let mut rest = waiting.into_iter();
-        let part = rest.by_ref().take(count_max).collect();
+        let timers = rest.by_ref().take(count_max).collect();
         let behind = || (to_ms < i64::MAX).then(|| Timer::first_at(to_ms));
-        Ok(Some((part, rest.next().or_else(behind))))
+        Ok(Some(Part { timers, next: rest.next().or_else(behind) }))
     }
 
     /// How many messages wait; none if that is not known yet. Reads all that wait. Blocks.

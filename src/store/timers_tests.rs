@@ -41,9 +41,9 @@ fn all(world: &World) -> Vec<Timer> {
 fn in_parts(timers: &Timers) -> Vec<Timer> {
     let (mut all, mut from) = (Vec::new(), Some(Timer::FIRST));
     while let Some(at) = from {
-        let (part, next) = timers.part(at, 3).unwrap().unwrap();
-        assert!(part.len() <= 3 && next.is_none_or(|next| next > at), "{part:?} {next:?}");
-        all.extend(part);
+        let Part { timers, next } = timers.part(at, 3).unwrap().unwrap();
+        assert!(timers.len() <= 3 && next.is_none_or(|next| next > at), "{timers:?} {next:?}");
+        all.extend(timers);
         from = next;
     }
     all
