@@ -13,7 +13,8 @@
 //! | `long_polling` | pulls that wait for a message |
 //! | `offsets` | positions of groups, offsets of queues (14, 15, 29 to 32) |
 //! | `query` | messages by key and by id (12, 33) |
-//! | `clients` | who is connected: producers and consumers (34, 35, 40) |
+//! | `clients` | who is connected: producers and consumers |
+//! | `heartbeats` | what clients say of themselves, and are told of one another (34, 35, 40) |
 //! | `client_calls` | what tools ask of them through the broker (222, 223, 307, 309 → 220, 221, 307, 309) |
 //! | `client_lists` | how tools are told of them (38, 203, 204, 328) |
 //! | `order_locks` | which consumer may read a queue in order (41, 42) |
@@ -56,6 +57,7 @@ mod dial_back;
 mod extension;
 mod flow_control;
 mod groups;
+mod heartbeats;
 pub mod java_properties;
 mod latencies;
 mod long_polling;
