@@ -203,7 +203,7 @@ impl Default for Limits {
             order_locks_max: 200_000,
             registered_brokers_max: 2_000,
             registered_topics_max: 400_000,
-            kv_config_bytes_max: 8 << 20,
+            kv_config_bytes_max: 4 << 20,
         }
     }
 }

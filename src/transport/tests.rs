@@ -403,6 +403,23 @@ async fn a_slow_reader_gets_everything_in_the_end() {
 }
 
 #[tokio::test]
+async fn a_flood_over_one_connection_does_not_keep_another_waiting_for_all_of_it() {
+    const FLOOD: usize = 50_000;
+    let server = start(LimitNumbers::default());
+    let mut honest = Peer::connect(server.address).await;
+    honest.echo(1, "is there").await;
+    let mut flooding = Peer::connect(server.address).await;
+    let request = encoded(&Command::request(ECHO).oneway()).repeat(FLOOD);
+    let flood = crate::task::spawn(crate::task::Kind::Ignore, "flood", async move {
+        flooding.write(&request).await;
+    });
+    until(|| server.fake.requests.load(Ordering::SeqCst) > 1).await;
+    honest.echo(2, "is answered").await;
+    assert!(server.fake.requests.load(Ordering::SeqCst) < FLOOD, "not behind the whole flood");
+    flood.await.unwrap();
+}
+
+#[tokio::test]
 async fn reading_stops_at_the_in_flight_limit_and_resumes_with_answers_or_dropped_responders() {
     let mut server = start(LimitNumbers { connection_in_flight_max: 2, ..LimitNumbers::default() });
     let mut peer = Peer::connect(server.address).await;
