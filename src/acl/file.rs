@@ -3,6 +3,7 @@
 //! Not where it lies (`folder`), nor what it means together with others (`accounts`). Invariant: what [`render`] writes
 //! is read here and by 4.9.4 as the same.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -56,9 +57,10 @@ pub fn parse(text: &str) -> Result<Checked, YamlError> {
         checked.white.push(pattern);
         checked.file.white_addresses.push(text);
     }
+    let mut names = HashSet::new();
     for node in items(root.get(ACCOUNTS), ACCOUNTS)? {
         let (description, account) = reader.account(node)?;
-        if checked.file.accounts.iter().any(|one| one.access_key == description.access_key) {
+        if !names.insert(description.access_key.clone()) {
             let text =
                 format!("accessKey {} stands above: this one is not used", account.access_key);
             reader.warnings.push(YamlError::new(node.line, text));

@@ -1,8 +1,9 @@
-//! A YAML document as a tree that knows its lines, with bounds: depth, nodes, and what aliases repeat.
+//! A YAML document as a tree that knows its lines, with bounds: depth, and what aliases repeat.
 //!
 //! Not what it means (`file`). Values keep their text: whether `12345678` is a number is for whoever reads it to say, so
 //! that a key of digits is the key that was written. Invariants: no text panics, none recurses deeper than
-//! [`DEPTH_MAX`], and none takes more than [`NODES_MAX`] nodes however often it repeats an anchor.
+//! [`DEPTH_MAX`], and none takes more than a small multiple of its own size and [`REPEATED_BYTES_MAX`], however often it
+//! repeats an anchor.
 
 use std::collections::HashMap;
 
@@ -10,8 +11,8 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 /// Lists and maps within one another; an account file has four.
 const DEPTH_MAX: usize = 16;
-/// Values of one document, repeated ones counted each time.
-const NODES_MAX: usize = 1_000_000;
+/// What all aliases of one document repeat may take of memory, in bytes.
+const REPEATED_BYTES_MAX: usize = 1 << 20;
 
 /// A place in a text and what is wrong there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,13 +75,18 @@ impl Node {
         items.get(at)
     }
 
-    /// How many values there are in it, with itself.
-    fn count(&self) -> usize {
-        match &self.value {
-            Value::Null | Value::Text(_) => 1,
-            Value::List(items) => 1 + items.iter().map(Self::count).sum::<usize>(),
-            Value::Map(entries) => 1 + entries.iter().map(|(_, node)| node.count()).sum::<usize>(),
-        }
+    /// How many bytes of memory it takes, about.
+    fn bytes(&self) -> usize {
+        let within = match &self.value {
+            Value::Null => 0,
+            Value::Text(text) => text.len(),
+            Value::List(items) => items.iter().map(Self::bytes).sum(),
+            Value::Map(entries) => entries
+                .iter()
+                .map(|(key, node)| size_of::<Key>() + key.name.len() + node.bytes())
+                .sum(),
+        };
+        size_of::<Self>() + within
     }
 }
 
@@ -94,15 +100,23 @@ struct Open {
 
 enum OpenKind {
     List(Vec<Node>),
-    /// With the key whose value comes next.
-    Map(Vec<(Key, Node)>, Option<Key>),
+    Map(OpenMap),
+}
+
+#[derive(Default)]
+struct OpenMap {
+    entries: Vec<(Key, Node)>,
+    /// The key whose value comes next.
+    next: Option<Key>,
+    /// Where each key stands.
+    lines: HashMap<String, usize>,
 }
 
 #[derive(Default)]
 struct Builder {
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
-    count: usize,
+    repeated_bytes: usize,
     root: Option<Node>,
 }
 
@@ -128,18 +142,12 @@ impl Builder {
                 let is_null = style == ScalarStyle::Plain
                     && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
                 let value = if is_null { Value::Null } else { Value::Text(text.into_owned()) };
-                self.add(Node { line, value }, anchor, 1)
+                self.add(Node { line, value }, anchor)
             }
-            Event::Alias(anchor) => {
-                // An anchor within itself is not there yet.
-                let node = self.anchors.get(&anchor).cloned();
-                let node = node.ok_or_else(|| YamlError::new(line, "the alias means nothing"))?;
-                let count = node.count();
-                self.add(Node { line, ..node }, 0, count)
-            }
+            Event::Alias(anchor) => self.repeat(line, anchor),
             Event::SequenceStart(anchor, _) => self.begin(line, anchor, OpenKind::List(Vec::new())),
             Event::MappingStart(anchor, _) => {
-                self.begin(line, anchor, OpenKind::Map(Vec::new(), None))
+                self.begin(line, anchor, OpenKind::Map(OpenMap::default()))
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::DocumentStart(_) if self.root.is_some() => {
@@ -167,38 +175,47 @@ impl Builder {
         let Some(Open { line, anchor, what }) = self.open.pop() else { return Ok(()) };
         let value = match what {
             OpenKind::List(items) => Value::List(items),
-            OpenKind::Map(entries, _) => Value::Map(entries),
+            OpenKind::Map(map) => Value::Map(map.entries),
         };
-        self.add(Node { line, value }, anchor, 1)
+        self.add(Node { line, value }, anchor)
     }
 
-    /// Puts a whole value where it belongs; `count` is how many it adds to those that were there.
-    fn add(&mut self, node: Node, anchor: usize, count: usize) -> Result<(), YamlError> {
+    fn repeat(&mut self, line: usize, anchor: usize) -> Result<(), YamlError> {
+        // An anchor within itself is not there yet.
+        let node = self.anchors.get(&anchor);
+        let node = node.ok_or_else(|| YamlError::new(line, "the alias means nothing"))?;
+        self.repeated_bytes += node.bytes();
+        if self.repeated_bytes > REPEATED_BYTES_MAX {
+            let text = format!("the aliases repeat more than {REPEATED_BYTES_MAX} bytes");
+            return Err(YamlError::new(line, text));
+        }
+        let node = Node { line, ..node.clone() };
+        self.add(node, 0)
+    }
+
+    /// Puts a whole value where it belongs.
+    fn add(&mut self, node: Node, anchor: usize) -> Result<(), YamlError> {
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
-        }
-        self.count += count;
-        if self.count > NODES_MAX {
-            return Err(YamlError::new(node.line, format!("more than {NODES_MAX} values")));
         }
         match self.open.last_mut().map(|open| &mut open.what) {
             None => self.root = Some(node),
             Some(OpenKind::List(items)) => items.push(node),
-            Some(OpenKind::Map(entries, next)) => match next.take() {
-                None => *next = Some(key(node, entries)?),
-                Some(key) => entries.push((key, node)),
+            Some(OpenKind::Map(map)) => match map.next.take() {
+                None => map.next = Some(key(node, &mut map.lines)?),
+                Some(key) => map.entries.push((key, node)),
             },
         }
         Ok(())
     }
 }
 
-fn key(node: Node, entries: &[(Key, Node)]) -> Result<Key, YamlError> {
+fn key(node: Node, lines: &mut HashMap<String, usize>) -> Result<Key, YamlError> {
     let Value::Text(name) = node.value else {
         return Err(YamlError::new(node.line, "a key must be a word"));
     };
-    if let Some((first, _)) = entries.iter().find(|(key, _)| key.name == name) {
-        let text = format!("`{name}` stands here again after line {}", first.line);
+    if let Some(first) = lines.insert(name.clone(), node.line) {
+        let text = format!("`{name}` stands here again after line {first}");
         return Err(YamlError::new(node.line, text));
     }
     Ok(Key { line: node.line, name })
@@ -243,6 +260,14 @@ mod tests {
     }
 
     #[test]
+    fn a_map_may_have_many_keys() {
+        let text: String = (0..200_000).map(|at| format!("k{at}: v\n")).collect();
+        let root = parse(&(text.clone() + "k7: v\n"));
+        assert_eq!(root.unwrap_err().text, "`k7` stands here again after line 8");
+        assert_eq!(parse(&text).unwrap().get("k199999").unwrap().line, 200_000);
+    }
+
+    #[test]
     fn depth_and_what_aliases_repeat_are_bounded() {
         let deep = "[".repeat(17) + &"]".repeat(17);
         assert_eq!(refused(&deep).1, "more than 16 lists and maps within one another");
@@ -253,7 +278,13 @@ mod tests {
             let ten = vec![format!("*a{}", at - 1); 10].join(", ");
             text += &format!("a{at}: &a{at} [{ten}]\n");
         }
-        assert!(refused(&text).1.contains("values"));
+        let much = "the aliases repeat more than 1048576 bytes";
+        assert_eq!(refused(&text).1, much);
+        // Few values, but long ones.
+        let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), vec!["*a"; 20].join(", "));
+        assert_eq!(refused(&long).1, much);
+        // What is not repeated may be as large as it is.
+        assert!(parse(&"- x\n".repeat(200_000)).is_ok());
         let repeated = parse("a: &x {k: v}\nb: *x\n").unwrap();
         assert_eq!(repeated.get("b").unwrap().get("k").unwrap().value, Value::Text("v".into()));
     }

@@ -121,8 +121,11 @@ pub(super) fn did_you_mean(written: &str, known: &[&str]) -> String {
 
 /// The known word that differs least, if it is near enough to be meant.
 pub(super) fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
-    let (edits, word) = known.iter().map(|word| (distance(written, word), *word)).min()?;
-    (edits <= 1 + written.len() / 4).then_some(word)
+    // At least as many edits as they differ in length: those of a long text are not counted.
+    let (edits_max, letters) = (1 + written.len() / 4, written.chars().count());
+    let alike = known.iter().filter(|word| letters.abs_diff(word.chars().count()) <= edits_max);
+    let (edits, word) = alike.map(|word| (distance(written, word), *word)).min()?;
+    (edits <= edits_max).then_some(word)
 }
 
 /// How many characters must be put in, taken out, replaced or swapped with the next.
@@ -215,5 +218,8 @@ mod tests {
         assert_eq!(distance("stroe", "store"), 1);
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(did_you_mean("xyz", &["store", "log"]), "; known here: store, log");
+        assert_eq!(nearest("störe", &["store", "log"]), Some("store"));
+        // Edits of so many letters would not be counted in a day.
+        assert_eq!(nearest(&"store".repeat(1 << 20), &["store", "log"]), None);
     }
 }

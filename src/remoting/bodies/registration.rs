@@ -1,12 +1,12 @@
 //! What a broker tells a name server about itself: the body of 103 (N-042 to N-045).
 //!
-//! Not its header. Invariant: a body from the network never makes us hold more than a small multiple of its size,
-//! and an inflated one at most `INFLATED_BYTES_MAX`.
+//! Not its header. Invariant: a body from the network never makes us hold more than a small multiple of its size; of
+//! one that is inflated on the way, no more than its topics, which are bounded by `INFLATED_BYTES_MAX` and `TOPICS_MAX`.
 
 use std::borrow::Borrow;
-use std::io::Read as _;
+use std::io::{self, Read};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use flate2::read::ZlibDecoder;
 
 use super::topics::{read_topic_table, read_version, topic_table_value};
@@ -14,12 +14,14 @@ use crate::model::{DataVersion, Permission, TopicConfig, TopicFilterType, TopicN
 use crate::remoting::DecodeError;
 use crate::remoting::json::{self, Form, Value};
 
-/// The largest inflated body; 60 000 topics are about 6 MB.
+/// How much of an inflated body is read; 60 000 topics are about 6 MB.
 const INFLATED_BYTES_MAX: u64 = 16 << 20;
 /// Topics in one registration, at most. A small body that unpacks to much must not take much more than that.
 const TOPICS_MAX: usize = 60_000;
 /// Values in a body that is not packed: nine for each topic.
 const VALUES_MAX: usize = 9 * TOPICS_MAX + 1000;
+/// The largest part of an inflated body; a topic's line has less than 200 bytes.
+const PART_BYTES_MAX: usize = 64 << 10;
 /// The first version whose body has filter servers (N-042): V3_0_11.
 const VERSION_WITH_FILTER_SERVERS: i32 = 37;
 
@@ -70,48 +72,55 @@ impl RegisterBody {
     /// Reads the compressed form (N-045). An empty body has no topics in this form too (N-044).
     ///
     /// # Errors
-    /// It is not, or is larger than `INFLATED_BYTES_MAX`.
+    /// It is not, or goes beyond the bounds.
     pub fn parse_compressed(body: &[u8]) -> Result<Self, DecodeError> {
         if body.is_empty() {
             return Ok(Self::default());
         }
-        let mut bytes = Vec::new();
-        let mut inflated = ZlibDecoder::new(body).take(INFLATED_BYTES_MAX + 1);
-        let read = inflated.read_to_end(&mut bytes);
-        read.map_err(|error| DecodeError(format!("the registration is not zlib: {error}")))?;
-        if bytes.len() as u64 > INFLATED_BYTES_MAX {
-            return Err(DecodeError(format!(
-                "the registration has more than {INFLATED_BYTES_MAX} bytes"
-            )));
+        let mut inflated = ZlibDecoder::new(body).take(INFLATED_BYTES_MAX);
+        let version = read_version(&json::parse(&part(&mut inflated)?)?)?;
+        let count = number(&mut inflated)?;
+        if usize::try_from(count).is_ok_and(|count| count > TOPICS_MAX) {
+            return Err(DecodeError(format!("the registration has more than {TOPICS_MAX} topics")));
         }
-        let mut rest = bytes.as_slice();
-        let version = read_version(&json::parse(part(&mut rest)?)?)?;
-        let count = rest.try_get_i32().map_err(|_| cut_off())?;
         let mut topics = Vec::new();
         for _ in 0..count {
-            if topics.len() == TOPICS_MAX {
-                return Err(DecodeError(format!(
-                    "the registration has more than {TOPICS_MAX} topics"
-                )));
-            }
-            topics.push(read_line(part(&mut rest)?)?);
+            topics.push(read_line(&part(&mut inflated)?)?);
         }
-        let servers = json::parse(part(&mut rest)?)?;
+        let servers = part(&mut inflated)?;
+        let servers = json::parse(&servers)?;
         let servers = servers.items().iter().filter_map(|server| Some(server.as_str()?.to_owned()));
         Ok(Self { version, topics, filter_servers: Some(servers.collect()) })
     }
 }
 
-fn cut_off() -> DecodeError {
-    DecodeError("the compressed registration is cut off".to_owned())
+fn number(inflated: &mut impl Read) -> Result<i32, DecodeError> {
+    let mut bytes = [0; 4];
+    fill(inflated, &mut bytes)?;
+    Ok(i32::from_be_bytes(bytes))
 }
 
 /// The next part: a length and as many bytes.
-fn part<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], DecodeError> {
-    let length = rest.try_get_i32().ok().and_then(|length| usize::try_from(length).ok());
-    let bytes = length.and_then(|length| rest.get(..length)).ok_or_else(cut_off)?;
-    rest.advance(bytes.len());
+fn part(inflated: &mut impl Read) -> Result<Vec<u8>, DecodeError> {
+    let length = usize::try_from(number(inflated)?).unwrap_or(usize::MAX);
+    if length > PART_BYTES_MAX {
+        let text = format!("a part of the registration has more than {PART_BYTES_MAX} bytes");
+        return Err(DecodeError(text));
+    }
+    let mut bytes = vec![0; length];
+    fill(inflated, &mut bytes)?;
     Ok(bytes)
+}
+
+fn fill(inflated: &mut impl Read, bytes: &mut [u8]) -> Result<(), DecodeError> {
+    inflated.read_exact(bytes).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => {
+            let text =
+                format!("the registration is cut off, or has more than {INFLATED_BYTES_MAX} bytes");
+            DecodeError(text)
+        }
+        _ => DecodeError(format!("the registration is not zlib: {error}")),
+    })
 }
 
 /// Reads `name readQueueNums writeQueueNums perm topicFilterType`; flags and order are not in it.
@@ -203,9 +212,27 @@ mod tests {
             assert!(RegisterBody::parse_compressed(&compressed(&parts, count)).is_err());
         }
         assert!(RegisterBody::parse_compressed(b"not zlib").is_err());
-        let bomb = compressed(&[&vec![0; 70 << 20]], 0);
-        let error = RegisterBody::parse_compressed(&bomb).unwrap_err();
-        assert!(error.to_string().contains("more than"), "{error}");
+    }
+
+    #[test]
+    fn little_that_inflates_to_much_is_refused() {
+        let version: &[u8] = br#"{"counter":3,"timestamp":7}"#;
+        let topics = |count: usize, line: &str| {
+            let mut parts = vec![version];
+            parts.extend(vec![line.as_bytes(); count]);
+            parts.push(b"[]");
+            let count = i32::try_from(count).unwrap();
+            RegisterBody::parse_compressed(&compressed(&parts, count))
+        };
+        let error = |body: Result<RegisterBody, DecodeError>| body.unwrap_err().to_string();
+        assert_eq!(topics(TOPICS_MAX, "T 1 1 6 S").unwrap().topics.len(), TOPICS_MAX);
+        let too_many = error(topics(TOPICS_MAX + 1, "T 1 1 6 S"));
+        assert_eq!(too_many, "the registration has more than 60000 topics");
+        let too_much = error(topics(1000, &format!("{} 1 1 6 S", "t".repeat(60_000))));
+        assert!(too_much.ends_with("has more than 16777216 bytes"), "{too_much}");
+        let servers = compressed(&[version, format!("[{}]", "0,".repeat(1 << 20)).as_bytes()], 0);
+        let too_large = error(RegisterBody::parse_compressed(&servers));
+        assert_eq!(too_large, "a part of the registration has more than 65536 bytes");
     }
 
     proptest! {
