@@ -1,11 +1,11 @@
 //! The broker's configuration under 4.9.4's keys, and the few of it that change while it runs (25, 26; B-303, B-304, K-007).
 //!
 //! Not the node's settings, which are read at the start, and which nothing here writes. Invariants: what 26 says is in
-//! force; keys that mean nothing here are left out. 25 changes all that it is asked, or nothing. `brokerPermission` stays
-//! changed until the restart; what is kept, which all brokers of the node share, until the settings are read again.
+//! force; keys that mean nothing here are left out. 25 changes all that it is asked, or nothing. `brokerPermission` and
+//! `traceOn` stay changed until the restart; what is kept, which all brokers of the node share, until the settings are read again.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Broker;
@@ -28,6 +28,8 @@ const DISK_PERCENT: std::ops::RangeInclusive<u8> = 10..=95;
 pub(super) struct LiveConfig {
     /// `brokerPermission`
     permission: AtomicU32,
+    /// `traceOn`
+    is_traced: AtomicBool,
     /// How often something was changed.
     version: Mutex<DataVersion>,
 }
@@ -37,6 +39,7 @@ impl LiveConfig {
     pub fn new(clock: &Clock) -> Self {
         Self {
             permission: AtomicU32::new(Permission::READ_WRITE.0),
+            is_traced: AtomicBool::new(true),
             version: Mutex::new(DataVersion { timestamp: clock.now_ms(), counter: 0 }),
         }
     }
@@ -44,6 +47,11 @@ impl LiveConfig {
     /// Whether the broker may be written to, and read from (B-101, B-162).
     pub fn permission(&self) -> Permission {
         Permission(self.permission.load(Ordering::Relaxed))
+    }
+
+    /// Whether clients that tell of what they send are to do so (C-053).
+    pub fn is_traced(&self) -> bool {
+        self.is_traced.load(Ordering::Relaxed)
     }
 }
 
@@ -85,6 +93,7 @@ fn in_force(broker: &Broker) -> Properties {
         ("brokerClusterName", own.cluster.clone()),
         ("brokerId", own.id.0.to_string()),
         ("brokerPermission", broker.live_config.permission().0.to_string()),
+        ("traceOn", broker.live_config.is_traced().to_string()),
         ("enablePropertyFilter", true.to_string()),
         ("listenPort", own.address.port().to_string()),
         ("haListenPort", own.ha_address.port().to_string()),
@@ -117,6 +126,7 @@ fn in_force(broker: &Broker) -> Properties {
 #[derive(Debug, Default)]
 struct Change {
     permission: Option<Permission>,
+    is_traced: Option<bool>,
     hours: Option<u64>,
     delete_hours: Option<Vec<u8>>,
     disk_expire_percent: Option<u8>,
@@ -150,6 +160,9 @@ impl Change {
                 let permission = value.parse().ok().filter(|number| [2, 4, 6].contains(number));
                 let permission = permission.ok_or_else(|| bad("2 (write), 4 (read) or 6"))?;
                 self.permission = Some(Permission(permission));
+            }
+            "traceOn" => {
+                self.is_traced = Some(value.parse().map_err(|_| bad("true or false"))?);
             }
             "fileReservedTime" => {
                 let hours = value.parse().ok().filter(|hours| *hours > 0);
@@ -185,6 +198,9 @@ fn apply(broker: &Broker, change: Change) {
         let live = &broker.live_config;
         let mut version = live.version.lock().unwrap_or_else(PoisonError::into_inner);
         *version = version.next(broker.clock.now_ms());
+    }
+    if let Some(is_traced) = change.is_traced {
+        broker.live_config.is_traced.store(is_traced, Ordering::Relaxed);
     }
     if let Some(permission) = change.permission {
         broker.live_config.permission.store(permission.0, Ordering::Relaxed);
@@ -283,6 +299,7 @@ mod tests {
             ("slaveReadEnable=true", "`slaveReadEnable` is always `false` here: "),
             ("maxMessageSize=1", "`maxMessageSize` is read at the start only: "),
             ("brokerPermission=7", "`brokerPermission` is 2 (write), 4 (read) or 6, not `7`"),
+            ("traceOn=yes", "`traceOn` is true or false, not `yes`"),
             ("deleteWhen=24", "`deleteWhen` is hours from 00 to 23 with `;`, not `24`"),
             ("diskMaxUsedSpaceRatio=x", "`diskMaxUsedSpaceRatio` is a percentage, not `x`"),
             ("fileReservedTime=0", "`fileReservedTime` is a number of hours from 1 on, not `0`"),
@@ -295,6 +312,17 @@ mod tests {
         assert_eq!(shown(&broker).await.1, 0);
         let request = Command::request(request::UPDATE_BROKER_CONFIG).with_body(vec![0xFF]);
         assert_eq!(broker.refused(request).await.0, 1);
+    }
+
+    #[tokio::test]
+    async fn traces_are_switched_off_and_on_c053() {
+        let broker = TestBroker::new();
+        for (text, told) in [("", "true"), ("traceOn=false", "false"), ("traceOn=true", "true")] {
+            assert_eq!(updated(&broker, text).await.0, 0);
+            assert_eq!(shown(&broker).await.0["traceOn"], told);
+            let sent = broker.send("T", "", "x").await;
+            assert_eq!((sent.code, sent.field("TRACE_ON")), (0, Some(told)));
+        }
     }
 
     #[tokio::test]

@@ -57,7 +57,7 @@ pub(super) fn answer(broker: &Arc<Broker>, request: &Command, responder: Respond
         }
         Err(Refusal { code, remark }) => {
             tell_refused(&responder, code, &remark);
-            responder.send(switched(Command::response(code).with_remark(remark)));
+            responder.send(switched(broker, Command::response(code).with_remark(remark)));
         }
     }
 }
@@ -151,7 +151,7 @@ async fn deliver(broker: &Broker, reply: Reply) -> Command {
         }
     };
     told.write(&mut answer);
-    switched(answer)
+    switched(broker, answer)
 }
 
 impl Push {

@@ -3,7 +3,7 @@
 //! Not here: the ends of transactions (37), replies (`reply`). This is the hottest way through the broker: the
 //! header is read once, the body is copied only into its record, nothing waits. Invariants: the answer comes when the
 //! message is as durable as its sender asks, from whatever thread wrote it; every answer but that to a header that
-//! cannot be read has the [`SWITCHES`].
+//! cannot be read says whether traces are on, and which region this is ([`switched`]).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,8 +22,8 @@ use crate::remoting::{Command, SerializeType, response};
 use crate::store::{AppendError, AppendResult, Appended, Durability, Store};
 use crate::transport::Responder;
 
-/// What every answer of the send family has (`traceOn`, `regionId`), in 4.9.4's order.
-const SWITCHES: [(&str, &str); 2] = [("TRACE_ON", "true"), ("MSG_REGION", "DefaultRegion")];
+/// 4.9.4's `regionId`.
+const REGION: &str = "DefaultRegion";
 /// The version from which on a client's own `maxReconsumeTimes` counts (S-58).
 const OWN_MAX_TIMES_FROM: i32 = 121;
 /// The longest properties text, in bytes (S-59).
@@ -71,7 +71,8 @@ fn store<M: AsRef<[NewMessage]>>(
         Ok(prepared) => prepared,
         Err(Refusal { code, remark }) => {
             tell_refused(&responder, code, &remark);
-            return responder.send(switched(Command::response(code).with_remark(remark)));
+            let answer = Command::response(code).with_remark(remark);
+            return responder.send(switched(broker, answer));
         }
     };
     let messages = messages.as_ref();
@@ -363,11 +364,10 @@ pub(super) fn record_bytes(message: &NewMessage) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-pub(super) fn switched(mut answer: Command) -> Command {
-    for (key, value) in SWITCHES {
-        answer = answer.with_field(key, value);
-    }
-    answer
+/// Adds what every answer of the send family has (`traceOn`, `regionId`), in 4.9.4's order.
+pub(super) fn switched(broker: &Broker, answer: Command) -> Command {
+    let is_traced = broker.live_config.is_traced();
+    answer.with_field("TRACE_ON", is_traced).with_field("MSG_REGION", REGION)
 }
 
 /// A send whose message is being stored.
@@ -395,7 +395,7 @@ impl Sent {
                 self.broker.statistics.append_failed();
                 let Refusal { code, remark } = refusal_of(&self.broker.store, error);
                 tell_refused(&self.responder, code, &remark);
-                switched(Command::response(code).with_remark(remark))
+                switched(&self.broker, Command::response(code).with_remark(remark))
             }
         };
         self.responder.send(answer);
@@ -412,11 +412,11 @@ impl Sent {
         let offset = appended.first().map_or(0, |first| first.queue_offset.to_wire());
         // 4.9.4 writes the fields of a JSON header in its hash map's order, those of a binary one as declared (V-08).
         if self.is_json {
-            let answer = switched(answer.with_field("queueId", self.queue_id));
+            let answer = switched(&self.broker, answer.with_field("queueId", self.queue_id));
             self.with_ids(answer, appended).with_field("queueOffset", offset)
         } else {
             let answer = self.with_ids(answer, appended).with_field("queueId", self.queue_id);
-            switched(answer.with_field("queueOffset", offset))
+            switched(&self.broker, answer.with_field("queueOffset", offset))
         }
     }
 
