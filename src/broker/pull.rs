@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::answers::{FAQ, Refusal, send_answer, tell_refused};
-use super::{Broker, groups, subscriptions};
+use super::{Broker, groups, light, subscriptions};
 use crate::filter::Subscription;
 use crate::message::{NewMessage, Properties, properties};
 use crate::model::{Permission, QueueId, QueueOffset, SubscriptionGroupConfig};
@@ -140,6 +140,7 @@ fn execute(
     };
     if pass == Pass::First && header.has(pull_flag::COMMIT_OFFSET) && !broker.is_slave() {
         let positions = &broker.store.tables().consumer_offsets;
+        let queue_id = light::position_queue(broker, header.consumer_group, queue_id);
         positions.commit(header.topic, header.consumer_group, queue_id, header.commit_offset);
     }
     let pulled = pulled?;
@@ -171,7 +172,6 @@ fn check_target(
             format!("the broker[{}] pulling message is forbidden", broker.options.address.ip());
         return Err(Refusal::new(response::NO_PERMISSION, remark));
     }
-    let tables = broker.store.tables();
     let Some(group) = groups::find_or_create(broker, name) else {
         let remark = format!("subscription group [{name}] does not exist, {FAQ}");
         return Err(Refusal::new(response::SUBSCRIPTION_GROUP_NOT_EXIST, remark));
@@ -180,7 +180,7 @@ fn check_target(
         let remark = format!("subscription group no permission, {name}");
         return Err(Refusal::new(response::NO_PERMISSION, remark));
     }
-    let Some(config) = tables.topics.get(topic) else {
+    let Some(config) = light::topic(broker, topic) else {
         let remark = format!("topic[{topic}] not exist, apply first please! {FAQ}");
         return Err(Refusal::new(response::TOPIC_NOT_EXIST, remark));
     };

@@ -265,6 +265,13 @@ impl Importer {
                 Outcome::NotNeeded,
                 "it is so here: accounts are off unless they are on".to_owned(),
             ),
+            HostKey::LightQueues if value.eq_ignore_ascii_case("true") => {
+                self.shared(at, "store.light_queues", "true".to_owned())
+            }
+            HostKey::LightQueues => (
+                Outcome::NotNeeded,
+                "it is so here: there are no light queues unless they are on".to_owned(),
+            ),
             HostKey::Number(key) => match value.parse::<u64>() {
                 Ok(number) => self.shared(at, key, number.to_string()),
                 Err(_) => bad("a whole number"),
