@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Broker;
 use super::answers::{Answer, Refusal, send_answer};
 use super::clients::Reached;
+use super::{Broker, light};
 use crate::message::MessageId;
 use crate::model::{MessageQueue, QueueId, shown};
 use crate::remoting::bodies::client_calls::{
@@ -85,7 +85,7 @@ fn targets(
 ) -> Result<Vec<(MessageQueue, i64)>, Refusal> {
     let refusal = |remark: String| Refusal::new(response::SYSTEM_ERROR, remark);
     let tables = broker.store.tables();
-    let config = tables.topics.get(topic).ok_or_else(|| {
+    let config = light::topic(broker, topic).ok_or_else(|| {
         refusal(format!(
             "[reset-offset] reset offset failed, no topic in this broker. topic={topic}"
         ))

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::answers::{Answer, Refusal};
-use super::{Broker, topics};
+use super::{Broker, light, topics};
 use crate::metrics::Limit;
 use crate::model::{SubscriptionGroupConfig, TopicName, shown};
 use crate::remoting::bodies::groups::{all_groups, group, parse_group};
@@ -22,7 +22,7 @@ const NAME_BYTES_MAX: usize = 255;
 /// long.
 pub(super) fn find_or_create(broker: &Broker, group: &str) -> Option<Arc<SubscriptionGroupConfig>> {
     let groups = &broker.store.tables().groups;
-    let existing = groups.get(group);
+    let existing = light::group(broker, group).or_else(|| groups.get(group));
     if existing.is_some() || group.len() > NAME_BYTES_MAX || is_full(broker) {
         return existing;
     }
@@ -54,6 +54,9 @@ pub(super) fn update(broker: &Arc<Broker>, request: &Command, connection: &Conne
     let Some(config) = parse_group(&request.body)? else {
         return Ok(Command::response(response::SUCCESS));
     };
+    if light::is_light(broker, config.name.as_str()) {
+        return Ok(Command::response(response::SUCCESS));
+    }
     if config.name.as_str().len() > NAME_BYTES_MAX {
         let remark = format!("the group's name is longer than {NAME_BYTES_MAX} bytes");
         return Err(Refusal::new(response::SYSTEM_ERROR, remark));

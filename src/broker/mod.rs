@@ -10,6 +10,7 @@
 //! | `send_back` | messages that a consumer gives back: retry and dead-letter topics (36) |
 //! | `reply` | replies to requests that producers wait for (324, 325 → 326) |
 //! | `pull` | pulls (11) |
+//! | `light` | light queues, as clients see them |
 //! | `long_polling` | pulls that wait for a message |
 //! | `offsets` | positions of groups, offsets of queues (14, 15, 29 to 32) |
 //! | `query` | messages by key and by id (12, 33) |
@@ -60,6 +61,7 @@ mod groups;
 mod heartbeats;
 pub mod java_properties;
 mod latencies;
+mod light;
 mod long_polling;
 mod metadata_sync;
 mod offsets;

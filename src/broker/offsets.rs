@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use super::Broker;
 use super::answers::{Answer, Refusal, blocking, send_answer};
+use super::{Broker, light};
 use crate::metrics::Limit;
 use crate::model::QueueId;
 use crate::remoting::{Command, FieldError, response};
@@ -30,6 +30,7 @@ pub(super) fn update(broker: &Broker, request: &Command) -> Answer {
     let queue_id = queue_id(request)?;
     let offset = request.required_i64("commitOffset")?;
     if let Some(queue_id) = queue_id {
+        let queue_id = light::position_queue(broker, group, queue_id);
         let positions = &broker.store.tables().consumer_offsets;
         let max = broker.limits().numbers().positions_max;
         if !positions.commit_if_room(topic, group, queue_id, offset, max) {
@@ -53,6 +54,7 @@ fn stored_position(broker: &Broker, request: &Command) -> Result<Option<i64>, Fi
     let group = request.required_str("consumerGroup")?;
     let topic = request.required_str("topic")?;
     let Some(queue_id) = queue_id(request)? else { return Ok(None) };
+    let queue_id = light::position_queue(broker, group, queue_id);
     let stored = broker.store.tables().consumer_offsets.query(topic, group, queue_id);
     Ok(stored.filter(|offset| *offset >= 0))
 }

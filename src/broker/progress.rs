@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Broker;
 use super::answers::{Answer, Refusal};
+use super::{Broker, light};
 use crate::model::{GroupName, MessageQueue, QueueId, QueueOffset, TopicConfig, TopicName};
 use crate::remoting::bodies::consume_stats::{
     ConsumeStats, QueueProgress, TimeSpan, broker_consume_stats, correction_offsets, group_list,
@@ -80,7 +80,7 @@ pub(super) fn of_all(broker: &Arc<Broker>, request: &Command, _: &Connection) ->
 
 /// A topic that is there, unless the group is connected and reads others.
 fn read_topic(broker: &Broker, group: &str, topic: &str) -> Option<Arc<TopicConfig>> {
-    let config = broker.store.tables().topics.get(topic)?;
+    let config = light::topic(broker, topic)?;
     (!broker.clients.reads_others_only(group, topic)).then_some(config)
 }
 
@@ -128,7 +128,7 @@ fn store_time(broker: &Broker, topic: &str, id: QueueId, offset: i64) -> Result<
 /// 303: between which times a topic's messages lie, and where a group is (B-327). Blocks.
 pub(super) fn spans(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
     let (topic, group) = (request.required_str("topic")?, request.required_str("group")?);
-    let Some(config) = broker.store.tables().topics.get(topic) else {
+    let Some(config) = light::topic(broker, topic) else {
         let remark = format!("topic[{topic}] not exist");
         return Err(Refusal::new(response::TOPIC_NOT_EXIST, remark));
     };

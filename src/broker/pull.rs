@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::answers::{FAQ, Refusal, send_answer, tell_refused};
-use super::{Broker, flow_control, groups, subscriptions};
+use super::{Broker, flow_control, groups, light, subscriptions};
 use crate::filter::Subscription;
 use crate::message::{NewMessage, Properties, properties};
 use crate::model::{Permission, QueueId, QueueOffset, SubscriptionGroupConfig};
@@ -149,6 +149,7 @@ fn execute(
     broker.statistics.latencies.get_took(took);
     if pass == Pass::First && header.has(pull_flag::COMMIT_OFFSET) && !broker.is_slave() {
         let positions = &broker.store.tables().consumer_offsets;
+        let queue_id = light::position_queue(broker, header.consumer_group, queue_id);
         positions.commit(header.topic, header.consumer_group, queue_id, header.commit_offset);
     }
     let pulled = pulled?;
@@ -182,7 +183,6 @@ fn check_target(
             format!("the broker[{}] pulling message is forbidden", broker.options.address.ip());
         return Err(Refusal::new(response::NO_PERMISSION, remark));
     }
-    let tables = broker.store.tables();
     let Some(group) = groups::find_or_create(broker, name) else {
         let why = groups::why_not_created(broker);
         let remark = format!("subscription group [{name}] does not exist, {why}{FAQ}");
@@ -192,7 +192,7 @@ fn check_target(
         let remark = format!("subscription group no permission, {name}");
         return Err(Refusal::new(response::NO_PERMISSION, remark));
     }
-    let Some(config) = tables.topics.get(topic) else {
+    let Some(config) = light::topic(broker, topic) else {
         let remark = format!("topic[{topic}] not exist, apply first please! {FAQ}");
         return Err(Refusal::new(response::TOPIC_NOT_EXIST, remark));
     };

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use super::answers::{FAQ, Refusal, tell_refused};
 use super::java_properties::JavaProperties;
-use super::{Broker, delay, flow_control, groups, timers, topics, transactions};
+use super::{Broker, delay, flow_control, groups, light, timers, topics, transactions};
 use crate::message::{BatchItem, MessageId, NewMessage, decode_batch, properties, sys_flag};
 use crate::model::{
     DLQ_PREFIX, Permission, QueueId, RETRY_PREFIX, SubscriptionGroupConfig, TopicConfig,
@@ -120,7 +120,7 @@ pub(super) fn check(
         let remark = format!("Sending message to topic[{name}] is forbidden.");
         return Err(Refusal::new(response::NO_PERMISSION, remark));
     }
-    let known = broker.store.tables().topics.get(name);
+    let known = light::topic(broker, name);
     if known.is_none() && broker.is_slave() {
         return Err(unavailable(&broker.store));
     }
@@ -197,6 +197,7 @@ fn prepare(
         return Err(forbidden(broker, "transaction message"));
     }
     check_body(broker, request.body.len())?;
+    light::check(broker, &fields)?;
     let wait = fields.remove(properties::WAIT);
     let mut sys_flag = sys_flag_of(header, &topic);
     let level = if is_half { None } else { delay::level_of(broker, &fields, sys_flag)? };
@@ -257,13 +258,17 @@ fn prepare_batch(
         return Err(illegal(&broker.store));
     }
     timers::refuse_in_batch(header.properties)?;
+    light::refuse_in_batch(broker, header.properties)?;
     // 4.9.4 ends in an exception, and its clients would send the same bytes again (C-010).
     let bad = |text: String| Refusal::new(response::MESSAGE_ILLEGAL, text);
     let items = decode_batch(&request.body).map_err(|error| bad(error.to_string()))?;
     if items.is_empty() {
         return Err(bad("the batch is empty".to_owned()));
     }
-    items.iter().try_for_each(|item| timers::refuse_in_batch(&item.properties))?;
+    items.iter().try_for_each(|item| {
+        timers::refuse_in_batch(&item.properties)?;
+        light::refuse_in_batch(broker, &item.properties)
+    })?;
     let wait = fields.get(properties::WAIT).is_none_or(is_true);
     let of_all = fields.into_text();
     let record = |item: &BatchItem| {

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use super::Broker;
 use super::answers::{Answer, Refusal};
+use super::{Broker, light};
 use crate::model::{MessageQueue, QueueId, QueueOffset};
 use crate::remoting::bodies::topic_stats::{TopicOffset, topic_stats};
 use crate::remoting::{Command, response};
@@ -18,7 +18,7 @@ const QUEUES_MAX: u32 = 65_536;
 /// The offsets of all write queues (S-47). Blocks.
 pub(super) fn answer(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
     let topic = request.required_str("topic")?;
-    let Some(config) = broker.store.tables().topics.get(topic) else {
+    let Some(config) = light::topic(broker, topic) else {
         let remark = format!("topic[{topic}] not exist");
         return Err(Refusal::new(response::TOPIC_NOT_EXIST, remark));
     };

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::answers::{Answer, FAQ, Refusal};
-use super::{Broker, topic_spread};
+use super::{Broker, light, topic_spread};
 use crate::metrics::Limit;
 use crate::model::{
     Permission, RETRY_PREFIX, TopicConfig, TopicName, shown, system, validate_topic,
@@ -114,6 +114,9 @@ pub(super) fn update(broker: &Arc<Broker>, request: &Command, connection: &Conne
     // B-300: whether a topic is ordered is not changed here.
     let config = TopicConfig { order: false, ..read_create_topic(request)? };
     check_name(broker, config.name.as_str())?;
+    if light::is_light(broker, config.name.as_str()) {
+        return Ok(Command::response(response::SUCCESS).with_remark("not set any response code"));
+    }
     let tables = broker.store.tables();
     if tables.topics.get(config.name.as_str()).is_none() && is_full(broker) {
         return Err(Refusal::new(response::SYSTEM_ERROR, broker.limits().text(Limit::Topics)));

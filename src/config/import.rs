@@ -269,6 +269,13 @@ impl Importer {
             HostKey::Flag(key) => {
                 self.shared(at, key, value.eq_ignore_ascii_case("true").to_string())
             }
+            HostKey::LightQueues if value.eq_ignore_ascii_case("true") => {
+                self.shared(at, "store.light_queues", "true".to_owned())
+            }
+            HostKey::LightQueues => (
+                Outcome::NotNeeded,
+                "it is so here: there are no light queues unless they are on".to_owned(),
+            ),
             HostKey::Number(key) => match value.parse::<u64>() {
                 Ok(number) => self.shared(at, key, number.to_string()),
                 Err(_) => bad("a whole number"),

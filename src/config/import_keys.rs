@@ -45,6 +45,8 @@ pub(super) enum HostKey {
     Accounts,
     /// True or false.
     Flag(&'static str),
+    /// Whether there are light queues, which two keys must say.
+    LightQueues,
     /// A whole number.
     Number(&'static str),
 }
@@ -52,7 +54,8 @@ pub(super) enum HostKey {
 use BrokerKey::{Flush, Group, Id, Role};
 use Fate::{Fixed, NotNeeded, Taken};
 use HostKey::{
-    Accounts, Address, Cluster, DeleteHours, DiskExpirePercent, Flag, NameServers, Number,
+    Accounts, Address, Cluster, DeleteHours, DiskExpirePercent, Flag, LightQueues, NameServers,
+    Number,
 };
 use Target::{Broker, Host, Port};
 
@@ -291,9 +294,9 @@ const STORE: &[(&str, Fate)] = &[
     // What 4.9.4 reads instead of the one above (K-002).
     ("enableBatchPush", NotNeeded(DLEDGER)),
     ("enableScheduleMessageStats", NotNeeded("statistics need no setting")),
-    ("enableLmq", Fixed("false", "there are no light queues")),
-    ("enableMultiDispatch", Fixed("false", "there are no light queues")),
-    ("maxLmqConsumeQueueNum", NotNeeded("it is for enableLmq=true")),
+    ("enableLmq", Taken(Host(LightQueues))),
+    ("enableMultiDispatch", Taken(Host(LightQueues))),
+    ("maxLmqConsumeQueueNum", Taken(Host(Number("store.light_queues_max")))),
     ("enableScheduleAsyncDeliver", NotNeeded("deliveries need no setting")),
     ("scheduleAsyncDeliverMaxPendingLimit", NotNeeded("deliveries need no setting")),
     ("scheduleAsyncDeliverMaxResendNum2Blocked", NotNeeded("deliveries need no setting")),

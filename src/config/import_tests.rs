@@ -321,3 +321,14 @@ fn accounts_are_on_with_an_account_of_the_nodes_own() {
     assert_eq!(fate("aclEnable=true").0, Outcome::Taken);
     assert_eq!(fate("aclEnable=false").0, Outcome::NotNeeded);
 }
+
+#[test]
+fn light_queues_are_on_where_they_were() {
+    let text = "enableLmq=true\nenableMultiDispatch=true\nmaxLmqConsumeQueueNum=5\n";
+    let imported = import(&[("a".to_owned(), broker(text))], None).remove(0);
+    for line in ["light_queues = true", "light_queues_max = 5"] {
+        assert!(imported.toml.lines().any(|one| one == line), "{}", imported.toml);
+    }
+    assert_eq!(imported.result, Ok(()));
+    assert_eq!(fate("enableLmq=false").0, Outcome::NotNeeded);
+}

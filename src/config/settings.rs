@@ -125,6 +125,10 @@ pub struct Store {
     pub busy_after_ms: u64,
     /// Largest body of a message (`maxMessageSize`).
     pub max_message_bytes: usize,
+    /// Whether messages can go to light queues too (`enableLmq` with `enableMultiDispatch`).
+    pub light_queues: bool,
+    /// The most light queues of a broker (`maxLmqConsumeQueueNum`).
+    pub light_queues_max: usize,
 }
 
 /// `[transactions]`: how the brokers here ask producers what became of transactions.

@@ -22,5 +22,5 @@ pub use properties::Properties;
 pub use record::{
     BLANK_HEADER_BYTES, BLANK_MAGIC, EncodeError, MESSAGE_MAGIC, NewMessage, RECORD_FRONT_BYTES,
     RECORD_HEAD_BYTES, Record, RecordError, after_body, body_crc, encode, encode_blank, may_begin,
-    properties_after_body, stamp,
+    properties_after_body, replace_properties_end, stamp,
 };

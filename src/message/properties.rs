@@ -49,6 +49,10 @@ pub const PREPARED_QUEUE_OFFSET: &str = "TRAN_PREPARED_QUEUE_OFFSET";
 pub const CLUSTER: &str = "CLUSTER";
 /// The client that waits for the reply that a message is.
 pub const REPLY_TO_CLIENT: &str = "REPLY_TO_CLIENT";
+/// The light queues that a message goes to as well, with commas between them (ST-110).
+pub const LIGHT_QUEUES: &str = "INNER_MULTI_DISPATCH";
+/// Its offsets there, in the same order; the broker's own.
+pub const LIGHT_OFFSETS: &str = "INNER_MULTI_QUEUE_OFFSET";
 /// When the broker handed a reply over, in milliseconds since 1970.
 pub const PUSH_REPLY_TIME: &str = "PUSH_REPLY_TIME";
 

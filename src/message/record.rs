@@ -139,6 +139,29 @@ pub fn stamp(
     record[at..at + 8].copy_from_slice(&store_timestamp.to_be_bytes());
 }
 
+/// Replaces the end of the encoded `record`'s properties, which begin at `properties_at`, by `end`: what is from `kept`
+/// bytes of the record on.
+///
+/// # Errors
+/// [`EncodeError`] if they become too long; the record is of no use then.
+pub fn replace_properties_end(
+    record: &mut Vec<u8>,
+    properties_at: usize,
+    kept: usize,
+    end: &str,
+) -> Result<(), EncodeError> {
+    record.truncate(kept);
+    record.extend_from_slice(end.as_bytes());
+    let length = record.len().saturating_sub(properties_at);
+    let too_long = || EncodeError::PropertiesTooLong(length);
+    let field = u16::try_from(length).ok().filter(|_| length <= PROPERTIES_LENGTH_MAX);
+    let field = field.ok_or_else(too_long)?;
+    let total = i32::try_from(record.len()).map_err(|_| too_long())?;
+    record[properties_at - 2..properties_at].copy_from_slice(&field.to_be_bytes());
+    record[..4].copy_from_slice(&total.to_be_bytes());
+    Ok(())
+}
+
 /// The 8 bytes that begin a segment's unused end of `remaining` bytes (ST-005).
 #[must_use]
 pub fn encode_blank(remaining: u32) -> [u8; BLANK_HEADER_BYTES] {

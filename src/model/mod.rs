@@ -10,8 +10,8 @@ mod names;
 pub use amounts::{human_bytes, human_seconds, human_time};
 pub use config::{DataVersion, Permission, SubscriptionGroupConfig, TopicConfig, TopicFilterType};
 pub use names::{
-    DLQ_PREFIX, GroupName, NameError, RETRY_PREFIX, TopicName, java_hash_code, shown, system,
-    validate_topic,
+    DLQ_PREFIX, GroupName, LIGHT_PREFIX, NameError, RETRY_PREFIX, TopicName, java_hash_code, shown,
+    system, validate_topic,
 };
 
 use std::fmt;

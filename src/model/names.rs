@@ -8,6 +8,8 @@ use std::sync::Arc;
 pub const RETRY_PREFIX: &str = "%RETRY%";
 /// Prefix of a group's dead-letter topic.
 pub const DLQ_PREFIX: &str = "%DLQ%";
+/// Prefix of a light queue's name, and of groups that read such (ST-110).
+pub const LIGHT_PREFIX: &str = "%LMQ%";
 
 /// The longest topic name, in UTF-16 units as Java counts them (B-054).
 const TOPIC_LENGTH_MAX: usize = 127;

@@ -354,6 +354,23 @@ fn the_table_before_is_taken_where_one_cannot_be_read() {
 }
 
 #[test]
+fn positions_are_taken_from_where_light_queues_had_them() {
+    let java = Java::new();
+    let config = java.dir.join("config");
+    let light = config.join(export::LIGHT_CONSUMER_OFFSETS_FILE);
+    let text = "{\"lmqOffsetTable\":{\"%LMQ%a@%LMQ%g\":7},\"offsetTable\":{\"T@G\":{0:1,1:2}}}";
+    fs::write(&light, text).unwrap();
+    let other =
+        File::options().write(true).open(config.join(export::CONSUMER_OFFSETS_FILE)).unwrap();
+    let now = fs::metadata(&light).unwrap().modified().unwrap();
+    let second = std::time::Duration::from_secs(1);
+    other.set_modified(now - second).unwrap();
+    assert_eq!(java.adopt(false).1.positions, 3);
+    other.set_modified(now + second).unwrap();
+    assert_eq!(java.adopt(false).1.positions, 2, "light queues were switched off since");
+}
+
+#[test]
 fn a_copy_has_the_holes_of_its_source() {
     let dir = tempfile::tempdir().unwrap();
     let [from, to] = ["from", "to"].map(|name| dir.path().join(name));

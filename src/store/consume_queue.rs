@@ -6,10 +6,11 @@
 //! its backlog), the reader is told to come again.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::dispatch::Dispatch;
+use super::light;
 use super::queue_tail::{Pushed, QueueTail};
 use super::schema::slices as schema;
 pub use super::slice_rows::Entry;
@@ -66,6 +67,8 @@ pub struct ConsumeQueues {
     tables: Arc<Tables>,
     slices: Arc<Slices>,
     topics: RwLock<HashMap<TopicName, TopicQueues>>,
+    /// How many of them are light queues'.
+    light_count: AtomicUsize,
     /// Queues with entries that are not written, or with written entries in memory.
     listed: Mutex<Vec<Arc<Queue>>>,
     log_start: AtomicU64,
@@ -94,10 +97,12 @@ impl ConsumeQueues {
             let queue = Queue::new(key, QueueTail::restored(state, checkpoint), false);
             topic.queues.insert(key.queue_id, Arc::new(queue));
         }
+        let light_count = topics.keys().filter(|name| light::is_light(name.as_str())).count();
         Self {
             tables,
             slices,
             topics: RwLock::new(topics),
+            light_count: AtomicUsize::new(light_count),
             listed: Mutex::default(),
             log_start: AtomicU64::new(log_start),
         }
@@ -147,7 +152,10 @@ impl ConsumeQueues {
             return;
         }
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
-        let new = || TopicQueues { id: row.id, floor: row.floor.0, queues: BTreeMap::new() };
+        let new = || {
+            self.light_count.fetch_add(usize::from(light::is_light(topic)), Ordering::Relaxed);
+            TopicQueues { id: row.id, floor: row.floor.0, queues: BTreeMap::new() }
+        };
         let topic = topics.entry(TopicName::new(topic)).or_insert_with(new);
         let key = QueueKey { topic_id: topic.id, queue_id };
         let queue = topic
@@ -192,7 +200,9 @@ impl ConsumeQueues {
     /// record is appended.
     pub(super) fn remove_topic(&self, topic: &str, log_end: PhysicalOffset) -> bool {
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
-        topics.remove(topic);
+        if topics.remove(topic).is_some() && light::is_light(topic) {
+            self.light_count.fetch_sub(1, Ordering::Relaxed);
+        }
         self.tables.topics.remove(topic, log_end)
     }
 
@@ -213,9 +223,30 @@ impl ConsumeQueues {
         topics.values().flat_map(|t| t.queues.values()).any(|queue| queue.tail().lacks_records())
     }
 
-    /// Notes that the log begins at `log_start` now (ST-035).
+    /// How many light queues there are.
+    #[must_use]
+    pub fn light_count(&self) -> usize {
+        self.light_count.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the log begins at `log_start` now (ST-035). Light queues without messages are forgotten, as there may
+    /// be one for each client that ever was: as in 4.9.4 they begin at 0 again.
     pub(super) fn expire_below(&self, log_start: u64) {
-        self.log_start.fetch_max(log_start, Ordering::AcqRel);
+        if self.log_start.fetch_max(log_start, Ordering::AcqRel) >= log_start {
+            return;
+        }
+        let is_empty = |queue: &Arc<Queue>| {
+            let tail = queue.tail();
+            tail.state().last_end <= log_start && !tail.has_unwritten()
+        };
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        topics.retain(|name, topic| {
+            let is_over = light::is_light(name.as_str())
+                && topic.queues.values().all(is_empty)
+                && self.tables.topics.get(name.as_str()).is_none();
+            self.light_count.fetch_sub(usize::from(is_over), Ordering::Relaxed);
+            !is_over
+        });
     }
 
     /// A queue's first offset and the one behind its last; both 0 for an unknown queue (S-20). The first is

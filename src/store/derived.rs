@@ -112,6 +112,7 @@ impl Follower for Derived {
             self.begin_slice(slice, dispatch.store_timestamp);
         }
         self.queues.dispatch(dispatch);
+        dispatch.in_light_queues().for_each(|light| self.queues.dispatch(&light));
         self.index.dispatch(dispatch);
         if let Some(change) = dispatch.timer {
             self.timers.dispatch(dispatch.physical_offset, change);

@@ -65,6 +65,7 @@ fn with_dispatch<T>(record: &TestRecord, take: impl FnOnce(&Dispatch<'_>) -> T) 
         in_queue: true,
         key_hashes: &[key_hash(record.topic, &record.key)],
         timer: None,
+        light: &[],
     })
 }
 

@@ -3,6 +3,8 @@
 //! Not the queues or the index themselves. Invariant: all of it is computable from the record alone,
 //! so that master, slave, recovery and rebuild agree.
 
+use super::light::{self, LightPlace};
+use super::options::StoreOptions;
 use crate::message::{Record, properties, sys_flag};
 use crate::model::{PhysicalOffset, QueueId, QueueOffset, system};
 
@@ -34,6 +36,23 @@ pub struct Dispatch<'a> {
     pub key_hashes: &'a [u32],
     /// What it changes about the messages that wait for a time of their own.
     pub timer: Option<TimerChange>,
+    /// Where it is in light queues.
+    pub light: &'a [LightPlace],
+}
+
+impl Dispatch<'_> {
+    /// The record as its light queues see it.
+    pub fn in_light_queues(&self) -> impl Iterator<Item = Dispatch<'_>> {
+        self.light.iter().map(|place| Dispatch {
+            topic: place.topic.as_str(),
+            queue_id: light::QUEUE,
+            queue_offset: place.queue_offset,
+            key_hashes: &[],
+            timer: None,
+            light: &[],
+            ..*self
+        })
+    }
 }
 
 /// What a record changes about the messages that wait for a time of their own (see `timers`).
@@ -69,6 +88,7 @@ pub struct Facts {
     in_queue: bool,
     key_hashes: Vec<u32>,
     timer: Option<TimerChange>,
+    light: Vec<LightPlace>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -80,22 +100,25 @@ enum Tags {
 }
 
 impl Facts {
-    /// What `record` says; its place and time are not looked at.
+    /// What `record` says to a store with these options; its place and time are not looked at.
     #[must_use]
-    pub fn of(record: &Record<'_>, delay_levels: &DelayLevels) -> Self {
+    pub fn of(record: &Record<'_>, options: &StoreOptions) -> Self {
         let transaction = record.sys_flag() & sys_flag::TRANSACTION_MASK;
         let mut key_hashes = Vec::new();
         let mut tags = Tags::Code(0);
         let mut delay = None;
         let (mut due_ms, mut is_timer_end) = (None, false);
+        let (mut light_queues, mut light_offsets) = ("", "");
         for (key, value) in properties::iterate(record.properties()) {
             match key {
                 properties::TAGS => tags = Tags::Code(tags_code(value)),
                 properties::DELAY if record.topic() == system::SCHEDULE_TOPIC => {
-                    delay = delay_levels.delay_ms(value);
+                    delay = options.delay_levels.delay_ms(value);
                 }
                 properties::TIMER_OUT_MS => due_ms = Some(value),
                 properties::TIMER_DEL_UNIQKEY => is_timer_end = true,
+                properties::LIGHT_QUEUES => light_queues = value,
+                properties::LIGHT_OFFSETS => light_offsets = value,
                 properties::UNIQ_KEY => key_hashes.push(key_hash(record.topic(), value)),
                 properties::KEYS => {
                     let tokens = value.split(KEY_SEPARATOR).filter(|token| !token.is_empty());
@@ -110,11 +133,14 @@ impl Facts {
         if let Some(delay_ms) = delay {
             tags = Tags::DueAfter(delay_ms);
         }
+        let in_queue = transaction == 0 || transaction == sys_flag::TRANSACTION_COMMIT;
+        let is_light = options.light_queues && in_queue && !light_offsets.is_empty();
         Self {
             size: u32::try_from(record.bytes().len()).unwrap_or(u32::MAX),
             tags,
-            in_queue: transaction == 0 || transaction == sys_flag::TRANSACTION_COMMIT,
+            in_queue,
             key_hashes,
+            light: if is_light { light::places(light_queues, light_offsets) } else { Vec::new() },
             timer: due_ms.and_then(|due_ms| TimerChange::of(record, due_ms, is_timer_end)),
         }
     }
@@ -123,6 +149,17 @@ impl Facts {
     #[must_use]
     pub fn size(&self) -> u32 {
         self.size
+    }
+
+    /// Where the record is in light queues.
+    pub(super) fn light(&self) -> &[LightPlace] {
+        &self.light
+    }
+
+    /// Notes where the record is in light queues, and how many bytes it has with its saying so.
+    pub(super) fn set_light(&mut self, light: Vec<LightPlace>, size: usize) {
+        self.light = light;
+        self.size = u32::try_from(size).unwrap_or(u32::MAX);
     }
 
     /// Whether the record gets a queue entry and with it a queue offset.
@@ -154,6 +191,7 @@ impl Facts {
             in_queue: self.in_queue,
             key_hashes: &self.key_hashes,
             timer: self.timer,
+            light: &self.light,
         }
     }
 }
@@ -290,7 +328,7 @@ mod tests {
             properties: properties.to_owned(),
         };
         let bytes = encode(&message).unwrap();
-        Facts::of(&Record::parse(&bytes).unwrap(), &DelayLevels::default())
+        Facts::of(&Record::parse(&bytes).unwrap(), &StoreOptions::new("unused"))
     }
 
     fn place(store_timestamp: i64) -> Place {

@@ -16,8 +16,9 @@ use nix::libc;
 use super::OpenError;
 use super::log::{name_of, start_of_name};
 use super::tables::export::{
-    CONSUMER_OFFSETS_FILE, DELAY_OFFSETS_FILE, GROUPS_FILE, ImportError, TOPICS_FILE,
-    parse_consumer_offsets, parse_delay_offsets, parse_groups, parse_topics,
+    CONSUMER_OFFSETS_FILE, DELAY_OFFSETS_FILE, GROUPS_FILE, ImportError,
+    LIGHT_CONSUMER_OFFSETS_FILE, TOPICS_FILE, parse_consumer_offsets, parse_delay_offsets,
+    parse_groups, parse_topics,
 };
 use crate::message::{RECORD_HEAD_BYTES, may_begin};
 use crate::model::{PhysicalOffset, QueueId};
@@ -244,9 +245,11 @@ fn tables(dir: &Path) -> Result<(Vec<JavaTable>, bool), OpenError> {
     ];
     let (mut tables, mut are_current) = (Vec::new(), false);
     for (name, check) in files {
-        let path = dir.join(name);
+        let source = if name == CONSUMER_OFFSETS_FILE { consumer_offsets(dir)? } else { name };
+        let path = dir.join(source);
         // As 4.9.4 does: where the file cannot be used, the one before it.
-        for (path, is_current) in [(path.clone(), true), (dir.join(format!("{name}.bak")), false)] {
+        for (path, is_current) in [(path.clone(), true), (dir.join(format!("{source}.bak")), false)]
+        {
             let text = match fs::read_to_string(&path) {
                 Ok(text) => text,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -266,6 +269,20 @@ fn tables(dir: &Path) -> Result<(Vec<JavaTable>, bool), OpenError> {
         }
     }
     Ok((tables, are_current))
+}
+
+/// The file that positions were written to last: light queues, while they were on, had another one for those of all groups.
+fn consumer_offsets(dir: &Path) -> Result<&'static str, OpenError> {
+    let written = |name| {
+        let path = dir.join(name);
+        match fs::metadata(&path).and_then(|metadata| metadata.modified()) {
+            Ok(time) => Ok(Some(time)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(at(&path)(error)),
+        }
+    };
+    let is_light = written(LIGHT_CONSUMER_OFFSETS_FILE)? > written(CONSUMER_OFFSETS_FILE)?;
+    Ok(if is_light { LIGHT_CONSUMER_OFFSETS_FILE } else { CONSUMER_OFFSETS_FILE })
 }
 
 fn topic_names(tables: &[JavaTable]) -> BTreeSet<String> {

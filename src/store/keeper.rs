@@ -97,7 +97,7 @@ impl Keeper {
                 if record.physical_offset().0 < from {
                     return Ok(());
                 }
-                let facts = Facts::of(record, &self.options.delay_levels);
+                let facts = Facts::of(record, &self.options);
                 let dispatch = facts.placed(record.topic(), record.queue_id(), Place::of(record));
                 rebuild.dispatch(&dispatch).map_err(io::Error::other)
             })?;
@@ -115,7 +115,7 @@ impl Keeper {
             if self.stopped.load(Ordering::Acquire) {
                 return Err(io::ErrorKind::Interrupted.into());
             }
-            if let Some(change) = Facts::of(record, &self.options.delay_levels).timer() {
+            if let Some(change) = Facts::of(record, &self.options).timer() {
                 timers::take(&mut waiting, record.physical_offset(), change);
             }
             Ok(())

@@ -6,6 +6,7 @@
 //! | `dispatch` | what the log tells its followers about a record |
 //! | `derived` | queues and index, followed in memory and saved in slices |
 //! | `consume_queue`, `queue_tail` | the queues |
+//! | `light` | queues of senders' choice, besides those of topics |
 //! | `key_index` | the index of keys |
 //! | `slices`, `slice_*`, `schema`, `rebuild` | the databases that queues and index are saved in |
 //! | `timers`, `timer_rows` | which messages wait for a time of their own |
@@ -44,6 +45,9 @@ mod fault_tests;
 pub mod java_store;
 mod keeper;
 pub mod key_index;
+pub mod light;
+#[cfg(test)]
+mod light_tests;
 mod log;
 pub mod options;
 mod queue_tail;

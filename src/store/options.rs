@@ -113,6 +113,10 @@ pub struct StoreOptions {
     pub retention: SharedRetention,
     /// The delays of the delay levels (B-270).
     pub delay_levels: DelayLevels,
+    /// Whether there are light queues (ST-110).
+    pub light_queues: bool,
+    /// The most of them that senders can make.
+    pub light_queues_max: usize,
 }
 
 impl StoreOptions {
@@ -138,6 +142,8 @@ impl StoreOptions {
             checkpoint_bytes: 256 << 20,
             retention: SharedRetention::default(),
             delay_levels: DelayLevels::default(),
+            light_queues: false,
+            light_queues_max: 20_000,
         }
     }
 }

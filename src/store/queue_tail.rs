@@ -282,6 +282,7 @@ mod tests {
             in_queue: true,
             key_hashes: &[],
             timer: None,
+            light: &[],
         };
         tail.push(&dispatch, physical / SLICE_BYTES)
     }

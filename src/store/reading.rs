@@ -250,6 +250,12 @@ impl Store {
         Ok(entry.and_then(|entry| self.log.store_time_at(entry.physical_offset, entry.size)))
     }
 
+    /// How many light queues there are.
+    #[must_use]
+    pub fn light_queues(&self) -> usize {
+        self.derived.queues().light_count()
+    }
+
     /// Whether a queue has or had records.
     #[must_use]
     pub fn has_queue(&self, topic: &str, queue: QueueId) -> bool {

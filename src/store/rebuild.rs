@@ -108,7 +108,16 @@ impl Rebuild {
         self.start_time.get_or_insert(dispatch.store_timestamp);
         self.taken_to = physical + u64::from(dispatch.size);
         self.index.dispatch(dispatch);
+        self.file(dispatch);
+        dispatch.in_light_queues().for_each(|light| self.file(&light));
+        self.gathered += 1;
+        if self.gathered >= RECORDS_GATHERED { self.write() } else { Ok(()) }
+    }
+
+    /// Takes a record into one of its queues.
+    fn file(&mut self, dispatch: &Dispatch<'_>) {
         let (topic, queue_id) = (dispatch.topic, dispatch.queue_id);
+        let physical = dispatch.physical_offset.0;
         let row = self.tables.topics.row_for_record(topic, queue_id, dispatch.physical_offset);
         if dispatch.in_queue && physical >= row.floor.0 {
             let key = QueueKey { topic_id: row.id, queue_id };
@@ -124,8 +133,6 @@ impl Rebuild {
                 .entry(key)
                 .or_insert(QueueState { next: dispatch.queue_offset.0, ..QueueState::default() });
         }
-        self.gathered += 1;
-        if self.gathered >= RECORDS_GATHERED { self.write() } else { Ok(()) }
     }
 
     fn write(&mut self) -> Result<(), KvError> {

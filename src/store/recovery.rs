@@ -305,7 +305,7 @@ impl Recovery<'_> {
             last_store_timestamp = last_store_timestamp.max(record.store_timestamp());
             let at = record.physical_offset().0;
             if at >= read_from {
-                let facts = Facts::of(record, &self.options.delay_levels);
+                let facts = Facts::of(record, self.options);
                 derived.dispatch(&facts.placed(
                     record.topic(),
                     record.queue_id(),

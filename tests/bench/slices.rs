@@ -111,6 +111,7 @@ impl Bench {
             in_queue: true,
             key_hashes: &[key],
             timer: None,
+            light: &[],
         });
         self.next[Self::queue(message)] = queue_offset.0 + 1;
     }

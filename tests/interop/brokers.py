@@ -121,14 +121,15 @@ class Broker:
 class Ours(Broker):
     promotion = [('role = "slave"', 'role = "master"'), ("id = 1\n", "")]
 
-    def __init__(self, binary, names, role, number, sync=False, segment_bytes=SEGMENT_BYTES, checks=None):
+    def __init__(self, binary, names, role, number, sync=False, segment_bytes=SEGMENT_BYTES, checks=None, light_queues=False):
         self.home = tempfile.mkdtemp(prefix=f"pairs-ours-{role}-")
         host = loopback([10909, 10911, 10912])
         self.address, self.log = f"{host}:10911", f"{self.home}/data/broker-a/commitlog"
         self.settings = f"{self.home}/node.toml"
         with open(self.settings, "w") as file:
             file.write(f'listen = "{host}"\nadvertise = "{host}"\nname_servers = {quoted(names)}\n'
-                       f'[store]\nsegment_bytes = {segment_bytes}\nmax_message_bytes = {min(segment_bytes // 4, MAX_MESSAGE_BYTES)}\n{check_settings(checks)}'
+                       f'[store]\nsegment_bytes = {segment_bytes}\nmax_message_bytes = {min(segment_bytes // 4, MAX_MESSAGE_BYTES)}\n'
+                       + ("light_queues = true\n" if light_queues else "") + f'{check_settings(checks)}'
                        f'[[broker]]\ngroup = "broker-a"\nrole = "{role}"\nport = 10911\n'
                        + (f"id = {number}\n" if number else "") + ('replication = "sync"\n' if sync else ""))
         self.process = Process(f"our {role}", [binary, "run", "--data-dir", f"{self.home}/data", "--config", f"{self.home}/node.toml"],
@@ -138,7 +139,8 @@ class Ours(Broker):
 class Apache(Broker):
     promotion = [("brokerRole=SLAVE", "brokerRole=ASYNC_MASTER"), ("brokerId=1", "brokerId=0")]
 
-    def __init__(self, lib, names, role, number, sync=False, segment_bytes=SEGMENT_BYTES, memory=SMALL_JAVA, checks=None, group="broker-a"):
+    def __init__(self, lib, names, role, number, sync=False, segment_bytes=SEGMENT_BYTES, memory=SMALL_JAVA, checks=None, group="broker-a",
+                 light_queues=False):
         self.home = tempfile.mkdtemp(prefix=f"pairs-apache-{role}-")
         port = free_ports("127.0.0.1", [-2, 0, 1])
         self.address, self.log = f"127.0.0.1:{port}", f"{self.home}/store/commitlog"
@@ -152,7 +154,8 @@ class Apache(Broker):
             file.write(f"brokerClusterName=DefaultCluster\nbrokerName={group}\nbrokerId={number}\nbrokerRole={kind}\nbrokerIP1=127.0.0.1\n"
                        f"listenPort={port}\nhaListenPort={port + 1}\nnamesrvAddr={name_servers}\nstorePathRootDir={self.home}/store\n"
                        f"storePathCommitLog={self.home}/store/commitlog\nmappedFileSizeCommitLog={segment_bytes}\n"
-                       f"maxMessageSize={min(segment_bytes // 4, MAX_MESSAGE_BYTES)}\nwaitTimeMillsInSendQueue=5000\nosPageCacheBusyTimeOutMills=10000\ndiskMaxUsedSpaceRatio=95\n{check_properties(checks)}")
+                       f"maxMessageSize={min(segment_bytes // 4, MAX_MESSAGE_BYTES)}\nwaitTimeMillsInSendQueue=5000\nosPageCacheBusyTimeOutMills=10000\ndiskMaxUsedSpaceRatio=95\n{check_properties(checks)}"
+                       + ("enableLmq=true\nenableMultiDispatch=true\n" if light_queues else ""))
         java = ["java", *memory, *JDK_OPENINGS, f"-Duser.home={self.home}", "-cp", f"{lib}/*"]
         self.process = Process(f"4.9.4 {role}", [*java, "org.apache.rocketmq.broker.BrokerStartup", "-c", f"{self.home}/broker.properties"],
                                self.home, f"{self.home}/broker.out", {"ROCKETMQ_HOME": self.home})

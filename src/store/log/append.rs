@@ -1,8 +1,8 @@
 //! Appending by flat combining: who finds the log busy is written by whoever holds it (DESIGN 4).
 //!
-//! Records are encoded before the lock; inside it only queue offset, physical offset and store time are
-//! set, one `write` is done for all that was gathered, and the followers are told. Nothing here sleeps or
-//! hands work to another thread. Invariants: the records of a group are neighbours in their queue and in
+//! Records are encoded before the lock; inside it only queue offset, physical offset and store time are set, and where
+//! it will be in light queues is said (`gather`), one `write` is done for all that was gathered, and the followers are
+//! told. Nothing here sleeps or hands work to another thread. Invariants: the records of a group are neighbours in their queue and in
 //! one segment; a failed write leaves the tail where it was, and zeros behind it; callbacks run without a lock held.
 
 use std::collections::VecDeque;
@@ -11,15 +11,15 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
+use super::gather::{Gather, Light};
 use super::stall::Busy;
 use super::waiters::Waiter;
-use super::{Arrival, CommitLog, Segment};
-use crate::message::{
-    BLANK_HEADER_BYTES, EncodeError, NewMessage, Record, encode, encode_blank, stamp,
-};
-use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
+use super::{CommitLog, Segment, tell};
+use crate::message::{BLANK_HEADER_BYTES, EncodeError, NewMessage, Record, encode, encode_blank};
+use crate::model::{QueueId, TopicName};
 use crate::store::disk::{Disk, is_disk_full};
 use crate::store::dispatch::{Facts, Place};
+use crate::store::light;
 use crate::store::options::{FlushMode, StoreRole};
 use crate::store::{AppendError, AppendResult, Appended, Durability};
 
@@ -36,16 +36,25 @@ const GATHERED_GROUPS_MAX: usize = 256;
 
 /// The encoded messages of one queue that are stored together.
 pub(super) struct Group {
-    topic: TopicName,
-    queue_id: QueueId,
+    pub(super) topic: TopicName,
+    pub(super) queue_id: QueueId,
     pub(super) queued_at: Instant,
     /// The records, one after the other.
     pub(super) bytes: Vec<u8>,
     /// What the followers need to know of each record.
-    facts: Vec<Facts>,
+    pub(super) facts: Vec<Facts>,
+    /// Of a single message.
+    pub(super) light: Option<Light>,
     wait: bool,
     /// Taken away when the flush is to call it.
     pub(super) done: Option<Done>,
+}
+
+/// What a [`Group`] has of its messages.
+struct Encoded {
+    bytes: Vec<u8>,
+    facts: Vec<Facts>,
+    light: Option<Light>,
 }
 
 impl std::fmt::Debug for Group {
@@ -113,11 +122,11 @@ impl CommitLog {
     pub fn enqueue(&self, messages: &[NewMessage], wait: bool, done: Done) {
         let group = self.refuse_or_encode(messages);
         match group {
-            Ok((bytes, facts)) => {
+            Ok(Encoded { bytes, facts, light }) => {
                 let (topic, queue_id) = (messages[0].topic.clone(), messages[0].queue_id);
                 let queued_at = self.clock.monotonic();
                 let done = Some(done);
-                let group = Group { topic, queue_id, queued_at, bytes, facts, wait, done };
+                let group = Group { topic, queue_id, queued_at, bytes, facts, light, wait, done };
                 self.pending_bytes.fetch_add(group.bytes.len(), Ordering::Relaxed);
                 self.pending.lock().unwrap_or_else(PoisonError::into_inner).push_back(group);
             }
@@ -125,10 +134,7 @@ impl CommitLog {
         }
     }
 
-    fn refuse_or_encode(
-        &self,
-        messages: &[NewMessage],
-    ) -> Result<(Vec<u8>, Vec<Facts>), AppendError> {
+    fn refuse_or_encode(&self, messages: &[NewMessage]) -> Result<Encoded, AppendError> {
         if self.stopping.load(Ordering::Relaxed) {
             return Err(AppendError::Stopping);
         }
@@ -144,16 +150,22 @@ impl CommitLog {
             return Err(AppendError::Busy(Busy::QueueFull { bytes: queued }));
         }
         let mut facts = Vec::with_capacity(messages.len());
-        let mut bytes = Vec::new();
+        let (mut bytes, mut light) = (Vec::new(), None);
         for message in messages {
             // S-60: only bodies are limited; `encode` limits the rest.
             if message.body.len() > self.options.max_message_bytes {
                 return Err(self.too_large(message.body.len()));
             }
-            let record = encode(message)?;
+            let stripped = light::without_offsets(&message.properties)
+                .map(|properties| NewMessage { properties, ..message.clone() });
+            let message = stripped.as_ref().unwrap_or(message);
+            let mut record = encode(message)?;
+            if self.options.light_queues && messages.len() == 1 {
+                light = Light::of(message, &mut record)?;
+            }
             let view =
                 Record::parse(&record).map_err(|_| EncodeError::BodyTooLong(record.len()))?;
-            facts.push(Facts::of(&view, &self.options.delay_levels));
+            facts.push(Facts::of(&view, &self.options));
             if messages.len() == 1 {
                 bytes = record;
             } else {
@@ -164,7 +176,7 @@ impl CommitLog {
         if messages.is_empty() || bytes.len() + BLANK_HEADER_BYTES > segment_bytes {
             return Err(self.too_large(bytes.len()));
         }
-        Ok((bytes, facts))
+        Ok(Encoded { bytes, facts, light })
     }
 
     fn too_large(&self, bytes: usize) -> AppendError {
@@ -203,79 +215,51 @@ impl CommitLog {
     }
 
     fn write(&self, tail: &mut Tail, mut groups: VecDeque<Group>, finished: &mut Vec<Finished>) {
-        while let Some(first) = groups.front() {
-            if tail.stopped {
-                fail(groups.drain(..), &AppendError::Stopping, finished);
-                return;
-            }
+        while let Some(mut first) = groups.pop_front() {
+            let store_timestamp = tail.last_store_timestamp.max(self.clock.now_ms());
             let room = tail.room();
+            let mut gather = Gather::new(&*self.follower, tail.position, store_timestamp);
+            gather.settle(&mut first);
             let is_over = first.bytes.len() + BLANK_HEADER_BYTES > room;
-            let ready =
-                tail.zero_torn().and_then(|()| if is_over { self.roll(tail) } else { Ok(()) });
+            let ready = if tail.stopped {
+                Err(AppendError::Stopping)
+            } else {
+                let ready =
+                    tail.zero_torn().and_then(|()| if is_over { self.roll(tail) } else { Ok(()) });
+                ready.map_err(|error| self.append_error(&error))
+            };
             if let Err(error) = ready {
-                fail(groups.drain(..), &self.append_error(&error), finished);
+                fail(std::iter::once(first).chain(groups.drain(..)), &error, finished);
                 return;
             }
             if is_over {
+                groups.push_front(first);
                 continue;
             }
-            let mut bytes = first.bytes.len();
-            let mut count = 1;
-            while let Some(group) = groups.get(count).filter(|_| count < GATHERED_GROUPS_MAX) {
-                bytes += group.bytes.len();
+            gather.add(first);
+            while gather.groups.len() < GATHERED_GROUPS_MAX
+                && let Some(mut next) = groups.pop_front()
+            {
+                gather.settle(&mut next);
+                let bytes = gather.bytes + next.bytes.len();
                 if bytes > GATHERED_BYTES_MAX || bytes + BLANK_HEADER_BYTES > room {
+                    groups.push_front(next);
                     break;
                 }
-                count += 1;
+                gather.add(next);
             }
-            let mut gathered: Vec<Group> = groups.drain(..count).collect();
-            let appended = self.place(tail, &mut gathered);
+            let Gather { groups: gathered, placed, bytes, .. } = gather;
             self.stall.write_begins(&self.clock);
             let written = write_gathered(self.disk(), tail, &gathered);
             self.stall.write_ends();
             match written {
-                Ok(end) => self.written(tail, end, gathered, appended, finished),
+                Ok(end) => self.written(tail, end, gathered, placed, finished),
                 Err(error) => {
-                    let bytes: usize = gathered.iter().map(|group| group.bytes.len()).sum();
                     tail.was_torn_to(tail.position + bytes as u64);
                     fail(gathered, &self.append_error(&error), finished);
                 }
             }
         }
-    }
-
-    /// Gives every record its place and time.
-    fn place(&self, tail: &Tail, groups: &mut [Group]) -> Vec<Vec<Appended>> {
-        let store_timestamp = tail.last_store_timestamp.max(self.clock.now_ms());
-        let mut position = tail.position;
-        let mut next_offsets: Vec<(TopicName, QueueId, QueueOffset)> = Vec::new();
-        let mut placed = Vec::with_capacity(groups.len());
-        for Group { topic, queue_id, bytes, facts, .. } in groups {
-            let known = next_offsets.iter().position(|(t, q, _)| q == queue_id && t == topic);
-            let mut next = match known {
-                Some(index) => next_offsets[index].2,
-                None => self.follower.next_offset(topic.as_str(), *queue_id),
-            };
-            let mut rest = bytes.as_mut_slice();
-            let mut appended = Vec::with_capacity(facts.len());
-            for fact in facts.iter() {
-                let size = fact.size() as usize;
-                // ST-034: records without a queue entry say 0.
-                let queue_offset = if fact.in_queue() { next } else { QueueOffset(0) };
-                let physical_offset = PhysicalOffset(position);
-                stamp(&mut rest[..size], queue_offset, physical_offset, store_timestamp);
-                appended.push(Appended { physical_offset, queue_offset, store_timestamp });
-                rest = &mut rest[size..];
-                position += size as u64;
-                next = next.plus(u64::from(fact.in_queue()));
-            }
-            match known {
-                Some(index) => next_offsets[index].2 = next,
-                None => next_offsets.push((topic.clone(), *queue_id, next)),
-            }
-            placed.push(appended);
-        }
-        placed
     }
 
     /// Moves the tail, tells the followers and decides who is told by the flush.
@@ -376,17 +360,8 @@ impl CommitLog {
         for (fact, place) in group.facts.iter().zip(appended) {
             let (record, after) = rest.split_at(fact.size() as usize);
             rest = after;
-            if !fact.in_queue() {
-                continue;
-            }
             let dispatch = fact.placed(group.topic.as_str(), group.queue_id, place_of(place));
-            listener(&Arrival {
-                topic: group.topic.as_str(),
-                queue_id: group.queue_id,
-                queue_offset: place.queue_offset,
-                tags_code: dispatch.tags_code,
-                record,
-            });
+            tell(listener, &dispatch, record);
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use super::append::Tail;
-use super::{Arrival, CommitLog, RECORD_BYTES_MAX};
+use super::{CommitLog, RECORD_BYTES_MAX, tell};
 use crate::message::{
     BLANK_HEADER_BYTES, RECORD_HEAD_BYTES, Record, RecordError, encode_blank, may_begin,
 };
@@ -46,7 +46,11 @@ impl CommitLog {
         drop(tail);
         self.replicas.log_grew();
         if let Some(listener) = self.listener.get() {
-            told.iter().for_each(|arrival| listener(arrival));
+            for Checked { record, facts } in &told {
+                let place = Place::of(record);
+                let dispatch = facts.placed(record.topic(), record.queue_id(), place);
+                tell(listener, &dispatch, record.bytes());
+            }
         }
         copied.map(|()| taken)
     }
@@ -57,7 +61,7 @@ impl CommitLog {
         at: u64,
         bytes: &'a [u8],
         taken: &mut usize,
-        told: &mut Vec<Arrival<'a>>,
+        told: &mut Vec<Checked<'a>>,
     ) -> Result<(), CopyError> {
         self.make_ready(tail, at)?;
         loop {
@@ -68,8 +72,9 @@ impl CommitLog {
             if run.bytes == 0 {
                 return Ok(());
             }
-            self.write_run(tail, &run, &bytes[*taken..*taken + run.bytes], told)?;
-            *taken += run.bytes;
+            let run_bytes = run.bytes;
+            self.write_run(tail, run, &bytes[*taken..*taken + run_bytes], told)?;
+            *taken += run_bytes;
         }
     }
 
@@ -104,7 +109,7 @@ impl CommitLog {
             None if is_over => within.len(),
             None => within.len().saturating_sub(RECORD_HEAD_BYTES - 1),
         };
-        self.write_run(&mut tail, &Run::default(), &within[..bytes], &mut Vec::new())?;
+        self.write_run(&mut tail, Run::default(), &within[..bytes], &mut Vec::new())?;
         drop(tail);
         self.replicas.log_grew();
         Ok(CopiedHole { bytes, is_over })
@@ -208,7 +213,7 @@ impl CommitLog {
                 Err(damaged("a record of no queue"))
             }
             Ok(record) => {
-                let facts = Facts::of(&record, &self.options.delay_levels);
+                let facts = Facts::of(&record, &self.options);
                 Ok(Whole::Record(Checked { record, facts }))
             }
         }
@@ -217,9 +222,9 @@ impl CommitLog {
     fn write_run<'a>(
         &self,
         tail: &mut Tail,
-        run: &Run<'a>,
+        run: Run<'a>,
         bytes: &[u8],
-        told: &mut Vec<Arrival<'a>>,
+        told: &mut Vec<Checked<'a>>,
     ) -> Result<(), CopyError> {
         let end = tail.position + bytes.len() as u64;
         let written = tail
@@ -231,21 +236,13 @@ impl CommitLog {
         }
         tail.position = end;
         self.end.store(end, Ordering::Release);
-        let has_listener = self.listener.get().is_some();
         for Checked { record, facts } in &run.records {
             let place = Place::of(record);
             tail.last_store_timestamp = tail.last_store_timestamp.max(place.store_timestamp);
-            let dispatch = facts.placed(record.topic(), record.queue_id(), place);
-            self.follower.dispatch(&dispatch);
-            if has_listener && facts.in_queue() {
-                told.push(Arrival {
-                    topic: record.topic(),
-                    queue_id: record.queue_id(),
-                    queue_offset: place.queue_offset,
-                    tags_code: dispatch.tags_code,
-                    record: record.bytes(),
-                });
-            }
+            self.follower.dispatch(&facts.placed(record.topic(), record.queue_id(), place));
+        }
+        if self.listener.get().is_some() {
+            told.extend(run.records);
         }
         self.wake_allocation(end);
         Ok(())

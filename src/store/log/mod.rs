@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `segments` | the files |
 //! | `append` | appending, together with whatever else waits |
+//! | `gather` | what is written at once, and the places that it gets |
 //! | `flush` | bringing bytes to the disk |
 //! | `replicas` | the slaves that copy it |
 //! | `waiters` | who is told when it is on the disk, or with slaves |
@@ -17,6 +18,7 @@
 mod append;
 mod copy;
 mod flush;
+mod gather;
 mod replicas;
 mod scan;
 mod segments;
@@ -43,7 +45,7 @@ use self::flush::Flush;
 use self::replicas::Replicas;
 use self::stall::Stall;
 use super::disk::{Disk, is_disk_full};
-use super::dispatch::Follower;
+use super::dispatch::{Dispatch, Follower};
 use super::options::{FlushMode, StoreOptions};
 use crate::clock::Clock;
 use crate::message::{
@@ -83,6 +85,19 @@ impl<'a> Arrival<'a> {
     pub fn properties(&self) -> &'a str {
         Record::parse(self.record).map(|record| record.properties()).unwrap_or_default()
     }
+}
+
+/// Tells of a record in each queue that it is in.
+fn tell(listener: &Listener, dispatch: &Dispatch<'_>, record: &[u8]) {
+    if !dispatch.in_queue {
+        return;
+    }
+    let arrived = |dispatch: &Dispatch<'_>| {
+        let Dispatch { topic, queue_id, queue_offset, tags_code, .. } = *dispatch;
+        listener(&Arrival { topic, queue_id, queue_offset, tags_code, record });
+    };
+    arrived(dispatch);
+    dispatch.in_light_queues().for_each(|light| arrived(&light));
 }
 
 /// What is told about every new message.

@@ -24,6 +24,8 @@ pub const TOPICS_FILE: &str = "topics.json";
 pub const GROUPS_FILE: &str = "subscriptionGroup.json";
 /// `consumerOffset.json` (ST-102).
 pub const CONSUMER_OFFSETS_FILE: &str = "consumerOffset.json";
+/// What a broker of 4.9.4 with light queues has in place of it.
+pub const LIGHT_CONSUMER_OFFSETS_FILE: &str = "lmqConsumerOffset.json";
 /// `delayOffset.json` (ST-103).
 pub const DELAY_OFFSETS_FILE: &str = "delayOffset.json";
 
@@ -198,7 +200,8 @@ pub fn parse_groups(
     Ok((version(&root), groups.collect()))
 }
 
-/// Reads `consumerOffset.json`, ours or 4.9.4's. Keys without topic and group are left out.
+/// Reads `consumerOffset.json`, ours or 4.9.4's, or `lmqConsumerOffset.json`, which has those of light groups beside, without
+/// a queue. Keys without topic and group are left out.
 ///
 /// # Errors
 /// [`ImportError::Shape`]
@@ -211,7 +214,13 @@ pub fn parse_consumer_offsets(text: &str) -> Result<ConsumerOffsetTable, ImportE
             .filter_map(|(queue, offset)| Some((QueueId(queue.parse().ok()?), offset.as_i64()?)));
         Some(((TopicName::new(topic), GroupName::new(group)), queues.collect()))
     });
-    Ok(rows.collect())
+    let light =
+        root["lmqOffsetTable"].as_object().into_iter().flatten().filter_map(|(key, row)| {
+            let (topic, group) = key.split_once(SEPARATOR)?;
+            let position = BTreeMap::from([(QueueId(0), row.as_i64()?)]);
+            Some(((TopicName::new(topic), GroupName::new(group)), position))
+        });
+    Ok(rows.chain(light).collect())
 }
 
 /// Reads `delayOffset.json`, ours or 4.9.4's.

@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::clock::Clock;
 use crate::model::{
-    DataVersion, Permission, PhysicalOffset, QueueId, TopicConfig, TopicName, system,
+    DataVersion, LIGHT_PREFIX, Permission, PhysicalOffset, QueueId, TopicConfig, TopicName, system,
 };
 
 /// What is called after a topic changed. It may be called while the log is held: it only signals.
@@ -456,7 +456,7 @@ impl Topics {
 fn is_known(name: &str, row: &TopicRow, queue_id: QueueId) -> bool {
     match &row.config {
         Some(config) => !row.is_guessed || queue_id.0 < config.write_queues,
-        None => is_system_topic(name),
+        None => is_system_topic(name) || name.starts_with(LIGHT_PREFIX),
     }
 }
 
