@@ -97,7 +97,7 @@ use crate::remoting::Command;
 pub use crate::replication::MasterAddresses;
 use crate::replication::{Member, MemberOptions};
 use crate::store::Store;
-use crate::transport::{Client, Connection, Responder, Service, Signer};
+use crate::transport::{Client, Connection, Credentials, Responder, Service};
 pub use transactions::TransactionOptions;
 
 /// What a broker is told when it is made.
@@ -120,13 +120,13 @@ pub struct BrokerOptions {
     /// The accounts, where they are on.
     pub acl: Option<Arc<Acl>>,
     /// What signs its requests to others.
-    pub signer: Signer,
+    pub credentials: Credentials,
 }
 
 impl BrokerOptions {
     /// A client whose requests are the broker's own; `service` answers what is asked over its connections.
     fn client(&self, service: Option<Arc<dyn Service>>) -> Client {
-        Client::signing(service, self.signer.clone())
+        Client::with(service, self.credentials.clone())
     }
 }
 
@@ -228,7 +228,7 @@ impl Broker {
             address: options.address,
             ha_address: options.ha_address,
             name_servers: options.name_servers.clone(),
-            signer: options.signer.clone(),
+            credentials: options.credentials.clone(),
         }
     }
 

@@ -341,7 +341,7 @@ const CLIENT_KEYS: &[(&str, Fate)] = &[
     ("clientSocketRcvBufSize", NotNeeded(SOCKETS)),
     ("clientPooledByteBufAllocatorEnable", NotNeeded("there is no heap")),
     ("clientCloseSocketIfTimeout", NotNeeded(CLIENT)),
-    ("useTLS", Fixed("false", "TLS is not built yet")),
+    ("useTLS", NotNeeded("a node with [tls] dials with TLS whoever takes it")),
 ];
 
 /// What brokers hand on to the JVM (B-007).

@@ -14,7 +14,7 @@ use crate::model::BrokerId;
 use crate::nameserver::NameServerOptions;
 use crate::store::options::{FlushMode, StoreRole};
 use crate::store::{Retention, SharedRetention, StoreOptions};
-use crate::transport::{LimitNumbers, Signer};
+use crate::transport::{Credentials, LimitNumbers, Signer, Tls};
 
 /// The folder of the name server in the data directory.
 pub const NAME_SERVER_FOLDER: &str = "nameserver";
@@ -84,7 +84,12 @@ pub fn store(
     }
 }
 
-pub fn broker(config: &Config, broker: &config::Broker, acl: Option<&Arc<Acl>>) -> BrokerOptions {
+pub fn broker(
+    config: &Config,
+    broker: &config::Broker,
+    acl: Option<&Arc<Acl>>,
+    tls: &Tls,
+) -> BrokerOptions {
     let transactions = &config.transactions;
     BrokerOptions {
         cluster: config.cluster.clone(),
@@ -99,7 +104,7 @@ pub fn broker(config: &Config, broker: &config::Broker, acl: Option<&Arc<Acl>>) 
             check_interval_ms: i64::try_from(transactions.check_interval_ms).unwrap_or(i64::MAX),
         },
         acl: acl.cloned(),
-        signer: acl.map(signer).unwrap_or_default(),
+        credentials: Credentials { signer: acl.map(signer).unwrap_or_default(), tls: tls.clone() },
     }
 }
 
@@ -175,7 +180,7 @@ mod tests {
         assert_eq!((kept.disk_force_percent, kept.disk_read_only_percent), (12, 13));
         assert_eq!((store.flush_interval_ms, store.sync_flush_timeout_ms), (14, 15));
         assert_eq!(store.max_message_bytes, 16_000);
-        let broker = broker(&config, &config.brokers[0], None);
+        let broker = broker(&config, &config.brokers[0], None, &Tls::default());
         assert_eq!((broker.cluster.as_str(), broker.group.as_str(), broker.id.0), ("C", "g", 0));
         assert_eq!(broker.address.to_string(), "192.168.1.1:20000");
         assert_eq!(broker.ha_address.to_string(), "10.0.0.1:20001");
@@ -195,7 +200,7 @@ mod tests {
         let mapped = store(&config, &config.brokers[0], Path::new("/data"), &shared);
         let own = StoreOptions::new("/data/broker-a");
         assert_eq!(format!("{mapped:?}"), format!("{own:?}"));
-        let transactions = broker(&config, &config.brokers[0], None).transactions;
+        let transactions = broker(&config, &config.brokers[0], None, &Tls::default()).transactions;
         assert_eq!(transactions, TransactionOptions::default());
     }
 }

@@ -16,13 +16,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::connection::{Closing, Phase, State};
 use super::outgoing::Outgoing;
-use super::{Connection, Responder, Service};
+use super::tls::Refused;
+use super::{Connection, Responder, Service, Stream};
 use crate::remoting::{self, Command, response};
 
 /// A connection without read and write for this long is closed, up to one tick later.
@@ -43,7 +43,7 @@ thread_local! {
 /// What the task owns.
 pub(super) struct Driver {
     connection: Connection,
-    stream: TcpStream,
+    stream: Stream,
     service: Option<Arc<dyn Service>>,
     /// What is being written; the next frames gather in the shared state meanwhile.
     writing: Outgoing,
@@ -63,7 +63,7 @@ impl Driver {
     /// For a connected stream; must run inside a tokio runtime.
     pub(super) fn new(
         connection: Connection,
-        stream: TcpStream,
+        stream: Stream,
         service: Option<Arc<dyn Service>>,
     ) -> Self {
         let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
@@ -88,7 +88,10 @@ impl Driver {
         let closing = std::future::poll_fn(|context| self.poll(context)).await;
         // Answers to what came before a bad frame still get their chance.
         let mut context = Context::from_waker(std::task::Waker::noop());
-        let _ = self.poll_write(&mut context);
+        if self.poll_write(&mut context).is_ready() {
+            // An encrypted one is told that nothing was cut off.
+            let _ = Pin::new(&mut self.stream).poll_shutdown(&mut context);
+        }
         let (peer, reason) = (self.connection.remote(), closing.reason.as_str());
         if closing.is_fault {
             tracing::warn!(%peer, reason, "connection closed");
@@ -151,7 +154,9 @@ impl Driver {
             let may_read_now = self.may_read(&state);
             match &state.phase {
                 Phase::Closed(closing) => return Poll::Ready(Err(closing.clone())),
-                Phase::Draining if self.is_drained(state.in_flight, state.out.len()) => {
+                Phase::Draining
+                    if !is_stuck && self.is_drained(state.in_flight, state.out.len()) =>
+                {
                     return Poll::Ready(Err(Closing::ordinary("we stop")));
                 }
                 _ if has_more_to_write || (may_read_now && !may_read) => {}
@@ -182,7 +187,9 @@ impl Driver {
             if self.writing.is_empty() {
                 let mut state = self.connection.lock();
                 if state.out.is_empty() {
-                    return Poll::Ready(Ok(()));
+                    drop(state);
+                    // What is encrypted may still be here.
+                    return Pin::new(&mut self.stream).poll_flush(context).map_err(lost);
                 }
                 std::mem::swap(&mut self.writing, &mut state.out);
             }
@@ -298,8 +305,11 @@ impl Driver {
         }
     }
 
-    /// Closes the connection after [`IDLE_TICKS`] without a byte, and gives memory back before.
+    /// Closes the connection after [`IDLE_TICKS`] without a byte, or if it may not be plain any more, and gives memory back before.
     fn tick(&mut self) -> Result<(), Closing> {
+        if self.stream.is_forbidden() {
+            return Err(Closing::fault("it is not encrypted, and tls.mode is \"enforcing\" now"));
+        }
         if std::mem::take(&mut self.active) {
             self.quiet_ticks = 0;
             return Ok(());
@@ -327,5 +337,10 @@ impl Drop for Driver {
 /// What a socket's error says about a connection; resets are ordinary.
 #[expect(clippy::needless_pass_by_value, reason = "used with map_err")]
 fn lost(error: std::io::Error) -> Closing {
-    Closing::ordinary(error.to_string())
+    let is_refused = error.get_ref().is_some_and(|inner| inner.is::<Refused>());
+    if is_refused {
+        Closing::fault(error.to_string())
+    } else {
+        Closing::ordinary(error.to_string())
+    }
 }
