@@ -21,7 +21,7 @@ use super::state::{CopyState, Phase, SlaveState};
 use crate::model::BrokerId;
 use crate::remoting::bodies::extension::{CopyRow, Hello, SlaveRow};
 use crate::store::Store;
-use crate::transport::{Client, Credentials};
+use crate::transport::{Client, Credentials, Tls};
 
 /// How many greetings are kept whose connections nobody closed.
 const GREETED_MAX: usize = 1024;
@@ -144,6 +144,11 @@ impl Member {
         &self.options
     }
 
+    /// What encrypts its connections.
+    pub(super) fn tls(&self) -> &Tls {
+        &self.options.credentials.tls
+    }
+
     /// Whether it copies a master.
     #[must_use]
     pub fn is_slave(&self) -> bool {
@@ -230,6 +235,7 @@ impl Member {
             segment_bytes: self.store.options().segment_bytes,
             is_serving: waits_for.is_empty(),
             ha_local_port,
+            tls: self.tls().is_on(),
             slaves: Vec::new(),
             copy: None,
             waits_for,

@@ -21,8 +21,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use super::connection::{Closing, Phase, State};
 use super::outgoing::Outgoing;
-use super::tls::Refused;
-use super::{Connection, Responder, Service, Stream};
+use super::{Connection, Refused, Responder, Service, Stream};
 use crate::remoting::{self, Command, response};
 
 /// A connection without read and write for this long is closed, up to one tick later.
@@ -337,8 +336,7 @@ impl Drop for Driver {
 /// What a socket's error says about a connection; resets are ordinary.
 #[expect(clippy::needless_pass_by_value, reason = "used with map_err")]
 fn lost(error: std::io::Error) -> Closing {
-    let is_refused = error.get_ref().is_some_and(|inner| inner.is::<Refused>());
-    if is_refused {
+    if Refused::find(&error).is_some() {
         Closing::fault(error.to_string())
     } else {
         Closing::ordinary(error.to_string())

@@ -31,7 +31,7 @@ pub use connection::{Connection, Responder};
 pub use dial::{Dialled, dial, dial_all};
 pub use limits::{LimitNumbers, Limits};
 pub use server::Server;
-pub use tls::{Stream, Tls, TlsError, TlsMaterial};
+pub use tls::{Refused, Stream, Tls, TlsError, TlsMaterial};
 
 use std::fmt;
 use std::sync::Arc;

@@ -22,8 +22,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 pub use material::{TlsError, TlsMaterial};
-pub(super) use stream::Refused;
-pub use stream::Stream;
+pub use stream::{Refused, Stream};
 
 /// What encrypts connections, for all who share it: nothing, or what was made of files last.
 #[derive(Clone, Debug, Default)]
@@ -80,6 +79,13 @@ impl Tls {
         self.0.material.load().as_ref().is_some_and(|material| material.is_enforced())
     }
 
+    /// Returns when TLS is turned on or off or its mode changes, for those whose connection is plain.
+    pub async fn changed(&self) {
+        let mut changes = self.changes();
+        // The sender lives as long as this.
+        let _ = changes.changed().await;
+    }
+
     /// Changes when TLS is turned on or off or its mode changes, not when a certificate is renewed.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
@@ -114,7 +120,7 @@ impl Tls {
     }
 
     /// Notes that `host:port` is dialled in plain although TLS is on, and tells it when it is news.
-    pub(super) fn note_plain(&self, address: &str, reason: &str) {
+    pub fn note_plain(&self, address: &str, reason: &str) {
         let mut plain = self.0.plain.lock().unwrap_or_else(PoisonError::into_inner);
         let known = plain.insert(address.to_owned(), reason.to_owned());
         if known.as_deref() != Some(reason) {
@@ -123,7 +129,7 @@ impl Tls {
     }
 
     /// Notes that TLS goes on with a peer.
-    pub(super) fn note_encrypted(&self, address: &str) {
+    pub fn note_encrypted(&self, address: &str) {
         self.0.plain.lock().unwrap_or_else(PoisonError::into_inner).remove(address);
     }
 }

@@ -29,11 +29,23 @@ const DIALLED_HANDSHAKE_MAX: Duration = Duration::from_secs(3);
 
 /// Why a connection is not gone on with, in a sentence about the peer that an operator should see.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Refused(String);
+#[error("{reason}")]
+pub struct Refused {
+    reason: String,
+    /// Whether it is plain, where only TLS is taken.
+    pub is_plain: bool,
+}
+
+impl Refused {
+    /// Whether that is why a connection has ended.
+    #[must_use]
+    pub fn find(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+}
 
 fn refused(reason: impl Into<String>) -> io::Error {
-    io::Error::other(Refused(reason.into()))
+    io::Error::other(Refused { reason: reason.into(), is_plain: false })
 }
 
 /// A connection.
@@ -139,7 +151,8 @@ impl Stream {
                 limit: Box::pin(sleep(HANDSHAKE_MAX)),
             })),
             (Some(_), _) if self.tls.is_enforced() => {
-                return Err(refused("it does not speak TLS, and tls.mode is \"enforcing\""));
+                let reason = "it does not speak TLS, and tls.mode is \"enforcing\"".to_owned();
+                return Err(io::Error::other(Refused { reason, is_plain: true }));
             }
             _ => State::Plain(tcp),
         };
