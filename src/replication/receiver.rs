@@ -219,6 +219,7 @@ impl Receiver {
             self.member.enter(Phase::Connecting);
         }
         let stream_number = *self.member.lock_streams_ended();
+        let tls_changed = self.member.tls().changed();
         let mut stream = self.member.dial_ha(&master.broker, &master.ha).await?;
         let (view, peer) = self.fit(&master.broker, stream.local_addr()?.port()).await?;
         let first = match &peer {
@@ -234,7 +235,7 @@ impl Receiver {
         let copying = Copying { member, stream_number, goal: None, whole_at, followed, heard };
         tokio::select! {
             ended = copying.run(&mut stream, first) => ended,
-            () = member.tls().changed(), if is_plain => Err(End::TlsChanged),
+            () = tls_changed, if is_plain => Err(End::TlsChanged),
         }
     }
 

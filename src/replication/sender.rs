@@ -202,6 +202,7 @@ impl Sender {
     ) -> Result<(), End> {
         let tls = self.member.tls();
         let mut histories = self.member.histories();
+        let tls_changed = tls.changed();
         let mut stream = tls.accepted(tcp);
         // a slave speaks first (H-004).
         let begun = timeout(SILENCE_MAX, stream.begin()).await.map_err(|_| End::Silent)?;
@@ -217,7 +218,7 @@ impl Sender {
             ended = write_log(&self.member, writer, progress, replica) => ended,
             // The sender lives as long as the member.
             Ok(()) = histories.changed() => Err(End::OtherHistory),
-            () = tls.changed(), if is_plain => Err(End::TlsChanged),
+            () = tls_changed, if is_plain => Err(End::TlsChanged),
         }
     }
 

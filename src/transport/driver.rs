@@ -87,8 +87,8 @@ impl Driver {
         let closing = std::future::poll_fn(|context| self.poll(context)).await;
         // Answers to what came before a bad frame still get their chance.
         let mut context = Context::from_waker(std::task::Waker::noop());
-        if self.poll_write(&mut context).is_ready() {
-            // An encrypted one is told that nothing was cut off.
+        if self.poll_write(&mut context).is_ready() && self.stream.is_encrypted() {
+            // It is told that nothing was cut off.
             let _ = Pin::new(&mut self.stream).poll_shutdown(&mut context);
         }
         let (peer, reason) = (self.connection.remote(), closing.reason.as_str());

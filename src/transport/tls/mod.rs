@@ -79,11 +79,15 @@ impl Tls {
         self.0.material.load().as_ref().is_some_and(|material| material.is_enforced())
     }
 
-    /// Returns when TLS is turned on or off or its mode changes, for those whose connection is plain.
-    pub async fn changed(&self) {
+    /// Returns when TLS is turned on or off or its mode changes from now on, for those whose connection is plain.
+    pub fn changed(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut changes = self.changes();
-        // The sender lives as long as this.
-        let _ = changes.changed().await;
+        async move {
+            if changes.changed().await.is_err() {
+                // Nobody is left who could change it.
+                std::future::pending().await
+            }
+        }
     }
 
     /// Changes when TLS is turned on or off or its mode changes, not when a certificate is renewed.

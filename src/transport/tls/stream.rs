@@ -159,10 +159,10 @@ impl Stream {
         Ok(())
     }
 
-    /// The address of the peer.
+    /// The address of this end.
     ///
     /// # Errors
-    /// The connection is gone.
+    /// The connection is gone, or in its handshake.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         match &self.state {
             State::Unknown(tcp) | State::Plain(tcp) => tcp.local_addr(),
