@@ -130,6 +130,8 @@ pub enum Gauge {
     WaitingPulls,
     /// Account files that are wrong, so that what they said before counts.
     BrokenAccountFiles,
+    /// When the node's certificate ends, in seconds since 1970.
+    CertificateNotAfterSeconds,
     /// Peers that have other accounts under the same counter.
     DifferentAccounts,
 }
@@ -208,6 +210,10 @@ impl Gauge {
             Self::HalfReadBytes => ("half_read_bytes", "Bytes of frames not arrived in full"),
             Self::UnsentBytes => ("unsent_bytes", "Bytes of answers that peers have not read"),
             Self::WaitingPulls => ("waiting_pulls", "Pulls that wait for a message"),
+            Self::CertificateNotAfterSeconds => (
+                "certificate_not_after_seconds",
+                "When the node's certificate ends, in seconds since 1970",
+            ),
             Self::DifferentAccounts => (
                 "acl_drift",
                 "Peers with other accounts under the same counter: make the right change once more",
@@ -280,6 +286,15 @@ impl Metrics {
 
     /// Shows what somebody else counts; `read` is called for each scrape and must not wait.
     pub fn gauge(&self, gauge: Gauge, read: impl Fn() -> usize + Send + Sync + 'static) {
+        self.gauge_if_any(gauge, move || Some(read()));
+    }
+
+    /// The same of what there is not always.
+    pub fn gauge_if_any(
+        &self,
+        gauge: Gauge,
+        read: impl Fn() -> Option<usize> + Send + Sync + 'static,
+    ) {
         let reading = Reading { gauge, read };
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register_collector(Box::new(reading));
@@ -317,10 +332,11 @@ impl<F> std::fmt::Debug for Reading<F> {
     }
 }
 
-impl<F: Fn() -> usize + Send + Sync + 'static> Collector for Reading<F> {
+impl<F: Fn() -> Option<usize> + Send + Sync + 'static> Collector for Reading<F> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let (name, help) = self.gauge.name_and_help();
-        let value = ConstGauge::new(i64::try_from((self.read)()).unwrap_or(i64::MAX));
+        let Some(value) = (self.read)() else { return Ok(()) };
+        let value = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
         let encoder = encoder.encode_descriptor(name, help, None, value.metric_type())?;
         value.encode(encoder)
     }
@@ -363,6 +379,7 @@ mod tests {
         let open = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&open);
         metrics.gauge(Gauge::Connections, move || counted.load(Ordering::Relaxed));
+        metrics.gauge_if_any(Gauge::CertificateNotAfterSeconds, || None);
         open.store(7, Ordering::Relaxed);
         metrics.limit_reached(Limit::Topics).inc();
         let text = metrics.encode();
@@ -371,6 +388,7 @@ mod tests {
         }
         assert!(text.contains("rmq_messages_in_total 3\n"), "{text}");
         assert!(text.contains("rmq_messages_out_total 0\n"), "{text}");
+        assert!(!text.contains("certificate"), "{text}");
         assert!(text.contains("# TYPE rmq_connections gauge\nrmq_connections 7\n"), "{text}");
     }
 

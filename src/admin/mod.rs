@@ -23,7 +23,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::remoting::{Command, DecodeError, response};
-use crate::transport::{CallError, Client, Signer};
+use crate::transport::{CallError, Client, Credentials};
 
 pub use calls::{
     AccountVersions, ConsumedDirectly, Message, Pull, PullStatus, Pulled, Reset, Sent, Statistics,
@@ -108,10 +108,10 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Connects to nobody yet; `signer` signs what it asks, where accounts are on.
+    /// Connects to nobody yet.
     #[must_use]
-    pub fn new(name_servers: Vec<String>, signer: Signer) -> Self {
-        Self { client: Client::signing(None, signer), name_servers }
+    pub fn new(name_servers: Vec<String>, credentials: Credentials) -> Self {
+        Self { client: Client::with(None, credentials), name_servers }
     }
 
     /// A successful answer, or why there is none.

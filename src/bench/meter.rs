@@ -230,7 +230,7 @@ mod tests {
 
     fn load(messages: Option<u64>) -> Load {
         Load {
-            signer: Default::default(),
+            credentials: Default::default(),
             name_servers: Vec::new(),
             broker: None,
             topic: "T".into(),

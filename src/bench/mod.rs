@@ -30,7 +30,7 @@ pub use meter::{LatencyUs, Summary};
 pub use produce::{Mode, ProduceOptions, produce};
 
 use crate::remoting::SerializeType;
-use crate::transport::{CallError, Client, Signer};
+use crate::transport::{CallError, Client, Credentials};
 
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,8 +42,8 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Load {
     /// Name servers as `host:port`, asked in turn.
     pub name_servers: Vec<String>,
-    /// What signs the requests.
-    pub signer: Signer,
+    /// What is shown to brokers and name servers.
+    pub credentials: Credentials,
     /// A broker as `host:port`: no name server is asked, and the topic is taken to have four queues.
     pub broker: Option<String>,
     /// The topic; created by the first send where the brokers allow it.
@@ -62,7 +62,7 @@ pub struct Load {
 
 impl Load {
     fn client(&self) -> Client {
-        Client::signing(None, self.signer.clone())
+        Client::with(None, self.credentials.clone())
     }
 
     async fn queues(&self, purpose: route::Purpose) -> Result<Vec<route::Queue>, BenchError> {

@@ -93,7 +93,7 @@ async fn start(refuse: bool) -> (Arc<Cluster>, Load) {
     let service: Arc<dyn Service> = cluster.clone();
     task::spawn(task::Kind::Ignore, "server", server.serve(service, CancellationToken::new()));
     let load = Load {
-        signer: Default::default(),
+        credentials: Default::default(),
         name_servers: vec![address],
         broker: None,
         topic: "new".into(),

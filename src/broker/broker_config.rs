@@ -122,6 +122,7 @@ fn in_force(broker: &Broker) -> Properties {
         ("transactionTimeOut", own.transactions.timeout_ms.to_string()),
         ("transactionCheckMax", own.transactions.checks_max.to_string()),
         ("transactionCheckInterval", own.transactions.check_interval_ms.to_string()),
+        ("useTLS", own.credentials.tls.is_on().to_string()),
         ("haSlaveFallbehindMax", store.slave_behind_bytes_max.to_string()),
     ];
     let is_own = |key: &str| of_this_broker.iter().any(|(own, _)| *own == key);

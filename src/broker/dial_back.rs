@@ -9,14 +9,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Broker;
 use super::answers::{Answer, Refusal, send_answer};
+use super::{Broker, BrokerOptions};
 use crate::clock::Clock;
 use crate::remoting::bodies::dial_back::{DialBack, PortState, parse_dial_back_request};
 use crate::remoting::bodies::route::ClusterInfo;
 use crate::remoting::{Command, request, response};
 use crate::task;
-use crate::transport::{Client, Dialled, Responder, dial_all};
+use crate::transport::{Dialled, Responder, dial_all};
 
 /// How long a port has to answer.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -123,7 +123,7 @@ fn told(broker: &Broker, asker: IpAddr, ports: Vec<(u16, PortState)>) -> Answer 
 }
 
 async fn dial_back(broker: &Broker, asker: IpAddr, ports: &[u16]) -> Vec<(u16, PortState)> {
-    let known = registered_ports(&broker.options.name_servers, asker).await;
+    let known = registered_ports(&broker.options, asker).await;
     let dialled: Vec<u16> = ports.iter().copied().filter(|port| known.contains(port)).collect();
     let address = |port: &u16| SocketAddr::new(asker, *port).to_string();
     let addresses: Vec<String> = dialled.iter().map(address).collect();
@@ -141,10 +141,10 @@ async fn dial_back(broker: &Broker, asker: IpAddr, ports: &[u16]) -> Vec<(u16, P
 
 /// What name servers know of a host: each broker's port, its VIP port two below, its HA port one above, and the name
 /// servers themselves.
-async fn registered_ports(name_servers: &[String], host: IpAddr) -> BTreeSet<u16> {
-    let client = Client::new(None);
+async fn registered_ports(options: &BrokerOptions, host: IpAddr) -> BTreeSet<u16> {
+    let client = options.client(None);
     let mut ports = BTreeSet::new();
-    for name_server in name_servers {
+    for name_server in &options.name_servers {
         if let Ok(found) = tokio::net::lookup_host(name_server).await {
             ports.extend(found.filter(|at| at.ip() == host).map(|at| at.port()));
         }
@@ -235,7 +235,11 @@ mod tests {
         assert!(came.is_err(), "nobody may have come");
         // What is registered for another host is not the asker's.
         let elsewhere = name_server_of(format!("127.0.0.9:{}", port - 1));
-        let known = registered_ports(&[elsewhere.to_string()], "127.0.0.1".parse().unwrap()).await;
+        let options = BrokerOptions {
+            name_servers: vec![elsewhere.to_string()],
+            ..world.broker.options.clone()
+        };
+        let known = registered_ports(&options, "127.0.0.1".parse().unwrap()).await;
         assert_eq!(known, [elsewhere.port()].into());
     }
 

@@ -107,7 +107,7 @@ use crate::remoting::Command;
 pub use crate::replication::MasterAddresses;
 use crate::replication::{Member, MemberOptions};
 use crate::store::Store;
-use crate::transport::{Client, Connection, Limits, Responder, Service, Signer};
+use crate::transport::{Client, Connection, Credentials, Limits, Responder, Service};
 pub use transactions::TransactionOptions;
 
 /// What a broker is told when it is made.
@@ -130,7 +130,7 @@ pub struct BrokerOptions {
     /// The accounts, where they are on.
     pub acl: Option<Arc<Acl>>,
     /// What signs its requests to others.
-    pub signer: Signer,
+    pub credentials: Credentials,
     /// What peers can make it hold.
     pub limits: Arc<Limits>,
 }
@@ -138,7 +138,7 @@ pub struct BrokerOptions {
 impl BrokerOptions {
     /// A client whose requests are the broker's own; `service` answers what is asked over its connections.
     fn client(&self, service: Option<Arc<dyn Service>>) -> Client {
-        Client::signing(service, self.signer.clone())
+        Client::with(service, self.credentials.clone())
     }
 }
 
@@ -246,7 +246,7 @@ impl Broker {
             address: options.address,
             ha_address: options.ha_address,
             name_servers: options.name_servers.clone(),
-            signer: options.signer.clone(),
+            credentials: options.credentials.clone(),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::remoting::headers::SendHeader;
 use crate::remoting::{Command, request};
 use crate::replication::{Member, Past};
 use crate::store::{All, PullRequest, StartTopics, Store, StoreOptions};
-use crate::transport::{Client, LimitNumbers, Limits, Server, Signer};
+use crate::transport::{Client, Credentials, LimitNumbers, Limits, Server, Signer};
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -43,7 +43,7 @@ pub(super) fn options_of(cluster: &str) -> BrokerOptions {
         name_servers: Vec::new(),
         transactions: TransactionOptions::default(),
         acl: None,
-        signer: Signer::default(),
+        credentials: Credentials::default(),
         limits: Arc::default(),
     }
 }
@@ -63,7 +63,8 @@ pub(super) fn with_accounts(
     let acl = Acl::open(&acl_options, clock, &Arc::default()).unwrap();
     let signing = Arc::clone(&acl);
     let signer = Signer::new(move |request| signing.sign(request));
-    BrokerOptions { acl: Some(acl), signer, ..options }
+    let credentials = Credentials { signer, ..Credentials::default() };
+    BrokerOptions { acl: Some(acl), credentials, ..options }
 }
 
 /// A broker over its store; without ports, and with nothing running beside requests.

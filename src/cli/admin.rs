@@ -10,7 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use super::admin_resync::Resync;
-use super::credentials::Credentials;
+use super::credentials::CredentialsArgs;
 use super::table::{Align, safe, table, utc};
 use super::{Addresses, addresses, admin_cluster, admin_timers};
 use crate::admin::{
@@ -57,7 +57,7 @@ pub struct AdminArgs {
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
     output: Output,
     #[command(flatten)]
-    credentials: Credentials,
+    credentials: CredentialsArgs,
     #[command(subcommand)]
     noun: Noun,
 }
@@ -181,25 +181,25 @@ fn permission(text: &str) -> Result<Permission, String> {
 /// This host's settings are wrong and were needed, or the result cannot be printed.
 pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
     let AdminArgs { name_server, output, credentials, noun } = arguments;
-    let signer = credentials.signer()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = match noun {
         Noun::Replication { action: Some(ReplicationAction::Resync(resync)) } => {
             // Only this host is asked, whatever name servers know.
             let config = resync.config()?;
-            runtime.block_on(resync.run(&config, signer))
+            let credentials = credentials.credentials(Some(&config.tls), None)?;
+            runtime.block_on(resync.run(&config, credentials))
         }
         noun => {
-            let name_servers = match name_server {
-                Some(Addresses(named)) => named,
+            let (name_servers, credentials) = match name_server {
+                Some(Addresses(named)) => (named, credentials.credentials(None, None)?),
                 None => {
                     let environment = super::environment();
-                    config::load(&Sources { environment, ..Sources::default() })?
-                        .config
-                        .name_servers
+                    let sources = Sources { environment, ..Sources::default() };
+                    let config = config::load(&sources)?.config;
+                    (config.name_servers, credentials.credentials(Some(&config.tls), None)?)
                 }
             };
-            runtime.block_on(act(&Admin::new(name_servers, signer), noun, output))
+            runtime.block_on(act(&Admin::new(name_servers, credentials), noun, output))
         }
     };
     match result {

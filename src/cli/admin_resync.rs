@@ -12,7 +12,7 @@ use clap::Args;
 use super::admin::{Report, Reported};
 use crate::admin::{Admin, AdminError};
 use crate::config::{self, Config, ConfigError, Role, Sources};
-use crate::transport::Signer;
+use crate::transport::Credentials;
 
 const NOT_CONFIRMED: &str = "not done: it was not confirmed; --yes does that beforehand";
 
@@ -43,13 +43,17 @@ impl Resync {
     ///
     /// # Errors
     /// This host has no such slave, or it does not do it.
-    pub async fn run(&self, config: &Config, signer: Signer) -> Result<Reported, AdminError> {
+    pub async fn run(
+        &self,
+        config: &Config,
+        credentials: Credentials,
+    ) -> Result<Reported, AdminError> {
         let slave = self.slave(config)?;
         if !self.yes && !self.is_confirmed() {
             let problems = vec![NOT_CONFIRMED.to_owned()];
             return Ok(Ok(Report { problems, ..Report::default() }));
         }
-        Admin::new(Vec::new(), signer).resync(&slave).await?;
+        Admin::new(Vec::new(), credentials).resync(&slave).await?;
         let text = format!(
             "{} begins anew: its folder is set aside; `rmq-node admin replication` shows how it copies\n",
             self.group

@@ -7,18 +7,18 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
-use super::credentials::Credentials;
+use super::credentials::CredentialsArgs;
 use super::{Addresses, addresses, broker_address};
 use crate::bench::{self, ConsumeOptions, Load, Mode, ProduceOptions, Summary};
 use crate::clock::Clock;
 use crate::remoting::SerializeType;
-use crate::transport::Signer;
+use crate::transport::Credentials;
 
 /// Measure a cluster, ours or Apache's: send or pull as fast as it answers.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     #[command(flatten)]
-    credentials: Credentials,
+    credentials: CredentialsArgs,
     #[command(subcommand)]
     action: Action,
 }
@@ -122,9 +122,9 @@ struct ConsumeArgs {
 }
 
 impl LoadArgs {
-    fn load(&self, signer: Signer) -> Load {
+    fn load(&self, credentials: Credentials) -> Load {
         Load {
-            signer,
+            credentials,
             name_servers: self.name_server.0.clone(),
             broker: self.broker.clone(),
             topic: self.topic.clone(),
@@ -146,9 +146,9 @@ impl LoadArgs {
 }
 
 impl ProduceArgs {
-    fn options(&self, signer: Signer) -> anyhow::Result<ProduceOptions> {
+    fn options(&self, credentials: Credentials) -> anyhow::Result<ProduceOptions> {
         Ok(ProduceOptions {
-            load: self.load.load(signer),
+            load: self.load.load(credentials),
             body_bytes: usize::try_from(self.size)?,
             mode: match (self.oneway, self.transactions) {
                 (true, _) => Mode::Oneway,
@@ -169,7 +169,7 @@ impl ProduceArgs {
 /// # Errors
 /// The run could not begin.
 pub fn run(arguments: &BenchArgs) -> anyhow::Result<ExitCode> {
-    let signer = arguments.credentials.signer()?;
+    let credentials = arguments.credentials.credentials(None, None)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let stop = CancellationToken::new();
@@ -177,12 +177,13 @@ pub fn run(arguments: &BenchArgs) -> anyhow::Result<ExitCode> {
         let work = async {
             match &arguments.action {
                 Action::Produce(produce) => {
-                    let summary = bench::produce(&produce.options(signer)?, &clock, &stop).await?;
+                    let summary =
+                        bench::produce(&produce.options(credentials)?, &clock, &stop).await?;
                     produce.load.print(&summary)
                 }
                 Action::Consume(consume) => {
                     let options = ConsumeOptions {
-                        load: consume.load.load(signer),
+                        load: consume.load.load(credentials),
                         batch: consume.batch,
                         sql: consume.sql.clone(),
                     };
@@ -226,7 +227,7 @@ mod tests {
         let line = "bench produce -n 127.0.0.1:1;127.0.0.1:2 -c 3 -i 4 -d 5 --oneway --binary";
         let cli = Cli::try_parse_from(line.split(' ')).unwrap();
         let Action::Produce(produce) = cli.bench.action else { panic!("it is produce") };
-        let options = produce.options(Signer::default()).unwrap();
+        let options = produce.options(Credentials::default()).unwrap();
         assert_eq!(options.load.name_servers, ["127.0.0.1:1", "127.0.0.1:2"]);
         assert_eq!((options.load.connections, options.load.in_flight), (3, 4));
         assert_eq!(options.load.duration, Some(Duration::from_secs(5)));

@@ -17,7 +17,7 @@ use crate::node;
 /// Reads and makes settings without starting anything.
 #[derive(Debug, Subcommand)]
 pub enum ConfigAction {
-    /// Look for mistakes in the settings (exit code 78) and in the account files (1).
+    /// Look for mistakes in the settings (exit code 78), and in the files of accounts and of TLS (1).
     Check {
         /// Where they come from.
         #[command(flatten)]
@@ -50,7 +50,9 @@ pub fn run(action: &ConfigAction) -> anyhow::Result<ExitCode> {
         ConfigAction::Check { settings, running } => {
             let loaded = settings.load()?;
             node::check_accounts(&loaded.config)?;
+            let warnings = node::check_tls(&loaded.config)?;
             let mut lines = vec![summary(&loaded)];
+            lines.extend(warnings.iter().map(|warning| format!("warning: {warning}")));
             if let Some(file) = running {
                 let name = file.display().to_string();
                 let text = fs::read_to_string(file).with_context(|| name.clone())?;

@@ -1,4 +1,5 @@
-//! As whom requests are signed, for every action that asks a cluster: from flags, the environment or a file.
+//! What is shown to a cluster by every action that asks one: an account and a certificate, from flags, the environment or
+//! files.
 //!
 //! Not the signing (`acl`). Invariant: a secret is in no output and no error.
 
@@ -10,11 +11,12 @@ use clap::Args;
 
 use crate::acl::file;
 use crate::acl::signature::Key;
-use crate::transport::Signer;
+use crate::config::{self, TlsMode};
+use crate::transport::{Credentials, Signer, Tls, TlsMaterial};
 
-/// As whom requests are signed where accounts are on.
+/// What is shown to a cluster.
 #[derive(Args, Clone, Default)]
-pub(super) struct Credentials {
+pub(super) struct CredentialsArgs {
     /// Account that signs the requests, where the cluster has accounts.
     #[arg(long, global = true, value_name = "KEY", env = "RMQ_ACCESS_KEY")]
     access_key: Option<String>,
@@ -24,28 +26,63 @@ pub(super) struct Credentials {
     /// File with accessKey and secretKey, as 4.9.4's conf/tools.yml.
     #[arg(long, global = true, value_name = "FILE", env = "RMQ_CREDENTIALS")]
     credentials: Option<PathBuf>,
+    /// Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file.
+    #[arg(long, global = true, value_name = "FILE", env = "RMQ_TLS_CA")]
+    tls_ca: Option<PathBuf>,
+    /// PEM file with the certificate to show, where the cluster lets nobody in without one.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "RMQ_TLS_CERTIFICATE",
+        requires = "tls_ca",
+        requires = "tls_key"
+    )]
+    tls_certificate: Option<PathBuf>,
+    /// PEM file with its private key.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "RMQ_TLS_KEY",
+        requires = "tls_certificate"
+    )]
+    tls_key: Option<PathBuf>,
 }
 
-impl std::fmt::Debug for Credentials {
+impl std::fmt::Debug for CredentialsArgs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Credentials").finish_non_exhaustive()
     }
 }
 
-impl Credentials {
-    /// What signs the requests; nothing if nothing is given. Flags and environment count before the file.
+impl CredentialsArgs {
+    /// All of it; without a flag for TLS, `node` are the settings of this host's node, whose TLS is used where its files
+    /// can be read, and must be where nothing else is taken; where no account is given, `usual` is a file with keys.
     ///
     /// # Errors
-    /// The file cannot be read, or one of the two is missing.
-    pub(super) fn signer(&self) -> anyhow::Result<Signer> {
-        self.signer_or(None)
+    /// As [`Self::signer`], or files for TLS cannot be used.
+    pub(super) fn credentials(
+        &self,
+        node: Option<&config::Tls>,
+        usual: Option<&Path>,
+    ) -> anyhow::Result<Credentials> {
+        let own = self.tls_certificate.as_deref().zip(self.tls_key.as_deref());
+        let material = match (&self.tls_ca, node) {
+            (Some(ca), _) => Some(TlsMaterial::for_tool(ca, own)?),
+            (None, Some(node)) if node.mode == TlsMode::Enforcing => TlsMaterial::load(node)?,
+            (None, Some(node)) => TlsMaterial::load(node).ok().flatten(),
+            (None, None) => None,
+        };
+        Ok(Credentials { signer: self.signer(usual)?, tls: Tls::new(material) })
     }
 
-    /// The same; where nothing is given, with the keys of a file that need not have any.
+    /// What signs the requests; nothing if nothing is given. Flags and environment count before the file, and the file
+    /// before the `usual` one.
     ///
     /// # Errors
     /// A file cannot be read, or one of the two is missing.
-    pub(super) fn signer_or(&self, usual: Option<&Path>) -> anyhow::Result<Signer> {
+    fn signer(&self, usual: Option<&Path>) -> anyhow::Result<Signer> {
         let (access_key, secret) = match (&self.access_key, &self.secret_key, &self.credentials) {
             (Some(access_key), Some(secret), _) => (access_key.clone(), secret.clone()),
             (None, None, None) if usual.is_none() => return Ok(Signer::default()),
@@ -72,17 +109,18 @@ mod tests {
     #[test]
     fn halves_are_refused_and_flags_count_before_the_file() {
         let text = |text: &str| Some(text.to_owned());
-        let credentials = |access_key, secret_key, credentials| Credentials {
+        let credentials = |access_key, secret_key, credentials| CredentialsArgs {
             access_key,
             secret_key,
             credentials,
+            ..CredentialsArgs::default()
         };
-        let error = |given: Credentials| given.signer().unwrap_err().to_string();
+        let error = |given: CredentialsArgs| given.signer(None).unwrap_err().to_string();
         assert!(error(credentials(text("a"), None, None)).contains("RMQ_SECRET_KEY"));
         assert!(error(credentials(None, text("s"), None)).contains("RMQ_ACCESS_KEY"));
         let nowhere = Some(PathBuf::from("/nonexistent/tools.yml"));
         assert!(error(credentials(None, None, nowhere.clone())).contains("tools.yml"));
-        assert!(credentials(text("a"), text("s"), nowhere).signer().is_ok());
-        assert!(credentials(None, None, None).signer().is_ok());
+        assert!(credentials(text("a"), text("s"), nowhere).signer(None).is_ok());
+        assert!(credentials(None, None, None).signer(None).is_ok());
     }
 }

@@ -7,7 +7,7 @@ use super::layers::DEFAULT;
 use super::{ConfigError, Loaded, Problem};
 
 /// What a running node takes over: settings, and tables as a whole.
-const LIVE: [&str; 8] = [
+const LIVE: [&str; 9] = [
     "allow_internal_addresses",
     "limits.",
     "log.",
@@ -16,6 +16,7 @@ const LIVE: [&str; 8] = [
     "store.disk_force_percent",
     "store.disk_read_only_percent",
     "store.retention_hours",
+    "tls.",
 ];
 
 /// What a node that runs with `running` has to change to run with `new`, one `KEY = NEW, was OLD` each.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::check_addresses::{check_advertise, check_name_servers};
 use super::layers::{DEFAULT, Origins};
-use super::settings::{BrokerTable, Replication, Role, Settings};
+use super::settings::{BrokerTable, ClientCertificates, Replication, Role, Settings, Tls, TlsMode};
 use super::{Broker, Config, ConfigError, NameServer, Problem};
 
 /// Names that a broker's folder in the data directory cannot have.
@@ -42,6 +42,7 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
     check_store(&settings, &mut findings);
     check_transactions(&settings, &mut findings);
     check_limits(&settings, &mut findings);
+    check_tls(&settings.tls, &mut findings);
     check_acl(&settings, &mut findings);
     let addresses = check_advertise(&settings, &mut findings);
     if settings.data_dir.as_os_str().is_empty() {
@@ -75,6 +76,7 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
         store: settings.store,
         transactions: settings.transactions,
         limits: settings.limits,
+        tls: settings.tls,
         acl: settings.acl,
         log: settings.log,
     })
@@ -104,6 +106,40 @@ fn check_names(settings: &Settings, findings: &mut Findings<'_>) {
             );
             findings.add(&path, text);
         }
+    }
+}
+
+/// Which files go together; what they hold is looked at when they are read.
+fn check_tls(tls: &Tls, findings: &mut Findings<'_>) {
+    let has = |file: &std::path::Path| !file.as_os_str().is_empty();
+    let [certificate, key, ca] =
+        [&tls.certificate_file, &tls.key_file, &tls.ca_file].map(|f| has(f));
+    let mut refuse = |key: &str, text: &str| findings.add(&format!("tls.{key}"), text.to_owned());
+    if certificate && !key {
+        refuse(
+            "certificate_file",
+            "its private key is needed too: write tls.key_file = \"/etc/rmq-node/tls/node.key\"",
+        );
+    }
+    for (given, name) in [(key, "key_file"), (ca, "ca_file")] {
+        if given && !certificate {
+            let text = "without a certificate there is no TLS: write tls.certificate_file = \
+                        \"/etc/rmq-node/tls/node.crt\", or leave this line out";
+            refuse(name, text);
+        }
+    }
+    if tls.mode == TlsMode::Enforcing && !certificate {
+        let text = "only encrypted connections are wanted, and there is no certificate: write \
+                    tls.certificate_file = \"/etc/rmq-node/tls/node.crt\"";
+        refuse("mode", text);
+    } else if tls.mode == TlsMode::Enforcing && !ca {
+        let text = "the certificates of other nodes and of name servers must be checked by a CA: write tls.ca_file = \
+                    \"/etc/rmq-node/tls/ca.crt\"";
+        refuse("mode", text);
+    }
+    if tls.client_certificates != ClientCertificates::None && !ca {
+        let text = "certificates of clients are checked by a CA: write tls.ca_file = \"/etc/rmq-node/tls/ca.crt\"";
+        refuse("client_certificates", text);
     }
 }
 

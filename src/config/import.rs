@@ -70,6 +70,8 @@ struct File<'a> {
     name: &'a str,
     entries: Vec<Entry>,
     is_broker: bool,
+    /// It is no role's.
+    is_tls: bool,
 }
 
 impl<'a> File<'a> {
@@ -79,7 +81,8 @@ impl<'a> File<'a> {
         // With nothing but a port it is a name server's: a broker has at least a name.
         let is_name_server = has(|key| key == "listenPort") || has(import_keys::is_name_servers);
         let is_broker = has(import_keys::is_brokers) || !is_name_server;
-        Self { name, entries, is_broker }
+        let is_tls = !has(import_keys::is_brokers) && !is_name_server && has(import_keys::is_tls);
+        Self { name, entries, is_broker, is_tls }
     }
 
     /// The one that counts.
@@ -147,6 +150,9 @@ impl Importer {
             };
             let entry = format!("{}:{}: {}={}", file.name, entry.line, entry.key, entry.value);
             self.lines.push(Line { entry, outcome, text });
+        }
+        if file.is_tls {
+            return;
         }
         if file.is_broker {
             self.host.brokers.push(broker);
@@ -276,6 +282,14 @@ impl Importer {
                 Outcome::NotNeeded,
                 "it is so here: there are no light queues unless they are on".to_owned(),
             ),
+            HostKey::File(key) => self.shared(at, key, toml::Value::from(value).to_string()),
+            HostKey::Word(key, words) => match named(value, words) {
+                Some((_, word)) => self.shared(at, key, format!("\"{word}\"")),
+                None => {
+                    let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+                    bad(&format!("one of {}", known.join(", ")))
+                }
+            },
             HostKey::Number(key) => match value.parse::<u64>() {
                 Ok(number) => self.shared(at, key, number.to_string()),
                 Err(_) => bad("a whole number"),

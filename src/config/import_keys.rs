@@ -47,6 +47,10 @@ pub(super) enum HostKey {
     Flag(&'static str),
     /// Whether there are light queues, which two keys must say.
     LightQueues,
+    /// A file.
+    File(&'static str),
+    /// A word, as 4.9.4 and as a file of ours write it.
+    Word(&'static str, &'static [(&'static str, &'static str)]),
     /// A whole number.
     Number(&'static str),
 }
@@ -54,8 +58,8 @@ pub(super) enum HostKey {
 use BrokerKey::{Flush, Group, Id, Role};
 use Fate::{Fixed, NotNeeded, Taken};
 use HostKey::{
-    Accounts, Address, Cluster, DeleteHours, DiskExpirePercent, Flag, LightQueues, NameServers,
-    Number,
+    Accounts, Address, Cluster, DeleteHours, DiskExpirePercent, File, Flag, LightQueues,
+    NameServers, Number, Word,
 };
 use Target::{Broker, Host, Port};
 
@@ -66,6 +70,8 @@ const FILTERS: &str = "filters are evaluated on the message itself";
 const HOOKS: &str = "it is for hooks that are not here";
 const IN_FLIGHT: &str = "requests wait in no queue, limits.in_flight_max is for all of them";
 const INTERVALS: &str = "the store knows itself when it has to";
+const KEY_PASSWORD: &str =
+    "keys have no password here: `openssl pkey -in OLD -out NEW` takes it off";
 const OWN_FOLDER: &str =
     "rmq-node has a data directory of its own (data_dir), and never writes into 4.9.4's";
 const POOLS: &str = "there are no thread pools";
@@ -80,6 +86,11 @@ pub(super) fn is_brokers(key: &str) -> bool {
     BROKER.iter().chain(STORE).any(|(one, _)| *one == key) && key != "rocketmqHome"
 }
 
+/// Whether a key is one of TLS, which has a file of its own.
+pub(super) fn is_tls(key: &str) -> bool {
+    TLS.iter().any(|(one, _)| *one == key)
+}
+
 /// Whether a key is one of a name server's own.
 pub(super) fn is_name_servers(key: &str) -> bool {
     NAME_SERVER.iter().any(|(one, _)| *one == key)
@@ -92,7 +103,8 @@ pub(super) fn fate(key: &str) -> Option<Fate> {
 
 /// All keys.
 pub(super) fn all() -> impl Iterator<Item = &'static (&'static str, Fate)> {
-    BROKER.iter().chain(STORE).chain(SERVER).chain(NAME_SERVER).chain(CLIENT_KEYS).chain(SYSTEM)
+    let of_roles = BROKER.iter().chain(STORE).chain(SERVER).chain(NAME_SERVER);
+    of_roles.chain(CLIENT_KEYS).chain(SYSTEM).chain(TLS)
 }
 
 /// Keys that are copied from page to page and that no 4.9.4 ever read, with the reason.
@@ -348,13 +360,44 @@ const CLIENT_KEYS: &[(&str, Fate)] = &[
     ("clientSocketRcvBufSize", NotNeeded(SOCKETS)),
     ("clientPooledByteBufAllocatorEnable", NotNeeded("there is no heap")),
     ("clientCloseSocketIfTimeout", NotNeeded(CLIENT)),
-    ("useTLS", Fixed("false", "TLS is not built yet")),
+    ("useTLS", NotNeeded("a node with [tls] dials with TLS whoever takes it")),
 ];
 
 /// What brokers hand on to the JVM (B-007).
 const SYSTEM: &[(&str, Fate)] = &[
     ("rmqAddressServerDomain", NotNeeded("it is for fetchNamesrvAddrByAddressServer=true")),
     ("rmqAddressServerSubGroup", NotNeeded("it is for fetchNamesrvAddrByAddressServer=true")),
+];
+
+/// `tls.properties`, and the system properties of the same names.
+const TLS: &[(&str, Fate)] = &[
+    ("tls.server.certPath", Taken(Host(File("tls.certificate_file")))),
+    ("tls.server.keyPath", Taken(Host(File("tls.key_file")))),
+    ("tls.server.keyPassword", Fixed("", KEY_PASSWORD)),
+    ("tls.server.trustCertPath", Taken(Host(File("tls.ca_file")))),
+    (
+        "tls.server.need.client.auth",
+        Taken(Host(Word(
+            "tls.client_certificates",
+            &[("none", "none"), ("optional", "optional"), ("require", "required")],
+        ))),
+    ),
+    ("tls.server.authClient", Fixed("true", "a certificate that is shown is always checked")),
+    (
+        "tls.server.mode",
+        Taken(Host(Word(
+            "tls.mode",
+            &[("disabled", "disabled"), ("permissive", "permissive"), ("enforcing", "enforcing")],
+        ))),
+    ),
+    ("tls.client.certPath", Taken(Host(File("tls.certificate_file")))),
+    ("tls.client.keyPath", Taken(Host(File("tls.key_file")))),
+    ("tls.client.keyPassword", Fixed("", KEY_PASSWORD)),
+    ("tls.client.trustCertPath", Taken(Host(File("tls.ca_file")))),
+    ("tls.client.authServer", Fixed("true", "who is dialled is always checked")),
+    ("tls.test.mode.enable", Fixed("false", "no node makes a certificate itself")),
+    ("tls.enable", NotNeeded("a node with [tls] dials with TLS whoever takes it")),
+    ("tls.config.file", NotNeeded("there is one file")),
 ];
 
 #[cfg(test)]

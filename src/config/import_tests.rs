@@ -44,6 +44,23 @@ fn mistakes(more: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_file_of_tls_belongs_to_no_role_and_its_keys_are_taken() {
+    let tls = "tls.test.mode.enable=false\ntls.server.need.client.auth=require\ntls.server.certPath=/etc/a.crt\n\
+               tls.server.keyPath=/etc/a.key\ntls.server.keyPassword=\ntls.server.trustCertPath=/etc/ca.crt\n\
+               tls.client.authServer=true\ntls.client.trustCertPath=/etc/other.crt\n";
+    let imported = all(&[("broker.conf", &broker("")), ("tls.properties", tls)]).remove(0);
+    assert_eq!(imported.result, Ok(()), "{}", imported.toml);
+    assert!(imported.toml.contains(
+        "[tls]\nca_file = \"/etc/ca.crt\"\ncertificate_file = \"/etc/a.crt\"\nclient_certificates = \"required\"\n\
+         key_file = \"/etc/a.key\"\n"
+    ), "{}", imported.toml);
+    let lost: Vec<_> =
+        imported.lines.iter().filter(|line| line.outcome == Outcome::NotTaken).collect();
+    assert!(lost.len() == 1 && lost[0].entry.contains("tls.client.trustCertPath"), "{lost:?}");
+    assert_eq!(fate("tls.server.keyPassword=secret").0, Outcome::NotTaken);
+}
+
+#[test]
 fn the_files_of_the_tutorial_are_one_of_ours_and_their_mistakes_are_told() {
     let master = tutorial("broker-a", "ASYNC_MASTER", 161);
     let slave = tutorial("broker-b", "SLAVE", 161);

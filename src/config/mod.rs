@@ -45,7 +45,10 @@ pub use layers::Origin;
 use layers::Origins;
 pub use reference::REFERENCE;
 pub use runtime_keys::{fixed_properties, why_not_now};
-pub use settings::{Acl, Flush, Level, Limits, Log, Replication, Role, Store, Transactions};
+pub use settings::{
+    Acl, ClientCertificates, Flush, Level, Limits, Log, Replication, Role, Store, Tls, TlsMode,
+    Transactions,
+};
 
 /// Read when no file is named, if it is there.
 pub const DEFAULT_FILE: &str = "/etc/rmq-node/rmq-node.toml";
@@ -88,6 +91,8 @@ pub struct Config {
     pub transactions: Transactions,
     /// What peers can make us hold.
     pub limits: Limits,
+    /// What is encrypted.
+    pub tls: Tls,
     /// Who may do what.
     pub acl: Acl,
     /// What is logged.

@@ -169,10 +169,10 @@ mod tests {
                 "a.toml:2:3: unknown key `segment_byte`; did you mean `segment_bytes`?",
             ),
             (
-                "[tls]\n",
-                "a.toml:1:2: unknown key `tls`; known here: cluster, listen, advertise, \
+                "[zoo]\n",
+                "a.toml:1:2: unknown key `zoo`; known here: cluster, listen, advertise, \
                  replication_advertise, allow_internal_addresses, name_servers, data_dir, name_server, \
-                 broker, store, transactions, limits, acl, log",
+                 broker, store, transactions, limits, tls, acl, log",
             ),
             (
                 "[[broker]]\ngroup = \"a\"\nport = 70000",

@@ -2,11 +2,12 @@
 //!
 //! Not what is in force (the broker knows). Invariant: every key has the fate that `import_keys` gives it.
 
-use super::import_keys::{Fate, all, fate, is_name_servers};
+use super::import_keys::{Fate, all, fate, is_name_servers, is_tls};
 
 /// The keys of brokers that have one value here, with that value.
 pub fn fixed_properties() -> impl Iterator<Item = (&'static str, &'static str)> {
-    all().filter(|(key, _)| !is_name_servers(key)).filter_map(|(key, fate)| match fate {
+    let of_brokers = all().filter(|(key, _)| !is_name_servers(key) && !is_tls(key));
+    of_brokers.filter_map(|(key, fate)| match fate {
         Fate::Fixed(value, _) => Some((*key, *value)),
         Fate::Taken(_) | Fate::NotNeeded(_) => None,
     })

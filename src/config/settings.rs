@@ -30,6 +30,7 @@ pub struct Settings {
     pub store: Store,
     pub transactions: Transactions,
     pub limits: Limits,
+    pub tls: Tls,
     pub acl: Acl,
     pub log: Log,
 }
@@ -236,6 +237,50 @@ impl Limits {
             (Limit::KvConfigBytes, self.kv_config_bytes_max),
         ]
     }
+}
+
+/// `[tls]`: what is encrypted, and who is trusted. Empty paths are not set; a relative one is meant from where the node
+/// is started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// The node's certificate and what leads to its CA, PEM, its own first; without it there is no TLS
+    /// (`tls.server.certPath`).
+    pub certificate_file: PathBuf,
+    /// The certificate's private key, PEM (`tls.server.keyPath`).
+    pub key_file: PathBuf,
+    /// The CAs that certificates of others are checked by, PEM (`tls.server.trustCertPath`).
+    pub ca_file: PathBuf,
+    /// Whether those who connect show a certificate (`tls.server.need.client.auth`).
+    pub client_certificates: ClientCertificates,
+    /// Which connections are taken and made (`tls.server.mode`).
+    pub mode: TlsMode,
+}
+
+/// Whether those who connect show a certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientCertificates {
+    /// They are not asked for one.
+    #[default]
+    None,
+    /// They are asked, and one that is shown must be good.
+    Optional,
+    /// Nobody is let in without a good one.
+    Required,
+}
+
+/// Which connections are taken and made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TlsMode {
+    /// Plain ones only.
+    Disabled,
+    /// Both.
+    #[default]
+    Permissive,
+    /// Encrypted ones only.
+    Enforcing,
 }
 
 /// `[acl]`: who may do what.

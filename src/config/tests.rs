@@ -186,6 +186,20 @@ fn numbers_that_cannot_work_are_refused() {
             "[acl]\nenabled = true",
             "rmq-node.toml:2:11: with accounts on, the node needs one of its own",
         ),
+        (
+            "[tls]\ncertificate_file = \"a\"",
+            "rmq-node.toml:2:20: its private key is needed too: write tls.key_file",
+        ),
+        ("[tls]\nkey_file = \"a\"", "rmq-node.toml:2:12: without a certificate there is no TLS"),
+        ("[tls]\nmode = \"enforcing\"", "rmq-node.toml:2:8: only encrypted connections are wanted"),
+        (
+            "[tls]\nmode = \"enforcing\"\ncertificate_file = \"a\"\nkey_file = \"b\"",
+            "rmq-node.toml:2:8: the certificates of other nodes and of name servers must be checked",
+        ),
+        (
+            "[tls]\nclient_certificates = \"optional\"\ncertificate_file = \"a\"\nkey_file = \"b\"",
+            "rmq-node.toml:2:23: certificates of clients are checked by a CA",
+        ),
         ("[store]\nmax_message_bytes = 1", "rmq-node.toml:2:21: write 1024 to 536870912"),
     ] {
         let error = refused(main);

@@ -162,7 +162,7 @@ async fn a_silent_broker_is_removed_and_its_connection_closed_n020() {
     world.name_server.expire();
     assert!(world.route("T").await.is_none());
     let lost = connection.call(Command::request(request::GET_KV_CONFIG), TIMEOUT).await;
-    assert!(matches!(lost, Err(CallError::Lost(_))));
+    assert!(matches!(lost, Err(CallError::Lost { .. })));
 }
 
 #[tokio::test]

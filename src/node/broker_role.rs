@@ -22,7 +22,7 @@ use crate::replication::{self, MasterAddresses, Member, Past, Receiver, Sender, 
 use crate::store::{OpenError, SharedRetention, StartTopics, Store, StoreOptions};
 use crate::systemd;
 use crate::task::{self, Kind};
-use crate::transport::Limits;
+use crate::transport::{Limits, Tls};
 
 /// How long a start that reads its log may take until it tells its progress again.
 const PROGRESS_TIMEOUT: Duration = Duration::from_secs(60);
@@ -47,6 +47,7 @@ pub struct BrokerPorts {
 pub struct Binding {
     pub listen: IpAddr,
     pub limits: Arc<Limits>,
+    pub tls: Tls,
 }
 
 impl Binding {
@@ -166,7 +167,7 @@ impl BrokerRole {
         Arc::new(Self {
             settings: settings.clone(),
             store_options: options::store(config, settings, data_dir.path(), retention),
-            broker_options: options::broker(config, settings, acl, &binding.limits),
+            broker_options: options::broker(config, settings, acl, &binding.limits, &binding.tls),
             start_without_slave_after: options::start_without_slave_after(settings),
             binding: binding.clone(),
             stage: watch::Sender::new(Stage::Opening),
@@ -360,7 +361,9 @@ impl BrokerRole {
         for port in ports {
             let server = ports::listen_for_commands(port, &self.binding.limits)
                 .map_err(|error| format!("port: {error}"))?;
-            let served = server.serve(service.clone(), tasks.ports.close.clone());
+            let served = server
+                .with_tls(&self.binding.tls)
+                .serve(service.clone(), tasks.ports.close.clone());
             tasks.ports.spawn("broker", served);
         }
         let sender = Sender::new(Arc::clone(&member));

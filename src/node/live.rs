@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::logging::Threshold;
-use super::{options, ports};
+use super::{certificates, options, ports};
+use crate::clock::Clock;
 use crate::config::changes::changes;
-use crate::config::{self, ConfigError, Loaded};
+use crate::config::{self, ConfigError, Loaded, Problem};
 use crate::metrics::Metrics;
 use crate::store::SharedRetention;
-use crate::transport::Limits;
+use crate::transport::{Limits, Tls};
 
 /// The file's name in the runtime directory.
 const FILE: &str = "settings.toml";
@@ -27,6 +28,9 @@ pub struct Live {
     pub limits: Arc<Limits>,
     /// What all stores keep.
     pub retention: SharedRetention,
+    /// What encrypts the connections of all roles.
+    pub tls: Tls,
+    clock: Clock,
     runtime_dir: Option<PathBuf>,
 }
 
@@ -36,6 +40,8 @@ impl Live {
         loaded: &Loaded,
         threshold: Threshold,
         metrics: &Arc<Metrics>,
+        tls: Tls,
+        clock: Clock,
         runtime_dir: Option<PathBuf>,
     ) -> Self {
         let numbers = loaded.config.limits.clone();
@@ -44,6 +50,8 @@ impl Live {
             threshold,
             limits: Arc::new(Limits::new(numbers, Arc::clone(metrics))),
             retention: SharedRetention::from(options::retention(&loaded.config.store)),
+            tls,
+            clock,
             runtime_dir,
         }
     }
@@ -57,14 +65,22 @@ impl Live {
         }
     }
 
-    /// Reads all settings again and takes over what has changed, which is returned.
+    /// Reads all settings and the files of TLS again and takes over what has changed, which is returned.
     ///
     /// # Errors
     /// They are wrong, or something of them needs a restart; then nothing has changed.
     pub fn reload(&self) -> Result<Vec<String>, ConfigError> {
         let mut running = self.lock();
         let new = config::load(&running.sources)?;
-        let changed = changes(&running, &new)?;
+        let mut changed = changes(&running, &new)?;
+        let material = certificates::read(&new.config).map_err(|error| {
+            let at = new.origins.get("tls.certificate_file").map(|found| found.origin.clone());
+            ConfigError(vec![Problem { at, text: error.to_string() }])
+        })?;
+        if self.tls.set(material) {
+            changed.push("TLS uses what its files hold now".to_owned());
+            certificates::tell(&self.tls, &new.config, &self.clock);
+        }
         self.threshold.set(new.config.log.level);
         self.limits.set_numbers(new.config.limits.clone());
         self.retention.set(options::retention(&new.config.store));

@@ -9,6 +9,7 @@
 //! | `status` | how the roles are: one line, and metrics |
 //! | `options` | what each role is told, made of the settings |
 //! | `logging` | where events go |
+//! | `certificates` | what TLS needs of files, and when it ends |
 //! | `live` | what changes while the node runs |
 //! | `watchdog` | both runtimes make progress |
 //! | `banner` | what a terminal is told at the start |
@@ -24,6 +25,7 @@
 pub mod adopt;
 mod banner;
 mod broker_role;
+mod certificates;
 mod data_dir;
 pub mod doctor;
 mod journal;
@@ -49,6 +51,7 @@ use crate::config::{Config, Loaded};
 use crate::metrics::Metrics;
 use crate::systemd;
 use crate::task::{self, Kind};
+use crate::transport::Tls;
 
 use data_dir::DataDir;
 use live::Live;
@@ -109,15 +112,17 @@ struct Base {
 pub fn run(loaded: &Loaded) -> Result<(), StartError> {
     let clock = Clock::system();
     let (rate_limit, threshold) = logging::start(loaded.config.log.level, &clock);
+    let tls = Tls::new(certificates::read(&loaded.config)?);
     let runtime_dir = std::env::var_os("RUNTIME_DIRECTORY").map(Into::into);
     let cores = std::thread::available_parallelism().map_or(DATA_THREADS_MIN, usize::from);
     let control = runtime("control", CONTROL_THREADS)?;
     let data = runtime("data", cores.max(DATA_THREADS_MIN))?;
     let metrics = Arc::default();
+    let live = Live::new(loaded, threshold, &metrics, tls, clock.clone(), runtime_dir);
     let base = Base {
         clock,
-        live: Arc::new(Live::new(loaded, threshold, &metrics, runtime_dir)),
         metrics,
+        live: Arc::new(live),
         control: control.handle().clone(),
         data: data.handle().clone(),
         acl: None,
@@ -160,6 +165,10 @@ async fn start_and_stop(
     // 5. Who may ask is known before somebody can.
     base.acl = open_accounts(config, &data_dir, &base).await?;
     // 6. The roles start, and run until somebody or something ends them.
+    let tls = base.live.tls.clone();
+    certificates::show(&tls, &base.metrics);
+    let watched = certificates::watch(tls, config.clone(), base.clock.clone());
+    task::spawn(Kind::Ignore, "certificates", watched);
     task::spawn(Kind::Ignore, "log report", report(rate_limit));
     task::spawn(Kind::Ignore, "watchdog", watchdog::run(base.data.clone()));
     let mut roles = Roles::default();
@@ -191,6 +200,16 @@ async fn start_and_stop(
 pub fn check_accounts(config: &Config) -> Result<(), StartError> {
     let Some(options) = options::acl(config, &config.data_dir) else { return Ok(()) };
     Acl::node_key(&options).map(|_| ()).map_err(StartError)
+}
+
+/// Whether the files of these settings' TLS can be used, where it is on; what will not work, or not for long. Blocks.
+///
+/// # Errors
+/// They cannot: the file, and what to do.
+pub fn check_tls(config: &Config) -> Result<Vec<String>, StartError> {
+    let material = certificates::read(config)?;
+    let findings = |material| certificates::findings(&material, config, &Clock::system());
+    Ok(material.map(findings).unwrap_or_default())
 }
 
 /// The accounts, read and watched from now on; `None` if they are off.

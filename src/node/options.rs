@@ -14,7 +14,7 @@ use crate::model::BrokerId;
 use crate::nameserver::NameServerOptions;
 use crate::store::options::{FlushMode, StoreRole};
 use crate::store::{Retention, SharedRetention, StoreOptions};
-use crate::transport::{Limits, Signer};
+use crate::transport::{Credentials, Limits, Signer, Tls};
 
 /// The folder of the name server in the data directory.
 pub const NAME_SERVER_FOLDER: &str = "nameserver";
@@ -94,6 +94,7 @@ pub fn broker(
     broker: &config::Broker,
     acl: Option<&Arc<Acl>>,
     limits: &Arc<Limits>,
+    tls: &Tls,
 ) -> BrokerOptions {
     let transactions = &config.transactions;
     BrokerOptions {
@@ -110,7 +111,7 @@ pub fn broker(
             reject: transactions.reject,
         },
         acl: acl.cloned(),
-        signer: acl.map(signer).unwrap_or_default(),
+        credentials: Credentials { signer: acl.map(signer).unwrap_or_default(), tls: tls.clone() },
         limits: Arc::clone(limits),
     }
 }
@@ -181,7 +182,7 @@ mod tests {
         assert_eq!(store.busy_after_ms, 20);
         assert_eq!(store.max_message_bytes, 16_000);
         assert_eq!((store.light_queues, store.light_queues_max), (true, 7));
-        let broker = broker(&config, &config.brokers[0], None, &Arc::default());
+        let broker = broker(&config, &config.brokers[0], None, &Arc::default(), &Tls::default());
         assert_eq!((broker.cluster.as_str(), broker.group.as_str(), broker.id.0), ("C", "g", 0));
         assert_eq!(broker.address.to_string(), "192.168.1.1:20000");
         assert_eq!(broker.ha_address.to_string(), "10.0.0.1:20001");
@@ -206,7 +207,9 @@ mod tests {
         let mapped = store(&config, &config.brokers[0], Path::new("/data"), &shared);
         let own = StoreOptions::new("/data/broker-a");
         assert_eq!(format!("{mapped:?}"), format!("{own:?}"));
-        let transactions = broker(&config, &config.brokers[0], None, &Arc::default()).transactions;
+        let transactions =
+            broker(&config, &config.brokers[0], None, &Arc::default(), &Tls::default())
+                .transactions;
         assert_eq!(transactions, TransactionOptions::default());
     }
 }

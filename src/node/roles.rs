@@ -42,7 +42,7 @@ pub fn bind(config: &Config, base: &Base) -> Result<Ports, StartError> {
         }
     };
     let _entered = base.data.enter();
-    let binding = Binding { listen: config.listen, limits };
+    let binding = Binding { listen: config.listen, limits, tls: base.live.tls.clone() };
     let brokers = config.brokers.iter().map(|settings| binding.bind(settings));
     let brokers = brokers.collect::<Result<_, _>>()?;
     Ok(Ports { name_server, brokers, binding })
@@ -115,6 +115,7 @@ impl Roles {
             Ok(name_server) => {
                 name_server.start(&base.control, &self.name_server.parts);
                 let service = Arc::new(NameServerService(name_server));
+                let server = server.with_tls(&base.live.tls);
                 let served = server.serve(service, self.name_server.port.close.clone());
                 let _entered = base.control.enter();
                 self.name_server.port.spawn("name server", served);

@@ -4,19 +4,12 @@
 //! them; bytes come only from the member that was asked, in the state in which it answered.
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::decide::{PeerRole, PeerView};
 use super::history::History;
 use super::member::Member;
 use super::peers::{Peer, PeerError};
 use super::receiver::{Copying, End, Followed, blocking, first_report};
-
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What came of it, whole or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,9 +51,7 @@ impl Member {
         adopted: &mut bool,
     ) -> Result<(), End> {
         let ha = self.ha_address_of(broker).await?;
-        let connecting = timeout(CONNECT_TIMEOUT, TcpStream::connect(&ha));
-        let mut stream = connecting.await.map_err(|_| End::Unreachable)??;
-        stream.set_nodelay(true)?;
+        let mut stream = self.dial_ha(broker, &ha).await?;
         let local_port = stream.local_addr()?.port();
         let (now, peer) = self.view_of(broker, local_port, PeerRole::Slave).await?;
         if (now.node, &now.log.history) != (seen.node, &seen.log.history) || now.log.end < to {

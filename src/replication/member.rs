@@ -21,7 +21,7 @@ use super::state::{CopyState, Phase, SlaveState};
 use crate::model::BrokerId;
 use crate::remoting::bodies::extension::{CopyRow, Hello, SlaveRow};
 use crate::store::Store;
-use crate::transport::{Client, Signer};
+use crate::transport::{Client, Credentials, Tls};
 
 /// How many greetings are kept whose connections nobody closed.
 const GREETED_MAX: usize = 1024;
@@ -44,8 +44,8 @@ pub struct MemberOptions {
     pub ha_address: SocketAddr,
     /// Where the members of its group are known, each as `host:port`.
     pub name_servers: Vec<String>,
-    /// What signs its requests.
-    pub signer: Signer,
+    /// What it shows to those it asks.
+    pub credentials: Credentials,
 }
 
 /// Whether a master serves its clients.
@@ -111,7 +111,7 @@ impl Member {
             fitting: None,
         };
         Arc::new(Self {
-            client: Client::signing(None, options.signer.clone()),
+            client: Client::with(None, options.credentials.clone()),
             options,
             store,
             past,
@@ -142,6 +142,11 @@ impl Member {
     #[must_use]
     pub fn options(&self) -> &MemberOptions {
         &self.options
+    }
+
+    /// What encrypts its connections.
+    pub(super) fn tls(&self) -> &Tls {
+        &self.options.credentials.tls
     }
 
     /// Whether it copies a master.
@@ -230,6 +235,7 @@ impl Member {
             segment_bytes: self.store.options().segment_bytes,
             is_serving: waits_for.is_empty(),
             ha_local_port,
+            tls: self.tls().is_on(),
             slaves: Vec::new(),
             copy: None,
             waits_for,

@@ -10,6 +10,7 @@
 //! | `decide` | what a slave does with its log then, and which of two masters yields |
 //! | `start_step` | what a master does before it serves |
 //! | `past` | the history and what else outlives a start, on the disk |
+//! | `dial` | a connection to a member's HA port, encrypted if both have TLS |
 //! | `member` | one broker as a member of its group: what it says of itself, who greeted it |
 //! | `peers` | what is asked of other members |
 //! | `fetch` | what a master lacks is copied from a member that has it |
@@ -20,6 +21,7 @@
 //! a log that does not fit the master's is left as it is.
 
 pub mod decide;
+mod dial;
 mod fetch;
 pub mod history;
 pub mod member;

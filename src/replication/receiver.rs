@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -26,10 +25,8 @@ use super::wire::{self, Stream, StreamError};
 use super::{HEARTBEAT, MasterAddresses, SILENCE_MAX};
 use crate::model::PhysicalOffset;
 use crate::store::{CopiedHole, CopyError};
-use crate::task;
+use crate::{task, transport};
 
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The pause after a connection that brought nothing; 4.9.4 waits for 5 s (H-014), and consumers with it.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How often a master is asked again whose log does not fit: it may have been given another one.
@@ -78,6 +75,10 @@ pub(super) enum End {
     StartsAgain,
     #[error("the master said nothing for {} s", SILENCE_MAX.as_secs())]
     Silent,
+    #[error("the log is copied over TLS only (tls.mode is \"enforcing\"), but {0}")]
+    NotEncrypted(String),
+    #[error("TLS is another matter here now: it is connected to again")]
+    TlsChanged,
     #[error("the master does not read what is said to it")]
     Deaf,
     #[error(transparent)]
@@ -221,9 +222,8 @@ impl Receiver {
             self.member.enter(Phase::Connecting);
         }
         let stream_number = *self.member.lock_streams_ended();
-        let connecting = timeout(CONNECT_TIMEOUT, TcpStream::connect(&master.ha));
-        let mut stream = connecting.await.map_err(|_| End::Unreachable)??;
-        stream.set_nodelay(true)?;
+        let tls_changed = self.member.tls().changed();
+        let mut stream = self.member.dial_ha(&master.broker, &master.ha).await?;
         let (view, peer) = self.fit(&master.broker, stream.local_addr()?.port()).await?;
         let first = match &peer {
             Peer::Ours(_) => self.member.store.log_range().1.0,
@@ -234,9 +234,12 @@ impl Receiver {
         self.member.enter(Phase::Copying);
         let whole_at = (!self.member.past.is_whole()).then_some(view.log.end);
         let member = &self.member;
-        Copying { member, stream_number, goal: None, whole_at, followed, heard }
-            .run(&mut stream, first)
-            .await
+        let is_plain = !stream.is_encrypted();
+        let copying = Copying { member, stream_number, goal: None, whole_at, followed, heard };
+        tokio::select! {
+            ended = copying.run(&mut stream, first) => ended,
+            () = tls_changed, if is_plain => Err(End::TlsChanged),
+        }
     }
 
     /// Finds out whether the master's log fits, and takes over its history; cuts what must be cut, at the next start.
@@ -349,7 +352,11 @@ pub(super) struct Copying<'a> {
 
 impl Copying<'_> {
     /// Says `first` and appends what comes. Returns when all up to the goal has come; the last record may lack its end.
-    pub(super) async fn run(mut self, stream: &mut TcpStream, first: u64) -> Result<(), End> {
+    pub(super) async fn run(
+        mut self,
+        stream: &mut transport::Stream,
+        first: u64,
+    ) -> Result<(), End> {
         let store = Arc::clone(&self.member.store);
         // Where it goes on was not seen yet.
         self.followed.hole_at = None;
@@ -474,8 +481,12 @@ async fn named(
 }
 
 /// Tells the master where the log ends.
-async fn say(stream: &mut TcpStream, end: u64) -> Result<(), End> {
+async fn say(stream: &mut transport::Stream, end: u64) -> Result<(), End> {
     let report = wire::report(end);
-    let said = timeout(SILENCE_MAX, stream.write_all(&report)).await;
+    let saying = async {
+        stream.write_all(&report).await?;
+        stream.flush().await
+    };
+    let said = timeout(SILENCE_MAX, saying).await;
     Ok(said.map_err(|_| End::Deaf)??)
 }

@@ -13,8 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -30,6 +29,7 @@ use super::{HEARTBEAT, SILENCE_MAX};
 use crate::model::PhysicalOffset;
 use crate::store::Replica;
 use crate::task::{self, Kind};
+use crate::transport::{Refused, Stream};
 
 /// The most that one header announces (`haTransferBatchSize`, H-008).
 pub(super) const BATCH_BYTES_MAX: usize = 32_768;
@@ -105,6 +105,12 @@ enum End {
          nothing. Stop it, remove its store directory, and start it again"
     )]
     Conflict { end: u64 },
+    #[error("{0}")]
+    Refused(io::Error),
+    #[error("{0}: a slave of 4.9.4 never does, and cannot copy from here in this mode")]
+    NotEncrypted(io::Error),
+    #[error("TLS is another matter here now: it will come again")]
+    TlsChanged,
     #[error("this log follows another history now")]
     OtherHistory,
 }
@@ -155,14 +161,8 @@ impl Sender {
         }
     }
 
-    async fn serve_one(
-        &self,
-        id: u64,
-        mut stream: TcpStream,
-        peer: SocketAddr,
-        stop: CancellationToken,
-    ) {
-        if let Err(error) = stream.set_nodelay(true) {
+    async fn serve_one(&self, id: u64, tcp: TcpStream, peer: SocketAddr, stop: CancellationToken) {
+        if let Err(error) = tcp.set_nodelay(true) {
             // The peer is gone already; the first read says so.
             tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
         }
@@ -176,14 +176,9 @@ impl Sender {
         });
         self.member.lock_slaves().insert(id, Arc::clone(&progress));
         let replica = Mutex::new(None);
-        let mut histories = self.member.histories();
-        let (reader, writer) = stream.split();
         let ended = tokio::select! {
             () = stop.cancelled() => None,
-            Err(end) = read_reports(reader, &progress, &replica) => Some(end),
-            Err(end) = write_log(&self.member, writer, &progress, &replica) => Some(end),
-            // The sender lives as long as the member.
-            Ok(()) = histories.changed() => Some(End::OtherHistory),
+            Err(end) = self.copy_to(tcp, &progress, &replica) => Some(end),
         };
         self.member.lock_slaves().remove(&id);
         let has_started = progress.started.borrow().is_some();
@@ -196,6 +191,35 @@ impl Sender {
         drop(replica);
         if ended.is_some() {
             let _ = stop.run_until_cancelled(self.forget(&progress)).await;
+        }
+    }
+
+    /// Serves one connection; does not return without an error.
+    async fn copy_to(
+        &self,
+        tcp: TcpStream,
+        progress: &Progress,
+        replica: &Registered,
+    ) -> Result<(), End> {
+        let tls = self.member.tls();
+        let mut histories = self.member.histories();
+        let tls_changed = tls.changed();
+        let mut stream = tls.accepted(tcp);
+        // R-081: a slave speaks first (H-004).
+        let begun = timeout(SILENCE_MAX, stream.begin()).await.map_err(|_| End::Silent)?;
+        begun.map_err(|error| match Refused::find(&error) {
+            None => End::Io(error),
+            Some(refused) if refused.is_plain => End::NotEncrypted(error),
+            Some(_) => End::Refused(error),
+        })?;
+        let is_plain = !stream.is_encrypted();
+        let (reader, writer) = tokio::io::split(stream);
+        tokio::select! {
+            ended = read_reports(reader, progress, replica) => ended,
+            ended = write_log(&self.member, writer, progress, replica) => ended,
+            // The sender lives as long as the member.
+            Ok(()) = histories.changed() => Err(End::OtherHistory),
+            () = tls_changed, if is_plain => Err(End::TlsChanged),
         }
     }
 
@@ -233,7 +257,7 @@ fn registered(replica: &Registered) -> Option<Arc<Replica>> {
 
 /// Reads what the slave says; does not return without an error.
 async fn read_reports(
-    mut reader: ReadHalf<'_>,
+    mut reader: ReadHalf<Stream>,
     progress: &Progress,
     replica: &Registered,
 ) -> Result<(), End> {
@@ -268,7 +292,7 @@ async fn read_reports(
 /// Sends the log from where the slave's ends; does not return without an error.
 async fn write_log(
     member: &Arc<Member>,
-    mut writer: WriteHalf<'_>,
+    mut writer: WriteHalf<Stream>,
     progress: &Progress,
     registered: &Registered,
 ) -> Result<(), End> {
@@ -288,6 +312,7 @@ async fn write_log(
             // A heartbeat from elsewhere: the slave sees that its log does not fit (H-011, H-018).
             let near = if u64::try_from(first).is_ok_and(|at| at < start.0) { start } else { end };
             writer.write_all(&wire::header(near.0, 0)).await?;
+            writer.flush().await?;
             return Err(End::Elsewhere { at: first, start: start.0, end: end.0 });
         }
     };
@@ -314,6 +339,7 @@ async fn write_log(
             }
         }
         writer.write_all(&out).await?;
+        writer.flush().await?;
         heartbeat_at = Instant::now() + HEARTBEAT;
     }
 }

@@ -78,7 +78,7 @@ impl TestStore {
             address: "127.0.0.1:1".parse().unwrap(),
             ha_address: "127.0.0.1:2".parse().unwrap(),
             name_servers: Vec::new(),
-            signer: Default::default(),
+            credentials: Default::default(),
         };
         if id == 0 {
             begin_epoch(&past, store.log_range().1.0);

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
 use super::driver::Driver;
-use super::{CallError, Connection, Limits, Service, Signer};
+use super::{CallError, Connection, Credentials, Limits, Service, Stream};
 use crate::remoting::Command;
 use crate::task;
 
@@ -26,13 +26,20 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct Client(Arc<Inner>);
 
 /// The connection to one address; locked while it is being made, so that it is made once.
-type Slot = Arc<tokio::sync::Mutex<Option<Connection>>>;
+type Slot = Arc<tokio::sync::Mutex<Option<Made>>>;
+
+/// A connection that was made.
+struct Made {
+    connection: Connection,
+    /// How often TLS had been turned on or off before ([`Tls::changes`](super::Tls::changes)).
+    tls_changes: u64,
+}
 
 struct Inner {
     service: Option<Arc<dyn Service>>,
     /// The address of this host that connections come from; the system's choice without one.
     from: Option<IpAddr>,
-    signer: Signer,
+    credentials: Credentials,
     limits: Arc<Limits>,
     slots: Mutex<HashMap<String, Slot>>,
 }
@@ -42,24 +49,28 @@ impl Client {
     /// get code 3.
     #[must_use]
     pub fn new(service: Option<Arc<dyn Service>>) -> Self {
-        Self::with(service, None, Signer::default())
+        Self::made(service, None, Credentials::default())
     }
 
-    /// The same whose requests are signed.
+    /// The same that shows who it is.
     #[must_use]
-    pub fn signing(service: Option<Arc<dyn Service>>, signer: Signer) -> Self {
-        Self::with(service, None, signer)
+    pub fn with(service: Option<Arc<dyn Service>>, credentials: Credentials) -> Self {
+        Self::made(service, None, credentials)
     }
 
     /// A client whose connections come from `from`, one of this host's addresses; peers that ask get code 3.
     #[must_use]
-    pub fn from_address(from: IpAddr, signer: Signer) -> Self {
-        Self::with(None, Some(from), signer)
+    pub fn from_address(from: IpAddr, credentials: Credentials) -> Self {
+        Self::made(None, Some(from), credentials)
     }
 
-    fn with(service: Option<Arc<dyn Service>>, from: Option<IpAddr>, signer: Signer) -> Self {
+    fn made(
+        service: Option<Arc<dyn Service>>,
+        from: Option<IpAddr>,
+        credentials: Credentials,
+    ) -> Self {
         let (limits, slots) = (Arc::default(), Mutex::default());
-        Self(Arc::new(Inner { service, from, signer, limits, slots }))
+        Self(Arc::new(Inner { service, from, credentials, limits, slots }))
     }
 
     /// Sends a request to `host:port` and waits for its answer, for `timeout` after the connection
@@ -100,11 +111,14 @@ impl Client {
             }
         };
         let mut held = slot.lock().await;
-        if let Some(connection) = held.as_ref().filter(|connection| connection.is_open()) {
-            return Ok(connection.clone());
+        let tls_changes = *self.0.credentials.tls.changes().borrow();
+        // One from before such a change is left to whoever uses it; without use it ends by itself.
+        let is_good = |made: &&Made| made.connection.is_open() && made.tls_changes == tls_changes;
+        if let Some(made) = held.as_ref().filter(is_good) {
+            return Ok(made.connection.clone());
         }
         let connection = self.connect(address).await?;
-        *held = Some(connection.clone());
+        *held = Some(Made { connection: connection.clone(), tls_changes });
         Ok(connection)
     }
 
@@ -112,13 +126,35 @@ impl Client {
     pub async fn close(&self, address: &str, reason: &str) {
         let slot = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(address);
         if let Some(slot) = slot
-            && let Some(connection) = slot.lock().await.take()
+            && let Some(made) = slot.lock().await.take()
         {
-            connection.close(reason);
+            made.connection.close(reason);
         }
     }
 
+    /// With TLS if it is on; in mode permissive without, if the peer does not take it or cannot be believed.
     async fn connect(&self, address: &str) -> Result<Connection, CallError> {
+        let tls = &self.0.credentials.tls;
+        let failed = |reason| CallError::Connect { address: address.to_owned(), reason };
+        let (tcp, remote) = self.dial(address).await?;
+        if !tls.dials() {
+            return Ok(self.start(tls.plain(tcp), remote));
+        }
+        match tls.secure(tcp, address).await {
+            Ok(stream) => {
+                tls.note_encrypted(address);
+                Ok(self.start(stream, remote))
+            }
+            Err(reason) if tls.is_enforced() => Err(failed(reason)),
+            Err(reason) => {
+                let (tcp, remote) = self.dial(address).await?;
+                tls.note_plain(address, &reason);
+                Ok(self.start(tls.plain(tcp), remote))
+            }
+        }
+    }
+
+    async fn dial(&self, address: &str) -> Result<(TcpStream, SocketAddr), CallError> {
         let failed = |reason: String| CallError::Connect { address: address.to_owned(), reason };
         let connecting = async {
             let stream = match self.0.from {
@@ -129,14 +165,18 @@ impl Client {
             let remote = stream.peer_addr()?;
             Ok::<_, io::Error>((stream, remote))
         };
-        let (stream, remote) = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+        tokio::time::timeout(CONNECT_TIMEOUT, connecting)
             .await
             .map_err(|_| failed(format!("no answer in {} s", CONNECT_TIMEOUT.as_secs())))?
-            .map_err(|error| failed(error.to_string()))?;
-        let connection = Connection::new(remote, Arc::clone(&self.0.limits), self.0.signer.clone());
+            .map_err(|error| failed(error.to_string()))
+    }
+
+    fn start(&self, stream: Stream, remote: SocketAddr) -> Connection {
+        let (limits, signer) = (Arc::clone(&self.0.limits), self.0.credentials.signer.clone());
+        let connection = Connection::new(remote, limits, signer);
         let driver = Driver::new(connection.clone(), stream, self.0.service.clone());
         task::spawn(task::Kind::Ignore, "connection", driver.run());
-        Ok(connection)
+        connection
     }
 }
 
@@ -161,9 +201,9 @@ impl Drop for Inner {
         for slot in slots.values() {
             // Nobody can hold it: whoever does has a clone of the client.
             if let Ok(mut held) = slot.try_lock()
-                && let Some(connection) = held.take()
+                && let Some(made) = held.take()
             {
-                connection.close("its client is gone");
+                made.connection.close("its client is gone");
             }
         }
     }

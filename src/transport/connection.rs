@@ -140,8 +140,8 @@ impl Connection {
         let (sender, receiver) = oneshot::channel();
         {
             let mut state = self.lock();
-            if matches!(state.phase, Phase::Closed(_)) {
-                return Err(CallError::Lost(self.remote().to_string()));
+            if let Phase::Closed(closing) = &state.phase {
+                return Err(self.lost(closing));
             }
             state.calls.insert(request.opaque, sender);
         }
@@ -149,9 +149,18 @@ impl Connection {
         self.push(&request);
         match tokio::time::timeout(timeout, receiver).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) => Err(CallError::Lost(self.remote().to_string())),
+            Ok(Err(_)) => Err(match &self.lock().phase {
+                Phase::Closed(closing) => self.lost(closing),
+                // The driver closes before it gives up its calls.
+                Phase::Open | Phase::Draining => self.lost(&Closing::ordinary("we stop")),
+            }),
             Err(_) => Err(CallError::Timeout(self.remote().to_string())),
         }
+    }
+
+    fn lost(&self, closing: &Closing) -> CallError {
+        let (address, reason) = (self.remote().to_string(), closing.reason.clone());
+        CallError::Lost { address, reason }
     }
 
     /// Closes it; queued answers may be lost.

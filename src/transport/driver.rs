@@ -16,13 +16,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::connection::{Closing, Phase, State};
 use super::outgoing::Outgoing;
-use super::{Connection, Responder, Service};
+use super::{Connection, Refused, Responder, Service, Stream};
 use crate::metrics::Limit;
 use crate::remoting::{self, Command, DecodeError, response};
 
@@ -50,7 +49,7 @@ thread_local! {
 /// What the task owns.
 pub(super) struct Driver {
     connection: Connection,
-    stream: TcpStream,
+    stream: Stream,
     service: Option<Arc<dyn Service>>,
     /// What is being written; the next frames gather in the shared state meanwhile.
     writing: Outgoing,
@@ -73,7 +72,7 @@ impl Driver {
     /// For a connected stream; must run inside a tokio runtime.
     pub(super) fn new(
         connection: Connection,
-        stream: TcpStream,
+        stream: Stream,
         service: Option<Arc<dyn Service>>,
     ) -> Self {
         let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
@@ -100,7 +99,10 @@ impl Driver {
         let closing = std::future::poll_fn(|context| self.poll(context)).await;
         // Answers to what came before a bad frame still get their chance.
         let mut context = Context::from_waker(std::task::Waker::noop());
-        let _ = self.poll_write(&mut context);
+        if self.poll_write(&mut context).is_ready() && self.stream.is_encrypted() {
+            // It is told that nothing was cut off.
+            let _ = Pin::new(&mut self.stream).poll_shutdown(&mut context);
+        }
         let (peer, reason) = (self.connection.remote(), closing.reason.as_str());
         if closing.is_fault {
             tracing::warn!(%peer, reason, "connection closed");
@@ -164,7 +166,9 @@ impl Driver {
             let may_read_now = self.may_read(&state);
             match &state.phase {
                 Phase::Closed(closing) => return Poll::Ready(Err(closing.clone())),
-                Phase::Draining if self.is_drained(state.in_flight, state.out.len()) => {
+                Phase::Draining
+                    if !is_stuck && self.is_drained(state.in_flight, state.out.len()) =>
+                {
                     return Poll::Ready(Err(Closing::ordinary("we stop")));
                 }
                 _ if has_more_to_write || (may_read_now && !may_read) => {}
@@ -200,7 +204,9 @@ impl Driver {
             if self.writing.is_empty() {
                 let mut state = self.connection.lock();
                 if state.out.is_empty() {
-                    return Poll::Ready(Ok(()));
+                    drop(state);
+                    // What is encrypted may still be here.
+                    return Pin::new(&mut self.stream).poll_flush(context).map_err(lost);
                 }
                 std::mem::swap(&mut self.writing, &mut state.out);
             }
@@ -340,8 +346,11 @@ impl Driver {
         }
     }
 
-    /// Closes the connection after [`IDLE_TICKS`] without a byte, and gives memory back before.
+    /// Closes the connection after [`IDLE_TICKS`] without a byte, or if it may not be plain any more, and gives memory back before.
     fn tick(&mut self) -> Result<(), Closing> {
+        if self.stream.is_forbidden() {
+            return Err(Closing::fault("it is not encrypted, and tls.mode is \"enforcing\" now"));
+        }
         if std::mem::take(&mut self.active) {
             self.quiet_ticks = 0;
             return Ok(());
@@ -369,5 +378,9 @@ impl Drop for Driver {
 /// What a socket's error says about a connection; resets are ordinary.
 #[expect(clippy::needless_pass_by_value, reason = "used with map_err")]
 fn lost(error: std::io::Error) -> Closing {
-    Closing::ordinary(error.to_string())
+    if Refused::find(&error).is_some() {
+        Closing::fault(error.to_string())
+    } else {
+        Closing::ordinary(error.to_string())
+    }
 }

@@ -9,6 +9,7 @@
 //! | `driver` | the task of one connection: reads, hands over, writes |
 //! | `outgoing` | frames that wait to be written |
 //! | `limits` | what peers can make us hold |
+//! | `tls/` | what encrypts connections |
 //!
 //! Not here: what requests mean. Invariants: a request costs no task, no channel and no timer; an
 //! answer may come at any time from any thread; [`Service::on_close`] comes once per connection; a
@@ -23,12 +24,14 @@ mod outgoing;
 mod server;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub use client::Client;
 pub use connection::{Connection, Responder};
 pub use dial::{Dialled, dial, dial_all};
 pub use limits::{LimitNumbers, Limits};
 pub use server::Server;
+pub use tls::{Refused, Stream, Tls, TlsError, TlsMaterial};
 
 use std::fmt;
 use std::sync::Arc;
@@ -61,6 +64,15 @@ impl fmt::Debug for Signer {
     }
 }
 
+/// What this process shows to those it calls: its account, and its certificate. The default has neither.
+#[derive(Clone, Debug, Default)]
+pub struct Credentials {
+    /// What signs requests.
+    pub signer: Signer,
+    /// What encrypts connections.
+    pub tls: Tls,
+}
+
 /// What answers requests on a listening port.
 pub trait Service: Send + Sync + 'static {
     /// Handles one request without blocking; the answer goes through `responder`, now or later, or never.
@@ -83,8 +95,13 @@ pub enum CallError {
         reason: String,
     },
     /// The connection ended first.
-    #[error("connection to {0} lost")]
-    Lost(String),
+    #[error("connection to {address} lost: {reason}")]
+    Lost {
+        /** To whom. */
+        address: String,
+        /** Why. */
+        reason: String,
+    },
     /// No answer in time.
     #[error("no answer from {0} in time")]
     Timeout(String),

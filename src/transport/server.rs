@@ -9,12 +9,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::driver::Driver;
-use super::{Connection, Limits, Service, Signer};
+use super::{Connection, Limits, Service, Signer, Stream, Tls};
 use crate::task;
 
 /// Connections the kernel keeps for us to accept.
@@ -30,6 +30,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     limits: Arc<Limits>,
+    tls: Tls,
 }
 
 impl Server {
@@ -51,7 +52,13 @@ impl Server {
     pub fn listen(socket: TcpSocket, limits: Arc<Limits>) -> io::Result<Self> {
         let listener = socket.listen(BACKLOG)?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address, limits })
+        Ok(Self { listener, address, limits, tls: Tls::default() })
+    }
+
+    /// The same that takes TLS too, or nothing else, as `tls` says at each moment.
+    #[must_use]
+    pub fn with_tls(self, tls: &Tls) -> Self {
+        Self { tls: tls.clone(), ..self }
     }
 
     /// The bound address.
@@ -62,14 +69,20 @@ impl Server {
 
     /// Serves until `stop`; then stops accepting, answers what is in flight, closes.
     pub async fn serve(self, service: Arc<dyn Service>, stop: CancellationToken) {
-        let Self { listener, limits, .. } = self;
+        let Self { listener, limits, tls, .. } = self;
         let open = Arc::new(Open::default());
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, remote)) => start(&open, &limits, &service, stream, remote),
+                    Ok((stream, remote)) => {
+                        if let Err(error) = stream.set_nodelay(true) {
+                            // The peer is gone already; the first read says so.
+                            tracing::debug!(peer = %remote, %error, "cannot set TCP_NODELAY");
+                        }
+                        start(&open, &limits, &service, tls.accepted(stream), remote);
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a connection");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -91,16 +104,12 @@ fn start(
     open: &Arc<Open>,
     limits: &Arc<Limits>,
     service: &Arc<dyn Service>,
-    stream: TcpStream,
+    stream: Stream,
     remote: SocketAddr,
 ) {
     if !limits.open_connection() {
         tracing::debug!(peer = %remote, "a connection is refused");
         return;
-    }
-    if let Err(error) = stream.set_nodelay(true) {
-        // The peer is gone already; the first read says so.
-        tracing::debug!(peer = %remote, %error, "cannot set TCP_NODELAY");
     }
     let connection = Connection::new(remote, Arc::clone(limits), Signer::default());
     let entry = Entry { open: Arc::clone(open), connection: connection.clone() };

@@ -506,7 +506,7 @@ async fn an_answer_after_the_connection_died_is_dropped_quietly() {
     responder.send(Command::response(0));
     connection.send_oneway(Command::request(40));
     let lost = connection.call(Command::request(40), LONG).await;
-    assert!(matches!(lost, Err(CallError::Lost(_))));
+    assert!(matches!(lost, Err(CallError::Lost { .. })));
     assert_eq!(server.limits.in_flight(), 0);
 }
 
@@ -622,7 +622,7 @@ async fn callers_share_a_connection_and_a_lost_one_is_made_anew() {
         server.kept.recv().await.unwrap().connection().close("test");
     };
     let (lost, ()) = tokio::join!(pending, breaking);
-    assert!(matches!(lost, Err(CallError::Lost(_))));
+    assert!(matches!(lost, Err(CallError::Lost { .. })));
     let answer = client.call(&address, Command::request(ECHO).with_body("again"), LONG).await;
     assert_eq!(answer.unwrap().body, "again");
     assert_ne!(client.connection(&address).await.unwrap(), first);

@@ -20,7 +20,7 @@ use rmq_node::metrics::Metrics;
 use rmq_node::model::{BrokerId, QueueId, TopicConfig, TopicName, system};
 use rmq_node::replication::{Member, Past};
 use rmq_node::store::{All, PullRequest, StartTopics, Store, StoreOptions};
-use rmq_node::transport::Signer;
+use rmq_node::transport::Credentials;
 use tokio_util::sync::CancellationToken;
 
 use process::{cpu_seconds, memory_mb};
@@ -44,7 +44,7 @@ fn options() -> anyhow::Result<BrokerOptions> {
         name_servers: Vec::new(),
         transactions: TransactionOptions::default(),
         acl: None,
-        signer: Signer::default(),
+        credentials: Credentials::default(),
         limits: Arc::default(),
     })
 }

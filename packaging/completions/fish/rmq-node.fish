@@ -41,7 +41,7 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand run" -l listen -d 'The
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand run" -l ends-with -d 'End at once when this process, which started us, ends' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand run" -s h -l help -d 'Print help'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show init import help" -s h -l help -d 'Print help'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show init import help" -f -a "check" -d 'Look for mistakes in the settings (exit code 78) and in the account files (1)'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show init import help" -f -a "check" -d 'Look for mistakes in the settings (exit code 78), and in the files of accounts and of TLS (1)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show init import help" -f -a "show" -d 'Print every setting with where it comes from'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show init import help" -f -a "init" -d 'Print the file of this host in a new cluster, or write those of all hosts'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and not __fish_seen_subcommand_from check show init import help" -f -a "import" -d 'Print the settings that replace 4.9.4\'s property files of one host, and tell what became of each line'
@@ -70,7 +70,7 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_see
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from import" -l accounts-to -d 'Copy plain_acl.yml and other account files into this folder' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "check" -d 'Look for mistakes in the settings (exit code 78) and in the account files (1)'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "check" -d 'Look for mistakes in the settings (exit code 78), and in the files of accounts and of TLS (1)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "show" -d 'Print every setting with where it comes from'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "init" -d 'Print the file of this host in a new cluster, or write those of all hosts'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "import" -d 'Print the settings that replace 4.9.4\'s property files of one host, and tell what became of each line'
@@ -78,6 +78,9 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand config; and __fish_see
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and not __fish_seen_subcommand_from produce consume echo help" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and not __fish_seen_subcommand_from produce consume echo help" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and not __fish_seen_subcommand_from produce consume echo help" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and not __fish_seen_subcommand_from produce consume echo help" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and not __fish_seen_subcommand_from produce consume echo help" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and not __fish_seen_subcommand_from produce consume echo help" -l tls-key -d 'PEM file with its private key' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and not __fish_seen_subcommand_from produce consume echo help" -s h -l help -d 'Print help'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and not __fish_seen_subcommand_from produce consume echo help" -f -a "produce" -d 'Send messages'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and not __fish_seen_subcommand_from produce consume echo help" -f -a "consume" -d 'Pull all queues of a topic from their beginning'
@@ -100,6 +103,9 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l tls-key -d 'PEM file with its private key' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l binary -d 'Encode request headers in the binary form instead of JSON'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l oneway -d 'Send without waiting for answers'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from produce" -l transactions -d 'Make each message a transaction, and commit it'
@@ -119,12 +125,18 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -l tls-key -d 'PEM file with its private key' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -l binary -d 'Encode request headers in the binary form instead of JSON'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from consume" -s h -l help -d 'Print help'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from echo" -l listen -d 'Where to listen' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from echo" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from echo" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from echo" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from echo" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from echo" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from echo" -l tls-key -d 'PEM file with its private key' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from echo" -l commands -d 'Decode and encode through the node\'s transport instead of bare TCP, which needs `--binary` requests'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from echo" -s h -l help -d 'Print help'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "produce" -d 'Send messages'
@@ -137,6 +149,9 @@ json\t''"
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -l tls-key -d 'PEM file with its private key' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -f -a "cluster" -d 'Show every broker group with its master and slaves: addresses, versions, messages a second, and how they are'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -f -a "replication" -d 'How slaves copy their masters: list (also without a verb), resync'
@@ -149,6 +164,9 @@ json\t''"
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l tls-key -d 'PEM file with its private key' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -s h -l help -d 'Print help'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -s n -l name-server -d 'Name servers as HOST:PORT, separated by `,` or `;` [default: those of this host\'s settings, else 127.0.0.1:9876]' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -s o -l output -d 'How results are printed' -r -f -a "table\t''
@@ -156,6 +174,9 @@ json\t''"
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l tls-key -d 'PEM file with its private key' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -s h -l help -d 'Print help'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -f -a "list" -d 'List slaves, each with its master, how far it is behind, and what went wrong last'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -f -a "resync" -d 'Let this host\'s slave of a group set its folder aside, beside the others, and copy all that its master has'
@@ -166,6 +187,9 @@ json\t''"
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -l tls-key -d 'PEM file with its private key' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -s h -l help -d 'Print help'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -f -a "list" -d 'List what waits, in the order of its times: when it is due, its topic and its id'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -f -a "cancel" -d 'Do not deliver a message that still waits'
@@ -176,6 +200,9 @@ json\t''"
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -l tls-key -d 'PEM file with its private key' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -s h -l help -d 'Print help'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "list" -d 'List topics with their queues and permissions on each broker, and where they differ'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "show" -d 'Show one topic with the offsets of each queue'
@@ -224,7 +251,7 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_s
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin doctor store demo generate help" -f -a "demo" -d 'Run a pair of hosts on this machine, kill one after the other under load, and count what was lost'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin doctor store demo generate help" -f -a "generate" -d 'Write man pages and completions below a folder'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and not __fish_seen_subcommand_from run config bench admin doctor store demo generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Look for mistakes in the settings (exit code 78) and in the account files (1)'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Look for mistakes in the settings (exit code 78), and in the files of accounts and of TLS (1)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Print every setting with where it comes from'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "init" -d 'Print the file of this host in a new cluster, or write those of all hosts'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "import" -d 'Print the settings that replace 4.9.4\'s property files of one host, and tell what became of each line'

@@ -48,7 +48,7 @@ use self::arguments::Arguments;
 use self::run::{Done, Failure, Run};
 use self::table::OldCommand;
 use super::admin::{EXIT_USAGE, hint};
-use super::credentials::Credentials;
+use super::credentials::CredentialsArgs;
 use super::table::safe;
 use super::{addresses, print};
 use crate::admin::Admin;
@@ -121,8 +121,9 @@ fn start(command: &'static OldCommand, words: &[String]) -> Result<ExitCode, Fai
         print(&help::usage(command))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let signer = credentials.signer_or(tools_file().as_deref())?;
-    let admin = Admin::new(name_servers(&given)?, signer);
+    let (name_servers, tls) = name_servers(&given)?;
+    let credentials = credentials.credentials(tls.as_ref(), tools_file().as_deref())?;
+    let admin = Admin::new(name_servers, credentials);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut run = Run::new(admin, given);
     let done = runtime.block_on(act(command.name, &mut run));
@@ -138,26 +139,28 @@ fn tools_file() -> Option<PathBuf> {
     Some(Path::new(&home).join("conf/tools.yml")).filter(|path| path.exists())
 }
 
-/// `-n`, else `NAMESRV_ADDR` as for the tool, else those of this host's settings.
-fn name_servers(given: &Arguments) -> Result<Vec<String>, Failure> {
+/// `-n`, else `NAMESRV_ADDR` as for the tool, else those of this host's settings, with its TLS.
+fn name_servers(given: &Arguments) -> Result<(Vec<String>, Option<config::Tls>), Failure> {
     let environment = || std::env::var("NAMESRV_ADDR").ok().filter(|text| !text.trim().is_empty());
     match given.get('n').map(str::to_owned).or_else(environment) {
         Some(text) => {
-            Ok(addresses(&text).map_err(|error| Failure::Usage(format!("-n: {error}")))?.0)
+            let named = addresses(&text);
+            Ok((named.map_err(|error| Failure::Usage(format!("-n: {error}")))?.0, None))
         }
         None => {
             let sources = Sources { environment: super::environment(), ..Sources::default() };
-            Ok(config::load(&sources).map_err(anyhow::Error::from)?.config.name_servers)
+            let config = config::load(&sources).map_err(anyhow::Error::from)?.config;
+            Ok((config.name_servers, Some(config.tls)))
         }
     }
 }
 
 /// Our own flags for keys, which the tool lacks, taken out of the words.
-fn credentials(words: &[String]) -> Result<(Vec<String>, Credentials), Failure> {
+fn credentials(words: &[String]) -> Result<(Vec<String>, CredentialsArgs), Failure> {
     #[derive(Parser)]
     struct Signing {
         #[command(flatten)]
-        credentials: Credentials,
+        credentials: CredentialsArgs,
     }
     let is_ours = |word: &str| {
         let name = word.split('=').next().unwrap_or_default();
@@ -271,6 +274,6 @@ mod tests {
             ["-t", "T", "--access-key", "a", "--secret-key=s"].map(str::to_owned).to_vec();
         let (others, credentials) = credentials(&words).unwrap();
         assert_eq!(others, ["-t", "T"]);
-        assert!(credentials.signer_or(None).is_ok());
+        assert!(credentials.credentials(None, None).is_ok());
     }
 }

@@ -22,7 +22,7 @@ use crate::remoting::bodies::route::{BrokerData, ClusterInfo};
 use crate::remoting::json;
 use crate::remoting::{Command, request, response};
 use crate::task;
-use crate::transport::{Client, Dialled, Signer, dial};
+use crate::transport::{Client, Credentials, Dialled, Signer, Tls, TlsMaterial, dial};
 
 /// How long a connection and an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -135,8 +135,8 @@ pub struct Cluster {
 impl Cluster {
     /// Asks everybody.
     pub async fn look(config: &Config, host: &Host) -> Self {
-        let signer = signer(config);
-        let client = Client::signing(None, signer.clone());
+        let credentials = credentials(config);
+        let client = Client::with(None, credentials.clone());
         let own = own(&client, config, host).await;
         let is_broker = |port: u16| config.brokers.iter().any(|broker| broker.port == port);
         let is_ours = |(port, answers): (&u16, &Answers)| {
@@ -149,12 +149,12 @@ impl Cluster {
         let mut brokers = all(registered.into_iter().map(|one| probe(client.clone(), one))).await;
         add_log_ends(&client, &mut brokers).await;
         let asked_back =
-            if runs { ask_back(config, host, &brokers, &signer).await } else { Vec::new() };
+            if runs { ask_back(config, host, &brokers, &credentials).await } else { Vec::new() };
         let answering = name_servers.iter().filter(|one| one.groups.is_ok());
         let answering: Vec<String> = answering.map(|one| one.address.clone()).collect();
         let (mut topics, mut members) = (None, None);
         if !brokers.is_empty() {
-            let admin = Admin::new(answering, signer);
+            let admin = Admin::new(answering, credentials);
             (topics, members) = (admin.topics().await.ok(), admin.cluster().await.ok());
         }
         Self { own, runs, name_servers, brokers, asked_back, topics, members }
@@ -407,6 +407,13 @@ async fn log_ends(
     all(asked.into_iter().map(one)).await
 }
 
+/// What the node of these settings shows, as far as that can be read here.
+fn credentials(config: &Config) -> Credentials {
+    // What cannot be read is a finding of its own.
+    let material = TlsMaterial::load(&config.tls).ok().flatten();
+    Credentials { signer: signer(config), tls: Tls::new(material) }
+}
+
 /// Signs as the node of these settings, if accounts are on and can be read.
 fn signer(config: &Config) -> Signer {
     let Some(acl) = options::acl(config, &config.data_dir) else { return Signer::default() };
@@ -421,12 +428,12 @@ async fn ask_back(
     config: &Config,
     host: &Host,
     brokers: &[Registered],
-    signer: &Signer,
+    credentials: &Credentials,
 ) -> Vec<AskedBack> {
     let from = host.interface(config.advertise).map(|_| config.advertise);
     let client = match from {
-        Some(from) => Client::from_address(from, signer.clone()),
-        None => Client::signing(None, signer.clone()),
+        Some(from) => Client::from_address(from, credentials.clone()),
+        None => Client::with(None, credentials.clone()),
     };
     let is_ha_asked = config.replication_advertise == config.advertise;
     let wanted =

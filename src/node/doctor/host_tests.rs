@@ -67,7 +67,7 @@ pub(super) fn context(loaded: &Loaded) -> Context<'_> {
         kernel,
         time_keeper: Some("chronyd".to_owned()),
     };
-    Context { settings: Ok(loaded), host, unit: None, cluster: Cluster::default() }
+    Context { settings: Ok(loaded), host, unit: None, tls: None, cluster: Cluster::default() }
 }
 
 /// What is not well, as `severity: what`.
@@ -479,4 +479,26 @@ fn a_data_directory_is_looked_at_as_it_is() {
     let data = DataDirectory::look(&loaded.config, None);
     assert_eq!(data.nearest.unwrap().path, dir.path().join("a/b"));
     assert!(data.foreign.is_empty(), "all is this process's own");
+}
+
+#[test]
+fn certificates_that_will_not_do_are_told_before_they_end() {
+    let text = format!("{PAIR}\n[tls]\ncertificate_file = \"a.crt\"\nkey_file = \"a.key\"\n");
+    let loaded = loaded(&text);
+    let found = |days_left, findings: &[&str]| {
+        let findings = findings.iter().map(|&one| one.to_owned()).collect();
+        let tls = Some(Ok(tls::Files { days_left, findings }));
+        tls::certificates(&Context { tls, ..context(&loaded) })
+    };
+    let severity = |found: Vec<Finding>| found.iter().map(|one| one.severity).collect::<Vec<_>>();
+    assert_eq!(severity(found(100, &[])), [Severity::Ok]);
+    assert_eq!(severity(found(20, &["it ends", "it names another"])), [Severity::Warning; 2]);
+    assert_eq!(severity(found(-1, &["it has ended"])), [Severity::Error]);
+    let unread = |why: &str| {
+        let tls = Some(Err(why.to_owned()));
+        severity(tls::certificates(&Context { tls, ..context(&loaded) }))
+    };
+    assert_eq!(unread("a.key: Permission denied"), [Severity::Note]);
+    assert_eq!(unread("a.key: No such file"), [Severity::Error]);
+    assert_eq!(severity(tls::certificates(&context(&loaded))), []);
 }

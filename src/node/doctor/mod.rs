@@ -6,6 +6,7 @@
 //! | `host` | facts of this host: addresses, kernel, who listens, clock |
 //! | `host_checks` | settings, addresses, ports, limits, kernel, clock |
 //! | `disk` | the data directory: facts and checks |
+//! | `tls` | the files of TLS: facts and checks |
 //! | `unit` | the systemd unit: facts and checks |
 //! | `cluster` | facts of the cluster: name servers, brokers, what peers say of us |
 //! | `cluster_checks` | name servers, brokers, peers, versions, topics, accounts |
@@ -25,6 +26,7 @@ mod host_checks;
 #[cfg(test)]
 mod host_tests;
 mod replication_checks;
+mod tls;
 mod unit;
 
 use serde::Serialize;
@@ -100,6 +102,8 @@ struct Context<'a> {
     host: Host,
     /// The unit that starts this node, if there is one.
     unit: Option<Unit>,
+    /// What TLS needs of files; nothing if it is off.
+    tls: Option<Result<tls::Files, String>>,
     /// Nothing is known of it with wrong settings.
     cluster: Cluster,
 }
@@ -114,8 +118,9 @@ impl Context<'_> {
 type Check = fn(&Context<'_>) -> Vec<Finding>;
 
 /// All checks in the order of their findings, by the name of their section.
-const CHECKS: [(&str, Check); 21] = [
+const CHECKS: [(&str, Check); 22] = [
     ("settings", host_checks::settings),
+    ("certificates", tls::certificates),
     ("unit", unit::sandbox),
     ("unit", unit::user),
     ("addresses", host_checks::addresses),
@@ -146,7 +151,8 @@ pub async fn examine(settings: Result<&Loaded, &ConfigError>, unit: Option<Unit>
         None => Cluster::default(),
         Some(config) => Cluster::look(config, &host).await,
     };
-    findings(&Context { settings, host, unit, cluster })
+    let tls = config.and_then(tls::look);
+    findings(&Context { settings, host, unit, tls, cluster })
 }
 
 fn findings(context: &Context<'_>) -> Vec<Finding> {

@@ -51,6 +51,8 @@ pub struct Hello {
     pub is_serving: bool,
     /// Of a slave that is about to copy: the local port of its connection to the HA port. 0 from anybody else.
     pub ha_local_port: u16,
+    /// Whether it takes TLS on its HA port.
+    pub tls: bool,
     /// The slaves that copy from it; only in answers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub slaves: Vec<SlaveRow>,
