@@ -1,6 +1,5 @@
 //! Man pages and shell completions, made of the argument definitions; a test compares the committed ones.
 
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,7 +8,7 @@ use anyhow::Context;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::Cli;
+use super::{Cli, mqadmin};
 
 /// Writes all files below `folder`.
 ///
@@ -34,25 +33,35 @@ pub fn files() -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
     command.build();
     let mut files = Vec::new();
     man_pages(&command, &mut files)?;
+    // One page for all of them, not to be mistaken for that of 4.9.4's own tool.
+    files.push((Path::new("man").join("rmq-node-mqadmin.1"), man_page(mqadmin::command())?));
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-        let mut content = Vec::new();
-        clap_complete::generate(shell, &mut Cli::command(), "rmq-node", &mut content);
-        let name: OsString = match shell {
-            Shell::Zsh => "_rmq-node".into(),
-            Shell::Fish => "rmq-node.fish".into(),
-            _ => "rmq-node".into(),
-        };
-        files.push((Path::new("completions").join(shell.to_string()).join(name), content));
+        for (program, mut command) in
+            [("rmq-node", Cli::command()), ("mqadmin", mqadmin::command())]
+        {
+            let mut content = Vec::new();
+            clap_complete::generate(shell, &mut command, program, &mut content);
+            let name = match shell {
+                Shell::Zsh => format!("_{program}"),
+                Shell::Fish => format!("{program}.fish"),
+                _ => program.to_owned(),
+            };
+            files.push((Path::new("completions").join(shell.to_string()).join(name), content));
+        }
     }
     Ok(files)
 }
 
+/// A command's page, without a date, so that the same definitions make the same page.
+fn man_page(command: clap::Command) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    clap_mangen::Man::new(command).date("").manual("rmq-node").render(&mut content)?;
+    Ok(content)
+}
+
 /// A page for `command`, which was built, and for each of its visible subcommands.
 fn man_pages(command: &clap::Command, files: &mut Vec<(PathBuf, Vec<u8>)>) -> io::Result<()> {
-    let mut content = Vec::new();
-    // Without a date, so that the same definitions make the same page.
-    let page = clap_mangen::Man::new(command.clone()).date("").manual("rmq-node");
-    page.render(&mut content)?;
+    let content = man_page(command.clone())?;
     let name = command.get_display_name().unwrap_or_else(|| command.get_name());
     files.push((Path::new("man").join(format!("{name}.1")), content));
     for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {

@@ -70,8 +70,12 @@ fn old_words(words: &[String]) -> Option<&[String]> {
     if Path::new(program).file_name()?.to_str()? == TOOL {
         return Some(rest);
     }
-    let [admin, old @ ..] = rest else { return None };
-    (admin == "admin" && table::find(old.first()?).is_some()).then_some(old)
+    match rest {
+        // What the packages install as mqadmin calls.
+        [tool, old @ ..] if tool == TOOL => Some(old),
+        [admin, old @ ..] if admin == "admin" && table::find(old.first()?).is_some() => Some(old),
+        _ => None,
+    }
 }
 
 /// Runs the command of these words.
@@ -185,6 +189,30 @@ fn credentials(words: &[String]) -> Result<(Vec<String>, CredentialsArgs), Failu
     Ok((others, signing.credentials))
 }
 
+/// The commands as clap has them, for completions and the manual.
+pub(super) fn command() -> clap::Command {
+    let flag = |flag: &table::Flag| {
+        let arg = clap::Arg::new(flag.long).short(flag.short).help(flag.about);
+        // Some long names have blanks: nobody can write those.
+        let arg = if flag.long.contains(' ') { arg } else { arg.long(flag.long) };
+        match flag.has_value() {
+            true => arg.value_name("arg"),
+            false => arg.action(clap::ArgAction::SetTrue),
+        }
+    };
+    let old = |command: &OldCommand| {
+        let flags = command.all_flags().map(flag);
+        clap::Command::new(command.name).about(command.about).disable_help_flag(true).args(flags)
+    };
+    clap::Command::new(TOOL)
+        .about("The commands of RocketMQ 4.9.4's mqadmin: names in any case, flags and output as they are there")
+        .after_help(
+            "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nobody answers, 4 no such thing, 5 not allowed, 6 done in part.",
+        )
+        .disable_help_subcommand(true)
+        .subcommands(table::COMMANDS.iter().map(old))
+}
+
 /// The command of a name.
 fn act<'a>(name: &str, run: &'a mut Run) -> Pin<Box<dyn Future<Output = Done> + 'a>> {
     match name {
@@ -261,6 +289,7 @@ mod tests {
         assert_eq!(old("rmq-node admin QueryMsgTraceById"), Some("QueryMsgTraceById".to_owned()));
         assert_eq!(old("/usr/lib/rmq-node/mqadmin nothing"), Some("nothing".to_owned()));
         assert_eq!(old("mqadmin").as_deref(), Some(""));
+        assert_eq!(old("rmq-node mqadmin help topicList"), Some("help topicList".to_owned()));
         for line in
             ["rmq-node", "rmq-node admin", "rmq-node admin topics", "rmq-node run topicList"]
         {
