@@ -159,7 +159,13 @@ pub fn main() -> ExitCode {
 
 /// Runs the command that clap reads.
 fn command() -> anyhow::Result<ExitCode> {
-    let matches = Cli::command().long_version(LONG_VERSION).get_matches();
+    let matches = Cli::command().long_version(LONG_VERSION).try_get_matches();
+    let matches = matches.unwrap_or_else(|error| {
+        if error.kind() == clap::error::ErrorKind::InvalidSubcommand {
+            mqadmin::explain_misplaced();
+        }
+        error.exit()
+    });
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match cli.command {
         Command::Run { settings, ends_with } => run(&settings, ends_with),

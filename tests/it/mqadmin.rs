@@ -102,6 +102,40 @@ fn tables_are_those_that_scripts_read() {
 }
 
 #[test]
+fn messages_are_sent_read_and_found() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let _node = Node::start(address, dir.path());
+    let done = |line: &str| {
+        let (code, output, error) = old(address, line);
+        assert_eq!((code, error.as_str()), (Some(0), ""), "{line}: {output}");
+        output
+    };
+    done("updateTopic -c DefaultCluster -t Hello -r 1 -w 1");
+    for (key, tag) in [("k1", "red"), ("k2", "blue"), ("k3", "red")] {
+        let sent = done(&format!("sendMessage -t Hello -p body-of-{key} -k {key} -c {tag}"));
+        let row: Vec<&str> = sent.lines().nth(1).unwrap().split_whitespace().collect();
+        assert_eq!(row[..3], ["broker-a", "0", "SEND_OK"], "{sent}");
+    }
+    let bodies = |line: &str| -> Vec<String> {
+        let printed = done(line);
+        printed.lines().filter_map(|line| Some(line.split_once(" BODY: ")?.1.to_owned())).collect()
+    };
+    assert_eq!(bodies("printMsg -t Hello"), ["body-of-k1", "body-of-k2", "body-of-k3"]);
+    assert_eq!(bodies("printMsg -t Hello -s blue"), ["body-of-k2"]);
+    assert_eq!(bodies("consumeMessage -t Hello -b broker-a -i 0 -o 2"), ["body-of-k3"]);
+    let counted = done("printMsgByQueue -t Hello -a broker-a -i 0 -f true");
+    assert_eq!(counted, format!("Tag: {:<30} Count: 2\nTag: {:<30} Count: 1\n", "red", "blue"));
+    let found = done("queryMsgByKey -t Hello -k k2");
+    let row: Vec<&str> = found.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(row[1..], ["0", "1"], "{found}");
+    let shown = done(&format!("queryMsgByUniqueKey -t Hello -i {}", row[0]));
+    assert!(shown.contains(&format!("{:<20} [blue]\n", "Tags:")), "{shown}");
+    let (code, _, error) = old(address, "queryMsgByOffset -t Hello -b broker-a -i 0 -o 9");
+    assert_eq!(code, Some(4), "{error}");
+    assert!(error.contains("it has 0 to 3"), "{error}");
+}
+
+#[test]
 fn what_fails_is_a_line_and_an_exit_code() {
     let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
     let _node = Node::start(address, dir.path());

@@ -370,3 +370,48 @@ impl Admin {
 fn unreadable(address: &str, error: &FieldError) -> AdminError {
     AdminError::Answer { address: address.to_owned(), reason: error.to_string() }
 }
+
+#[cfg(test)]
+mod tests {
+    use flate2::Compression;
+    use flate2::write::ZlibEncoder;
+    use std::io::Write;
+
+    use super::*;
+    use crate::message::{NewMessage, encode};
+    use crate::model::{QueueId, TopicName};
+
+    fn stored(body: &[u8], sys_flag: i32) -> Vec<u8> {
+        let host = "127.0.0.1:10911".parse().unwrap();
+        encode(&NewMessage {
+            topic: TopicName::new("T"),
+            queue_id: QueueId(3),
+            flag: 0,
+            sys_flag,
+            born_timestamp: 5,
+            born_host: host,
+            store_host: host,
+            reconsume_times: 0,
+            prepared_transaction_offset: 0,
+            body: Bytes::copy_from_slice(body),
+            properties: "UNIQ_KEY\u{1}U".to_owned(),
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn records_that_follow_one_another_are_read_and_bodies_inflated() {
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(b"plain").unwrap();
+        let compressed = stored(&encoder.finish().unwrap(), sys_flag::COMPRESSED);
+        let bytes =
+            [stored(b"one", 0), compressed, stored(b"no zlib", sys_flag::COMPRESSED)].concat();
+        let messages = read_records(&bytes).unwrap();
+        let bodies: Vec<_> = messages.iter().map(|message| &message.body[..]).collect();
+        assert_eq!(bodies, [&b"one"[..], b"plain", b"no zlib"]);
+        assert_eq!((messages[0].id().as_str(), messages[0].queue_id), ("U", 3));
+        assert_eq!(messages[0].offset_id(), "7F00000100002A9F0000000000000000");
+        assert!(read_records(&bytes[..bytes.len() - 1]).is_err());
+        assert_eq!(read_records(b""), Ok(Vec::new()));
+    }
+}

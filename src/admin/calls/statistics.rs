@@ -50,3 +50,14 @@ impl Admin {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_the_longest_span_that_has_a_sum() {
+        let day = |sums| Statistics { tps: 0.0, sums }.day();
+        assert_eq!([day([1, 2, 3]), day([1, 2, 0]), day([1, 0, 0]), day([0; 3])], [3, 2, 1, 0]);
+    }
+}

@@ -104,8 +104,8 @@ pub(super) async fn metadata(run: &mut Run) -> Done {
             // Queues of all masters together.
             let name = topic.name.to_string();
             if let Some(TopicConfig { read_queues, write_queues, .. }) = topics.get(&name) {
-                topic.read_queues += read_queues;
-                topic.write_queues += write_queues;
+                topic.read_queues = topic.read_queues.saturating_add(*read_queues);
+                topic.write_queues = topic.write_queues.saturating_add(*write_queues);
             }
             topics.insert(name, topic);
         }

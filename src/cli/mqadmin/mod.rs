@@ -65,6 +65,16 @@ pub(super) fn words() -> Option<Vec<String>> {
     old_words(&words).map(<[_]>::to_vec)
 }
 
+/// Says where an old command belongs that has flags before it.
+pub(super) fn explain_misplaced() {
+    let mut words = std::env::args().skip_while(|word| word != "admin");
+    if let Some(name) = words.find(|word| table::find(word).is_some()) {
+        eprintln!(
+            "The flags of mqadmin's commands stand behind their names: rmq-node admin {name} -n ..."
+        );
+    }
+}
+
 fn old_words(words: &[String]) -> Option<&[String]> {
     let (program, rest) = words.split_first()?;
     if Path::new(program).file_name()?.to_str()? == TOOL {

@@ -23,6 +23,12 @@ struct Queue {
     address: String,
 }
 
+/// How many queues a name server says that there are, within what 4.9.4's own tools create.
+pub(super) fn queue_count(told: u32) -> i32 {
+    const QUEUES_MAX: u32 = 65_535;
+    told.min(QUEUES_MAX).cast_signed()
+}
+
 /// The queues of a topic that consumers read, sorted.
 async fn queues_of(run: &Run, topic: &str) -> Result<Vec<Queue>, AdminError> {
     let mut route = run.admin.route(topic).await?;
@@ -31,7 +37,7 @@ async fn queues_of(run: &Run, topic: &str) -> Result<Vec<Queue>, AdminError> {
     for data in route.queues.iter().filter(|data| data.permission.contains(Permission::READ)) {
         let group = route.brokers.iter().find(|group| group.broker_name == data.broker_name);
         let Some(address) = group.and_then(|group| group.address()) else { continue };
-        for queue_id in 0..i32::try_from(data.read_queues).unwrap_or(0) {
+        for queue_id in 0..queue_count(data.read_queues) {
             let queue = MessageQueue {
                 topic: topic.to_owned(),
                 broker_name: data.broker_name.clone(),
@@ -287,13 +293,13 @@ pub(super) async fn consume(run: &mut Run) -> Done {
             return Ok(());
         }
         let (first, mut last) = queue.range(run, times).await?;
-        if last - first > count {
+        if last.saturating_sub(first) > count {
             let id = queue.queue.queue_id;
             run.line(format_args!("The older {count} message of the {id} queue will be provided"))?;
-            last = first + count - 1;
+            last = first.saturating_add(count - 1);
             count = 0;
         } else {
-            count = count - (last - first) - 1;
+            count = count.saturating_sub(last.saturating_sub(first)).saturating_sub(1);
         }
         read(run, &queue, &group, (first, last)).await?;
     }
@@ -318,9 +324,9 @@ async fn consume_queue(
             .line(format_args!("{} no matched msg, offset={offset}", queue_text(&queue.queue)));
     }
     let first = first.max(offset);
-    if last - first > count {
+    if last.saturating_sub(first) > count {
         run.line(format_args!("The oldler {count} message will be provided"))?;
-        last = first + count - 1;
+        last = first.saturating_add(count - 1);
     }
     read(run, &queue, group, (first, last)).await
 }
@@ -329,7 +335,8 @@ async fn consume_queue(
 async fn read(run: &mut Run, queue: &Queue, group: &str, (first, last): (i64, i64)) -> Done {
     let mut offset = first;
     while offset <= last {
-        let count = i32::try_from(last - offset + 1).unwrap_or(i32::MAX);
+        let count =
+            i32::try_from(last.saturating_sub(offset).saturating_add(1)).unwrap_or(i32::MAX);
         let pull = Pull { group, topic: "", queue_id: 0, offset, count, expression: "*" };
         let pulled = queue.pull(run, pull).await?;
         let before = offset;

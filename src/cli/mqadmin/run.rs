@@ -93,7 +93,13 @@ impl Run {
     /// Prints a text; a terminal gets no control characters of peers.
     pub(super) fn print(&mut self, text: Text<'_>) -> Done {
         if self.is_terminal {
-            let shown = text.to_string().split('\n').map(safe).collect::<Vec<_>>().join("\n");
+            let shown = text.to_string();
+            // Its own breaks and tabs stay.
+            let kept = shown.split_inclusive(['\n', '\t']).map(|part| {
+                let end = part.len() - usize::from(part.ends_with(['\n', '\t']));
+                safe(&part[..end]) + &part[end..]
+            });
+            let shown: String = kept.collect();
             return Ok(self.out.write_all(shown.as_bytes())?);
         }
         Ok(self.out.write_fmt(text)?)

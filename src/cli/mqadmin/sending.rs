@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tz::UtcDateTime;
 
 use super::java::queue_text;
+use super::reading::queue_count;
 use super::run::{Done, Failure, Run};
 use crate::admin::{AdminError, Message, Sent};
 use crate::message::{Properties, properties};
@@ -61,7 +62,7 @@ impl Producer {
         for data in data {
             let group = route.brokers.iter().find(|group| group.broker_name == data.broker_name);
             let Some(master) = group.and_then(|group| group.master()) else { continue };
-            for queue_id in 0..i32::try_from(data.write_queues.min(most)).unwrap_or(0) {
+            for queue_id in 0..queue_count(data.write_queues.min(most)) {
                 let queue = MessageQueue {
                     topic: topic.to_owned(),
                     broker_name: data.broker_name.clone(),

@@ -93,7 +93,7 @@ async fn sum(
         match run.admin.statistics(master, name, key).await {
             Ok(own) => {
                 all.tps += own.tps;
-                all.sums[2] += own.day();
+                all.sums[2] = all.sums[2].saturating_add(own.day());
             }
             // Nothing was counted yet.
             Err(error) if error.is_refused(response::SYSTEM_ERROR) => {}

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::java::{front, topic_config};
+use super::reading::queue_count;
 use super::run::{Done, Failure, Run};
 use crate::admin::AdminError;
 use crate::model::{DLQ_PREFIX, MessageQueue, Permission, RETRY_PREFIX, TopicConfig, TopicName};
@@ -177,12 +178,12 @@ pub(super) async fn route(run: &mut Run) -> Done {
     route_row(run, head.map(str::to_owned))?;
     let queues: BTreeMap<_, _> =
         route.queues.iter().map(|one| (one.broker_name.as_str(), one)).collect();
-    let (mut read, mut write) = (0, 0);
+    let (mut read, mut write) = (0u64, 0u64);
     route.brokers.sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
     for group in &route.brokers {
         let Some(own) = queues.get(group.broker_name.as_str()) else { continue };
-        read += own.read_queues;
-        write += own.write_queues;
+        read += u64::from(own.read_queues);
+        write += u64::from(own.write_queues);
         let addresses = group.addresses.iter().map(|(id, address)| format!("{id}={address}"));
         let addresses = format!("{{{}}}", addresses.collect::<Vec<_>>().join(", "));
         let numbers =
@@ -315,7 +316,7 @@ pub(super) async fn allocate(run: &mut Run) -> Done {
     let route = run.admin.route(&topic).await?;
     let readable = route.queues.iter().filter(|one| one.permission.contains(Permission::READ));
     let queues: Vec<_> = readable
-        .flat_map(|one| (0..one.read_queues).map(|id| (one.broker_name.as_str(), id)))
+        .flat_map(|one| (0..queue_count(one.read_queues)).map(|id| (one.broker_name.as_str(), id)))
         .collect();
     let clients: Vec<&str> = run.given.must('i').split(',').collect();
     let result = clients.iter().map(|client| {
