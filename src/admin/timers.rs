@@ -2,8 +2,8 @@
 //!
 //! Invariant: every master is asked, because an id does not tell where its message is.
 
-use super::topics::outcome;
-use super::{Admin, AdminError, Outcome, WhereDone, all};
+use super::{Admin, AdminError, all, done, failed, outcome};
+use crate::proto::v1::CancelTimerResponse;
 use crate::remoting::bodies::extension::{self, CancelTimer};
 use crate::remoting::{Command, request, response};
 
@@ -12,32 +12,32 @@ impl Admin {
     ///
     /// # Errors
     /// Nobody answers, or no master has such a message.
-    pub async fn cancel_timer(&self, id: &str) -> Result<Vec<WhereDone>, AdminError> {
+    pub async fn cancel_timer(&self, id: &str) -> Result<CancelTimerResponse, AdminError> {
         let groups = self.broker_groups(None).await?;
-        let ask = async |group, master: String| {
+        let ask = async |group: &str, master: &str| {
             let body = extension::to_bytes(&CancelTimer { id: id.to_owned() });
             let request = Command::request(request::EXTENSION_CANCEL_TIMER).with_body(body);
-            let answer = self.call(&master, request).await;
+            let answer = self.call(master, request).await;
             // A 4.9.4 broker lets nothing wait for a time.
             let is_elsewhere = answer.as_ref().is_err_and(|error| {
                 error.is_refused(response::QUERY_NOT_FOUND)
                     || error.is_refused(response::REQUEST_CODE_NOT_SUPPORTED)
             });
-            let done = WhereDone { at: group, address: Some(master), outcome: outcome(answer) };
-            (!is_elsewhere).then_some(done)
+            (!is_elsewhere).then(|| done(group, Some(master), outcome(answer)))
         };
         let asked = groups.iter().map(|group| async {
-            let Some(master) = group.master() else {
-                let outcome = Outcome::Failed("its master is not registered".to_owned());
-                return Some(WhereDone { at: group.broker_name.clone(), address: None, outcome });
-            };
-            ask(group.broker_name.clone(), master.to_owned()).await
+            match group.master() {
+                Some(master) => ask(&group.broker_name, master).await,
+                None => {
+                    Some(done(&group.broker_name, None, failed(&"its master is not registered")))
+                }
+            }
         });
         let done: Vec<_> = all(asked).await.into_iter().flatten().collect();
         if done.is_empty() {
             let text = format!("no message of the id \"{id}\" waits for its time");
             return Err(AdminError::NotFound(text));
         }
-        Ok(done)
+        Ok(CancelTimerResponse { done })
     }
 }

@@ -33,6 +33,11 @@ impl std::fmt::Debug for Credentials {
 }
 
 impl Credentials {
+    /// Whether there are any.
+    pub(super) fn are_given(&self) -> bool {
+        self.access_key.is_some() || self.secret_key.is_some() || self.credentials.is_some()
+    }
+
     /// What signs the requests; nothing if nothing is given. Flags and environment count before the file.
     ///
     /// # Errors
@@ -74,6 +79,7 @@ mod tests {
         let nowhere = Some(PathBuf::from("/nonexistent/tools.yml"));
         assert!(error(credentials(None, None, nowhere.clone())).contains("tools.yml"));
         assert!(credentials(text("a"), text("s"), nowhere).signer().is_ok());
-        assert!(credentials(None, None, None).signer().is_ok());
+        let none = credentials(None, None, None);
+        assert!(none.signer().is_ok() && !none.are_given());
     }
 }

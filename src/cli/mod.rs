@@ -4,9 +4,7 @@
 //! | --- | --- |
 //! | `config` | `rmq-node config check`, `show` |
 //! | `config_init`, `config_import` | `rmq-node config init`, `import` |
-//! | `admin` | `rmq-node admin`: its arguments, and a cluster's topics |
-//! | `admin_cluster` | `rmq-node admin cluster`, `replication` |
-//! | `admin_resync` | `rmq-node admin replication resync` |
+//! | `admin/` | `rmq-node admin`: a file a noun |
 //! | `store` | `rmq-node store adopt` |
 //! | `doctor` | `rmq-node doctor`: what is wrong with this host and its cluster |
 //! | `table` | plain tables for a terminal |
@@ -18,8 +16,6 @@
 //! 1 that something failed which time or a hand can heal; `admin`, `doctor` and `demo` have codes of their own.
 
 pub mod admin;
-mod admin_cluster;
-mod admin_resync;
 pub mod bench;
 pub mod config;
 mod config_import;

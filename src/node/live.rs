@@ -41,6 +41,11 @@ impl Live {
         }
     }
 
+    /// The folder for what is there while the node runs, if it has one.
+    pub fn runtime_dir(&self) -> Option<&Path> {
+        self.runtime_dir.as_deref()
+    }
+
     /// Tells what the node runs with.
     pub fn publish(&self) {
         let Some(dir) = &self.runtime_dir else { return };

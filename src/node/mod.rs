@@ -6,6 +6,7 @@
 //! | `ports` | binding, and who has a port |
 //! | `roles` | the name server and the brokers: each step of their start and stop together |
 //! | `broker_role` | one broker, from its opening to its end |
+//! | `admin_door` | the socket for operators |
 //! | `status` | how the roles are: one line, and metrics |
 //! | `options` | what each role is told, made of the settings |
 //! | `logging` | where events go |
@@ -21,6 +22,7 @@
 //! a whole. Two runtimes: `control` (name server, registration, signals, watchdog) goes on when the disk
 //! behind `data` (broker ports) is slow.
 
+mod admin_door;
 pub mod adopt;
 mod banner;
 mod broker_role;
@@ -154,7 +156,11 @@ async fn start_and_stop(
     data_dir.check_format(config.store.segment_bytes)?;
     // 5. Who may ask is known before somebody can.
     base.acl = open_accounts(config, &data_dir, &base).await?;
-    // 6. The roles start, and run until somebody or something ends them.
+    // 6. Operators can ask, whatever becomes of the roles.
+    let admin_stop = CancellationToken::new();
+    let _admin_ends = admin_stop.clone().drop_guard();
+    let admin_door = admin_door::open(config, &base, &data_dir, &admin_stop);
+    // 7. The roles start, and run until somebody or something ends them.
     task::spawn(Kind::Ignore, "log report", report(rate_limit));
     task::spawn(Kind::Ignore, "watchdog", watchdog::run(base.data.clone()));
     let mut roles = Roles::default();
@@ -175,6 +181,12 @@ async fn start_and_stop(
             return Err(StartError::new("told twice to stop: not all was answered or flushed"));
         }
     };
+    // 3. The socket for operators is gone.
+    admin_stop.cancel();
+    if let Some(door) = admin_door {
+        // It fails only if it panics, which is reported.
+        let _ = door.await;
+    }
     tracing::info!("stopped");
     ended.and(stopped)
 }

@@ -1,6 +1,11 @@
 //! `rmq-node admin` against a running node: what is printed, and the exit codes that scripts rely on.
 
+use std::fs;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use nix::sys::signal::Signal;
 
 use crate::support::{Node, free_address, rmq_node};
 
@@ -44,6 +49,9 @@ fn a_topic_is_created_listed_shown_and_deleted() {
     let (code, _, error) = admin(address, &["topics", "delete", "TBW102"]);
     assert_eq!(code, Some(1), "{error}");
     assert!(error.contains("system topic"), "{error}");
+    let (code, printed, error) = admin(address, &["topics", "delete", "Hello", "--dry-run"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(printed.starts_with("topic Hello would be deleted: broker-a"), "{printed}");
     let (code, printed, error) = admin(address, &["topics", "delete", "Hello"]);
     assert_eq!(code, Some(0), "{error}");
     assert_eq!(printed.lines().count(), 2, "{printed}");
@@ -58,6 +66,51 @@ fn without_an_address_the_settings_of_this_host_count() {
     let output = command.env("RMQ_NODE_LISTEN", address.to_string()).output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(printed.contains("TBW102"), "{printed}");
+}
+
+/// Runs `rmq-node admin` without an address beside the node with this folder.
+fn admin_beside(data_dir: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = rmq_node(&["admin"]);
+    // Not the machine's own node.
+    command.env("RUNTIME_DIRECTORY", "/nonexistent").env("RMQ_NODE_DATA_DIR", data_dir);
+    let output = command.args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn without_an_address_the_node_of_this_host_is_asked_over_its_socket() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let socket = dir.path().join("admin.sock");
+    let node = Node::start(address, dir.path());
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
+    let (code, printed, error) = admin_beside(dir.path(), &["topics", "create", "Hello"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert_eq!(printed, format!("topic Hello created: broker-a ({address}:10911)\n"));
+    let (code, _, error) =
+        admin_beside(dir.path(), &["topics", "create", "Hello", "--queues", "2"]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("with 8 read queues"), "{error}");
+    // Both ways tell the same.
+    let named = ["cluster", "--socket", socket.to_str().unwrap()];
+    assert_eq!(admin_beside(dir.path(), &named).0, Some(0));
+    for noun in
+        [&["topics", "-o", "json"][..], &["topics", "show", "Hello"], &["topics", "show", "x"]]
+    {
+        assert_eq!(admin_beside(dir.path(), noun), admin(address, noun));
+    }
+    // A socket that a killed node has left is in nobody's way.
+    node.signal(Signal::SIGKILL);
+    node.wait();
+    assert!(socket.exists());
+    let (code, _, error) = admin_beside(dir.path(), &named);
+    assert_eq!(code, Some(3), "{error}");
+    assert!(error.contains("admin.sock: Connection refused"), "{error}");
+    let node = Node::start(address, dir.path());
+    assert_eq!(admin_beside(dir.path(), &["topics", "show", "Hello"]).0, Some(0));
+    node.signal(Signal::SIGTERM);
+    assert!(node.wait().0.success());
+    assert!(!socket.exists());
 }
 
 #[test]
@@ -89,7 +142,7 @@ fn a_slave_begins_anew_only_where_it_is_and_when_that_is_confirmed() {
         "listen = \"{address}\"\nadvertise = \"{address}\"\nname_servers = [\"{address}:9876\"]\n\
          [[broker]]\ngroup = \"b\"\nrole = \"slave\"\nport = 10921\n"
     );
-    std::fs::write(&file, text).unwrap();
+    fs::write(&file, text).unwrap();
     let resync = |arguments: &[&str]| {
         let mut command = rmq_node(&["admin", "replication", "resync", "--config"]);
         let output = command.arg(&file).args(arguments).output().unwrap();

@@ -11,6 +11,7 @@ mod golden;
 mod hostile;
 mod node;
 mod pair;
+mod protocol;
 mod roles;
 mod shipped;
 mod support;

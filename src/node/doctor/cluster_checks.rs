@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 
 use super::cluster::{Registered, Who};
 use super::{Context, Finding};
-use crate::admin::{Drift, Kind, Settings as TopicSettings, Topic};
 use crate::config::{Config, internal_address};
+use crate::proto::v1::{Topic, TopicDrift, TopicKind, TopicSettings};
 use crate::remoting::bodies::dial_back::PortState;
 use crate::transport::Dialled;
 
@@ -407,7 +407,7 @@ pub fn topics(context: &Context<'_>) -> Vec<Finding> {
     if masters.len() < 2 {
         return Vec::new();
     }
-    let normal = || listing.topics.iter().filter(|topic| topic.kind == Kind::Normal);
+    let normal = || listing.topics.iter().filter(|topic| topic.kind() == TopicKind::Normal);
     let repair = format!("rmq-node admin topics repair -n '{}'", config.name_servers.join(";"));
     let of_topic = |topic: &Topic| {
         let its = topic.drift.iter().filter(|drift| drift.cluster == config.cluster);
@@ -434,7 +434,7 @@ pub fn topics(context: &Context<'_>) -> Vec<Finding> {
     found
 }
 
-fn drifted(name: &str, drift: &Drift, repair: &str) -> Finding {
+fn drifted(name: &str, drift: &TopicDrift, repair: &str) -> Finding {
     let text = |one: &TopicSettings| {
         format!(
             "{} read and {} write queues, {}",
@@ -451,7 +451,7 @@ fn drifted(name: &str, drift: &Drift, repair: &str) -> Finding {
                 "topic {name} has {} on {}, and {} with what the other masters have",
                 text(before),
                 drift.broker,
-                text(&drift.after)
+                drift.after.as_ref().map_or_else(String::new, text)
             ),
             "load is not even, and ordered consumers meet other queues after a fail-over",
         ),

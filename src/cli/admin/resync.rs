@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::admin::{Report, Reported};
+use super::output::{Report, Reported};
 use crate::admin::{Admin, AdminError};
 use crate::config::{self, Config, ConfigError, Role, Sources};
 use crate::transport::Signer;
@@ -35,7 +35,7 @@ impl Resync {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn config(&self) -> Result<Config, ConfigError> {
-        let (config_file, environment) = (self.config.clone(), super::environment());
+        let (config_file, environment) = (self.config.clone(), crate::cli::environment());
         Ok(config::load(&Sources { config_file, environment, ..Sources::default() })?.config)
     }
 
@@ -43,18 +43,18 @@ impl Resync {
     ///
     /// # Errors
     /// This host has no such slave, or it does not do it.
-    pub async fn run(&self, config: &Config, signer: Signer) -> Result<Reported, AdminError> {
+    pub async fn run(&self, config: &Config, signer: Signer) -> Reported {
         let slave = self.slave(config)?;
         if !self.yes && !self.is_confirmed() {
             let problems = vec![NOT_CONFIRMED.to_owned()];
-            return Ok(Ok(Report { problems, ..Report::default() }));
+            return Ok(Report { problems, has_failed: true, ..Report::default() });
         }
         Admin::new(Vec::new(), signer).resync(&slave).await?;
         let text = format!(
             "{} begins anew: its folder is set aside; `rmq-node admin replication` shows how it copies\n",
             self.group
         );
-        Ok(Ok(Report { text, ..Report::default() }))
+        Ok(Report { text, ..Report::default() })
     }
 
     /// The address of this host's slave of the group.

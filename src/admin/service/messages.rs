@@ -1,0 +1,17 @@
+//! The service `Messages`; what it does is in `admin::timers`.
+
+use tonic::{Request, async_trait};
+
+use super::{Answered, Api, answer};
+use crate::proto::v1::messages_server::Messages;
+use crate::proto::v1::{CancelTimerRequest, CancelTimerResponse};
+
+#[async_trait]
+impl Messages for Api {
+    async fn cancel_timer(
+        &self,
+        request: Request<CancelTimerRequest>,
+    ) -> Answered<CancelTimerResponse> {
+        answer(self.admin.cancel_timer(&request.get_ref().id).await)
+    }
+}

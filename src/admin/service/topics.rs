@@ -1,0 +1,39 @@
+//! The service `Topics`; what it does is in `admin::topics`.
+
+use tonic::{Request, async_trait};
+
+use super::{Answered, Api, Parts, answer, in_parts};
+use crate::proto::v1::topics_server::Topics;
+use crate::proto::v1::{
+    CreateTopicRequest, CreateTopicResponse, DeleteTopicRequest, DeleteTopicResponse,
+    GetTopicRequest, ListTopicsRequest, ListTopicsResponse, RepairTopicsRequest,
+    RepairTopicsResponse, TopicStatus,
+};
+
+#[async_trait]
+impl Topics for Api {
+    type ListStream = Parts<ListTopicsResponse>;
+
+    async fn list(&self, _: Request<ListTopicsRequest>) -> Answered<Self::ListStream> {
+        in_parts(self.admin.topics().await, |part| &mut part.topics)
+    }
+
+    async fn get(&self, request: Request<GetTopicRequest>) -> Answered<TopicStatus> {
+        answer(self.admin.topic(&request.get_ref().topic).await)
+    }
+
+    async fn create(&self, request: Request<CreateTopicRequest>) -> Answered<CreateTopicResponse> {
+        answer(self.admin.create_topic(request.get_ref()).await)
+    }
+
+    async fn repair(
+        &self,
+        request: Request<RepairTopicsRequest>,
+    ) -> Answered<RepairTopicsResponse> {
+        answer(self.admin.repair_topics(request.get_ref()).await)
+    }
+
+    async fn delete(&self, request: Request<DeleteTopicRequest>) -> Answered<DeleteTopicResponse> {
+        answer(self.admin.delete_topic(request.get_ref()).await)
+    }
+}

@@ -1,0 +1,200 @@
+//! `rmq-node admin cluster` and `admin replication`: what they print.
+//!
+//! Not the asking (`crate::admin`), nor the exit codes (`admin`).
+
+use serde::Serialize;
+
+use super::door::Door;
+use super::output::{Output, Report, Reported, json};
+use crate::cli::table::{Align, table};
+use crate::model::{human_bytes, human_seconds};
+use crate::proto::v1::cluster_client::ClusterClient;
+use crate::proto::v1::{Broker, ClusterState, GetClusterRequest};
+
+const NO_SLAVES: &str = "No slave is registered.";
+
+/// A slave's copy of its master.
+#[derive(Serialize)]
+struct Copy<'a> {
+    cluster: &'a str,
+    group: &'a str,
+    master: Option<&'a str>,
+    slave: &'a str,
+    state: &'a str,
+    behind_bytes: Option<u64>,
+    behind_s: Option<u64>,
+    last_error: Option<&'a str>,
+}
+
+/// `admin cluster`.
+///
+/// # Errors
+/// As the service's.
+pub async fn cluster(door: Door, output: Output) -> Reported {
+    Ok(shown(state(door).await?, output))
+}
+
+/// `admin replication`.
+///
+/// # Errors
+/// As the service's.
+pub async fn replication(door: Door, output: Output) -> Reported {
+    Ok(copies_shown(state(door).await?, output))
+}
+
+async fn state(door: Door) -> Result<ClusterState, tonic::Status> {
+    Ok(ClusterClient::new(door).get(GetClusterRequest {}).await?.into_inner())
+}
+
+/// One for each slave that is registered.
+fn copies(state: &ClusterState) -> Vec<Copy<'_>> {
+    let master_of = |slave: &Broker| {
+        let is_its = |one: &&Broker| one.group == slave.group && one.id == 0;
+        state.brokers.iter().find(is_its).and_then(|master| master.address.as_deref())
+    };
+    let slaves = state.brokers.iter().filter(|broker| broker.id != 0);
+    slaves
+        .filter_map(|slave| {
+            Some(Copy {
+                cluster: &slave.cluster,
+                group: &slave.group,
+                master: master_of(slave),
+                slave: slave.address.as_deref()?,
+                state: &slave.state,
+                behind_bytes: slave.behind_bytes,
+                behind_s: slave.behind_s,
+                last_error: slave.last_error.as_deref(),
+            })
+        })
+        .collect()
+}
+
+/// All brokers, a line each.
+fn shown(state: ClusterState, output: Output) -> Report {
+    let ClusterState { brokers, problems } = state;
+    if output == Output::Json {
+        return Report::new(json(&brokers), problems);
+    }
+    let columns = [
+        ("CLUSTER", Align::Left),
+        ("GROUP", Align::Left),
+        ("ID", Align::Right),
+        ("ROLE", Align::Left),
+        ("ADDRESS", Align::Left),
+        ("VERSION", Align::Left),
+        ("IN/S", Align::Right),
+        ("OUT/S", Align::Right),
+        ("STATE", Align::Left),
+        ("BEHIND", Align::Left),
+    ];
+    let rate = |rate: Option<f64>| rate.map_or_else(nothing, |rate| format!("{rate:.1}"));
+    let row = |broker: &Broker| {
+        vec![
+            broker.cluster.clone(),
+            broker.group.clone(),
+            broker.id.to_string(),
+            broker.role().to_owned(),
+            broker.address.clone().unwrap_or_else(nothing),
+            broker.version.clone().unwrap_or_else(nothing),
+            rate(broker.in_per_s),
+            rate(broker.out_per_s),
+            broker.state.clone(),
+            behind(broker.behind_bytes, broker.behind_s),
+        ]
+    };
+    let rows: Vec<_> = brokers.iter().map(row).collect();
+    Report::new(table(&columns, &rows), problems)
+}
+
+/// All slaves, a line each.
+fn copies_shown(state: ClusterState, output: Output) -> Report {
+    let copies = copies(&state);
+    let problems = state.problems.clone();
+    if output == Output::Json {
+        return Report::new(json(&copies), problems);
+    }
+    if copies.is_empty() {
+        let notes = vec![NO_SLAVES.to_owned()];
+        return Report { notes, ..Report::new(String::new(), problems) };
+    }
+    let columns = ["CLUSTER", "GROUP", "MASTER", "SLAVE", "STATE", "BEHIND", "LAST ERROR"];
+    let columns = columns.map(|head| (head, Align::Left));
+    let row = |copy: &Copy<'_>| {
+        let behind = behind(copy.behind_bytes, copy.behind_s);
+        let master = copy.master.unwrap_or("not registered");
+        let error = copy.last_error.unwrap_or("-");
+        let cells = [copy.cluster, copy.group, master, copy.slave, copy.state, &behind, error];
+        cells.map(str::to_owned).to_vec()
+    };
+    let rows: Vec<_> = copies.iter().map(row).collect();
+    Report::new(table(&columns, &rows), problems)
+}
+
+fn nothing() -> String {
+    "-".to_owned()
+}
+
+fn behind(bytes: Option<u64>, seconds: Option<u64>) -> String {
+    let parts = [bytes.map(human_bytes), seconds.map(human_seconds)];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { nothing() } else { parts.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::v1::Problem;
+
+    fn broker(id: i64, address: Option<&str>) -> Broker {
+        Broker {
+            cluster: "C".to_owned(),
+            group: "broker-a".to_owned(),
+            id,
+            address: address.map(str::to_owned),
+            ..Broker::default()
+        }
+    }
+
+    fn state() -> ClusterState {
+        let master = Broker { state: "not registered".to_owned(), ..broker(0, None) };
+        let slave = Broker {
+            version: Some("4.9.4".to_owned()),
+            in_per_s: Some(0.0),
+            out_per_s: Some(12.34),
+            state: "connecting".to_owned(),
+            behind_bytes: Some(1536),
+            behind_s: Some(61),
+            last_error: Some("refused".to_owned()),
+            ..broker(1, Some("h:1"))
+        };
+        let problem = Problem { reason: "x".to_owned(), ..Problem::default() };
+        ClusterState { brokers: vec![master, slave], problems: vec![problem] }
+    }
+
+    #[test]
+    fn every_broker_has_a_line_whether_it_is_there_or_not() {
+        let report = shown(state(), Output::Table);
+        let expected = "\
+CLUSTER  GROUP     ID  ROLE    ADDRESS  VERSION  IN/S  OUT/S  STATE           BEHIND
+C        broker-a   0  master  -        -           -      -  not registered  -
+C        broker-a   1  slave   h:1      4.9.4     0.0   12.3  connecting      1.5 KiB, 1 min 1 s
+";
+        assert_eq!((report.text.as_str(), report.problems), (expected, vec!["x".to_owned()]));
+        let report = shown(state(), Output::Json);
+        assert!(report.text.contains("\"behind_bytes\": 1536"), "{}", report.text);
+    }
+
+    #[test]
+    fn every_slave_has_a_line_with_its_master() {
+        let report = copies_shown(state(), Output::Table);
+        let expected = "\
+CLUSTER  GROUP     MASTER          SLAVE  STATE       BEHIND              LAST ERROR
+C        broker-a  not registered  h:1    connecting  1.5 KiB, 1 min 1 s  refused
+";
+        assert_eq!(report.text, expected);
+        let report = copies_shown(ClusterState::default(), Output::Table);
+        assert_eq!((report.text.as_str(), report.notes), ("", vec![NO_SLAVES.to_owned()]));
+        let report = copies_shown(state(), Output::Json);
+        assert!(report.text.contains("\"slave\": \"h:1\""), "{}", report.text);
+    }
+}

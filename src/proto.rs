@@ -1,0 +1,30 @@
+//! The messages and services of the admin plane, generated from `proto/admin/v1`: the words that the facade, the gRPC
+//! service and the command line speak.
+//!
+//! No behaviour here. In JSON a message is an object with its fields' names: what is unset is `null`, numbers are numbers,
+//! enums are their names as `dead-letter`. Invariant: what was released is not removed, renumbered or given another type
+//! (`tests/it/protocol.rs`).
+
+use serde::{Serialize, Serializer};
+
+/// The package `rmqnode.admin.v1`.
+pub mod v1 {
+    #![expect(unused_qualifications, reason = "generated")]
+
+    tonic::include_proto!("rmqnode.admin.v1");
+}
+
+/// The same as descriptors, which reflection answers with.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/admin.binpb"));
+
+/// An enum by its name; a number that a newer peer sent and that has none here stays one.
+fn enum_name<E, S>(number: &i32, serializer: S) -> Result<S::Ok, S::Error>
+where
+    E: TryFrom<i32> + Serialize,
+    S: Serializer,
+{
+    match E::try_from(*number) {
+        Ok(value) => value.serialize(serializer),
+        Err(_) => serializer.serialize_i32(*number),
+    }
+}
