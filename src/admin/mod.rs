@@ -4,12 +4,14 @@
 //! | --- | --- |
 //! | `cluster` | which brokers there are, and how they are: 106, then 28 and 9001 of each |
 //! | `topics` | topics: list, show, create, delete, repair |
+//! | `calls` | one request each, at one address: what the others and the old commands of mqadmin are made of |
 //! | `timers` | messages that wait for a time of their own: cancel |
 //!
 //! It is a client of the cluster over remoting codes, never of this process, so that it works on Apache's
 //! and mixed clusters too. Not here: how results are printed. Invariants: lists are read by bulk codes,
 //! never by a call an item; an action on several brokers goes on after one has failed and tells of each.
 
+mod calls;
 mod cluster;
 #[cfg(test)]
 mod tests;
@@ -72,7 +74,9 @@ impl AdminError {
         Self::Answer { address: address.to_owned(), reason: error.to_string() }
     }
 
-    fn is_refused(&self, refused: i32) -> bool {
+    /// Whether it was refused with this code.
+    #[must_use]
+    pub fn is_refused(&self, refused: i32) -> bool {
         matches!(self, Self::Refused { code, .. } if *code == refused)
     }
 }
@@ -100,7 +104,17 @@ impl Admin {
 
     /// A successful answer, or why there is none.
     async fn call(&self, address: &str, request: Command) -> Result<Command, AdminError> {
-        let answer = self.client.call(address, request, CALL_TIMEOUT).await?;
+        self.call_within(address, request, CALL_TIMEOUT).await
+    }
+
+    /// The same, waiting for `timeout` at most.
+    async fn call_within(
+        &self,
+        address: &str,
+        request: Command,
+        timeout: Duration,
+    ) -> Result<Command, AdminError> {
+        let answer = self.client.call(address, request, timeout).await?;
         if answer.code == response::SUCCESS {
             return Ok(answer);
         }

@@ -19,15 +19,26 @@ use crate::admin::{
 };
 use crate::config::{self, Sources};
 use crate::model::Permission;
+use crate::remoting::response;
 
 /// Usage, as clap's own.
-const EXIT_USAGE: u8 = 2;
+pub(super) const EXIT_USAGE: u8 = 2;
 const EXIT_UNREACHABLE: u8 = 3;
 const EXIT_NOT_FOUND: u8 = 4;
+const EXIT_DENIED: u8 = 5;
+/// Some was done, and some was not.
+pub(super) const EXIT_PARTIAL: u8 = 6;
 const UNREACHABLE_HINT: &str =
     "Start a node with `rmq-node run`, or name the cluster's name server with -n HOST:9876.";
 /// What brokers and name servers with accounts say to who does not sign, or not as who may.
 const NO_ACCOUNT: &str = "AclException";
+/// Answers that tell of something that is not there.
+const NOT_THERE: [i32; 4] = [
+    response::TOPIC_NOT_EXIST,
+    response::QUERY_NOT_FOUND,
+    response::SUBSCRIPTION_GROUP_NOT_EXIST,
+    response::CONSUMER_NOT_ONLINE,
+];
 const ACCOUNT_HINT: &str = "This cluster has accounts: name a file with an admin's accessKey and secretKey by --credentials, or set \
                             RMQ_ACCESS_KEY and RMQ_SECRET_KEY.";
 const NO_TOPICS_HINT: &str = "There is no topic of an application yet: `rmq-node admin topics create NAME` makes one, \
@@ -35,7 +46,8 @@ const NO_TOPICS_HINT: &str = "There is no topic of an application yet: `rmq-node
 
 /// Look at and change a cluster, ours or Apache's.
 ///
-/// Exit codes: 0 done, 1 failed or done in part, 2 wrong usage, 3 nobody answers, 4 no such thing.
+/// Exit codes: 0 done, 1 failed or done in part, 2 wrong usage, 3 nobody answers, 4 no such thing, 5 not allowed. The
+/// commands of RocketMQ's mqadmin work here too, under their names and with their flags; they end with 6 when done in part.
 #[derive(Debug, Args)]
 pub struct AdminArgs {
     /// Name servers as HOST:PORT, separated by `,` or `;` [default: those of this host's settings, else 127.0.0.1:9876].
@@ -177,28 +189,37 @@ pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
     match result {
         Ok(report) => Ok(report?.print()?),
         Err(error) => {
-            eprintln!("error: {}", safe(&error.to_string()));
-            match &error {
-                AdminError::Unreachable(_) => eprintln!("{UNREACHABLE_HINT}"),
-                AdminError::Refused { remark, .. } if remark.contains(NO_ACCOUNT) => {
-                    eprintln!("{ACCOUNT_HINT}");
-                }
-                _ => {}
-            }
-            Ok(exit_code(&error))
+            eprintln!("error: {}{}", safe(&error.to_string()), hint(&error));
+            Ok(ExitCode::from(exit_code(&error)))
         }
     }
 }
 
-fn exit_code(error: &AdminError) -> ExitCode {
+/// What failed, for scripts.
+pub(super) fn exit_code(error: &AdminError) -> u8 {
     match error {
-        AdminError::Unreachable(_) => ExitCode::from(EXIT_UNREACHABLE),
-        AdminError::NotFound(_) => ExitCode::from(EXIT_NOT_FOUND),
-        AdminError::Invalid(_) => ExitCode::from(EXIT_USAGE),
-        AdminError::Conflict(_) | AdminError::Refused { .. } | AdminError::Answer { .. } => {
-            ExitCode::FAILURE
-        }
+        AdminError::Unreachable(_) => EXIT_UNREACHABLE,
+        AdminError::NotFound(_) => EXIT_NOT_FOUND,
+        AdminError::Invalid(_) => EXIT_USAGE,
+        AdminError::Refused { code, .. } if NOT_THERE.contains(code) => EXIT_NOT_FOUND,
+        AdminError::Refused { .. } if is_denied(error) => EXIT_DENIED,
+        AdminError::Conflict(_) | AdminError::Refused { .. } | AdminError::Answer { .. } => 1,
     }
+}
+
+/// What to do next, behind what an error says; nothing where that says it.
+pub(super) fn hint(error: &AdminError) -> String {
+    let hint = match error {
+        AdminError::Unreachable(_) => UNREACHABLE_HINT,
+        AdminError::Refused { .. } if is_denied(error) => ACCOUNT_HINT,
+        _ => return String::new(),
+    };
+    format!(". {hint}")
+}
+
+fn is_denied(error: &AdminError) -> bool {
+    let AdminError::Refused { code, remark, .. } = error else { return false };
+    *code == response::NO_PERMISSION || remark.contains(NO_ACCOUNT)
 }
 
 /// What an action tells.

@@ -15,5 +15,6 @@ pub mod queue_entries;
 mod queues;
 pub mod registration;
 pub mod route;
+pub mod running_info;
 pub mod topic_stats;
 pub mod topics;
