@@ -4,8 +4,8 @@ use super::groups;
 use super::java::version;
 use super::run::{Done, Run};
 use crate::admin::AdminError;
-use crate::model::TopicName;
 use crate::remoting::bodies::running_info::RunningInfo;
+use crate::remoting::response;
 
 /// `consumerConnection` (M-040).
 pub(super) async fn consumers(run: &mut Run) -> Done {
@@ -50,6 +50,8 @@ pub(super) async fn producers(run: &mut Run) -> Done {
         let found = match run.admin.producers(address, &group).await {
             Ok(found) if found.is_empty() => continue,
             Ok(found) => found,
+            // 4.9.4 says so of a group that it does not know (B-317).
+            Err(error) if error.is_refused(response::SYSTEM_ERROR) => continue,
             Err(error) => {
                 last = error;
                 continue;
@@ -97,7 +99,7 @@ pub(super) async fn running_info(
     client: &str,
     with_stacks: bool,
 ) -> Result<RunningInfo, AdminError> {
-    let route = run.admin.route(TopicName::retry_of(group).as_str()).await?;
+    let route = groups::route(run, group).await?;
     let address = route.brokers.iter().find_map(|broker| broker.address());
     let address =
         address.ok_or_else(|| AdminError::NotFound(format!("no broker has group \"{group}\"")))?;

@@ -11,6 +11,7 @@ use crate::model::{GroupName, MessageQueue, RETRY_PREFIX, SubscriptionGroupConfi
 use crate::remoting::bodies::clients::ConsumerConnections;
 use crate::remoting::bodies::consume_stats::{ConsumeStats, QueueProgress};
 use crate::remoting::bodies::heartbeat::ConsumeType;
+use crate::remoting::bodies::route::TopicRoute;
 
 /// `updateSubGroup` (M-053): what is not given has 4.9.4's default, but for two that its tool turns off.
 pub(super) async fn update(run: &mut Run) -> Done {
@@ -116,15 +117,27 @@ pub(super) async fn progress(run: &mut Run) -> Done {
     }
 }
 
+/// The brokers that know a group, which are those that have its retry topic.
+pub(super) async fn route(run: &Run, group: &str) -> Result<TopicRoute, AdminError> {
+    match run.admin.route(TopicName::retry_of(group).as_str()).await {
+        Err(AdminError::NotFound(_)) => {
+            let text = format!(
+                "no broker knows a consumer group \"{group}\": `consumerProgress` lists those that there are"
+            );
+            Err(AdminError::NotFound(text))
+        }
+        answered => answered,
+    }
+}
+
 /// How far a group is at all brokers that have its retry topic, and how fast; 4.9.4's tool asks the same ones.
 pub(super) async fn stats(
     run: &Run,
     group: &str,
     topic: Option<&str>,
 ) -> Result<ConsumeStats, AdminError> {
-    let retry = TopicName::retry_of(group);
     let mut all = ConsumeStats::default();
-    for broker in run.admin.route(retry.as_str()).await?.brokers {
+    for broker in route(run, group).await?.brokers {
         let Some(address) = broker.address() else { continue };
         let own = run.admin.consume_stats(address, group, topic).await?;
         all.tps += own.tps;
@@ -141,7 +154,7 @@ pub(super) async fn stats(
 
 /// The consumers of a group that one of its brokers knows: they all tell all of them.
 pub(super) async fn consumers(run: &Run, group: &str) -> Result<ConsumerConnections, AdminError> {
-    let route = run.admin.route(TopicName::retry_of(group).as_str()).await?;
+    let route = route(run, group).await?;
     let mut last = AdminError::NotFound(format!("no consumer of group \"{group}\" is connected"));
     for address in route.brokers.iter().filter_map(|broker| broker.address()) {
         match run.admin.consumers(address, group).await {
