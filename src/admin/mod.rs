@@ -25,6 +25,7 @@ use std::time::Duration;
 use crate::remoting::{Command, DecodeError, response};
 use crate::transport::{CallError, Client, Signer};
 
+pub use calls::{AccountVersions, Reset};
 pub use cluster::{ClusterState, Member, SlaveCopy};
 pub use topics::{
     CreateTopic, Drift, Kind, Listing, Outcome, QueueStats, Repair, Settings, Topic, TopicOnBroker,
@@ -33,6 +34,8 @@ pub use topics::{
 
 /// How long one call may take (`mqadmin`'s own).
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Of an answer without a remark.
+const NO_REASON: &str = "no reason given";
 
 /// Why an action was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -118,7 +121,7 @@ impl Admin {
         if answer.code == response::SUCCESS {
             return Ok(answer);
         }
-        let remark = answer.remark.unwrap_or_else(|| "no reason given".to_owned());
+        let remark = answer.remark.unwrap_or_else(|| NO_REASON.to_owned());
         Err(AdminError::Refused { address: address.to_owned(), code: answer.code, remark })
     }
 

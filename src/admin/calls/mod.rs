@@ -6,13 +6,17 @@
 //! | `topics` | topics: 17, 21, 202, 215, 216, 300, 305 |
 //! | `groups` | consumer groups and clients: 200, 201, 203, 204, 207, 208, 307, 317, 328 |
 //! | `brokers` | a broker's state, settings and cleaning: 25, 26, 28, 306, 316, 329 |
+//! | `offsets` | positions: 15, 29 to 31, 222 |
+//! | `accounts` | accounts: 50 to 54 |
 //! | `name_servers` | key-value settings, permissions and settings of name servers: 100 to 102, 205, 318, 319, 327 |
 //!
 //! Not what is done with several brokers. Invariant: what a name server or broker refuses comes back as it said it.
 
+mod accounts;
 mod brokers;
 mod groups;
 mod name_servers;
+mod offsets;
 mod topics;
 
 use std::time::Duration;
@@ -21,6 +25,9 @@ use super::{Admin, AdminError, CALL_TIMEOUT, no_name_server};
 use crate::remoting::bodies::route::{ClusterInfo, TopicRoute};
 use crate::remoting::bodies::topics::parse_topic_list;
 use crate::remoting::{Command, DecodeError, request, response};
+
+pub use accounts::AccountVersions;
+pub use offsets::Reset;
 
 impl Admin {
     /// The name servers that are asked, each as `host:port`.

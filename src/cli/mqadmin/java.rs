@@ -86,7 +86,7 @@ pub(super) fn version(ordinal: i32) -> String {
     let Some((major, minor, patch)) = patches.chain(others).nth(behind / 2) else {
         return "HIGHER_VERSION".to_owned();
     };
-    let snapshot = if behind % 2 == 0 { "_SNAPSHOT" } else { "" };
+    let snapshot = if behind.is_multiple_of(2) { "_SNAPSHOT" } else { "" };
     format!("V{major}_{minor}_{patch}{snapshot}")
 }
 

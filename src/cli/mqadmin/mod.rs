@@ -8,11 +8,12 @@
 //! | `run` | what a command has at hand: the cluster, its flags, its output |
 //! | `java` | texts as Java writes them |
 //! | `time` | times of this host's zone |
-//! | `topics`, `groups`, `clients`, `brokers`, `cluster`, `name_servers` | the commands |
+//! | `topics`, `groups`, `clients`, `offsets`, `brokers`, `cluster`, `name_servers`, `accounts` | the commands |
 //!
 //! Not the calls (`crate::admin`). Invariants: names, flags, columns and texts on standard output are 4.9.4's, because
 //! scripts read them; what fails is one line on standard error and an exit code, never a stack trace.
 
+mod accounts;
 mod arguments;
 mod brokers;
 mod clients;
@@ -21,6 +22,7 @@ mod groups;
 mod help;
 mod java;
 mod name_servers;
+mod offsets;
 mod run;
 mod table;
 mod time;
@@ -203,6 +205,14 @@ fn act<'a>(name: &str, run: &'a mut Run) -> Pin<Box<dyn Future<Output = Done> + 
         "allocateMQ" => Box::pin(topics::allocate(run)),
         "getNamesrvConfig" => Box::pin(name_servers::config(run)),
         "updateNamesrvConfig" => Box::pin(name_servers::update_config(run)),
+        "cloneGroupOffset" => Box::pin(offsets::clone(run)),
+        "resetOffsetByTime" => Box::pin(offsets::reset(run)),
+        "skipAccumulatedMessage" => Box::pin(offsets::skip(run)),
+        "updateAclConfig" => Box::pin(accounts::update(run)),
+        "deleteAclConfig" => Box::pin(accounts::delete(run)),
+        "clusterAclConfigVersion" => Box::pin(accounts::versions(run)),
+        "updateGlobalWhiteAddr" => Box::pin(accounts::set_white_addresses(run)),
+        "getAclConfig" => Box::pin(accounts::list(run)),
         "getBrokerConfig" => Box::pin(brokers::config(run)),
         "getConsumerConfig" => Box::pin(groups::config(run)),
         _ => {

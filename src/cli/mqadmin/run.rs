@@ -121,6 +121,11 @@ impl Run {
         self.is_done = true;
     }
 
+    /// Whether a part was done.
+    pub(super) fn is_done(&self) -> bool {
+        self.is_done
+    }
+
     /// A part failed: the others go on.
     pub(super) fn failed(&mut self, error: &AdminError) -> Done {
         self.flush()?;

@@ -49,9 +49,13 @@ pub(super) async fn update(run: &mut Run) -> Done {
         return run.print(format_args!("{}", topic_config(&config)));
     }
     let cluster = given.must('c').to_owned();
-    for address in run.masters(&cluster).await? {
-        let done = run.admin.put_topic(&address, &config).await;
+    let masters = run.masters(&cluster).await?;
+    for address in &masters {
+        let done = run.admin.put_topic(address, &config).await;
         run.part(done, format_args!("create topic to {address} success."))?;
+    }
+    if !masters.is_empty() && !run.is_done() {
+        return Ok(());
     }
     if is_order {
         let info = run.admin.cluster_info().await?;

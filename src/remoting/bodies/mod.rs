@@ -2,6 +2,7 @@
 //!
 //! Not headers. Invariants: reading is as lenient as fastjson, writing is what 4.9.4 writes byte for byte.
 
+pub mod accounts;
 pub mod client_calls;
 pub mod clients;
 pub mod consume_stats;
