@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `cluster` | which brokers there are, and how they are: 106, then 28 and 9001 of each |
 //! | `topics` | topics: list, show, create, delete, repair |
+//! | `calls` | one request each, at one address: what the others and the old commands of mqadmin are made of |
 //! | `timers` | messages that wait for a time of their own: cancel |
 //! | `service/` | the facade as gRPC services, and the socket they are served on |
 //!
@@ -24,6 +25,7 @@
 //! 4. `src/cli/admin/NOUN.rs`: the verbs as a clap enum, and what each prints.
 //! 5. Tests: the facade against a scripted peer (`tests.rs`), the tables in the file of 4, the command in `tests/it/admin.rs`.
 
+mod calls;
 mod cluster;
 pub mod service;
 #[cfg(test)]
@@ -40,10 +42,13 @@ use crate::remoting::bodies::route::BrokerData;
 use crate::remoting::{Command, DecodeError, response};
 use crate::transport::{CallError, Client, Signer};
 
+pub use calls::{AccountVersions, Reset};
 pub use topics::{permission_from_text, permission_text};
 
 /// How long one call may take (`mqadmin`'s own).
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Of an answer without a remark.
+const NO_REASON: &str = "no reason given";
 
 /// Why an action was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,7 +90,9 @@ impl AdminError {
         Self::Answer { address: address.to_owned(), reason: error.to_string() }
     }
 
-    fn is_refused(&self, refused: i32) -> bool {
+    /// Whether it was refused with this code.
+    #[must_use]
+    pub fn is_refused(&self, refused: i32) -> bool {
         matches!(self, Self::Refused { code, .. } if *code == refused)
     }
 }
@@ -113,11 +120,21 @@ impl Admin {
 
     /// A successful answer, or why there is none.
     async fn call(&self, address: &str, request: Command) -> Result<Command, AdminError> {
-        let answer = self.client.call(address, request, CALL_TIMEOUT).await?;
+        self.call_within(address, request, CALL_TIMEOUT).await
+    }
+
+    /// The same, waiting for `timeout` at most.
+    async fn call_within(
+        &self,
+        address: &str,
+        request: Command,
+        timeout: Duration,
+    ) -> Result<Command, AdminError> {
+        let answer = self.client.call(address, request, timeout).await?;
         if answer.code == response::SUCCESS {
             return Ok(answer);
         }
-        let remark = answer.remark.unwrap_or_else(|| "no reason given".to_owned());
+        let remark = answer.remark.unwrap_or_else(|| NO_REASON.to_owned());
         Err(AdminError::Refused { address: address.to_owned(), code: answer.code, remark })
     }
 

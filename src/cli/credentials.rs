@@ -3,7 +3,7 @@
 //! Not the signing (`acl`). Invariant: a secret is in no output and no error.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -43,10 +43,19 @@ impl Credentials {
     /// # Errors
     /// The file cannot be read, or one of the two is missing.
     pub(super) fn signer(&self) -> anyhow::Result<Signer> {
+        self.signer_or(None)
+    }
+
+    /// The same; where nothing is given, with the keys of a file that need not have any.
+    ///
+    /// # Errors
+    /// A file cannot be read, or one of the two is missing.
+    pub(super) fn signer_or(&self, usual: Option<&Path>) -> anyhow::Result<Signer> {
         let (access_key, secret) = match (&self.access_key, &self.secret_key, &self.credentials) {
             (Some(access_key), Some(secret), _) => (access_key.clone(), secret.clone()),
-            (None, None, None) => return Ok(Signer::default()),
-            (None, None, Some(path)) => {
+            (None, None, None) if usual.is_none() => return Ok(Signer::default()),
+            (None, None, given) => {
+                let path = given.as_deref().or(usual).unwrap_or(Path::new(""));
                 let name = path.display().to_string();
                 let text = fs::read_to_string(path).with_context(|| name.clone())?;
                 let (access_key, secret) =

@@ -5,6 +5,7 @@
 //! | `config` | `rmq-node config check`, `show` |
 //! | `config_init`, `config_import` | `rmq-node config init`, `import` |
 //! | `admin/` | `rmq-node admin`: a file a noun |
+//! | `mqadmin/` | the commands of 4.9.4's `mqadmin`, under their old names |
 //! | `store` | `rmq-node store adopt` |
 //! | `doctor` | `rmq-node doctor`: what is wrong with this host and its cluster |
 //! | `table` | plain tables for a terminal |
@@ -25,6 +26,7 @@ mod credentials;
 mod demo;
 pub mod doctor;
 pub mod generate;
+mod mqadmin;
 mod store;
 mod table;
 
@@ -135,17 +137,9 @@ const LONG_VERSION: &str = concat!(
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let matches = Cli::command().long_version(LONG_VERSION).get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let result = match cli.command {
-        Command::Run { settings, ends_with } => run(&settings, ends_with),
-        Command::Config(action) => config::run(&action),
-        Command::Bench(arguments) => bench::run(&arguments),
-        Command::Admin(arguments) => admin::run(arguments),
-        Command::Doctor(arguments) => doctor::run(&arguments),
-        Command::Store(action) => store::run(action),
-        Command::Demo(arguments) => demo::run(arguments),
-        Command::Generate { folder } => generate::write(&folder),
+    let result = match mqadmin::words() {
+        Some(words) => mqadmin::main(&words),
+        None => command(),
     };
     result.unwrap_or_else(|error| {
         let (text, code) = match error.downcast_ref::<ConfigError>() {
@@ -156,6 +150,22 @@ pub fn main() -> ExitCode {
         let _ = writeln!(io::stderr(), "{text}");
         code
     })
+}
+
+/// Runs the command that clap reads.
+fn command() -> anyhow::Result<ExitCode> {
+    let matches = Cli::command().long_version(LONG_VERSION).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match cli.command {
+        Command::Run { settings, ends_with } => run(&settings, ends_with),
+        Command::Config(action) => config::run(&action),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Admin(arguments) => admin::run(arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Store(action) => store::run(action),
+        Command::Demo(arguments) => demo::run(arguments),
+        Command::Generate { folder } => generate::write(&folder),
+    }
 }
 
 /// Writes a result to standard output.

@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod golden;
 mod hostile;
+mod mqadmin;
 mod node;
 mod pair;
 mod protocol;

@@ -30,6 +30,14 @@ const ITEMS_OF_A_PART: usize = 500;
 /// What brokers and name servers with accounts say to who does not sign, or not as who may.
 const NO_ACCOUNT: &str = "AclException";
 
+/// Answers that tell of something that is not there.
+const NOT_THERE: [i32; 4] = [
+    response::TOPIC_NOT_EXIST,
+    response::QUERY_NOT_FOUND,
+    response::SUBSCRIPTION_GROUP_NOT_EXIST,
+    response::CONSUMER_NOT_ONLINE,
+];
+
 /// What all services are made of.
 #[derive(Clone, Debug)]
 struct Api {
@@ -53,13 +61,13 @@ impl From<AdminError> for Status {
             AdminError::NotFound(_) => Self::not_found(text),
             AdminError::Invalid(_) => Self::invalid_argument(text),
             AdminError::Conflict(_) => Self::failed_precondition(text),
-            AdminError::Refused { code, remark, .. } => {
-                if code == response::NO_PERMISSION || remark.contains(NO_ACCOUNT) {
-                    Self::permission_denied(text)
-                } else {
-                    Self::failed_precondition(text)
-                }
+            AdminError::Refused { code, .. } if NOT_THERE.contains(&code) => Self::not_found(text),
+            AdminError::Refused { code, remark, .. }
+                if code == response::NO_PERMISSION || remark.contains(NO_ACCOUNT) =>
+            {
+                Self::permission_denied(text)
             }
+            AdminError::Refused { .. } => Self::failed_precondition(text),
             AdminError::Answer { .. } => Self::internal(text),
         }
     }
@@ -134,5 +142,6 @@ mod tests {
         assert_eq!(refused(1, acl), tonic::Code::PermissionDenied);
         assert_eq!(refused(response::NO_PERMISSION, "no"), tonic::Code::PermissionDenied);
         assert_eq!(refused(1, "a system topic"), tonic::Code::FailedPrecondition);
+        assert_eq!(refused(response::TOPIC_NOT_EXIST, "none"), tonic::Code::NotFound);
     }
 }

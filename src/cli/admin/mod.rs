@@ -24,6 +24,7 @@ use tonic::{Status, Streaming};
 use super::credentials::Credentials;
 use super::{Addresses, addresses};
 use door::Way;
+pub(super) use output::{EXIT_PARTIAL, EXIT_USAGE, exit_code, hint};
 use output::{Output, Reported};
 use resync::Resync;
 use timers::TimersAction;
@@ -34,7 +35,8 @@ use topics::TopicsAction;
 /// Without -n the node of this host is asked over its socket; where none runs, the name servers of this host's settings
 /// are, else 127.0.0.1:9876.
 ///
-/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nobody answers, 4 no such thing, 5 denied, 6 done or told in part.
+/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nobody answers, 4 no such thing, 5 denied, 6 done or told in part. The
+/// commands of RocketMQ's mqadmin work here too, under their names and with their flags.
 #[derive(Debug, Args)]
 pub struct AdminArgs {
     /// Name servers of the cluster as HOST:PORT, separated by `,` or `;`.

@@ -13,12 +13,14 @@ use tonic::{Code, Status};
 use crate::cli::table::safe;
 use crate::proto::v1::{Done, Outcome, Problem};
 
+const EXIT_FAILED: u8 = 1;
 /// As clap's own.
-const EXIT_USAGE: u8 = 2;
+pub const EXIT_USAGE: u8 = 2;
 const EXIT_UNREACHABLE: u8 = 3;
 const EXIT_NOT_FOUND: u8 = 4;
 const EXIT_DENIED: u8 = 5;
-const EXIT_PARTIAL: u8 = 6;
+/// Some was done, and some was not.
+pub const EXIT_PARTIAL: u8 = 6;
 
 const UNREACHABLE_HINT: &str =
     "Start a node with `rmq-node run`, or name the cluster's name server with -n HOST:9876.";
@@ -79,18 +81,29 @@ impl Report {
 
 /// Prints why nothing was done.
 pub fn print_error(error: &Status) -> ExitCode {
-    eprintln!("error: {}", safe(error.message()));
-    let (hint, code) = match error.code() {
-        Code::InvalidArgument => (None, EXIT_USAGE),
-        Code::Unavailable | Code::DeadlineExceeded => (Some(UNREACHABLE_HINT), EXIT_UNREACHABLE),
-        Code::NotFound => (None, EXIT_NOT_FOUND),
-        Code::PermissionDenied | Code::Unauthenticated => (Some(DENIED_HINT), EXIT_DENIED),
-        _ => return ExitCode::FAILURE,
-    };
-    if let Some(hint) = hint {
-        eprintln!("{hint}");
+    eprintln!("error: {}{}", safe(error.message()), hint(error));
+    ExitCode::from(exit_code(error))
+}
+
+/// What failed, for scripts.
+pub fn exit_code(error: &Status) -> u8 {
+    match error.code() {
+        Code::InvalidArgument => EXIT_USAGE,
+        Code::Unavailable | Code::DeadlineExceeded => EXIT_UNREACHABLE,
+        Code::NotFound => EXIT_NOT_FOUND,
+        Code::PermissionDenied | Code::Unauthenticated => EXIT_DENIED,
+        _ => EXIT_FAILED,
     }
-    ExitCode::from(code)
+}
+
+/// What to do next, behind what an error says; nothing where that says it.
+pub fn hint(error: &Status) -> String {
+    let hint = match error.code() {
+        Code::Unavailable | Code::DeadlineExceeded => UNREACHABLE_HINT,
+        Code::PermissionDenied | Code::Unauthenticated => DENIED_HINT,
+        _ => return String::new(),
+    };
+    format!(". {hint}")
 }
 
 /// A result for programs.

@@ -5,8 +5,9 @@
 
 use bytes::Bytes;
 
-use super::queues::queue_value;
+use super::queues::{parse_queue, queue_value};
 use crate::model::MessageQueue;
+use crate::remoting::DecodeError;
 use crate::remoting::json::{self, Form, Value};
 
 /// Where to go on: the body of 220 for Java, and of the answer to 222.
@@ -14,6 +15,19 @@ use crate::remoting::json::{self, Form, Value};
 pub fn offset_table(offsets: &[(MessageQueue, i64)]) -> Bytes {
     let table = offsets.iter().map(|(queue, offset)| (queue_value(queue), (*offset).into()));
     Value::object([("offsetTable", Value::Object(table.collect()))]).to_bytes(Form::Dialect)
+}
+
+/// Reads it.
+///
+/// # Errors
+/// It is none.
+pub fn parse_offset_table(body: &[u8]) -> Result<Vec<(MessageQueue, i64)>, DecodeError> {
+    let value = json::parse(body)?;
+    value.expect_object("the positions")?;
+    let row = |(queue, offset): &(Value<'_>, Value<'_>)| {
+        Ok((parse_queue(queue)?, offset.as_i64().unwrap_or(0)))
+    };
+    value.get("offsetTable").entries().iter().map(row).collect()
 }
 
 /// The same as C++ reads it.
@@ -64,6 +78,7 @@ mod tests {
         let offsets = [(queue, 7)];
         let table = br#"{"offsetTable":{{"brokerName":"b","queueId":1,"topic":"T"}:7}}"#;
         assert_eq!(offset_table(&offsets), table[..]);
+        assert_eq!(parse_offset_table(table), Ok(offsets.to_vec()));
         let list = br#"{"offsetTable":[{"brokerName":"b","offset":7,"queueId":1,"topic":"T"}]}"#;
         assert_eq!(offset_list(&offsets), list[..]);
     }

@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::heartbeat::{ConsumeMode, SubscriptionData};
 use crate::model::GroupName;
-use crate::remoting::Language;
-use crate::remoting::json::{Form, Value};
+use crate::remoting::json::{self, Form, Value};
+use crate::remoting::{DecodeError, Language};
 
 /// One connection of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,90 @@ pub struct Producer {
     pub connection: ClientConnection,
     /// When its last heartbeat came, in milliseconds since 1970.
     pub last_update_timestamp: i64,
+}
+
+/// The answer to 203, read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConsumerConnections {
+    /// Who is connected.
+    pub connections: Vec<ClientConnection>,
+    /// How they consume.
+    pub mode: ConsumeMode,
+    /// What they subscribe: topic and expression.
+    pub subscriptions: Vec<Subscribed>,
+}
+
+/// A subscription as tools show it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subscribed {
+    /// The topic.
+    pub topic: String,
+    /// The expression (`subString`).
+    pub expression: String,
+    /// The tags of it (`tagsSet`).
+    pub tags: Vec<String>,
+}
+
+/// Reads the answer to 203.
+///
+/// # Errors
+/// It is none.
+pub fn parse_consumer_connections(body: &[u8]) -> Result<ConsumerConnections, DecodeError> {
+    let value = json::parse(body)?;
+    let subscribed = |(_, one): &(Value<'_>, Value<'_>)| Subscribed {
+        topic: one.text("topic").unwrap_or_default().to_owned(),
+        expression: one.text("subString").unwrap_or_default().to_owned(),
+        tags: one.texts("tagsSet"),
+    };
+    Ok(ConsumerConnections {
+        connections: read_connections(&value)?,
+        mode: ConsumeMode::read(&value),
+        subscriptions: value.get("subscriptionTable").entries().iter().map(subscribed).collect(),
+    })
+}
+
+/// Reads the answer to 204.
+///
+/// # Errors
+/// It is none.
+pub fn parse_producer_connections(body: &[u8]) -> Result<Vec<ClientConnection>, DecodeError> {
+    read_connections(&json::parse(body)?)
+}
+
+/// Reads the answer to 328.
+///
+/// # Errors
+/// It is none.
+pub fn parse_all_producers(body: &[u8]) -> Result<Vec<(String, Vec<Producer>)>, DecodeError> {
+    let value = json::parse(body)?;
+    value.expect_object("the producers")?;
+    let producer = |one: &Value<'_>| {
+        let address = one.text("remoteIP").unwrap_or_default();
+        Ok(Producer {
+            connection: read_connection(one, address.trim_start_matches('/'))?,
+            last_update_timestamp: one.number_or("lastUpdateTimestamp", 0)?,
+        })
+    };
+    let group = |(group, producers): &(Value<'_>, Value<'_>)| {
+        let producers = producers.items().iter().map(producer).collect::<Result<_, _>>()?;
+        Ok((group.as_str().unwrap_or_default().to_owned(), producers))
+    };
+    value.get("data").entries().iter().map(group).collect()
+}
+
+fn read_connections(value: &Value<'_>) -> Result<Vec<ClientConnection>, DecodeError> {
+    value.expect_object("the connections")?;
+    let read = |one: &Value<'_>| read_connection(one, one.text("clientAddr").unwrap_or_default());
+    value.get("connectionSet").items().iter().map(read).collect()
+}
+
+fn read_connection(value: &Value<'_>, address: &str) -> Result<ClientConnection, DecodeError> {
+    Ok(ClientConnection {
+        client_id: value.text("clientId").unwrap_or_default().to_owned(),
+        address: address.to_owned(),
+        language: Language::parse(value.text("language").unwrap_or_default()),
+        version: value.number_or("version", 0)?,
+    })
 }
 
 /// The answer to 38.

@@ -6,9 +6,10 @@
 
 use bytes::Bytes;
 
-use super::queues::queue_value;
+use super::queues::{parse_queue, queue_value};
 use crate::model::{GroupName, MessageQueue, QueueId, human_time};
-use crate::remoting::json::{Form, Value};
+use crate::remoting::DecodeError;
+use crate::remoting::json::{self, Form, Value};
 
 /// How far a group is in a topic, or in all its topics.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -60,6 +61,64 @@ impl ConsumeStats {
     pub fn to_bytes(&self) -> Bytes {
         self.to_value().to_bytes(Form::Dialect)
     }
+
+    /// Reads the answer to 208.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn parse(body: &[u8]) -> Result<Self, DecodeError> {
+        let value = json::parse(body)?;
+        value.expect_object("a group's progress")?;
+        Self::read(&value)
+    }
+
+    fn read(value: &Value<'_>) -> Result<Self, DecodeError> {
+        let row = |(queue, row): &(Value<'_>, Value<'_>)| {
+            Ok(QueueProgress {
+                queue: parse_queue(queue)?,
+                broker_offset: row.number_or("brokerOffset", 0)?,
+                consumer_offset: row.number_or("consumerOffset", 0)?,
+                last_timestamp: row.number_or("lastTimestamp", 0)?,
+            })
+        };
+        let queues =
+            value.get("offsetTable").entries().iter().map(row).collect::<Result<_, _>>()?;
+        Ok(Self { tps: value.get("consumeTps").as_f64().unwrap_or(0.0), queues })
+    }
+}
+
+/// The answer to 317, read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BrokerConsumeStats {
+    /// Each group with its topics.
+    pub groups: Vec<(String, Vec<ConsumeStats>)>,
+    /// Messages that all of them together have not got yet.
+    pub total_behind: i64,
+}
+
+/// Reads the answer to 317.
+///
+/// # Errors
+/// It is none.
+pub fn parse_broker_consume_stats(body: &[u8]) -> Result<BrokerConsumeStats, DecodeError> {
+    let value = json::parse(body)?;
+    value.expect_object("the groups' progress")?;
+    let mut groups = Vec::new();
+    for (group, topics) in value.get("consumeStatsList").items().iter().flat_map(Value::entries) {
+        let topics = topics.items().iter().map(ConsumeStats::read).collect::<Result<_, _>>()?;
+        groups.push((group.as_str().unwrap_or_default().to_owned(), topics));
+    }
+    Ok(BrokerConsumeStats { groups, total_behind: value.number_or("totalDiff", 0)? })
+}
+
+/// Reads the answer to 300.
+///
+/// # Errors
+/// It is none.
+pub fn parse_group_list(body: &[u8]) -> Result<Vec<String>, DecodeError> {
+    let value = json::parse(body)?;
+    value.expect_object("the list of groups")?;
+    Ok(value.texts("groupList"))
 }
 
 /// The answer to 317: each group of the broker at `address` with its topics.
@@ -149,11 +208,17 @@ mod tests {
     fn progress_is_494s_byte_for_byte_b319_b337() {
         let row = r#"{"consumeTps":0.5,"offsetTable":{{"brokerName":"b","queueId":1,"topic":"T"}:{"brokerOffset":5,"consumerOffset":2,"lastTimestamp":7}}}"#;
         assert_eq!(stats().to_bytes(), row.as_bytes());
+        assert_eq!(ConsumeStats::parse(row.as_bytes()), Ok(stats()));
         let groups = [(GroupName::new("G"), vec![stats()]), (GroupName::new("H"), Vec::new())];
         let body = format!(
             r#"{{"brokerAddr":"127.0.0.1:1","consumeStatsList":[{{"G":[{row}]}},{{"H":[]}}],"totalDiff":3}}"#
         );
         assert_eq!(broker_consume_stats("127.0.0.1:1", &groups), body.as_bytes());
+        let read = BrokerConsumeStats {
+            groups: vec![("G".to_owned(), vec![stats()]), ("H".to_owned(), Vec::new())],
+            total_behind: 3,
+        };
+        assert_eq!(parse_broker_consume_stats(body.as_bytes()), Ok(read));
     }
 
     #[test]
@@ -162,6 +227,7 @@ mod tests {
         let body = r#"{"consumeTimeSpanSet":[{"consumeTimeStamp":0,"consumeTimeStampStr":"1970-01-01#00:00:00:000","delayTime":4,"maxTimeStamp":1500,"maxTimeStampStr":"1970-01-01#00:00:01:500","messageQueue":{"brokerName":"b","queueId":1,"topic":"T"},"minTimeStamp":-1,"minTimeStampStr":"1969-12-31#23:59:59:999"}]}"#;
         assert_eq!(time_spans(&[span]), body.as_bytes());
         assert_eq!(group_list(&[GroupName::new("G")]), br#"{"groupList":["G"]}"#[..]);
+        assert_eq!(parse_group_list(br#"{"groupList":["G"]}"#), Ok(vec!["G".to_owned()]));
         assert_eq!(correction_offsets([(QueueId(0), 3)]), br#"{"correctionOffsets":{0:3}}"#[..]);
     }
 }

@@ -44,6 +44,17 @@ pub struct ConsumeMode {
     pub consume_from_where: ConsumeFromWhere,
 }
 
+impl ConsumeMode {
+    /// Reads it from the object that has it; what is missing has its default.
+    pub(super) fn read(value: &Value<'_>) -> Self {
+        Self {
+            consume_type: ConsumeType::parse(value.get("consumeType")),
+            message_model: MessageModel::parse(value.get("messageModel")),
+            consume_from_where: ConsumeFromWhere::parse(value.get("consumeFromWhere")),
+        }
+    }
+}
+
 /// What a group wants of a topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubscriptionData {
@@ -174,11 +185,7 @@ impl ConsumerData {
         let subscriptions = value.get("subscriptionDataSet").items().iter();
         Ok(Self {
             group: name(value, "groupName")?,
-            mode: ConsumeMode {
-                consume_type: ConsumeType::parse(value.get("consumeType")),
-                message_model: MessageModel::parse(value.get("messageModel")),
-                consume_from_where: ConsumeFromWhere::parse(value.get("consumeFromWhere")),
-            },
+            mode: ConsumeMode::read(value),
             subscriptions: subscriptions.map(SubscriptionData::read).collect::<Result<_, _>>()?,
             unit_mode: value.bool_or("unitMode", false),
         })

@@ -2,6 +2,7 @@
 //!
 //! Not headers. Invariants: reading is as lenient as fastjson, writing is what 4.9.4 writes byte for byte.
 
+pub mod accounts;
 pub mod client_calls;
 pub mod clients;
 pub mod consume_stats;
@@ -15,5 +16,6 @@ pub mod queue_entries;
 mod queues;
 pub mod registration;
 pub mod route;
+pub mod running_info;
 pub mod topic_stats;
 pub mod topics;

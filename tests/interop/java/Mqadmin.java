@@ -22,7 +22,7 @@ import org.apache.rocketmq.tools.command.MQAdminStartup;
 
 /**
  * Runs commands of 4.9.4's mqadmin in one JVM: {@code Mqadmin NAME_SERVER}, a line a command on standard input, its words
- * separated by tabs; for each a line {@code > EXIT OUTPUT} comes back, the output in Base64. A line that begins with @ is done by
+ * separated by tabs; for each a line {@code > EXIT OUTPUT ERRORS} comes back, both in Base64. A line that begins with @ is done by
  * clients of this JVM: {@code @consumer GROUP TOPIC}, {@code @producer GROUP TOPIC}, {@code @send TOPIC COUNT},
  * {@code @consumed COUNT}, {@code @committed}, {@code @reset}, {@code @stop}.
  */
@@ -65,15 +65,20 @@ public final class Mqadmin {
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
             String[] words = line.split("\t");
             ByteArrayOutputStream output = new ByteArrayOutputStream();
-            PrintStream stream = new PrintStream(output, true, StandardCharsets.UTF_8);
-            System.setOut(stream);
-            System.setErr(stream);
+            ByteArrayOutputStream errors = new ByteArrayOutputStream();
+            System.setOut(new PrintStream(output, true, StandardCharsets.UTF_8));
+            System.setErr(new PrintStream(errors, true, StandardCharsets.UTF_8));
             int exit = words[0].startsWith("@") ? client(words) : command(words);
-            stream.flush();
-            answers.println("> " + exit + " " + Base64.getEncoder().encodeToString(output.toByteArray()));
+            System.out.flush();
+            System.err.flush();
+            answers.println("> " + exit + " " + text(output) + " " + text(errors));
             answers.flush();
         }
         Runtime.getRuntime().halt(0);
+    }
+
+    private static String text(ByteArrayOutputStream bytes) {
+        return Base64.getEncoder().encodeToString(bytes.toByteArray());
     }
 
     private static int command(String[] words) throws Exception {

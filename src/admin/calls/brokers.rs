@@ -1,0 +1,91 @@
+//! One broker's state, settings and cleaning: 25, 26, 28, 306, 316, 329.
+
+use std::collections::BTreeMap;
+
+use super::super::{Admin, AdminError};
+use crate::config::properties;
+use crate::remoting::{Command, DecodeError, json, request};
+
+impl Admin {
+    /// What a broker tells of itself (28, B-360).
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub async fn runtime_info(
+        &self,
+        address: &str,
+    ) -> Result<BTreeMap<String, String>, AdminError> {
+        self.of(address, Command::request(request::GET_BROKER_RUNTIME_INFO), parse_table).await
+    }
+
+    /// A broker's settings as 4.9.4 names them (26).
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub async fn broker_settings(
+        &self,
+        address: &str,
+    ) -> Result<BTreeMap<String, String>, AdminError> {
+        self.of(address, Command::request(request::GET_BROKER_CONFIG), parse_properties).await
+    }
+
+    /// Changes one setting of a broker (25).
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub async fn set_broker_setting(
+        &self,
+        address: &str,
+        key: &str,
+        value: &str,
+    ) -> Result<(), AdminError> {
+        let request = Command::request(request::UPDATE_BROKER_CONFIG);
+        self.call(address, request.with_body(properties_text(key, value))).await.map(drop)
+    }
+
+    /// Has a broker throw away queues whose messages are gone (306).
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub async fn clean_queues(&self, address: &str) -> Result<(), AdminError> {
+        self.call(address, Command::request(request::CLEAN_EXPIRED_CONSUMEQUEUE)).await.map(drop)
+    }
+
+    /// Has a broker throw away queues of topics that it does not have (316).
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub async fn clean_unused_topics(&self, address: &str) -> Result<(), AdminError> {
+        self.call(address, Command::request(request::CLEAN_UNUSED_TOPIC)).await.map(drop)
+    }
+
+    /// Has a broker delete segments of its log that are older than its retention (329).
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub async fn delete_expired_log(&self, address: &str) -> Result<(), AdminError> {
+        self.call(address, Command::request(request::DELETE_EXPIRED_COMMITLOG)).await.map(drop)
+    }
+}
+
+/// One line of properties as 4.9.4's tools send it: nothing in it is escaped (K-004).
+pub(super) fn properties_text(key: &str, value: &str) -> String {
+    format!("{key}={value}\n")
+}
+
+/// Reads the answer to 26 or 319.
+pub(super) fn parse_properties(body: &[u8]) -> Result<BTreeMap<String, String>, DecodeError> {
+    let text =
+        std::str::from_utf8(body).map_err(|error| DecodeError(format!("properties: {error}")))?;
+    Ok(properties::parse(text))
+}
+
+/// Reads a table of texts.
+fn parse_table(body: &[u8]) -> Result<BTreeMap<String, String>, DecodeError> {
+    let value = json::parse(body)?;
+    value.expect_object("the table")?;
+    let text = |(key, value): &(json::Value<'_>, json::Value<'_>)| {
+        Some((key.as_str()?.to_owned(), value.as_str()?.to_owned()))
+    };
+    Ok(value.get("table").entries().iter().filter_map(text).collect())
+}

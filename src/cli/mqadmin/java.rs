@@ -1,0 +1,145 @@
+//! Texts as Java and 4.9.4's classes write them.
+
+use crate::model::{Permission, SubscriptionGroupConfig, TopicConfig};
+
+/// The first `size` characters (`UtilAll.frontStringAtLeast`).
+pub(super) fn front(text: &str, size: usize) -> &str {
+    text.char_indices().nth(size).map_or(text, |(at, _)| &text[..at])
+}
+
+/// `TopicConfig.toString()`.
+pub(super) fn topic_config(topic: &TopicConfig) -> String {
+    format!(
+        "TopicConfig [topicName={}, readQueueNums={}, writeQueueNums={}, perm={}, topicFilterType={}, \
+         topicSysFlag={}, order={}]",
+        topic.name,
+        topic.read_queues,
+        topic.write_queues,
+        permission(topic.permission),
+        topic.filter_type.as_str(),
+        topic.sys_flag,
+        topic.order
+    )
+}
+
+/// `PermName.perm2String`.
+fn permission(permission: Permission) -> String {
+    let bits = [(Permission::READ, 'R'), (Permission::WRITE, 'W'), (Permission::INHERIT, 'X')];
+    bits.map(|(bit, letter)| if permission.contains(bit) { letter } else { '-' })
+        .into_iter()
+        .collect()
+}
+
+/// The fields of a group's configuration, in the order of 4.9.4's class.
+pub(super) fn group_fields(group: &SubscriptionGroupConfig) -> [(&'static str, String); 9] {
+    [
+        ("groupName", group.name.to_string()),
+        ("consumeEnable", group.consume_enable.to_string()),
+        ("consumeFromMinEnable", group.consume_from_min_enable.to_string()),
+        ("consumeBroadcastEnable", group.consume_broadcast_enable.to_string()),
+        ("retryQueueNums", group.retry_queue_nums.to_string()),
+        ("retryMaxTimes", group.retry_max_times.to_string()),
+        ("brokerId", group.broker_id.to_string()),
+        ("whichBrokerWhenConsumeSlowly", group.which_broker_when_consume_slowly.to_string()),
+        ("notifyConsumerIdsChangedEnable", group.notify_consumer_ids_changed_enable.to_string()),
+    ]
+}
+
+/// `SubscriptionGroupConfig.toString()`.
+pub(super) fn group_config(group: &SubscriptionGroupConfig) -> String {
+    let fields = group_fields(group).map(|(name, value)| format!("{name}={value}"));
+    format!("SubscriptionGroupConfig [{}]", fields.join(", "))
+}
+
+/// `MQVersion.getVersionDesc`: the name of a version's ordinal.
+pub(super) fn version(ordinal: i32) -> String {
+    const EARLY: [&str; 16] = [
+        "V3_0_0_SNAPSHOT",
+        "V3_0_0_ALPHA1",
+        "V3_0_0_BETA1",
+        "V3_0_0_BETA2",
+        "V3_0_0_BETA3",
+        "V3_0_0_BETA4",
+        "V3_0_0_BETA5",
+        "V3_0_0_BETA6_SNAPSHOT",
+        "V3_0_0_BETA6",
+        "V3_0_0_BETA7_SNAPSHOT",
+        "V3_0_0_BETA7",
+        "V3_0_0_BETA8_SNAPSHOT",
+        "V3_0_0_BETA8",
+        "V3_0_0_BETA9_SNAPSHOT",
+        "V3_0_0_BETA9",
+        "V3_0_0_FINAL",
+    ];
+    let ordinal = usize::try_from(ordinal).unwrap_or(0);
+    if let Some(name) = EARLY.get(ordinal) {
+        return (*name).to_owned();
+    }
+    // Then two of each: 3.0.1 to 3.0.15, 3.1.0 to 5.9.9, but that 3.3 to 3.9 begin with .1.
+    let patches = (1..=15).map(|patch| (3, 0, patch));
+    let minors = (3..=5).flat_map(|major| (0..=9).map(move |minor| (major, minor)));
+    let others = minors.filter(|minor| *minor != (3, 0)).flat_map(|(major, minor)| {
+        let first = i32::from(major == 3 && minor >= 3);
+        (first..=9).map(move |patch| (major, minor, patch))
+    });
+    let behind = ordinal - EARLY.len();
+    let Some((major, minor, patch)) = patches.chain(others).nth(behind / 2) else {
+        return "HIGHER_VERSION".to_owned();
+    };
+    let snapshot = if behind.is_multiple_of(2) { "_SNAPSHOT" } else { "" };
+    format!("V{major}_{minor}_{patch}{snapshot}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{GroupName, TopicName};
+
+    #[test]
+    fn versions_have_the_names_of_their_ordinals() {
+        let names = [-1, 14, 15, 16, 46, 86, 87, 401, 611, 612, 9999].map(version);
+        assert_eq!(
+            names,
+            [
+                "V3_0_0_SNAPSHOT",
+                "V3_0_0_BETA9",
+                "V3_0_0_FINAL",
+                "V3_0_1_SNAPSHOT",
+                "V3_1_0_SNAPSHOT",
+                "V3_3_1_SNAPSHOT",
+                "V3_3_1",
+                "V4_9_4",
+                "V5_9_9",
+                "HIGHER_VERSION",
+                "HIGHER_VERSION",
+            ]
+        );
+    }
+
+    #[test]
+    fn configurations_are_javas() {
+        let topic = TopicConfig {
+            permission: Permission::READ,
+            ..TopicConfig::new(TopicName::new("T"), 8)
+        };
+        assert_eq!(
+            topic_config(&topic),
+            "TopicConfig [topicName=T, readQueueNums=8, writeQueueNums=8, perm=R--, topicFilterType=SINGLE_TAG, \
+             topicSysFlag=0, order=false]"
+        );
+        let text = group_config(&SubscriptionGroupConfig::new(GroupName::new("G")));
+        assert!(
+            text.starts_with("SubscriptionGroupConfig [groupName=G, consumeEnable=true, "),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("whichBrokerWhenConsumeSlowly=1, notifyConsumerIdsChangedEnable=true]"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn fronts_are_cut_at_characters() {
+        assert_eq!((front("订单服务", 2), front("ab", 2), front("", 3)), ("订单", "ab", ""));
+    }
+}

@@ -1,0 +1,255 @@
+//! The 57 commands of 4.9.4's `mqadmin` as they are: `rmq-node admin updateTopic -n .. -c .. -t ..`, and as `mqadmin`
+//! when this program is called by that name (contract 7).
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `table` | the commands with their flags |
+//! | `arguments`, `help` | reading flags and printing help as commons-cli does |
+//! | `run` | what a command has at hand: the cluster, its flags, its output |
+//! | `java` | texts as Java writes them |
+//! | `time` | times of this host's zone |
+//! | `topics`, `groups`, `clients`, `offsets`, `brokers`, `cluster`, `name_servers`, `accounts` | the commands |
+//!
+//! Not the calls (`crate::admin`). Invariants: names, flags, columns and texts on standard output are 4.9.4's, because
+//! scripts read them; what fails is one line on standard error and an exit code, never a stack trace.
+
+mod accounts;
+mod arguments;
+mod brokers;
+mod clients;
+mod cluster;
+mod groups;
+mod help;
+mod java;
+mod name_servers;
+mod offsets;
+mod run;
+mod table;
+mod time;
+mod topics;
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::arguments::Arguments;
+use self::run::{Done, Failure, Run};
+use self::table::OldCommand;
+use super::admin::{EXIT_USAGE, hint};
+use super::credentials::Credentials;
+use super::table::safe;
+use super::{addresses, print};
+use tonic::Status;
+
+use crate::admin::Admin;
+use crate::config::{self, Sources};
+
+/// The name by which this program is 4.9.4's tool.
+const TOOL: &str = "mqadmin";
+
+/// The words of this process from the old command's name on, if they are one's: behind `rmq-node admin`, or all behind
+/// `mqadmin`.
+pub(super) fn words() -> Option<Vec<String>> {
+    let words: Vec<String> =
+        std::env::args_os().map(OsString::into_string).collect::<Result<_, _>>().ok()?;
+    old_words(&words).map(<[_]>::to_vec)
+}
+
+fn old_words(words: &[String]) -> Option<&[String]> {
+    let (program, rest) = words.split_first()?;
+    if Path::new(program).file_name()?.to_str()? == TOOL {
+        return Some(rest);
+    }
+    let [admin, old @ ..] = rest else { return None };
+    (admin == "admin" && table::find(old.first()?).is_some()).then_some(old)
+}
+
+/// Runs the command of these words.
+///
+/// # Errors
+/// The result cannot be printed, or this host's settings are wrong and were needed.
+pub(super) fn main(words: &[String]) -> anyhow::Result<ExitCode> {
+    let Some((name, given)) = words.split_first() else {
+        print(&help::list())?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    // `help X` only with nothing behind it, as the tool has it.
+    let is_help = name == "help" && given.len() == 1;
+    let name = if is_help { &given[0] } else { name };
+    let Some(command) = table::find(name) else {
+        print(&format!("The sub command {name} not exist.\n"))?;
+        eprintln!("error: there is no command {}. `mqadmin` alone lists them.", safe(name));
+        return Ok(ExitCode::from(EXIT_USAGE));
+    };
+    if is_help {
+        print(&help::usage(command))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    match start(command, given) {
+        Ok(code) => Ok(code),
+        Err(Failure::Usage(text)) => {
+            print(&help::usage(command))?;
+            eprintln!("error: {}. `{TOOL} {} -h` shows its flags.", safe(&text), command.name);
+            Ok(ExitCode::from(EXIT_USAGE))
+        }
+        Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(Failure::Output(error)) => Err(error.into()),
+        Err(Failure::Other(error)) => Err(error),
+        Err(Failure::Admin(error)) => {
+            let error = Status::from(error);
+            eprintln!("error: {}{}", safe(error.message()), hint(&error));
+            Ok(ExitCode::from(super::admin::exit_code(&error)))
+        }
+    }
+}
+
+fn start(command: &'static OldCommand, words: &[String]) -> Result<ExitCode, Failure> {
+    let (words, credentials) = credentials(words)?;
+    let given = Arguments::parse(command, &words).map_err(Failure::Usage)?;
+    if given.has('h') {
+        print(&help::usage(command))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let signer = credentials.signer_or(tools_file().as_deref())?;
+    let admin = Admin::new(name_servers(&given)?, signer);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut run = Run::new(admin, given);
+    let done = runtime.block_on(act(command.name, &mut run));
+    // What was printed before it failed counts too.
+    run.flush()?;
+    done?;
+    Ok(run.exit_code())
+}
+
+/// Where 4.9.4's tool has its keys, if there is such a file.
+fn tools_file() -> Option<PathBuf> {
+    let home = std::env::var_os("ROCKETMQ_HOME")?;
+    Some(Path::new(&home).join("conf/tools.yml")).filter(|path| path.exists())
+}
+
+/// `-n`, else `NAMESRV_ADDR` as for the tool, else those of this host's settings.
+fn name_servers(given: &Arguments) -> Result<Vec<String>, Failure> {
+    let environment = || std::env::var("NAMESRV_ADDR").ok().filter(|text| !text.trim().is_empty());
+    match given.get('n').map(str::to_owned).or_else(environment) {
+        Some(text) => {
+            Ok(addresses(&text).map_err(|error| Failure::Usage(format!("-n: {error}")))?.0)
+        }
+        None => {
+            let sources = Sources { environment: super::environment(), ..Sources::default() };
+            Ok(config::load(&sources).map_err(anyhow::Error::from)?.config.name_servers)
+        }
+    }
+}
+
+/// Our own flags for keys, which the tool lacks, taken out of the words.
+fn credentials(words: &[String]) -> Result<(Vec<String>, Credentials), Failure> {
+    #[derive(Parser)]
+    struct Signing {
+        #[command(flatten)]
+        credentials: Credentials,
+    }
+    let is_ours = |word: &str| {
+        let name = word.split('=').next().unwrap_or_default();
+        ["--credentials", "--access-key", "--secret-key"].contains(&name)
+    };
+    let (mut others, mut ours) = (Vec::new(), vec![TOOL.to_owned()]);
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if !is_ours(word) {
+            others.push(word.clone());
+            continue;
+        }
+        ours.push(word.clone());
+        if !word.contains('=') {
+            ours.extend(words.next().cloned());
+        }
+    }
+    let signing = Signing::try_parse_from(ours);
+    let first_line =
+        |error: clap::Error| error.to_string().lines().next().unwrap_or_default().to_owned();
+    let signing = signing.map_err(|error| Failure::Usage(first_line(error)))?;
+    Ok((others, signing.credentials))
+}
+
+/// The command of a name.
+fn act<'a>(name: &str, run: &'a mut Run) -> Pin<Box<dyn Future<Output = Done> + 'a>> {
+    match name {
+        "updateTopic" => Box::pin(topics::update(run)),
+        "deleteTopic" => Box::pin(topics::delete(run)),
+        "updateSubGroup" => Box::pin(groups::update(run)),
+        "deleteSubGroup" => Box::pin(groups::delete(run)),
+        "updateBrokerConfig" => Box::pin(brokers::update_config(run)),
+        "updateTopicPerm" => Box::pin(topics::update_permission(run)),
+        "topicRoute" => Box::pin(topics::route(run)),
+        "topicStatus" => Box::pin(topics::status(run)),
+        "topicClusterList" => Box::pin(topics::clusters(run)),
+        "brokerStatus" => Box::pin(brokers::status(run)),
+        "brokerConsumeStats" => Box::pin(groups::broker_stats(run)),
+        "producerConnection" => Box::pin(clients::producers(run)),
+        "consumerConnection" => Box::pin(clients::consumers(run)),
+        "consumerProgress" => Box::pin(groups::progress(run)),
+        "producer" => Box::pin(clients::all_producers(run)),
+        "clusterList" => Box::pin(cluster::list(run)),
+        "topicList" => Box::pin(topics::list(run)),
+        "updateKvConfig" => Box::pin(name_servers::update_kv(run)),
+        "deleteKvConfig" => Box::pin(name_servers::delete_kv(run)),
+        "wipeWritePerm" => Box::pin(name_servers::wipe_permission(run)),
+        "addWritePerm" => Box::pin(name_servers::add_permission(run)),
+        "updateOrderConf" => Box::pin(topics::order(run)),
+        "cleanExpiredCQ" => Box::pin(brokers::clean_queues(run)),
+        "deleteExpiredCommitLog" => Box::pin(brokers::delete_expired_log(run)),
+        "cleanUnusedTopic" => Box::pin(brokers::clean_unused_topics(run)),
+        "allocateMQ" => Box::pin(topics::allocate(run)),
+        "getNamesrvConfig" => Box::pin(name_servers::config(run)),
+        "updateNamesrvConfig" => Box::pin(name_servers::update_config(run)),
+        "cloneGroupOffset" => Box::pin(offsets::clone(run)),
+        "resetOffsetByTime" => Box::pin(offsets::reset(run)),
+        "skipAccumulatedMessage" => Box::pin(offsets::skip(run)),
+        "updateAclConfig" => Box::pin(accounts::update(run)),
+        "deleteAclConfig" => Box::pin(accounts::delete(run)),
+        "clusterAclConfigVersion" => Box::pin(accounts::versions(run)),
+        "updateGlobalWhiteAddr" => Box::pin(accounts::set_white_addresses(run)),
+        "getAclConfig" => Box::pin(accounts::list(run)),
+        "getBrokerConfig" => Box::pin(brokers::config(run)),
+        "getConsumerConfig" => Box::pin(groups::config(run)),
+        _ => {
+            let text = format!("{name} is not built yet: use 4.9.4's own tool for it");
+            Box::pin(async { Err(Failure::Other(anyhow::anyhow!(text))) })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_names_are_known_behind_admin_and_as_mqadmin() {
+        let words = |line: &str| -> Vec<String> { line.split(' ').map(str::to_owned).collect() };
+        let old = |line: &str| old_words(&words(line)).map(|words| words.join(" "));
+        assert_eq!(old("rmq-node admin updatetopic -t T"), Some("updatetopic -t T".to_owned()));
+        assert_eq!(old("rmq-node admin QueryMsgTraceById"), Some("QueryMsgTraceById".to_owned()));
+        assert_eq!(old("/usr/lib/rmq-node/mqadmin nothing"), Some("nothing".to_owned()));
+        assert_eq!(old("mqadmin").as_deref(), Some(""));
+        for line in
+            ["rmq-node", "rmq-node admin", "rmq-node admin topics", "rmq-node run topicList"]
+        {
+            assert_eq!(old(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn our_keys_are_no_flags_of_the_tool() {
+        let words: Vec<String> =
+            ["-t", "T", "--access-key", "a", "--secret-key=s"].map(str::to_owned).to_vec();
+        let (others, credentials) = credentials(&words).unwrap();
+        assert_eq!(others, ["-t", "T"]);
+        assert!(credentials.signer_or(None).is_ok());
+    }
+}
