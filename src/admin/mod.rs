@@ -4,11 +4,15 @@
 //! | --- | --- |
 //! | `cluster` | which brokers there are, and how they are: 106, then 28 and 9001 of each |
 //! | `topics` | topics: list, show, create, delete, repair |
+//! | `groups` | consumer groups: list, show |
+//! | `offsets` | letting a group go on elsewhere |
+//! | `node` | what only the node itself can tell and do |
+//! | `audit` | who changed what through this node |
 //! | `calls` | one request each, at one address: what the others and the old commands of mqadmin are made of |
 //! | `timers` | messages that wait for a time of their own: cancel |
 //! | `service/` | the facade as gRPC services, and the socket they are served on |
 //!
-//! The facade is a client of the cluster over remoting codes, never of this process, so that it works on Apache's
+//! The facade is a client of the cluster over remoting codes, and of this process only through `NodeControl`, so that it works on Apache's
 //! and mixed clusters too. Its words are the messages of `proto/admin/v1`: functions take requests and return answers of
 //! the services, so that gRPC, command line and console have one vocabulary. Not here: how results are printed.
 //! Invariants: lists are read by bulk codes, never by a call an item; an action on several brokers goes on after one has
@@ -20,13 +24,18 @@
 //!    be long is a stream of parts; what can be missing from it has `repeated Problem problems`; what changes something at
 //!    several places answers with `repeated Done done`.
 //! 2. `src/admin/NOUN.rs`: `impl Admin { pub async fn verb(&self, request: &VerbRequest) -> Result<VerbResponse, AdminError> }`.
-//! 3. `src/admin/service/NOUN.rs`: the generated trait for `Api`, a line a method: `read` or, if it changes something,
-//!    `change`, which also writes the audit log. A new service is added in `service/mod.rs`.
-//! 4. `src/cli/admin/NOUN.rs`: the verbs as a clap enum, and what each prints.
+//! 3. `src/admin/service/NOUN.rs`: the generated trait for `Api`, a line a method: `answer` or `in_parts`; if it changes
+//!    something, `change` and its `end`, which write the audit log. A new service is added in `service/mod.rs`.
+//! 4. `src/cli/admin/NOUN.rs`: the verbs as a clap enum, and what each prints: a `Sheet`, which has all formats. What
+//!    destroys something asks first (`Confirmation`).
 //! 5. Tests: the facade against a scripted peer (`tests.rs`), the tables in the file of 4, the command in `tests/it/admin.rs`.
 
+mod audit;
 mod calls;
 mod cluster;
+mod groups;
+mod node;
+mod offsets;
 pub mod service;
 #[cfg(test)]
 mod tests;
@@ -42,7 +51,9 @@ use crate::remoting::bodies::route::BrokerData;
 use crate::remoting::{Command, DecodeError, response};
 use crate::transport::{CallError, Client, Signer};
 
+pub use audit::AuditLog;
 pub use calls::{AccountVersions, Reset};
+pub use node::{NodeControl, OfNode};
 pub use topics::{permission_from_text, permission_text};
 
 /// How long one call may take (`mqadmin`'s own).
@@ -162,10 +173,24 @@ fn no_name_server(address: &str) -> AdminError {
     AdminError::Invalid(text)
 }
 
+impl Outcome {
+    /// As in JSON.
+    #[must_use]
+    pub fn as_word(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::Done => "done",
+            Self::Unchanged => "unchanged",
+            Self::Failed => "failed",
+            Self::DryRun => "dry-run",
+        }
+    }
+}
+
 /// What became of a change, and why not if it failed: the last two fields of [`Done`].
 type Became = (i32, Option<String>);
 
-fn outcome(called: Result<Command, AdminError>) -> Became {
+fn outcome<T>(called: Result<T, AdminError>) -> Became {
     match called {
         Ok(_) => (Outcome::Done.into(), None),
         Err(error) => failed(&error),

@@ -6,7 +6,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::proto::v1::{
-    CreateTopicRequest, DeleteTopicRequest, RepairTopicsRequest, TopicKind, TopicSettings,
+    CreateTopicRequest, DeleteTopicRequest, ListGroupsRequest, RepairTopicsRequest,
+    ResetOffsetsRequest, ResetTarget, TopicKind, TopicSettings,
 };
 use crate::task::{self, Kind};
 use crate::transport::{Limits, Responder, Server, Service};
@@ -371,4 +372,131 @@ async fn a_slave_is_asked_to_begin_anew_and_a_plain_one_does_not_know_how() {
     peer.answer(9005, Command::response(0));
     peer.admin().resync(&peer.address).await.unwrap();
     assert_eq!(peer.asked(), [9005, 9005]);
+}
+
+/// A row of 208 and 317.
+fn progress(topic: &str, queue: i32, broker_offset: i64, consumer_offset: i64) -> String {
+    format!(
+        r#"{{"brokerName":"a","queueId":{queue},"topic":"{topic}"}}:{{"brokerOffset":{broker_offset},"consumerOffset":{consumer_offset},"lastTimestamp":1000}}"#
+    )
+}
+
+#[tokio::test]
+async fn groups_are_listed_by_two_calls_a_master_whatever_their_number() {
+    let peer = Running::start();
+    peer.register(&[("a", &peer.address), ("down", NOBODY)]);
+    peer.answer_body(
+        201,
+        r#"{"subscriptionGroupTable":{"idle":{"groupName":"idle"},"CID_RMQ_SYS_x":{"groupName":"CID_RMQ_SYS_x"}}}"#,
+    );
+    let row = |tps: &str, rows: &[String]| {
+        format!(r#"{{"consumeTps":{tps},"offsetTable":{{{}}}}}"#, rows.join(","))
+    };
+    let first = row("0.0", &[progress("T", 0, 20, 5), progress("T", 1, 9, 9)]);
+    let second = row("1.5", &[progress("%RETRY%busy", 0, 4, 1)]);
+    let body = format!(r#"{{"consumeStatsList":[{{"busy":[{first},{second}]}}],"totalDiff":18}}"#);
+    peer.answer_body(317, &body);
+    let request = |with_members| ListGroupsRequest { with_members };
+    let listing = peer.admin().groups(&request(false)).await.unwrap();
+    let problem = &listing.problems[0].reason;
+    assert!(problem.starts_with("groups of down are missing: "), "{problem}");
+    let names: Vec<_> =
+        listing.groups.iter().map(|one| (one.group.as_str(), one.is_system)).collect();
+    assert_eq!(names, [("CID_RMQ_SYS_x", true), ("busy", false), ("idle", false)]);
+    let busy = &listing.groups[1];
+    assert_eq!((busy.lag, busy.tps, busy.stuck_queues, busy.topics), (18, 1.5, 1, 1));
+    assert!(busy.behind_ms.is_some_and(|ms| ms > 0) && busy.members.is_none(), "{busy:?}");
+    assert_eq!((listing.groups[2].lag, listing.groups[2].behind_ms), (0, None));
+    assert_eq!(peer.asked(), [106, 201, 317]);
+    peer.answer(203, Command::response(206));
+    let listing = peer.admin().groups(&request(true)).await.unwrap();
+    assert!(listing.groups.iter().all(|one| one.members == Some(0)), "{listing:?}");
+}
+
+/// Who has a topic `T` with two queues, and a group `g` that read 3 of 8 in the first.
+fn with_group() -> Running {
+    let peer = Running::start();
+    let brokers =
+        format!(r#"[{{"brokerAddrs":{{0:"{}"}},"brokerName":"a","cluster":"C"}}]"#, peer.address);
+    let queues = r#"[{"brokerName":"a","perm":6,"readQueueNums":2,"writeQueueNums":2}]"#;
+    peer.answer_body(105, &format!(r#"{{"brokerDatas":{brokers},"queueDatas":{queues}}}"#));
+    peer.register(&[("a", &peer.address)]);
+    let stats = format!(r#"{{"consumeTps":0.0,"offsetTable":{{{}}}}}"#, progress("T", 0, 8, 3));
+    peer.answer_body(208, &stats);
+    peer.answer_body(202, r#"{"offsetTable":{{"brokerName":"a","queueId":0,"topic":"T"}:{"lastUpdateTimestamp":7,"maxOffset":8,"minOffset":2},
+        {"brokerName":"a","queueId":1,"topic":"T"}:{"lastUpdateTimestamp":0,"maxOffset":4,"minOffset":0}}}"#);
+    peer.answer(203, Command::response(206));
+    peer.answer(15, Command::response(0));
+    peer
+}
+
+const MEMBERS: &str = r#"{"connectionSet":[{"clientAddr":"h:1","clientId":"c","language":"JAVA","version":401}],
+    "consumeType":"CONSUME_PASSIVELY","messageModel":"CLUSTERING","subscriptionTable":{"T":{"topic":"T","subString":"x"}}}"#;
+
+fn reset(target: ResetTarget, value: i64, dry_run: bool) -> ResetOffsetsRequest {
+    let (group, topic) = ("g".to_owned(), "T".to_owned());
+    ResetOffsetsRequest { group, topic, target: target.into(), value, dry_run }
+}
+
+#[tokio::test]
+async fn a_group_is_shown_with_owners_and_an_unknown_one_is_not_found() {
+    let peer = with_group();
+    peer.answer_body(203, MEMBERS);
+    peer.answer_body(307, r#"{"mqTable":{{"brokerName":"a","queueId":0,"topic":"T"}:{"locked":true,"lastPullTimestamp":9}}}"#);
+    let shown = peer.admin().group("g").await.unwrap();
+    assert_eq!((shown.lag, shown.members.len(), shown.subscriptions.len()), (5, 1, 1));
+    let queue = &shown.queues[0];
+    let owned = (queue.owner.as_deref(), queue.last_pull_ms, queue.is_locked);
+    assert_eq!(owned, (Some("c"), Some(9), true));
+    assert_eq!(shown.problems, []);
+    peer.answer_body(208, r#"{"offsetTable":{}}"#);
+    peer.answer(203, Command::response(206));
+    peer.answer_body(201, r#"{"subscriptionGroupTable":{"idle":{"groupName":"idle"}}}"#);
+    assert!(peer.admin().group("idle").await.unwrap().queues.is_empty());
+    let refused = peer.admin().group("g").await;
+    assert!(matches!(refused, Err(AdminError::NotFound(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn positions_are_set_where_nobody_is_connected_and_stay_within_the_queue() {
+    let peer = with_group();
+    let after = async |target, value, dry_run| {
+        let answer = peer.admin().reset_group(&reset(target, value, dry_run)).await.unwrap();
+        assert!(!answer.members_told && answer.problems.is_empty(), "{answer:?}");
+        let queue = |one: &crate::proto::v1::QueueReset| (one.before, one.after, one.outcome());
+        answer.queues.iter().map(queue).collect::<Vec<_>>()
+    };
+    let dry = after(ResetTarget::Earliest, 0, true).await;
+    assert_eq!(dry, [(Some(3), 2, Outcome::DryRun), (None, 0, Outcome::DryRun)]);
+    assert!(!peer.asked().contains(&15));
+    let done = after(ResetTarget::Latest, 0, false).await;
+    assert_eq!(done, [(Some(3), 8, Outcome::Done), (None, 4, Outcome::Done)]);
+    assert_eq!(peer.asked(), [105, 203, 208, 202, 15, 15]);
+    let done = after(ResetTarget::Shift, -5, false).await;
+    assert_eq!(done, [(Some(3), 2, Outcome::Done), (None, 0, Outcome::Done)]);
+    let done = after(ResetTarget::Offset, 3, false).await;
+    assert_eq!(done, [(Some(3), 3, Outcome::Unchanged), (None, 3, Outcome::Done)]);
+    peer.answer(29, Command::response(0).with_field("offset", 5));
+    let done = after(ResetTarget::Time, 1000, false).await;
+    assert_eq!(done, [(Some(3), 5, Outcome::Done), (None, 4, Outcome::Done)]);
+    peer.answer(15, Command::response(1).with_remark("no"));
+    let failed = after(ResetTarget::Latest, 0, false).await;
+    assert!(failed.iter().all(|(.., outcome)| *outcome == Outcome::Failed), "{failed:?}");
+    let refused = peer.admin().reset_group(&reset(ResetTarget::Unspecified, 0, false)).await;
+    assert!(matches!(refused, Err(AdminError::Invalid(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn members_are_told_and_their_positions_never_set() {
+    let peer = with_group();
+    peer.answer_body(203, MEMBERS);
+    peer.answer_body(222, r#"{"offsetTable":{{"brokerName":"a","queueId":0,"topic":"T"}:6,{"brokerName":"a","queueId":1,"topic":"T"}:4}}"#);
+    let answer = peer.admin().reset_group(&reset(ResetTarget::Latest, 0, false)).await.unwrap();
+    assert!(answer.members_told);
+    let after: Vec<_> = answer.queues.iter().map(|one| (one.after, one.outcome())).collect();
+    assert_eq!(after, [(6, Outcome::Done), (4, Outcome::Done)]);
+    assert!(!peer.asked().contains(&15));
+    let refused = peer.admin().reset_group(&reset(ResetTarget::Shift, 1, false)).await;
+    let Err(AdminError::Conflict(text)) = refused else { panic!("{refused:?}") };
+    assert!(text.starts_with("1 members of \"g\" are connected"), "{text}");
 }

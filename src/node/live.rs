@@ -27,6 +27,7 @@ pub struct Live {
     /// What all stores keep.
     pub retention: SharedRetention,
     runtime_dir: Option<PathBuf>,
+    status: Mutex<String>,
 }
 
 impl Live {
@@ -38,7 +39,18 @@ impl Live {
             limits: Arc::new(Limits::new(options::limits(&loaded.config.limits))),
             retention: SharedRetention::from(options::retention(&loaded.config.store)),
             runtime_dir,
+            status: Mutex::new("starting".to_owned()),
         }
+    }
+
+    /// How the roles are, in a line.
+    pub fn status(&self) -> String {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says how the roles are.
+    pub fn set_status(&self, text: &str) {
+        text.clone_into(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The folder for what is there while the node runs, if it has one.

@@ -47,7 +47,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::acl::Acl;
 use crate::clock::Clock;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, ConfigError, Loaded};
 use crate::metrics::Metrics;
 use crate::systemd;
 use crate::task::{self, Kind};
@@ -236,6 +236,7 @@ async fn start(
     base.live.publish();
     let standalone = loaded.standalone.then_some(config.listen);
     let mut told = roles.status(standalone);
+    base.live.set_status(&told);
     banner::show(loaded, data_dir, &told, &roles.down());
     systemd::ready(&told);
     let mut pause = tokio::time::interval(STATUS_PERIOD);
@@ -249,6 +250,7 @@ async fn start(
             _ => {}
         }
         systemd::status(&now);
+        base.live.set_status(&now);
         told = now;
     }
 }
@@ -318,23 +320,36 @@ enum Told {
 /// Reads the settings again whenever that is asked for; returns when the node is told to stop.
 async fn run_until_stopped(signals: &mut Signals, live: &Arc<Live>) {
     while signals.next().await == Told::Reload {
-        systemd::reloading();
         let live = Arc::clone(live);
-        let reloaded = task::spawn_blocking("reload", move || live.reload()).await;
-        match reloaded {
-            Ok(Ok(changed)) if changed.is_empty() => {
-                tracing::info!("settings read again, nothing has changed");
-            }
-            Ok(Ok(changed)) => tracing::info!("settings changed: {}", changed.join("; ")),
-            Ok(Err(refused)) => {
-                let reasons = refused.to_string().replace('\n', "; ");
-                tracing::error!("settings not changed, none of them: {reasons}");
-            }
+        // What came of it is in the log.
+        let reloading = task::spawn_blocking("reload", move || reload(&live).is_ok());
+        if let Err(error) = reloading.await {
             // A bug.
-            Err(error) => tracing::error!(%error, "settings could not be read again"),
+            tracing::error!(%error, "settings could not be read again");
+            systemd::reloaded();
         }
-        systemd::reloaded();
     }
+}
+
+/// Reads the settings again, and tells systemd and the log. Blocks.
+///
+/// # Errors
+/// They are wrong, or something of them needs a restart; then nothing has changed.
+fn reload(live: &Live) -> Result<Vec<String>, ConfigError> {
+    systemd::reloading();
+    let reloaded = live.reload();
+    match &reloaded {
+        Ok(changed) if changed.is_empty() => {
+            tracing::info!("settings read again, nothing has changed");
+        }
+        Ok(changed) => tracing::info!("settings changed: {}", changed.join("; ")),
+        Err(refused) => {
+            let reasons = refused.to_string().replace('\n', "; ");
+            tracing::error!("settings not changed, none of them: {reasons}");
+        }
+    }
+    systemd::reloaded();
+    reloaded
 }
 
 #[cfg(test)]

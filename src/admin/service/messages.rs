@@ -2,7 +2,7 @@
 
 use tonic::{Request, async_trait};
 
-use super::{Answered, Api, answer};
+use super::{Answered, Api};
 use crate::proto::v1::messages_server::Messages;
 use crate::proto::v1::{CancelTimerRequest, CancelTimerResponse};
 
@@ -12,6 +12,7 @@ impl Messages for Api {
         &self,
         request: Request<CancelTimerRequest>,
     ) -> Answered<CancelTimerResponse> {
-        answer(self.admin.cancel_timer(&request.get_ref().id).await)
+        let change = self.change("Messages/CancelTimer", &request);
+        change.end(self.admin.cancel_timer(&request.get_ref().id).await).await
     }
 }

@@ -2,15 +2,21 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `topics`, `cluster`, `messages` | one service each |
+//! | `topics`, `groups`, `offsets`, `cluster`, `messages`, `node`, `audit` | one service each |
+//! | `change` | a change until it is answered, for the audit log |
 //! | `socket` | serving them on a unix socket, with health and reflection |
 //!
 //! The command line speaks through the generated clients, over the socket or to [`routes`] in its own process: one way
 //! to ask, one way to fail. Not here: what is done (`crate::admin`). Invariant: what a service cannot tell is a problem in
 //! its answer, and an error only if nothing could be told or done.
 
+mod audit;
+mod change;
 mod cluster;
+mod groups;
 mod messages;
+mod node;
+mod offsets;
 pub mod socket;
 mod topics;
 
@@ -19,9 +25,13 @@ use std::sync::Arc;
 use tonic::service::Routes;
 use tonic::{Response, Status};
 
-use super::{Admin, AdminError};
+use super::{Admin, AdminError, OfNode};
+use crate::proto::v1::audit_server::AuditServer;
 use crate::proto::v1::cluster_server::ClusterServer;
+use crate::proto::v1::groups_server::GroupsServer;
 use crate::proto::v1::messages_server::MessagesServer;
+use crate::proto::v1::node_server::NodeServer;
+use crate::proto::v1::offsets_server::OffsetsServer;
 use crate::proto::v1::topics_server::TopicsServer;
 use crate::remoting::response;
 
@@ -42,14 +52,31 @@ const NOT_THERE: [i32; 4] = [
 #[derive(Clone, Debug)]
 struct Api {
     admin: Arc<Admin>,
+    /// Without it, this is no node.
+    of_node: Option<OfNode>,
 }
 
-/// All services of the facade.
+impl Api {
+    /// What only a node has.
+    fn node(&self) -> Result<&OfNode, Status> {
+        self.of_node.as_ref().ok_or_else(|| {
+            Status::failed_precondition(
+                "only a node itself can: ask it over its socket, on its host and without -n",
+            )
+        })
+    }
+}
+
+/// All services of the facade; those of a node can do more.
 #[must_use]
-pub fn routes(admin: Admin) -> Routes {
-    let api = Api { admin: Arc::new(admin) };
-    Routes::new(ClusterServer::new(api.clone()))
+pub fn routes(admin: Admin, of_node: Option<OfNode>) -> Routes {
+    let api = Api { admin: Arc::new(admin), of_node };
+    Routes::new(AuditServer::new(api.clone()))
+        .add_service(ClusterServer::new(api.clone()))
+        .add_service(GroupsServer::new(api.clone()))
         .add_service(MessagesServer::new(api.clone()))
+        .add_service(NodeServer::new(api.clone()))
+        .add_service(OffsetsServer::new(api.clone()))
         .add_service(TopicsServer::new(api))
 }
 

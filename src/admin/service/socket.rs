@@ -129,7 +129,7 @@ mod tests {
         let (dir, stop) = (tempfile::tempdir().unwrap(), CancellationToken::new());
         let socket = AdminSocket::bind(dir.path()).unwrap();
         let path = socket.path().to_owned();
-        let routes = routes(Admin::new(vec!["127.0.0.1:1".to_owned()], Default::default()));
+        let routes = routes(Admin::new(vec!["127.0.0.1:1".to_owned()], Default::default()), None);
         let serving = socket.serve(routes, stop.clone());
         let serving = task::spawn(Kind::Ignore, "test", async move { serving.await.unwrap() });
         let channel = dial(&path).await;

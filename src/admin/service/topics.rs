@@ -23,17 +23,20 @@ impl Topics for Api {
     }
 
     async fn create(&self, request: Request<CreateTopicRequest>) -> Answered<CreateTopicResponse> {
-        answer(self.admin.create_topic(request.get_ref()).await)
+        let change = self.change("Topics/Create", &request);
+        change.end(self.admin.create_topic(request.get_ref()).await).await
     }
 
     async fn repair(
         &self,
         request: Request<RepairTopicsRequest>,
     ) -> Answered<RepairTopicsResponse> {
-        answer(self.admin.repair_topics(request.get_ref()).await)
+        let change = self.change("Topics/Repair", &request);
+        change.end(self.admin.repair_topics(request.get_ref()).await).await
     }
 
     async fn delete(&self, request: Request<DeleteTopicRequest>) -> Answered<DeleteTopicResponse> {
-        answer(self.admin.delete_topic(request.get_ref()).await)
+        let change = self.change("Topics/Delete", &request);
+        change.end(self.admin.delete_topic(request.get_ref()).await).await
     }
 }

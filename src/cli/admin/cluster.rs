@@ -5,8 +5,8 @@
 use serde::Serialize;
 
 use super::door::Door;
-use super::output::{Output, Report, Reported, json};
-use crate::cli::table::{Align, table};
+use super::output::{Output, Report, Reported};
+use super::sheet::{Sheet, numbers, words};
 use crate::model::{human_bytes, human_seconds};
 use crate::proto::v1::cluster_client::ClusterClient;
 use crate::proto::v1::{Broker, ClusterState, GetClusterRequest};
@@ -72,20 +72,19 @@ fn copies(state: &ClusterState) -> Vec<Copy<'_>> {
 /// All brokers, a line each.
 fn shown(state: ClusterState, output: Output) -> Report {
     let ClusterState { brokers, problems } = state;
-    if output == Output::Json {
-        return Report::new(json(&brokers), problems);
-    }
-    let columns = [
-        ("CLUSTER", Align::Left),
-        ("GROUP", Align::Left),
-        ("ID", Align::Right),
-        ("ROLE", Align::Left),
-        ("ADDRESS", Align::Left),
-        ("VERSION", Align::Left),
-        ("IN/S", Align::Right),
-        ("OUT/S", Align::Right),
-        ("STATE", Align::Left),
-        ("BEHIND", Align::Left),
+    let columns = vec![
+        words("CLUSTER"),
+        words("GROUP"),
+        numbers("ID"),
+        words("ROLE"),
+        words("ADDRESS"),
+        words("VERSION"),
+        numbers("IN/S"),
+        numbers("OUT/S"),
+        words("STATE"),
+        words("BEHIND"),
+        numbers("LOG END").wide(),
+        words("LAST ERROR").wide(),
     ];
     let rate = |rate: Option<f64>| rate.map_or_else(nothing, |rate| format!("{rate:.1}"));
     let row = |broker: &Broker| {
@@ -100,25 +99,22 @@ fn shown(state: ClusterState, output: Output) -> Report {
             rate(broker.out_per_s),
             broker.state.clone(),
             behind(broker.behind_bytes, broker.behind_s),
+            broker.log_end.map_or_else(nothing, |end| end.to_string()),
+            broker.last_error.clone().unwrap_or_else(nothing),
         ]
     };
-    let rows: Vec<_> = brokers.iter().map(row).collect();
-    Report::new(table(&columns, &rows), problems)
+    let rows = brokers.iter().map(row).collect();
+    let sheet = Sheet { name: 1, ..Sheet::new(columns, rows) };
+    Report::new(sheet.render(&brokers, output), problems)
 }
 
 /// All slaves, a line each.
 fn copies_shown(state: ClusterState, output: Output) -> Report {
     let copies = copies(&state);
     let problems = state.problems.clone();
-    if output == Output::Json {
-        return Report::new(json(&copies), problems);
-    }
-    if copies.is_empty() {
-        let notes = vec![NO_SLAVES.to_owned()];
-        return Report { notes, ..Report::new(String::new(), problems) };
-    }
+    let notes = if copies.is_empty() { vec![NO_SLAVES.to_owned()] } else { Vec::new() };
     let columns = ["CLUSTER", "GROUP", "MASTER", "SLAVE", "STATE", "BEHIND", "LAST ERROR"];
-    let columns = columns.map(|head| (head, Align::Left));
+    let columns = columns.map(words).into();
     let row = |copy: &Copy<'_>| {
         let behind = behind(copy.behind_bytes, copy.behind_s);
         let master = copy.master.unwrap_or("not registered");
@@ -126,8 +122,8 @@ fn copies_shown(state: ClusterState, output: Output) -> Report {
         let cells = [copy.cluster, copy.group, master, copy.slave, copy.state, &behind, error];
         cells.map(str::to_owned).to_vec()
     };
-    let rows: Vec<_> = copies.iter().map(row).collect();
-    Report::new(table(&columns, &rows), problems)
+    let sheet = Sheet { name: 3, ..Sheet::new(columns, copies.iter().map(row).collect()) };
+    Report { notes: output.notes(notes), ..Report::new(sheet.render(&copies, output), problems) }
 }
 
 fn nothing() -> String {

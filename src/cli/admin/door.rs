@@ -85,7 +85,7 @@ fn settings() -> Result<Config, ConfigError> {
 }
 
 fn in_process(name_servers: Vec<String>, signer: Signer) -> Door {
-    let routes = routes(Admin::new(name_servers, signer));
+    let routes = routes(Admin::new(name_servers, signer), None);
     let infallible = |never: Infallible| match never {};
     BoxCloneService::new(ServiceExt::<http::Request<Body>>::map_err(routes, infallible))
 }

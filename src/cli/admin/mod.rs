@@ -4,26 +4,38 @@
 //! | --- | --- |
 //! | `door` | the way to the services: a socket, or this process |
 //! | `output` | what is printed, and the exit code |
-//! | `cluster`, `topics`, `timers`, `resync` | the nouns |
+//! | `sheet` | results as tables, JSON, YAML, TSV and names |
+//! | `cluster`, `topics`, `groups`, `offsets`, `timers`, `resync`, `node`, `audit` | the nouns |
 //!
 //! Not the actions (`crate::admin`), which are asked of the services only. Invariant: a noun alone lists.
 
+mod audit;
 mod cluster;
 mod door;
+mod groups;
+mod node;
+mod offsets;
 mod output;
 mod resync;
+mod sheet;
 mod timers;
 mod topics;
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use tonic::{Status, Streaming};
 
 use super::credentials::Credentials;
 use super::{Addresses, addresses};
-use door::Way;
+use audit::AuditArgs;
+use door::{Door, Way};
+use groups::GroupsAction;
+use node::NodeAction;
+use offsets::OffsetsAction;
 pub(super) use output::{EXIT_PARTIAL, EXIT_USAGE, exit_code, hint};
 use output::{Output, Reported};
 use resync::Resync;
@@ -48,13 +60,16 @@ pub struct AdminArgs {
     /// How results are printed.
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
     output: Output,
+    /// Ask again every so many seconds, until it is interrupted; not for what changes something.
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
+    watch: Option<u64>,
     #[command(flatten)]
     credentials: Credentials,
     #[command(subcommand)]
     noun: Noun,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Noun {
     /// Show every broker group with its master and slaves: addresses, versions, messages a second, and how they are.
     Cluster,
@@ -73,9 +88,41 @@ enum Noun {
         #[command(subcommand)]
         action: Option<TopicsAction>,
     },
+    /// Consumer groups: list (also without a verb), show.
+    Groups {
+        #[command(subcommand)]
+        action: Option<GroupsAction>,
+    },
+    /// Positions of groups: reset.
+    Offsets {
+        #[command(subcommand)]
+        action: OffsetsAction,
+    },
+    /// The node of this host: status (also without a verb), reload.
+    Node {
+        #[command(subcommand)]
+        action: Option<NodeAction>,
+    },
+    /// What was changed through the node of this host, and by whom.
+    Audit(AuditArgs),
 }
 
-#[derive(Debug, Subcommand)]
+impl Noun {
+    /// Whether it only looks, as a noun alone and `list` and `show` do.
+    fn only_reads(&self) -> bool {
+        match self {
+            Self::Cluster | Self::Audit(_) | Self::Groups { .. } => true,
+            Self::Replication { action } => !matches!(action, Some(ReplicationAction::Resync(_))),
+            Self::Topics { action } => {
+                matches!(action, None | Some(TopicsAction::List { .. } | TopicsAction::Show { .. }))
+            }
+            Self::Node { action } => !matches!(action, Some(NodeAction::Reload)),
+            Self::Timers { .. } | Self::Offsets { .. } => false,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Subcommand)]
 enum ReplicationAction {
     /// List slaves, each with its master, how far it is behind, and what went wrong last.
     List,
@@ -88,35 +135,54 @@ enum ReplicationAction {
 /// # Errors
 /// This host's settings are wrong and were needed, or the result cannot be printed.
 pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
-    let AdminArgs { name_server, socket, output, credentials, noun } = arguments;
+    let AdminArgs { name_server, socket, output, watch, credentials, noun } = arguments;
     let (signer, has_account) = (credentials.signer()?, credentials.are_given());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = match noun {
-        Noun::Replication { action: Some(ReplicationAction::Resync(resync)) } => {
-            // Only this host is asked, whatever name servers know.
-            let config = resync.config()?;
-            runtime.block_on(resync.run(&config, signer))
-        }
-        noun => runtime.block_on(async {
-            let way = Way { name_servers: name_server, socket, signer, has_account };
-            anyhow::Ok(match way.open().await? {
-                Ok(door) => act(noun, door, output).await,
-                Err(error) => Err(error),
-            })
-        })?,
+    if watch.is_some() && !noun.only_reads() {
+        return Ok(output::print_error(&Status::invalid_argument(
+            "--watch is for what only looks",
+        )));
+    }
+    let way = Way { name_servers: name_server, socket, signer, has_account };
+    let door = match runtime.block_on(way.open())? {
+        Ok(door) => door,
+        Err(error) => return Ok(output::print_error(&error)),
     };
-    match result {
+    let Some(seconds) = watch else { return print(runtime.block_on(act(noun, door, output))) };
+    loop {
+        let reported = runtime.block_on(act(noun.clone(), door.clone(), output));
+        if io::stdout().is_terminal() {
+            super::print(CLEAR)?;
+        }
+        print(reported)?;
+        // Connections live on meanwhile.
+        runtime.block_on(tokio::time::sleep(Duration::from_secs(seconds)));
+    }
+}
+
+/// Moves the cursor to the first line of a terminal and clears everything.
+const CLEAR: &str = "\x1b[H\x1b[2J";
+
+fn print(reported: Reported) -> anyhow::Result<ExitCode> {
+    match reported {
         Ok(report) => Ok(report.print()?),
         Err(error) => Ok(output::print_error(&error)),
     }
 }
 
-async fn act(noun: Noun, door: door::Door, output: Output) -> Reported {
+async fn act(noun: Noun, door: Door, output: Output) -> Reported {
     match noun {
         Noun::Cluster => cluster::cluster(door, output).await,
+        Noun::Replication { action: Some(ReplicationAction::Resync(resync)) } => {
+            resync::run(resync, door, output).await
+        }
         Noun::Replication { .. } => cluster::replication(door, output).await,
+        Noun::Node { action } => node::run(action, door, output).await,
         Noun::Timers { action } => timers::run(action, door, output).await,
         Noun::Topics { action } => topics::run(action, door, output).await,
+        Noun::Groups { action } => groups::run(action, door, output).await,
+        Noun::Offsets { action } => offsets::run(action, door, output).await,
+        Noun::Audit(arguments) => audit::run(arguments, door, output).await,
     }
 }
 

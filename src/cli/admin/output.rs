@@ -3,13 +3,13 @@
 //! Not what is in it. Invariants: results go to standard output, everything else to standard error; the exit code says
 //! what happened to scripts.
 
-use std::io;
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::ValueEnum;
-use serde::Serialize;
+use clap::{Args, ValueEnum};
 use tonic::{Code, Status};
 
+use super::sheet::{Sheet, words};
 use crate::cli::table::safe;
 use crate::proto::v1::{Done, Outcome, Problem};
 
@@ -32,8 +32,54 @@ const DENIED_HINT: &str = "The node's socket is for root and the group rmq-node.
 pub enum Output {
     /// Columns for people.
     Table,
+    /// The same with more columns.
+    Wide,
     /// Everything that is known, for programs.
     Json,
+    /// The same as YAML.
+    Yaml,
+    /// The wide columns, with tabs between them.
+    Tsv,
+    /// Only names, one a line.
+    Name,
+}
+
+impl Output {
+    /// What people are told beside a result, and programs are not.
+    pub fn notes(self, notes: Vec<String>) -> Vec<String> {
+        if matches!(self, Self::Table | Self::Wide) { notes } else { Vec::new() }
+    }
+}
+
+/// Whether what cannot be taken back is wanted.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Confirmation {
+    /// Do not ask.
+    #[arg(short, long)]
+    yes: bool,
+}
+
+impl Confirmation {
+    /// Asks on a terminal, unless `--yes` was given; who cannot be asked has not said yes.
+    pub fn is_given(self, question: &str) -> bool {
+        if self.yes {
+            return true;
+        }
+        if !io::stdin().is_terminal() {
+            return false;
+        }
+        eprint!("{} Go on? [y/N] ", safe(question));
+        let mut answer = String::new();
+        let asked = io::stderr().flush().and_then(|()| io::stdin().read_line(&mut answer));
+        asked.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+    }
+}
+
+const NOT_CONFIRMED: &str = "not done: it was not confirmed; --yes does that beforehand";
+
+/// What is told without it.
+pub fn not_confirmed() -> Report {
+    Report { problems: vec![NOT_CONFIRMED.to_owned()], has_failed: true, ..Report::default() }
 }
 
 /// What an action tells.
@@ -106,18 +152,15 @@ pub fn hint(error: &Status) -> String {
     format!(". {hint}")
 }
 
-/// A result for programs.
-pub fn json(result: &impl Serialize) -> String {
-    let text = serde_json::to_string_pretty(result).expect("messages have text for keys");
-    text + "\n"
-}
-
 /// What became of a change at each place: `what` is `changed`, or would be.
 pub fn what_was_done(done: &[Done], what: &str, changed: &str, output: Output) -> Report {
     let mut report = Report::default();
+    let (mut lines, mut rows) = (String::new(), Vec::new());
     for one in done {
         let address = one.address.as_ref().map(|address| format!(" ({address})"));
         let place = format!("{}{}", one.at, address.unwrap_or_default());
+        let address = one.address.clone().unwrap_or_else(|| "-".to_owned());
+        rows.push(vec![one.at.clone(), address, one.outcome().as_word().to_owned()]);
         let line = match one.outcome() {
             Outcome::Done => format!("{what} {changed}: {place}"),
             Outcome::Unchanged => format!("{what} unchanged: {place}"),
@@ -128,13 +171,16 @@ pub fn what_was_done(done: &[Done], what: &str, changed: &str, output: Output) -
                 continue;
             }
         };
-        report.text += &safe(&line);
-        report.text.push('\n');
+        lines += &(safe(&line) + "\n");
     }
     report.has_failed = !done.is_empty() && report.problems.len() == done.len();
-    if output == Output::Json {
-        report.text = json(&done);
-    }
+    report.text = match output {
+        Output::Table | Output::Wide => lines,
+        _ => {
+            let columns = vec![words("AT"), words("ADDRESS"), words("OUTCOME")];
+            Sheet::new(columns, rows).render(&done, output)
+        }
+    };
     report
 }
 

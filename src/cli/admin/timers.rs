@@ -8,7 +8,7 @@ use crate::proto::v1::CancelTimerRequest;
 use crate::proto::v1::messages_client::MessagesClient;
 
 /// The verbs.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum TimersAction {
     /// Do not deliver a message that still waits.
     Cancel {

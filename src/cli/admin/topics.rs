@@ -3,10 +3,11 @@
 use clap::Subcommand;
 
 use super::door::Door;
-use super::output::{Output, Report, Reported, json, what_was_done};
+use super::output::{Confirmation, Output, Report, Reported, not_confirmed, what_was_done};
+use super::sheet::{Sheet, numbers, words};
 use super::whole;
 use crate::admin::permission_from_text;
-use crate::cli::table::{Align, safe, table, utc};
+use crate::cli::table::{safe, utc};
 use crate::proto::v1::topics_client::TopicsClient;
 use crate::proto::v1::{
     CreateTopicRequest, DeleteTopicRequest, GetTopicRequest, ListTopicsRequest, ListTopicsResponse,
@@ -18,7 +19,7 @@ const NO_TOPICS_HINT: &str = "There is no topic of an application yet: `rmq-node
                               and so does the first send.";
 
 /// The verbs.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum TopicsAction {
     /// List topics with their queues and permissions on each broker, and where they differ.
     List {
@@ -70,6 +71,8 @@ pub enum TopicsAction {
         /// Show where it would be deleted, and delete nothing.
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        confirmation: Confirmation,
     },
 }
 
@@ -108,8 +111,12 @@ pub async fn run(action: Option<TopicsAction>, door: Door, output: Output) -> Re
             let request = RepairTopicsRequest { topic: name, dry_run };
             repaired(topics.repair(request).await?.into_inner(), output)
         }
-        TopicsAction::Delete { name, cluster, dry_run } => {
+        TopicsAction::Delete { name, cluster, dry_run, confirmation } => {
             let what = format!("topic {name}");
+            let question = format!("Topic {name} is deleted with all its messages.");
+            if !dry_run && !confirmation.is_given(&question) {
+                return Ok(not_confirmed());
+            }
             let request = DeleteTopicRequest { topic: name, cluster, dry_run };
             what_was_done(
                 &topics.delete(request).await?.into_inner().done,
@@ -125,9 +132,6 @@ fn list(listing: ListTopicsResponse, all: bool, output: Output) -> Report {
     let ListTopicsResponse { mut topics, problems } = listing;
     let count = topics.len();
     topics.retain(|topic| all || topic.kind() == TopicKind::Normal);
-    if output == Output::Json {
-        return Report::new(json(&topics), problems);
-    }
     let mut notes = Vec::new();
     if topics.is_empty() {
         notes.push(NO_TOPICS_HINT.to_owned());
@@ -145,17 +149,18 @@ fn list(listing: ListTopicsResponse, all: bool, output: Output) -> Report {
              `rmq-node admin topics repair --dry-run` shows what makes them so."
         ));
     }
-    let mut columns = vec![
-        ("TOPIC", Align::Left),
-        ("BROKER", Align::Left),
-        ("READ QUEUES", Align::Right),
-        ("WRITE QUEUES", Align::Right),
-        ("PERMISSION", Align::Left),
+    let drift = words("DRIFT");
+    let columns = vec![
+        words("TOPIC"),
+        words("BROKER"),
+        numbers("READ QUEUES"),
+        numbers("WRITE QUEUES"),
+        words("PERMISSION"),
+        if drifted > 0 { drift } else { drift.wide() },
+        words("ADDRESS").wide(),
     ];
-    columns.extend((drifted > 0).then_some(("DRIFT", Align::Left)));
-    let rows: Vec<_> = topics.iter().flat_map(rows_of).collect();
-    let text = if rows.is_empty() { String::new() } else { table(&columns, &rows) };
-    Report { notes, ..Report::new(text, problems) }
+    let sheet = Sheet::new(columns, topics.iter().flat_map(rows_of).collect());
+    Report { notes: output.notes(notes), ..Report::new(sheet.render(&topics, output), problems) }
 }
 
 /// A topic's line for each broker, those where it is missing among them.
@@ -171,12 +176,14 @@ fn rows_of(topic: &Topic) -> Vec<Vec<String>> {
             drift_of(&one.broker).map_or_else(String::new, |drift| {
                 format!("should have {}", settings(drift.after.as_ref()))
             }),
+            one.address.clone(),
         ]
     });
     let missing = topic.drift.iter().filter(|drift| drift.before.is_none()).map(|drift| {
         let cell = |text: &str| text.to_owned();
-        let [topic, broker] = [&topic.topic, &drift.broker].map(String::clone);
-        vec![topic, broker, cell("-"), cell("-"), cell("-"), cell("missing")]
+        let [topic, broker, address] =
+            [&topic.topic, &drift.broker, &drift.address].map(String::clone);
+        vec![topic, broker, cell("-"), cell("-"), cell("-"), cell("missing"), address]
     });
     let mut rows: Vec<_> = there.chain(missing).collect();
     rows.sort_by(|one, other| one[1].cmp(&other[1]));
@@ -204,7 +211,8 @@ fn repaired(answer: RepairTopicsResponse, output: Output) -> Report {
             continue;
         }
         let [before, after] = [&repair.before, &repair.after].map(|one| settings(one.as_ref()));
-        rows.push(vec![repair.topic.clone(), repair.broker.clone(), before, after]);
+        let outcome = repair.outcome().as_word().to_owned();
+        rows.push(vec![repair.topic.clone(), repair.broker.clone(), before, after, outcome]);
     }
     report.has_failed = rows.is_empty() && !repairs.is_empty();
     if repairs.is_empty() {
@@ -212,19 +220,14 @@ fn repaired(answer: RepairTopicsResponse, output: Output) -> Report {
     } else if repairs.iter().all(|repair| repair.outcome() == Outcome::DryRun) {
         report.notes.push("Nothing was changed: this was a dry run.".to_owned());
     }
-    if output == Output::Json {
-        report.text = json(&repairs);
-    } else if !rows.is_empty() {
-        let columns = ["TOPIC", "BROKER", "BEFORE", "AFTER"].map(|head| (head, Align::Left));
-        report.text = table(&columns, &rows);
-    }
+    let [topic, broker, before, after] = ["TOPIC", "BROKER", "BEFORE", "AFTER"].map(words);
+    let columns = vec![topic, broker, before, after, words("OUTCOME").wide()];
+    report.text = Sheet::new(columns, rows).render(&repairs, output);
+    report.notes = output.notes(report.notes);
     report
 }
 
 fn show(topic: TopicStatus, output: Output) -> Report {
-    if output == Output::Json {
-        return Report::new(json(&topic), topic.problems);
-    }
     let mut lines =
         vec![format!("topic     {}", safe(&topic.topic)), format!("messages  {}", topic.messages)];
     for one in &topic.brokers {
@@ -245,16 +248,17 @@ fn show(topic: TopicStatus, output: Output) -> Report {
         ]
     };
     let columns = [
-        ("BROKER", Align::Left),
-        ("QUEUE", Align::Right),
-        ("MIN OFFSET", Align::Right),
-        ("MAX OFFSET", Align::Right),
-        ("MESSAGES", Align::Right),
-        ("LAST STORED (UTC)", Align::Left),
+        words("BROKER"),
+        numbers("QUEUE"),
+        numbers("MIN OFFSET"),
+        numbers("MAX OFFSET"),
+        numbers("MESSAGES"),
+        words("LAST STORED (UTC)"),
     ];
-    let queues: Vec<_> = topic.queues.iter().map(row).collect();
-    let text = format!("{}\n\n{}", lines.join("\n"), table(&columns, &queues));
-    Report::new(text, topic.problems)
+    let above = lines.join("\n") + "\n\n";
+    let rows = topic.queues.iter().map(row).collect();
+    let sheet = Sheet { above, ..Sheet::new(columns.into(), rows) };
+    Report::new(sheet.render(&topic, output), topic.problems)
 }
 
 #[cfg(test)]
