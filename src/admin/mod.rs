@@ -25,7 +25,10 @@ use std::time::Duration;
 use crate::remoting::{Command, DecodeError, response};
 use crate::transport::{CallError, Client, Signer};
 
-pub use calls::{AccountVersions, Reset};
+pub use calls::{
+    AccountVersions, ConsumedDirectly, Message, Pull, PullStatus, Pulled, Reset, Sent, Statistics,
+    statistics,
+};
 pub use cluster::{ClusterState, Member, SlaveCopy};
 pub use topics::{
     CreateTopic, Drift, Kind, Listing, Outcome, QueueStats, Repair, Settings, Topic, TopicOnBroker,
@@ -77,6 +80,11 @@ impl AdminError {
         Self::Answer { address: address.to_owned(), reason: error.to_string() }
     }
 
+    fn refused(address: &str, answer: Command) -> Self {
+        let remark = answer.remark.unwrap_or_else(|| NO_REASON.to_owned());
+        Self::Refused { address: address.to_owned(), code: answer.code, remark }
+    }
+
     /// Whether it was refused with this code.
     #[must_use]
     pub fn is_refused(&self, refused: i32) -> bool {
@@ -121,8 +129,7 @@ impl Admin {
         if answer.code == response::SUCCESS {
             return Ok(answer);
         }
-        let remark = answer.remark.unwrap_or_else(|| NO_REASON.to_owned());
-        Err(AdminError::Refused { address: address.to_owned(), code: answer.code, remark })
+        Err(AdminError::refused(address, answer))
     }
 
     /// The same of the first name server that can be reached, with its address: they all know the same.
