@@ -52,7 +52,10 @@ use crate::remoting::{Command, DecodeError, response};
 use crate::transport::{CallError, Client, Signer};
 
 pub use audit::AuditLog;
-pub use calls::{AccountVersions, Reset};
+pub use calls::{
+    AccountVersions, ConsumedDirectly, Message, Pull, PullStatus, Pulled, Reset, Sent, Statistics,
+    statistics,
+};
 pub use node::{NodeControl, OfNode};
 pub use topics::{permission_from_text, permission_text};
 
@@ -101,6 +104,11 @@ impl AdminError {
         Self::Answer { address: address.to_owned(), reason: error.to_string() }
     }
 
+    fn refused(address: &str, answer: Command) -> Self {
+        let remark = answer.remark.unwrap_or_else(|| NO_REASON.to_owned());
+        Self::Refused { address: address.to_owned(), code: answer.code, remark }
+    }
+
     /// Whether it was refused with this code.
     #[must_use]
     pub fn is_refused(&self, refused: i32) -> bool {
@@ -145,8 +153,7 @@ impl Admin {
         if answer.code == response::SUCCESS {
             return Ok(answer);
         }
-        let remark = answer.remark.unwrap_or_else(|| NO_REASON.to_owned());
-        Err(AdminError::Refused { address: address.to_owned(), code: answer.code, remark })
+        Err(AdminError::refused(address, answer))
     }
 
     /// The same of the first name server that can be reached, with its address: they all know the same.

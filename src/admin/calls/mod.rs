@@ -7,6 +7,8 @@
 //! | `groups` | consumer groups and clients: 200, 201, 203, 204, 207, 208, 307, 317, 328 |
 //! | `brokers` | a broker's state, settings and cleaning: 25, 26, 28, 306, 316, 329 |
 //! | `offsets` | positions: 15, 29 to 31, 222 |
+//! | `messages` | messages: 11, 12, 33, 309, 310, 321 |
+//! | `statistics` | what brokers count: 315 |
 //! | `accounts` | accounts: 50 to 54 |
 //! | `name_servers` | key-value settings, permissions and settings of name servers: 100 to 102, 205, 318, 319, 327 |
 //!
@@ -15,8 +17,10 @@
 mod accounts;
 mod brokers;
 mod groups;
+mod messages;
 mod name_servers;
 mod offsets;
+pub mod statistics;
 mod topics;
 
 use std::time::Duration;
@@ -27,7 +31,9 @@ use crate::remoting::bodies::topics::parse_topic_list;
 use crate::remoting::{Command, DecodeError, request, response};
 
 pub use accounts::AccountVersions;
+pub use messages::{ConsumedDirectly, Message, Pull, PullStatus, Pulled, Sent};
 pub use offsets::Reset;
+pub use statistics::Statistics;
 
 impl Admin {
     /// The name servers that are asked, each as `host:port`.

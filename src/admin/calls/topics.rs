@@ -4,7 +4,7 @@ use super::super::{Admin, AdminError};
 use crate::model::{TopicConfig, system};
 use crate::remoting::bodies::consume_stats::parse_group_list;
 use crate::remoting::bodies::topic_stats::{TopicOffset, parse_topic_stats};
-use crate::remoting::bodies::topics::parse_topic_list;
+use crate::remoting::bodies::topics::{parse_topic_list, parse_topic_table};
 use crate::remoting::headers::create_topic;
 use crate::remoting::{Command, request};
 
@@ -65,6 +65,15 @@ impl Admin {
         let request =
             Command::request(request::QUERY_TOPIC_CONSUME_BY_WHO).with_field("topic", topic);
         self.of(address, request, parse_group_list).await
+    }
+
+    /// All topics of a broker (21).
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub async fn topic_configs(&self, address: &str) -> Result<Vec<TopicConfig>, AdminError> {
+        let request = Command::request(request::GET_ALL_TOPIC_CONFIG);
+        Ok(self.of(address, request, parse_topic_table).await?.1)
     }
 
     /// The topics of the system at a broker (305).

@@ -4,7 +4,6 @@ use super::groups;
 use super::java::version;
 use super::run::{Done, Run};
 use crate::admin::AdminError;
-use crate::remoting::bodies::running_info::RunningInfo;
 use crate::remoting::response;
 
 /// `consumerConnection` (M-040).
@@ -90,18 +89,4 @@ pub(super) async fn all_producers(run: &mut Run) -> Done {
         }
     }
     Ok(())
-}
-
-/// What a consumer tells of itself, over the first broker of its group that answers.
-pub(super) async fn running_info(
-    run: &Run,
-    group: &str,
-    client: &str,
-    with_stacks: bool,
-) -> Result<RunningInfo, AdminError> {
-    let route = groups::route(run, group).await?;
-    let address = route.brokers.iter().find_map(|broker| broker.address());
-    let address =
-        address.ok_or_else(|| AdminError::NotFound(format!("no broker has group \"{group}\"")))?;
-    run.admin.running_info(address, group, client, with_stacks).await
 }

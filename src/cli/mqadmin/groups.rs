@@ -210,8 +210,7 @@ async fn owners(run: &Run, group: &str) -> BTreeMap<QueueKey, String> {
     let mut owners = BTreeMap::new();
     let Ok(found) = consumers(run, group).await else { return owners };
     for client in found.connections {
-        let Ok(info) = super::clients::running_info(run, group, &client.client_id, false).await
-        else {
+        let Ok(info) = super::running::info(run, group, &client.client_id, false).await else {
             continue;
         };
         let host = client.client_id.split('@').next().unwrap_or_default();

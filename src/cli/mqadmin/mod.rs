@@ -8,7 +8,9 @@
 //! | `run` | what a command has at hand: the cluster, its flags, its output |
 //! | `java` | texts as Java writes them |
 //! | `time` | times of this host's zone |
-//! | `topics`, `groups`, `clients`, `offsets`, `brokers`, `cluster`, `name_servers`, `accounts` | the commands |
+//! | `topics`, `groups`, `clients`, `running`, `offsets` | commands: topics, groups and their consumers |
+//! | `messages`, `reading`, `sending` | commands: messages |
+//! | `brokers`, `cluster`, `name_servers`, `accounts`, `statistics`, `exports` | commands: the cluster |
 //!
 //! Not the calls (`crate::admin`). Invariants: names, flags, columns and texts on standard output are 4.9.4's, because
 //! scripts read them; what fails is one line on standard error and an exit code, never a stack trace.
@@ -18,12 +20,18 @@ mod arguments;
 mod brokers;
 mod clients;
 mod cluster;
+mod exports;
 mod groups;
 mod help;
 mod java;
+mod messages;
 mod name_servers;
 mod offsets;
+mod reading;
 mod run;
+mod running;
+mod sending;
+mod statistics;
 mod table;
 mod time;
 mod topics;
@@ -216,12 +224,28 @@ fn act<'a>(name: &str, run: &'a mut Run) -> Pin<Box<dyn Future<Output = Done> + 
         "clusterAclConfigVersion" => Box::pin(accounts::versions(run)),
         "updateGlobalWhiteAddr" => Box::pin(accounts::set_white_addresses(run)),
         "getAclConfig" => Box::pin(accounts::list(run)),
+        "queryMsgById" => Box::pin(messages::by_id(run)),
+        "queryMsgByKey" => Box::pin(messages::by_key(run)),
+        "queryMsgByUniqueKey" => Box::pin(messages::by_unique_key(run)),
+        "queryMsgByOffset" => Box::pin(messages::by_offset(run)),
+        "queryMsgTraceById" => Box::pin(messages::trace(run)),
+        "printMsg" => Box::pin(reading::print(run)),
+        "printMsgByQueue" => Box::pin(reading::print_queue(run)),
+        "consumeMessage" => Box::pin(reading::consume(run)),
+        "queryCq" => Box::pin(reading::entries(run)),
+        "sendMessage" => Box::pin(sending::send(run)),
+        "sendMsgStatus" => Box::pin(sending::status(run)),
+        "checkMsgSendRT" => Box::pin(sending::check_time(run)),
+        "clusterRT" => Box::pin(sending::cluster_times(run)),
+        "consumerStatus" => Box::pin(running::status(run)),
+        "startMonitoring" => Box::pin(statistics::monitor(run)),
+        "statsAll" => Box::pin(statistics::all(run)),
+        "exportMetadata" => Box::pin(exports::metadata(run)),
+        "exportConfigs" => Box::pin(exports::configs(run)),
+        "exportMetrics" => Box::pin(exports::metrics(run)),
         "getBrokerConfig" => Box::pin(brokers::config(run)),
         "getConsumerConfig" => Box::pin(groups::config(run)),
-        _ => {
-            let text = format!("{name} is not built yet: use 4.9.4's own tool for it");
-            Box::pin(async { Err(Failure::Other(anyhow::anyhow!(text))) })
-        }
+        _ => unreachable!("{name} is in the table of commands"),
     }
 }
 

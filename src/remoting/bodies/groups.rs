@@ -78,7 +78,9 @@ pub fn all_groups(version: DataVersion, groups: &[Arc<SubscriptionGroupConfig>])
     body.to_bytes(Form::Dialect)
 }
 
-fn group_value(config: &SubscriptionGroupConfig) -> Value<'_> {
+/// A group's configuration.
+#[must_use]
+pub fn group_value(config: &SubscriptionGroupConfig) -> Value<'_> {
     Value::object([
         ("brokerId", config.broker_id.into()),
         ("consumeBroadcastEnable", config.consume_broadcast_enable.into()),
