@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use protox::prost::Message;
-use protox::prost_reflect::prost_types::field_descriptor_proto::{Label, Type};
+use protox::prost_reflect::prost_types::field_descriptor_proto::Type;
 use protox::prost_reflect::prost_types::{FieldDescriptorProto, FileDescriptorSet};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -29,7 +29,9 @@ fn compile_protocol() -> Result<(), Box<dyn Error>> {
     let mut protocol = protox::compile(&files, ["proto"])?;
     let mut code = tonic_prost_build::configure()
         .type_attribute(".", "#[derive(serde::Serialize)]")
-        .enum_attribute(".", "#[serde(rename_all = \"kebab-case\")]");
+        .enum_attribute(".", "#[serde(rename_all = \"kebab-case\")]")
+        // The same JSON each time.
+        .btree_map(".");
     for (path, field) in fields(&protocol) {
         if let Some(attribute) = json_attribute(field) {
             code = code.field_attribute(path, attribute);
@@ -63,9 +65,9 @@ fn json_attribute(field: &FieldDescriptorProto) -> Option<String> {
     let with =
         |function: String| Some(format!("#[serde(serialize_with = \"crate::proto::{function}\")]"));
     let name = field.type_name().rsplit('.').next().unwrap_or_default();
-    match (field.r#type(), field.label()) {
-        (Type::Enum, Label::Repeated) => with(format!("enum_names::<{name}, _>")),
-        (Type::Enum, _) => with(format!("enum_name::<{name}, _>")),
+    match field.r#type() {
+        Type::Enum => with(format!("enum_name::<{name}, _>")),
+        Type::Bytes => with("base64".to_owned()),
         _ => None,
     }
 }

@@ -2,9 +2,11 @@
 //! service and the command line speak.
 //!
 //! No behaviour here. In JSON a message is an object with its fields' names: what is unset is `null`, numbers are numbers,
-//! enums are their names as `dead-letter`. Invariant: what was released is not removed, renumbered or given another type
+//! enums are their names as `dead-letter`, bytes are base64. Invariant: what was released is not removed, renumbered or given another type
 //! (`tests/it/protocol.rs`).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 
 /// The package `rmqnode.admin.v1`.
@@ -27,4 +29,8 @@ where
         Ok(value) => value.serialize(serializer),
         Err(_) => serializer.serialize_i32(*number),
     }
+}
+
+fn base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&STANDARD.encode(bytes))
 }

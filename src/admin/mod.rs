@@ -5,6 +5,7 @@
 //! | `cluster` | which brokers there are, and how they are: 106, then 28 and 9001 of each |
 //! | `topics` | topics: list, show, create, delete, repair |
 //! | `groups` | consumer groups: list, show |
+//! | `messages` | messages: of an id, of a key, as they are stored |
 //! | `offsets` | letting a group go on elsewhere |
 //! | `node` | what only the node itself can tell and do |
 //! | `audit` | who changed what through this node |
@@ -34,6 +35,7 @@ mod audit;
 mod calls;
 mod cluster;
 mod groups;
+mod messages;
 mod node;
 mod offsets;
 pub mod service;

@@ -4,7 +4,7 @@
 //! Invariants: members that are connected write their own positions over ours, so that with them positions are never set
 //! but by them; nothing is changed before everything is known.
 
-use super::{Admin, AdminError, Became, Reset, all, dry_run, failed, outcome, problem, unchanged};
+use super::{Admin, AdminError, Became, Reset, all, dry_run, failed, outcome, problem};
 use crate::model::MessageQueue;
 use crate::proto::v1::{QueueReset, ResetOffsetsRequest, ResetOffsetsResponse, ResetTarget};
 use crate::remoting::Language;
@@ -159,10 +159,7 @@ impl Admin {
     ) {
         let Some(address) = group.master() else { return };
         for queue in queues {
-            if queue.before == Some(queue.after) {
-                became(queue, unchanged());
-                continue;
-            }
+            // Also where it is there already: brokers show 0 for no position (208), with which a group would begin elsewhere.
             let at = MessageQueue {
                 topic: request.topic.clone(),
                 broker_name: queue.broker.clone(),

@@ -475,7 +475,7 @@ async fn positions_are_set_where_nobody_is_connected_and_stay_within_the_queue()
     let done = after(ResetTarget::Shift, -5, false).await;
     assert_eq!(done, [(Some(3), 2, Outcome::Done), (None, 0, Outcome::Done)]);
     let done = after(ResetTarget::Offset, 3, false).await;
-    assert_eq!(done, [(Some(3), 3, Outcome::Unchanged), (None, 3, Outcome::Done)]);
+    assert_eq!(done, [(Some(3), 3, Outcome::Done), (None, 3, Outcome::Done)]);
     peer.answer(29, Command::response(0).with_field("offset", 5));
     let done = after(ResetTarget::Time, 1000, false).await;
     assert_eq!(done, [(Some(3), 5, Outcome::Done), (None, 4, Outcome::Done)]);

@@ -192,6 +192,40 @@ fn a_group_is_listed_shown_and_goes_on_elsewhere() {
 }
 
 #[test]
+fn messages_are_found_shown_and_followed() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let _node = Node::start(address, dir.path());
+    let name_server = format!("{address}:9876");
+    let produce = |more: &[&str]| {
+        let arguments = ["bench", "produce", "-t", "Hello", "-n", &name_server];
+        let output = rmq_node(&arguments).args(more).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    produce(&["-m", "5", "--tags", "blue"]);
+    produce(&["-m", "3", "--tags", "red"]);
+    let tail = ["messages", "tail", "Hello", "--from", "0", "-o", "json"];
+    let run = |more: &[&str]| admin(address, &[&tail[..], more].concat());
+    let (code, printed, error) = run(&["-c", "8"]);
+    assert_eq!((code, printed.lines().count()), (Some(0), 8), "{error}");
+    let (code, printed, error) = run(&["-c", "3", "--tag", "red"]);
+    assert_eq!((code, printed.lines().count()), (Some(0), 3), "{error}");
+    let message: serde_json::Value = serde_json::from_str(printed.lines().next().unwrap()).unwrap();
+    assert_eq!(message["tags"], "red");
+    let offset_id = message["offset_id"].as_str().unwrap();
+    let (code, printed, error) = admin(address, &["messages", "show", offset_id]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(printed.contains("property   TAGS = red\n"), "{printed}");
+    let id = message["id"].as_str().unwrap();
+    if id != offset_id {
+        assert_eq!(admin(address, &["messages", "show", id, "-t", "Hello"]).0, Some(0));
+    }
+    assert_eq!(admin(address, &["messages", "show", "nonsense"]).0, Some(2));
+    assert_eq!(admin(address, &["messages", "show", "nonsense", "-t", "Hello"]).0, Some(4));
+    let (code, printed, error) = admin(address, &["messages", "find", "Hello", "no such key"]);
+    assert_eq!((code, printed.as_str()), (Some(0), ""), "{error}");
+}
+
+#[test]
 fn results_come_in_every_format() {
     let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
     let _node = Node::start(address, dir.path());

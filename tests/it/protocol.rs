@@ -9,7 +9,7 @@ use std::path::Path;
 
 use prost::Message;
 use prost_types::field_descriptor_proto::{Label, Type};
-use prost_types::{FieldDescriptorProto, FileDescriptorSet};
+use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
 use rmq_node::proto::DESCRIPTORS;
 
 /// One line for everything that a peer may have been built with.
@@ -18,10 +18,11 @@ fn lines() -> BTreeSet<String> {
     for file in FileDescriptorSet::decode(DESCRIPTORS).unwrap().file {
         let package = file.package().to_owned();
         for message in &file.message_type {
-            assert!(
-                message.nested_type.is_empty() && message.enum_type.is_empty(),
-                "write it flat"
-            );
+            let is_map = |one: &DescriptorProto| {
+                one.options.as_ref().is_some_and(|options| options.map_entry())
+            };
+            let is_flat = message.enum_type.is_empty() && message.nested_type.iter().all(is_map);
+            assert!(is_flat, "{} has types of its own", message.name());
             let name = format!("{package}.{}", message.name());
             lines.extend(message.field.iter().map(|field| format!("{name} {}", line(field))));
         }

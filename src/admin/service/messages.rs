@@ -1,13 +1,47 @@
-//! The service `Messages`; what it does is in `admin::timers`.
+//! The service `Messages`; what it does is in `admin::messages` and `admin::timers`.
 
-use tonic::{Request, async_trait};
+use std::sync::Arc;
 
-use super::{Answered, Api};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{Answered, Api, Parts, answer, in_parts};
 use crate::proto::v1::messages_server::Messages;
-use crate::proto::v1::{CancelTimerRequest, CancelTimerResponse};
+use crate::proto::v1::{
+    CancelTimerRequest, CancelTimerResponse, FindMessagesRequest, FindMessagesResponse,
+    GetMessageRequest, GetMessageResponse, TailMessagesRequest, TailMessagesResponse,
+};
+use crate::task::{self, Kind};
+
+/// Parts of a tail that wait for their caller; then the brokers are not asked.
+const PARTS_WAITING: usize = 4;
 
 #[async_trait]
 impl Messages for Api {
+    type FindStream = Parts<FindMessagesResponse>;
+    type TailStream = ReceiverStream<Result<TailMessagesResponse, Status>>;
+
+    async fn get(&self, request: Request<GetMessageRequest>) -> Answered<GetMessageResponse> {
+        answer(self.admin.message(request.get_ref()).await)
+    }
+
+    async fn find(&self, request: Request<FindMessagesRequest>) -> Answered<Self::FindStream> {
+        in_parts(self.admin.find_messages(request.get_ref()).await, |part| &mut part.messages)
+    }
+
+    async fn tail(&self, request: Request<TailMessagesRequest>) -> Answered<Self::TailStream> {
+        let (out, parts) = mpsc::channel(PARTS_WAITING);
+        let admin = Arc::clone(&self.admin);
+        task::spawn(Kind::Ignore, "tail", async move {
+            if let Err(error) = admin.tail(request.get_ref(), &out).await {
+                // Who has gone does not hear it.
+                let _ = out.send(Err(error.into())).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(parts)))
+    }
+
     async fn cancel_timer(
         &self,
         request: Request<CancelTimerRequest>,

@@ -5,7 +5,7 @@
 //! | `door` | the way to the services: a socket, or this process |
 //! | `output` | what is printed, and the exit code |
 //! | `sheet` | results as tables, JSON, YAML, TSV and names |
-//! | `cluster`, `topics`, `groups`, `offsets`, `timers`, `resync`, `node`, `audit` | the nouns |
+//! | `cluster`, `topics`, `groups`, `offsets`, `messages`, `timers`, `resync`, `node`, `audit` | the nouns |
 //!
 //! Not the actions (`crate::admin`), which are asked of the services only. Invariant: a noun alone lists.
 
@@ -13,6 +13,7 @@ mod audit;
 mod cluster;
 mod door;
 mod groups;
+mod messages;
 mod node;
 mod offsets;
 mod output;
@@ -34,6 +35,7 @@ use super::{Addresses, addresses};
 use audit::AuditArgs;
 use door::{Door, Way};
 use groups::GroupsAction;
+use messages::MessagesAction;
 use node::NodeAction;
 use offsets::OffsetsAction;
 pub(super) use output::{EXIT_PARTIAL, EXIT_USAGE, exit_code, hint};
@@ -93,6 +95,11 @@ enum Noun {
         #[command(subcommand)]
         action: Option<GroupsAction>,
     },
+    /// Messages: show, find, tail.
+    Messages {
+        #[command(subcommand)]
+        action: MessagesAction,
+    },
     /// Positions of groups: reset.
     Offsets {
         #[command(subcommand)]
@@ -117,6 +124,7 @@ impl Noun {
                 matches!(action, None | Some(TopicsAction::List { .. } | TopicsAction::Show { .. }))
             }
             Self::Node { action } => !matches!(action, Some(NodeAction::Reload)),
+            Self::Messages { action } => !matches!(action, MessagesAction::Tail { .. }),
             Self::Timers { .. } | Self::Offsets { .. } => false,
         }
     }
@@ -181,6 +189,7 @@ async fn act(noun: Noun, door: Door, output: Output) -> Reported {
         Noun::Timers { action } => timers::run(action, door, output).await,
         Noun::Topics { action } => topics::run(action, door, output).await,
         Noun::Groups { action } => groups::run(action, door, output).await,
+        Noun::Messages { action } => messages::run(action, door, output).await,
         Noun::Offsets { action } => offsets::run(action, door, output).await,
         Noun::Audit(arguments) => audit::run(arguments, door, output).await,
     }
