@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 
 /// The package `rmqnode.admin.v1`.
 pub mod v1 {
-    #![expect(unused_qualifications, reason = "generated")]
+    #![expect(unused_qualifications, clippy::allow_attributes_without_reason, reason = "generated")]
 
     tonic::include_proto!("rmqnode.admin.v1");
 }

@@ -90,12 +90,13 @@ pub fn time_ms(text: &str) -> Option<i64> {
     let (day, time) = (numbers(day, '-')?, numbers(time, ':')?);
     let (&[year, month, day], &[hour, minute, second]) = (&day[..], &time[..]) else { return None };
     let is_time = (0..24).contains(&hour) && (0..60).contains(&minute) && (0..60).contains(&second);
-    if !is_time || !(1970..=9999).contains(&year) {
+    if !is_time || !(1970..=9999).contains(&year) || !(1..=12).contains(&month) {
         return None;
     }
-    // The day is looked for where it must be: no month is longer than 31 days.
-    let about = (year - 1970) * 365 + (year - 1969) / 4 + (month - 1) * 30;
-    let days = (about - 40..about + 40).find(|days| date(*days) == (year, month, day))?;
+    let days = days(year, month, day);
+    if date(days) != (year, month, day) {
+        return None;
+    }
     Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1000)
 }
 
@@ -111,6 +112,14 @@ fn date(days: i64) -> (i64, i64, i64) {
     let day = of_year - (153 * month + 2) / 5 + 1;
     let (month, next_year) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
     (era * 400 + year + next_year, month, day)
+}
+
+/// The inverse of [`date`]; of a day that is none, another one.
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let (month, year) = if month > 2 { (month - 3, year) } else { (month + 9, year - 1) };
+    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let of_year = (153 * month + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
 #[cfg(test)]
