@@ -12,6 +12,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
@@ -34,7 +35,84 @@ pub struct Metrics {
     pub logins_refused: Counter,
     /// `rmq_acl_permissions_refused_total`: requests whose sender may not.
     pub permissions_refused: Counter,
+    /// `rmq_limit_reached_total`, by `limit`.
+    limits_reached: Family<LimitLabel, Counter>,
     registry: Mutex<Registry>,
+}
+
+type LimitLabel = [(&'static str, &'static str); 1];
+
+/// A bound on what peers can make the node hold; `transport::Limits` has the table of what happens at each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the settings say what they are")]
+pub enum Limit {
+    Connections,
+    ConnectionInFlight,
+    InFlight,
+    InFlightBytes,
+    FrameBytes,
+    HalfReadBytes,
+    ConnectionUnsentBytes,
+    UnsentBytes,
+    Topics,
+    Groups,
+    WaitingPulls,
+    ClientMemberships,
+    SubscriptionBytes,
+    Positions,
+    OrderLocks,
+    RegisteredBrokers,
+    RegisteredTopics,
+    KvConfigBytes,
+}
+
+impl Limit {
+    /// All there are.
+    pub const ALL: [Self; 18] = [
+        Self::Connections,
+        Self::ConnectionInFlight,
+        Self::InFlight,
+        Self::InFlightBytes,
+        Self::FrameBytes,
+        Self::HalfReadBytes,
+        Self::ConnectionUnsentBytes,
+        Self::UnsentBytes,
+        Self::Topics,
+        Self::Groups,
+        Self::WaitingPulls,
+        Self::ClientMemberships,
+        Self::SubscriptionBytes,
+        Self::Positions,
+        Self::OrderLocks,
+        Self::RegisteredBrokers,
+        Self::RegisteredTopics,
+        Self::KvConfigBytes,
+    ];
+
+    /// Its key in `[limits]`, which is the metric's label too.
+    #[must_use]
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::Connections => "connections_max",
+            Self::ConnectionInFlight => "connection_in_flight_max",
+            Self::InFlight => "in_flight_max",
+            Self::InFlightBytes => "in_flight_bytes_max",
+            Self::FrameBytes => "frame_bytes_max",
+            Self::HalfReadBytes => "half_read_bytes_max",
+            Self::ConnectionUnsentBytes => "connection_unsent_bytes_max",
+            Self::UnsentBytes => "unsent_bytes_max",
+            Self::Topics => "topics_max",
+            Self::Groups => "groups_max",
+            Self::WaitingPulls => "waiting_pulls_max",
+            Self::ClientMemberships => "client_memberships_max",
+            Self::SubscriptionBytes => "subscription_bytes_max",
+            Self::Positions => "positions_max",
+            Self::OrderLocks => "order_locks_max",
+            Self::RegisteredBrokers => "registered_brokers_max",
+            Self::RegisteredTopics => "registered_topics_max",
+            Self::KvConfigBytes => "kv_config_bytes_max",
+        }
+    }
 }
 
 /// What is read when somebody asks; the names are `rmq_` and this.
@@ -77,6 +155,10 @@ pub enum GroupGauge {
     BehindSeconds,
     /// Of a slave: bytes that are no records in its master's log, and were copied as they are.
     CopiedHoleBytes,
+    /// Of a master: messages with a time of their own that are due within seconds, and those that are late.
+    TimersDueSoon,
+    /// Of a master: how late the next of these is, in seconds; 0 if it is not.
+    TimersLateSeconds,
 }
 
 impl GroupGauge {
@@ -105,6 +187,14 @@ impl GroupGauge {
             Self::CopiedHoleBytes => (
                 "copied_hole_bytes",
                 "Bytes that are no records in the master's log, copied as holes since the start",
+            ),
+            Self::TimersDueSoon => (
+                "timers_due_soon",
+                "Messages with a time of their own that are due within seconds or late",
+            ),
+            Self::TimersLateSeconds => (
+                "timers_late_seconds",
+                "How late the next message with a time of its own is; 0 if it is not",
             ),
         }
     }
@@ -164,12 +254,30 @@ impl Default for Metrics {
                 "acl_permissions_refused",
                 "Requests of senders that may not",
             ),
+            limits_reached: limits_reached(&mut registry),
             registry: Mutex::new(registry),
         }
     }
 }
 
+/// One counter for each limit, from the start: that nothing was refused is to be seen too.
+fn limits_reached(registry: &mut Registry) -> Family<LimitLabel, Counter> {
+    let family = Family::<LimitLabel, Counter>::default();
+    for limit in Limit::ALL {
+        drop(family.get_or_create(&[("limit", limit.setting())]));
+    }
+    let help = "How often a limit kept something from a peer";
+    registry.register("limit_reached", help, family.clone());
+    family
+}
+
 impl Metrics {
+    /// Counts how often a limit kept something from a peer.
+    #[must_use]
+    pub fn limit_reached(&self, limit: Limit) -> Counter {
+        self.limits_reached.get_or_create_owned(&[("limit", limit.setting())])
+    }
+
     /// Shows what somebody else counts; `read` is called for each scrape and must not wait.
     pub fn gauge(&self, gauge: Gauge, read: impl Fn() -> usize + Send + Sync + 'static) {
         let reading = Reading { gauge, read };
@@ -256,7 +364,11 @@ mod tests {
         let counted = Arc::clone(&open);
         metrics.gauge(Gauge::Connections, move || counted.load(Ordering::Relaxed));
         open.store(7, Ordering::Relaxed);
+        metrics.limit_reached(Limit::Topics).inc();
         let text = metrics.encode();
+        for line in ["{limit=\"topics_max\"} 1\n", "{limit=\"groups_max\"} 0\n"] {
+            assert!(text.contains(&format!("rmq_limit_reached_total{line}")), "{text}");
+        }
         assert!(text.contains("rmq_messages_in_total 3\n"), "{text}");
         assert!(text.contains("rmq_messages_out_total 0\n"), "{text}");
         assert!(text.contains("# TYPE rmq_connections gauge\nrmq_connections 7\n"), "{text}");

@@ -146,6 +146,13 @@ impl Acl {
         Ok(standing)
     }
 
+    /// Peers that had other accounts under the same counter when they were met last.
+    #[must_use]
+    pub fn differs_from(&self) -> Vec<String> {
+        let different = self.different.lock().unwrap_or_else(PoisonError::into_inner);
+        different.iter().cloned().collect()
+    }
+
     /// Tells of a peer's other accounts once when they are found and once when they are gone.
     fn note(&self, peer: &str, standing: Standing) {
         let mut different = self.different.lock().unwrap_or_else(PoisonError::into_inner);
@@ -244,14 +251,18 @@ mod tests {
     use std::path::PathBuf;
     use std::sync::Arc;
 
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
     use crate::acl::AclOptions;
     use crate::acl::account::Secret;
     use crate::clock::Clock;
+    use crate::metrics::Metrics;
 
     struct Node {
         acl: Arc<Acl>,
         file: PathBuf,
+        metrics: Arc<Metrics>,
         _dir: tempfile::TempDir,
     }
 
@@ -265,8 +276,9 @@ mod tests {
         let file = dir.path().join("data/acl/plain_acl.yml");
         let options =
             AclOptions { folder, file: file.clone(), node_account: "node-account".into() };
-        let acl = Acl::open(&options, &Clock::system(), &Arc::default()).unwrap();
-        Node { acl, file, _dir: dir }
+        let metrics = Arc::default();
+        let acl = Acl::open(&options, &Clock::system(), &metrics).unwrap();
+        Node { acl, file, metrics, _dir: dir }
     }
 
     fn account(key: &str) -> Description {
@@ -374,21 +386,23 @@ mod tests {
         assert_eq!(exchange(&slave, &master), Standing::Same);
     }
 
-    #[test]
-    fn two_changes_under_one_counter_overwrite_nothing_and_are_seen() {
+    #[tokio::test]
+    async fn two_changes_under_one_counter_overwrite_nothing_and_are_seen() {
         let (slave, master) = (node(), node());
+        master.acl.start(&tokio::runtime::Handle::current(), &CancellationToken::new());
         master.acl.update_account(&account("of-master")).unwrap();
         slave.acl.update_account(&account("of-slave")).unwrap();
         assert_eq!(exchange(&slave, &master), Standing::Different);
         assert!(of(&slave, "of-master").is_none() && of(&master, "of-slave").is_none());
-        assert_eq!(slave.acl.different.lock().unwrap().len(), 1);
-        assert_eq!(master.acl.different.lock().unwrap().len(), 1);
+        assert_eq!(slave.acl.differs_from(), ["master"]);
+        assert_eq!(master.acl.differs_from(), ["slave"]);
+        assert!(master.metrics.encode().contains("rmq_acl_drift 1\n"));
         master.acl.update_account(&account("of-master")).unwrap();
         assert_eq!(exchange(&slave, &master), Standing::Same);
         assert!(of(&slave, "of-master").is_some() && of(&slave, "of-slave").is_none());
         assert_eq!(exchange(&slave, &master), Standing::Same);
-        assert!(slave.acl.different.lock().unwrap().is_empty());
-        assert!(master.acl.different.lock().unwrap().is_empty());
+        assert!(slave.acl.differs_from().is_empty() && master.acl.differs_from().is_empty());
+        assert!(master.metrics.encode().contains("rmq_acl_drift 0\n"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::EXCEPTION;
 use super::account::Account;
 use super::accounts::{Accounts, Caller, Denied};
 use super::files::Files;
@@ -31,8 +32,6 @@ const LOOK_PERIOD: Duration = Duration::from_secs(1);
 const TOLD_FOR: Duration = Duration::from_secs(3600);
 /// Sources that are remembered; more are counted and not told.
 const SOURCES_MAX: usize = 1024;
-/// What 4.9.4 writes before each sentence.
-const EXCEPTION: &str = "org.apache.rocketmq.acl.common.AclException: ";
 
 /// Where the accounts are.
 #[derive(Clone, Debug)]

@@ -27,3 +27,29 @@ pub mod white_list;
 pub mod yaml;
 
 pub use guard::{Acl, AclOptions};
+
+/// What 4.9.4 and we begin a refusal's remark with.
+const EXCEPTION: &str = "org.apache.rocketmq.acl.common.AclException: ";
+
+/// The words that somebody answered to a call of the node's own; where they are about its account, with what to write.
+#[must_use]
+pub fn advised(remark: String) -> String {
+    if !remark.contains(EXCEPTION) {
+        return remark;
+    }
+    remark
+        + " [it has accounts: its plain_acl.yml needs the account that acl.node_account names here (with acl.enabled = true), \
+           with the same secretKey and `admin: true`, or this host's address in globalWhiteRemoteAddresses]"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_words_about_accounts_come_with_advice() {
+        assert_eq!(advised("no such topic".to_owned()), "no such topic");
+        let told = advised(format!("{EXCEPTION}No acl config for node-account"));
+        assert!(told.contains("node-account [it has accounts: its plain_acl.yml needs"), "{told}");
+    }
+}

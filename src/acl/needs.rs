@@ -123,6 +123,8 @@ pub const BROKER: &[(i32, Need)] = &[
     (request::EXTENSION_RESYNC, Admin),
     (request::EXTENSION_ACCOUNTS, Admin),
     (request::EXTENSION_CANCEL_TIMER, Admin),
+    // Topics and ids, no bodies: what any account is told of queues (317, 321).
+    (request::EXTENSION_LIST_TIMERS, Account),
 ];
 
 /// What name servers answer. Routes are open as in 4.9.4; what changes them is not (S-48): whoever may register a broker

@@ -14,6 +14,12 @@ use crate::remoting::{Command, json, request, response};
 /// How a broker is of which only the slaves are registered.
 const NOT_REGISTERED: &str = "not registered";
 const NO_ANSWER: &str = "does not answer";
+/// What [`Broker::accounts_differ_from`] means.
+pub const ACCOUNTS_DIFFER: &str =
+    "Two changes of accounts were made under one counter, and neither is overwritten";
+/// What mends it.
+pub const ACCOUNTS_DIFFER_FIX: &str = "make the right change once more on one of these brokers with a tool (mqadmin updateAclConfig and the like); \
+                                       the others take it over";
 
 impl Broker {
     /// `master` or `slave`.
@@ -249,6 +255,9 @@ fn answered(member: Broker, told: &Told) -> Broker {
         member.state.clone_from(&copy.phase);
         member.behind_s = copy.behind_s;
         member.last_error = Some(copy.last_error.clone()).filter(|error| !error.is_empty());
+    }
+    if let Some(hello) = &told.hello {
+        member.accounts_differ_from.clone_from(&hello.accounts_differ_from);
     }
     member
 }

@@ -10,7 +10,7 @@
 //! | `node` | what only the node itself can tell and do |
 //! | `audit` | who changed what through this node |
 //! | `calls` | one request each, at one address: what the others and the old commands of mqadmin are made of |
-//! | `timers` | messages that wait for a time of their own: cancel |
+//! | `timers` | messages that wait for a time of their own: list, cancel |
 //! | `service/` | the facade as gRPC services, and the socket they are served on |
 //!
 //! The facade is a client of the cluster over remoting codes, and of this process only through `NodeControl`, so that it works on Apache's
@@ -58,6 +58,7 @@ pub use calls::{
     AccountVersions, ConsumedDirectly, Message, Pull, PullStatus, Pulled, Reset, Sent, Statistics,
     statistics,
 };
+pub use cluster::{ACCOUNTS_DIFFER, ACCOUNTS_DIFFER_FIX};
 pub use node::{NodeControl, OfNode};
 pub use topics::{permission_from_text, permission_text};
 

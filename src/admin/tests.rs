@@ -6,8 +6,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::proto::v1::{
-    CreateTopicRequest, DeleteTopicRequest, ListGroupsRequest, RepairTopicsRequest,
-    ResetOffsetsRequest, ResetTarget, TopicKind, TopicSettings,
+    CreateTopicRequest, DeleteTopicRequest, ListGroupsRequest, ListTimersRequest,
+    RepairTopicsRequest, ResetOffsetsRequest, ResetTarget, TopicKind, TopicSettings,
 };
 use crate::task::{self, Kind};
 use crate::transport::{Limits, Responder, Server, Service};
@@ -305,7 +305,7 @@ async fn every_member_is_shown_with_one_host_and_one_name_server_down() {
     peer.answer_body(106, &table);
     peer.answer_body(28, &runtime_info(100));
     slave.answer_body(28, &runtime_info(70));
-    let hello = r#"{"group":"a","brokerId":1,"version":"9.9.9","copy":{"phase":"connecting","behindS":5,"lastError":"refused"}}"#;
+    let hello = r#"{"group":"a","brokerId":1,"version":"9.9.9","accountsDifferFrom":["h:1"],"copy":{"phase":"connecting","behindS":5,"lastError":"refused"}}"#;
     slave.answer_body(9001, hello);
     let admin = Admin::new(vec![NOBODY.to_owned(), peer.address.clone()], Default::default());
     let state = admin.cluster().await.unwrap();
@@ -321,6 +321,10 @@ async fn every_member_is_shown_with_one_host_and_one_name_server_down() {
     let [master, of_ours, ..] = state.brokers.as_slice() else { panic!("there are four") };
     assert_eq!((master.in_per_s, master.out_per_s), (Some(1.5), None));
     assert_eq!(master.version.as_deref(), Some("4.9.4"));
+    assert_eq!(
+        (&master.accounts_differ_from, &*of_ours.accounts_differ_from),
+        (&vec![], &["h:1".to_owned()][..])
+    );
     assert_eq!(of_ours.version.as_deref(), Some("rmq-node 9.9.9"));
     assert_eq!(state.problems.len(), 2, "{:?}", state.problems);
     assert!(state.problems[0].reason.starts_with("name server: cannot connect to"), "{state:?}");
@@ -499,4 +503,22 @@ async fn members_are_told_and_their_positions_never_set() {
     let refused = peer.admin().reset_group(&reset(ResetTarget::Shift, 1, false)).await;
     let Err(AdminError::Conflict(text)) = refused else { panic!("{refused:?}") };
     assert!(text.starts_with("1 members of \"g\" are connected"), "{text}");
+}
+
+#[tokio::test]
+async fn what_waits_is_asked_for_in_parts_and_of_ours_only() {
+    let (names, plain) = (Running::start(), Running::start());
+    names.register(&[("a", &names.address), ("b", &plain.address)]);
+    let part = |body: &str| Command::response(0).with_body(body.to_owned());
+    let row = r#"{"due_ms":7,"topic":"T","id":"i"}"#;
+    names.answer(9008, part(&format!(r#"{{"rows":[{row},{row}],"next":[8,9],"count":5}}"#)));
+    plain.answer(9008, Command::response(3));
+    let request = ListTimersRequest { from_ms: 0, limit: Some(4) };
+    let answer = names.admin().timers(&request).await.unwrap();
+    assert_eq!(answer.problems, []);
+    let [found] = answer.brokers.as_slice() else { panic!("{answer:?}") };
+    assert_eq!((found.broker.as_str(), found.count, found.messages.len()), ("a", 5, 4));
+    assert!(!found.has_more, "it says the same place again");
+    let asked = names.asked().into_iter().filter(|code| *code == 9008).count();
+    assert_eq!(asked, 2);
 }

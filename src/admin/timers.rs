@@ -1,13 +1,83 @@
-//! Cancelling messages that wait for a time of their own: 9007 at brokers, which only nodes of ours know.
+//! Messages that wait for a time of their own: listed (9008) and cancelled (9007) at brokers, which only nodes of ours
+//! know how.
 //!
 //! Invariant: every master is asked, because an id does not tell where its message is.
 
-use super::{Admin, AdminError, all, done, failed, outcome};
-use crate::proto::v1::CancelTimerResponse;
-use crate::remoting::bodies::extension::{self, CancelTimer};
+use super::{Admin, AdminError, all, done, failed, outcome, problem};
+use crate::proto::v1::{
+    CancelTimerResponse, ListTimersRequest, ListTimersResponse, TimersOnBroker, WaitingMessage,
+};
+use crate::remoting::bodies::extension::{self, CancelTimer, ListTimers, TimersPart};
 use crate::remoting::{Command, request, response};
 
+/// Messages that one broker is asked for at once.
+const PART_MAX: usize = 1000;
+/// Messages of a broker that are listed if nothing is asked for.
+const LISTED: u32 = 100;
+
 impl Admin {
+    /// What waits at each master that lets messages wait. A master that does not say is told of in the listing.
+    ///
+    /// # Errors
+    /// No name server answers.
+    pub async fn timers(
+        &self,
+        request: &ListTimersRequest,
+    ) -> Result<ListTimersResponse, AdminError> {
+        let count_max = usize::try_from(request.limit.unwrap_or(LISTED)).unwrap_or(usize::MAX);
+        let groups = self.broker_groups(None).await?;
+        let asked = groups.iter().map(async |group| {
+            let name = group.broker_name.clone();
+            let Some(master) = group.master() else {
+                return Err(problem(group, format!("{name}: its master is not registered")));
+            };
+            match self.timers_of(name, master, request.from_ms, count_max).await {
+                // A 4.9.4 broker lets nothing wait for a time.
+                Err(error) if error.is_refused(response::REQUEST_CODE_NOT_SUPPORTED) => Ok(None),
+                found => found.map(Some).map_err(|error| problem(group, error.to_string())),
+            }
+        });
+        let mut answer = ListTimersResponse::default();
+        for one in all(asked).await {
+            match one {
+                Ok(one) => answer.brokers.extend(one),
+                Err(problem) => answer.problems.push(problem),
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn timers_of(
+        &self,
+        broker: String,
+        master: &str,
+        from_ms: i64,
+        count_max: usize,
+    ) -> Result<TimersOnBroker, AdminError> {
+        let mut found = TimersOnBroker { broker, ..TimersOnBroker::default() };
+        let mut next = Some((from_ms, 0));
+        while let Some((from_ms, from_offset)) = next.filter(|_| found.messages.len() < count_max) {
+            let counts = found.messages.is_empty();
+            let count_max = PART_MAX.min(count_max - found.messages.len());
+            let asked = ListTimers { from_ms, from_offset, count_max, counts };
+            let request = Command::request(request::EXTENSION_LIST_TIMERS);
+            let answer = self.call(master, request.with_body(extension::to_bytes(&asked))).await?;
+            let part: TimersPart = extension::parse(&answer.body)
+                .map_err(|error| AdminError::unreadable(master, &error))?;
+            let rows = part.rows.into_iter();
+            found.messages.extend(rows.map(|row| WaitingMessage {
+                due_ms: row.due_ms,
+                topic: row.topic,
+                id: row.id,
+            }));
+            found.count = part.count.unwrap_or(found.count);
+            // It goes on, whatever a broker says.
+            next = part.next.filter(|next| *next > (from_ms, from_offset));
+        }
+        found.has_more = next.is_some();
+        Ok(found)
+    }
+
     /// Cancels the messages with this id, as its producer was told it, that wait for a time of their own.
     ///
     /// # Errors

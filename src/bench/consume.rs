@@ -20,6 +20,8 @@ pub struct ConsumeOptions {
     pub load: Load,
     /// Messages of one pull; brokers answer 32 at most unless told otherwise.
     pub batch: i32,
+    /// Only messages that match this SQL92 expression; all without one.
+    pub sql: Option<String>,
 }
 
 /// Runs until the queues' ends, messages, time or `stop` end it.
@@ -122,8 +124,8 @@ impl Worker {
             queue_offset: offset,
             max_msg_nums: self.options.batch,
             sys_flag: pull_flag::SUBSCRIPTION,
-            subscription: Some("*"),
-            expression_type: Some("TAG"),
+            subscription: Some(self.options.sql.as_deref().unwrap_or("*")),
+            expression_type: Some(if self.options.sql.is_some() { "SQL92" } else { "TAG" }),
             ..PullHeader::default()
         };
         let mut request = header.to_request();

@@ -50,6 +50,8 @@ pub struct ProduceOptions {
     pub tags: Option<String>,
     /// Messages per second of the whole run.
     pub rate: Option<u32>,
+    /// Each message has the next of so many delay levels; 0 for none.
+    pub delay_levels: usize,
 }
 
 /// Runs until messages, time or `stop` end it.
@@ -252,6 +254,9 @@ impl Worker {
         }
         if let Some(tags) = &self.options.tags {
             add(properties::TAGS, tags);
+        }
+        if let Some(turn) = (self.number + self.sent).checked_rem(self.options.delay_levels) {
+            add(properties::DELAY, &(1 + turn).to_string());
         }
         text
     }

@@ -115,6 +115,7 @@ fn produce_options(load: Load) -> ProduceOptions {
         keys: true,
         tags: Some("tag".into()),
         rate: None,
+        delay_levels: 0,
     }
 }
 
@@ -190,6 +191,16 @@ async fn each_transaction_is_committed() {
 }
 
 #[tokio::test]
+async fn delay_levels_take_turns() {
+    let (cluster, load) = start(false).await;
+    produced(&ProduceOptions { delay_levels: 3, ..produce_options(load) }).await;
+    let stored = cluster.stored.lock().unwrap();
+    let levels = stored.iter().map(|(text, _)| properties::find(text, properties::DELAY).unwrap());
+    let levels: std::collections::BTreeSet<&str> = levels.collect();
+    assert_eq!(levels.into_iter().collect::<Vec<_>>(), ["1", "2", "3"]);
+}
+
+#[tokio::test]
 async fn a_rate_spreads_messages_over_time() {
     let (_cluster, load) = start(false).await;
     let load = Load { messages: Some(21), ..load };
@@ -201,7 +212,7 @@ async fn a_rate_spreads_messages_over_time() {
 async fn queues_are_consumed_to_their_ends() {
     let (_cluster, load) = start(false).await;
     let load = Load { topic: "known".into(), messages: None, ..load };
-    let options = ConsumeOptions { load, batch: 32 };
+    let options = ConsumeOptions { load, batch: 32, sql: None };
     let summary = consume(&options, &Clock::system(), &CancellationToken::new()).await.unwrap();
     assert_eq!((summary.messages, summary.bytes), (8 * 70, 8 * 700));
     assert!(summary.errors.is_empty());
@@ -210,7 +221,7 @@ async fn queues_are_consumed_to_their_ends() {
 #[tokio::test]
 async fn a_topic_that_nobody_has_cannot_be_consumed() {
     let (_cluster, load) = start(false).await;
-    let options = ConsumeOptions { load, batch: 32 };
+    let options = ConsumeOptions { load, batch: 32, sql: None };
     let error = consume(&options, &Clock::system(), &CancellationToken::new()).await.unwrap_err();
     assert!(matches!(error, BenchError::NoQueues(_)), "{error}");
 }

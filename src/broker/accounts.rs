@@ -27,6 +27,7 @@ fn acl(broker: &Broker, code: i32) -> Result<&Arc<Acl>, Refusal> {
 /// 50.
 pub(super) fn update(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
     const FAILED: i32 = response::UPDATE_AND_CREATE_ACL_CONFIG_FAILED;
+    let acl = acl(broker, FAILED)?;
     let text = |field| request.field(field).map(str::to_owned);
     let given = Description {
         access_key: request.required_str("accessKey")?.to_owned(),
@@ -38,7 +39,7 @@ pub(super) fn update(broker: &Arc<Broker>, request: &Command, _: &Connection) ->
         topic_perms: request.field("topicPerms").map(list),
         group_perms: request.field("groupPerms").map(list),
     };
-    let done = acl(broker, FAILED)?.update_account(&given);
+    let done = acl.update_account(&given);
     done.map_err(|why| Refusal::new(FAILED, why))?;
     tracing::info!(access_key = given.access_key, "an account was changed");
     Ok(Command::response(response::SUCCESS))
@@ -47,10 +48,11 @@ pub(super) fn update(broker: &Arc<Broker>, request: &Command, _: &Connection) ->
 /// 51.
 pub(super) fn delete(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
     const FAILED: i32 = response::DELETE_ACL_CONFIG_FAILED;
+    let acl = acl(broker, FAILED)?;
     let key = request.required_str("accessKey")?;
     let none =
         || format!("The accesskey[{key}] corresponding to accessConfig has been deleted failed.");
-    let done = acl(broker, FAILED)?.delete_account(key);
+    let done = acl.delete_account(key);
     done.map_err(|why| Refusal::new(FAILED, why.unwrap_or_else(none)))?;
     tracing::info!(access_key = key, "an account was deleted");
     Ok(Command::response(response::SUCCESS))
@@ -63,10 +65,11 @@ pub(super) fn set_white_addresses(
     _: &Connection,
 ) -> Answer {
     const FAILED: i32 = response::UPDATE_GLOBAL_WHITE_ADDRS_CONFIG_FAILED;
+    let acl = acl(broker, FAILED)?;
     let mut addresses = list(request.required_str("globalWhiteAddrs")?);
     addresses.retain(|address| !address.is_empty());
     let path = request.field("aclFileFullPath").unwrap_or_default();
-    let done = acl(broker, FAILED)?.set_white_addresses(addresses, path);
+    let done = acl.set_white_addresses(addresses, path);
     done.map_err(|why| Refusal::new(FAILED, why))?;
     tracing::info!("the white list was changed");
     Ok(Command::response(response::SUCCESS))

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::Broker;
+use super::{Broker, flow_control};
 use crate::model::shown;
 use crate::remoting::{Command, DecodeError, FieldError, request, response};
 use crate::store::ReadError;
@@ -93,12 +93,16 @@ pub(super) fn blocking(
     work: fn(&Arc<Broker>, &Command, &Connection) -> Answer,
 ) {
     let broker = Arc::clone(broker);
+    let queued_at = broker.clock.monotonic();
     responder.goes_to_thread();
     task::spawn_blocking("request", move || {
         if responder.is_moot() {
             return;
         }
-        let answer = work(&broker, &request, responder.connection());
+        let answer = match flow_control::refusal_of_late(&broker, queued_at) {
+            None => work(&broker, &request, responder.connection()),
+            Some(refusal) => Err(refusal),
+        };
         send_answer(responder, answer);
     });
 }

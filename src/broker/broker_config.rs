@@ -1,15 +1,16 @@
 //! The broker's configuration under 4.9.4's keys, and the few of it that change while it runs (25, 26; B-303, B-304, K-007).
 //!
 //! Not the node's settings, which are read at the start, and which nothing here writes. Invariants: what 26 says is in
-//! force; keys that mean nothing here are left out. 25 changes all that it is asked, or nothing. `brokerPermission` stays
-//! changed until the restart; what is kept, which all brokers of the node share, until the settings are read again.
+//! force; keys that mean nothing here are left out. 25 changes all that it is asked, or nothing. `brokerPermission`,
+//! `rejectTransactionMessage` and `traceOn` stay changed until the restart; what is kept, which all brokers of the node share, until
+//! the settings are read again.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Broker;
 use super::answers::{Answer, Refusal};
+use super::{Broker, BrokerOptions};
 use crate::clock::Clock;
 use crate::config::{fixed_properties, properties, why_not_now};
 use crate::model::{DataVersion, Permission};
@@ -28,15 +29,21 @@ const DISK_PERCENT: std::ops::RangeInclusive<u8> = 10..=95;
 pub(super) struct LiveConfig {
     /// `brokerPermission`
     permission: AtomicU32,
+    /// `traceOn`
+    is_traced: AtomicBool,
+    /// `rejectTransactionMessage`
+    rejects_transactions: AtomicBool,
     /// How often something was changed.
     version: Mutex<DataVersion>,
 }
 
 impl LiveConfig {
     /// As it is at the start.
-    pub fn new(clock: &Clock) -> Self {
+    pub fn new(clock: &Clock, options: &BrokerOptions) -> Self {
         Self {
             permission: AtomicU32::new(Permission::READ_WRITE.0),
+            is_traced: AtomicBool::new(true),
+            rejects_transactions: AtomicBool::new(options.transactions.reject),
             version: Mutex::new(DataVersion { timestamp: clock.now_ms(), counter: 0 }),
         }
     }
@@ -44,6 +51,16 @@ impl LiveConfig {
     /// Whether the broker may be written to, and read from (B-101, B-162).
     pub fn permission(&self) -> Permission {
         Permission(self.permission.load(Ordering::Relaxed))
+    }
+
+    /// Whether clients that tell of what they send are to do so (C-053).
+    pub fn is_traced(&self) -> bool {
+        self.is_traced.load(Ordering::Relaxed)
+    }
+
+    /// Whether half messages are refused.
+    pub fn rejects_transactions(&self) -> bool {
+        self.rejects_transactions.load(Ordering::Relaxed)
     }
 }
 
@@ -85,6 +102,7 @@ fn in_force(broker: &Broker) -> Properties {
         ("brokerClusterName", own.cluster.clone()),
         ("brokerId", own.id.0.to_string()),
         ("brokerPermission", broker.live_config.permission().0.to_string()),
+        ("traceOn", broker.live_config.is_traced().to_string()),
         ("enablePropertyFilter", true.to_string()),
         ("listenPort", own.address.port().to_string()),
         ("haListenPort", own.ha_address.port().to_string()),
@@ -100,6 +118,7 @@ fn in_force(broker: &Broker) -> Properties {
         ("flushDiskType", flush.to_owned()),
         ("syncFlushTimeout", store.sync_flush_timeout_ms.to_string()),
         ("slaveTimeout", store.slave_timeout_ms.to_string()),
+        ("rejectTransactionMessage", broker.live_config.rejects_transactions().to_string()),
         ("transactionTimeOut", own.transactions.timeout_ms.to_string()),
         ("transactionCheckMax", own.transactions.checks_max.to_string()),
         ("transactionCheckInterval", own.transactions.check_interval_ms.to_string()),
@@ -117,6 +136,8 @@ fn in_force(broker: &Broker) -> Properties {
 #[derive(Debug, Default)]
 struct Change {
     permission: Option<Permission>,
+    is_traced: Option<bool>,
+    rejects_transactions: Option<bool>,
     hours: Option<u64>,
     delete_hours: Option<Vec<u8>>,
     disk_expire_percent: Option<u8>,
@@ -127,7 +148,13 @@ pub(super) fn update(broker: &Arc<Broker>, request: &Command, connection: &Conne
     let refusal = |remark: String| Refusal::new(response::SYSTEM_ERROR, remark);
     let text = std::str::from_utf8(&request.body)
         .map_err(|error| refusal(format!("the properties are not UTF-8: {error}")))?;
+    if properties::has_broken_escape(text) {
+        return Err(refusal("string2Properties error".to_owned()));
+    }
     let wanted = properties::parse(text);
+    if wanted.is_empty() {
+        return Ok(Command::response(response::SUCCESS));
+    }
     let known = in_force(broker);
     let mut change = Change::default();
     for (key, value) in &wanted {
@@ -150,6 +177,13 @@ impl Change {
                 let permission = value.parse().ok().filter(|number| [2, 4, 6].contains(number));
                 let permission = permission.ok_or_else(|| bad("2 (write), 4 (read) or 6"))?;
                 self.permission = Some(Permission(permission));
+            }
+            "traceOn" => {
+                self.is_traced = Some(value.parse().map_err(|_| bad("true or false"))?);
+            }
+            "rejectTransactionMessage" => {
+                let reject = value.to_ascii_lowercase().parse().ok();
+                self.rejects_transactions = Some(reject.ok_or_else(|| bad("true or false"))?);
             }
             "fileReservedTime" => {
                 let hours = value.parse().ok().filter(|hours| *hours > 0);
@@ -185,6 +219,12 @@ fn apply(broker: &Broker, change: Change) {
         let live = &broker.live_config;
         let mut version = live.version.lock().unwrap_or_else(PoisonError::into_inner);
         *version = version.next(broker.clock.now_ms());
+    }
+    if let Some(is_traced) = change.is_traced {
+        broker.live_config.is_traced.store(is_traced, Ordering::Relaxed);
+    }
+    if let Some(reject) = change.rejects_transactions {
+        broker.live_config.rejects_transactions.store(reject, Ordering::Relaxed);
     }
     if let Some(permission) = change.permission {
         broker.live_config.permission.store(permission.0, Ordering::Relaxed);
@@ -267,6 +307,7 @@ mod tests {
             ..Retention::default()
         };
         assert_eq!(broker.broker.store.retention(), changed);
+        assert_eq!(updated(&broker, "# nothing\n").await, (0, String::new()));
         let (after, counter) = shown(&broker).await;
         let texts =
             ["fileReservedTime", "deleteWhen", "diskMaxUsedSpaceRatio"].map(|key| &*after[key]);
@@ -283,8 +324,14 @@ mod tests {
             ("slaveReadEnable=true", "`slaveReadEnable` is always `false` here: "),
             ("maxMessageSize=1", "`maxMessageSize` is read at the start only: "),
             ("brokerPermission=7", "`brokerPermission` is 2 (write), 4 (read) or 6, not `7`"),
+            ("traceOn=yes", "`traceOn` is true or false, not `yes`"),
             ("deleteWhen=24", "`deleteWhen` is hours from 00 to 23 with `;`, not `24`"),
             ("diskMaxUsedSpaceRatio=x", "`diskMaxUsedSpaceRatio` is a percentage, not `x`"),
+            (
+                "rejectTransactionMessage=yes",
+                "`rejectTransactionMessage` is true or false, not `yes`",
+            ),
+            ("x=\\u12", "string2Properties error"),
             ("fileReservedTime=0", "`fileReservedTime` is a number of hours from 1 on, not `0`"),
         ] {
             // The keys are taken in their order: some before the bad one, some after it.
@@ -295,6 +342,32 @@ mod tests {
         assert_eq!(shown(&broker).await.1, 0);
         let request = Command::request(request::UPDATE_BROKER_CONFIG).with_body(vec![0xFF]);
         assert_eq!(broker.refused(request).await.0, 1);
+    }
+
+    #[tokio::test]
+    async fn traces_are_switched_off_and_on_c053() {
+        let broker = TestBroker::new();
+        for (text, told) in [("", "true"), ("traceOn=false", "false"), ("traceOn=true", "true")] {
+            assert_eq!(updated(&broker, text).await.0, 0);
+            assert_eq!(shown(&broker).await.0["traceOn"], told);
+            let sent = broker.send("T", "", "x").await;
+            assert_eq!((sent.code, sent.field("TRACE_ON")), (0, Some(told)));
+        }
+    }
+
+    #[tokio::test]
+    async fn transactions_may_be_refused_k_b29() {
+        let broker = TestBroker::new();
+        let half = "TRAN_MSG\u{1}true\u{2}PGROUP\u{1}P\u{2}";
+        assert_eq!(updated(&broker, "rejectTransactionMessage=TRUE").await.0, 0);
+        assert_eq!(shown(&broker).await.0["rejectTransactionMessage"], "true");
+        let refused = broker.send("T", half, "x").await;
+        let remark = "the broker[127.0.0.1] sending transaction message is forbidden";
+        assert_eq!((refused.code, refused.remark.as_deref()), (16, Some(remark)));
+        assert_eq!(refused.field("TRACE_ON"), Some("true"));
+        assert_eq!(broker.send("T", "TRAN_MSG\u{1}false\u{2}", "x").await.code, 0);
+        assert_eq!(updated(&broker, "rejectTransactionMessage=false").await.0, 0);
+        assert_eq!(broker.send("T", half, "x").await.code, 0);
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
-//! Who is connected: producers, consumers and what they subscribed to (34, 35, 40; B-220 to B-232).
+//! Who is connected: producers, consumers and what they subscribed to (B-220 to B-232).
 //!
-//! Not how tools are told (`client_lists`), not the configuration of groups (`groups`), not their positions. Invariants: a client is its connection (B-223),
-//! so the same id can be there twice; a consumer group is there as long as it has a member; every member is found by
+//! Not what clients say (`heartbeats`) nor how tools are told (`client_lists`), not the configuration of groups (`groups`),
+//! not their positions. Invariants: a client is its connection (B-223), so the same id can be there twice; a consumer group is there as long as it has a member; every member is found by
 //! its connection, so that a close costs only the groups it was in; no lock is held while members are told.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -11,17 +11,19 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::answers::{Answer, Refusal};
-use super::topics::UNIT_SUBSCRIPTION;
-use super::{Broker, groups, topics};
+use super::Broker;
+use super::answers::Refusal;
+use super::heartbeats::tell_changed;
+use super::subscriptions::{bytes_of, merge};
 use crate::clock::Clock;
 use crate::filter::Subscription;
-use crate::model::{GroupName, Permission, TopicName, shown};
+use crate::metrics::Limit;
+use crate::model::{GroupName, TopicName, shown};
 use crate::remoting::bodies::clients::{ClientConnection, Producer};
-use crate::remoting::bodies::heartbeat::{ConsumeMode, ConsumerData, Heartbeat, SubscriptionData};
-use crate::remoting::{Command, Language, request, response};
+use crate::remoting::bodies::heartbeat::{ConsumeMode, ConsumerData};
+use crate::remoting::{Language, response};
 use crate::task;
-use crate::transport::Connection;
+use crate::transport::{Connection, LimitNumbers, Limits};
 
 pub(super) use crate::remoting::bodies::heartbeat::MessageModel;
 
@@ -29,22 +31,8 @@ pub(super) use crate::remoting::bodies::heartbeat::MessageModel;
 const EXPIRY: Duration = Duration::from_secs(120);
 /// How often silent clients are looked for (B-036).
 const SCAN_INTERVAL: Duration = Duration::from_secs(10);
-/// Consumer groups, and as many producer groups, at most.
-const GROUPS_MAX: usize = 20_000;
-/// Connections in groups, counted once for each group, at most.
-const MEMBERS_MAX: usize = 500_000;
-/// What all subscriptions together may take in memory.
-const SUBSCRIPTION_BYTES_MAX: usize = 64 << 20;
-/// What a subscription takes beside its texts.
-const SUBSCRIPTION_BYTES: usize = 200;
-/// What an SQL92 expression takes at most for each of its bytes, once it is read: `a or a or a` has the most terms.
-const SQL_BYTES_PER_BYTE: usize = 32;
-/// The longest name of a client or group, in bytes (clients of 4.x stop at 255 characters).
-const NAME_BYTES_MAX: usize = 1024;
 /// A producer with more unsent bytes does not read what it is sent.
 const READS_BYTES_MAX: usize = 64 << 10;
-/// Tags of one subscription at most: every entry of a queue may be held against each of them.
-const TAGS_MAX: usize = 1024;
 
 /// The connected clients of one broker.
 #[derive(Debug)]
@@ -78,12 +66,12 @@ struct Joined {
 
 /// One connection in one group.
 #[derive(Clone, Debug)]
-struct Member {
-    connection: Connection,
-    client_id: Arc<str>,
-    language: Language,
-    version: i32,
-    seen: Instant,
+pub(super) struct Member {
+    pub connection: Connection,
+    pub client_id: Arc<str>,
+    pub language: Language,
+    pub version: i32,
+    pub seen: Instant,
 }
 
 /// A consumer group with its members.
@@ -113,12 +101,13 @@ pub(super) struct ConsumerGroup {
 
 /// What no more is taken of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Full(&'static str);
+pub(super) struct Full(&'static str, Limit);
 
-impl From<Full> for Refusal {
-    fn from(Full(what): Full) -> Self {
-        tracing::warn!(what, "a heartbeat is refused: the table of clients is full");
-        Self::new(response::SYSTEM_ERROR, format!("the broker takes no more {what}"))
+impl Full {
+    pub fn refusal(self, limits: &Limits) -> Refusal {
+        let Self(what, limit) = self;
+        let limit = limits.reached(limit);
+        Refusal::new(response::SYSTEM_ERROR, format!("the broker takes no more {what}: {limit}"))
     }
 }
 
@@ -221,22 +210,23 @@ impl Clients {
     }
 
     /// Takes a consumer's heartbeat; returns whom to tell that the group changed (B-224 to B-227).
-    fn consumer_heartbeat(
+    pub fn consumer_heartbeat(
         &self,
         data: ConsumerData,
         member: &Member,
+        limits: &LimitNumbers,
     ) -> Result<Vec<Connection>, Full> {
         let mut state = self.write();
         let state = &mut *state;
         let name = GroupName::new(&data.group);
         let id = member.connection.id();
         let known = state.consumers.get(&name);
-        if known.is_none() && state.consumers.len() >= GROUPS_MAX {
-            return Err(Full("consumer groups"));
+        if known.is_none() && state.consumers.len() >= limits.groups_max {
+            return Err(Full("consumer groups", Limit::Groups));
         }
         let is_new = known.is_none_or(|group| !group.members.contains_key(&id));
-        if is_new && state.members >= MEMBERS_MAX {
-            return Err(Full("clients"));
+        if is_new && state.members >= limits.client_memberships_max {
+            return Err(Full("clients", Limit::ClientMemberships));
         }
         let empty = BTreeMap::new();
         let old = known.map_or(&empty, |group| &group.subscriptions);
@@ -245,8 +235,8 @@ impl Clients {
         let topics_changed = !old.keys().eq(subscriptions.keys());
         let bytes = subscriptions.values().map(|one| bytes_of(one)).sum();
         let all_bytes = state.subscription_bytes - old_bytes + bytes;
-        if bytes > old_bytes && all_bytes > SUBSCRIPTION_BYTES_MAX {
-            return Err(Full("subscriptions"));
+        if bytes > old_bytes && all_bytes > limits.subscription_bytes_max {
+            return Err(Full("subscriptions", Limit::SubscriptionBytes));
         }
         state.subscription_bytes = all_bytes;
         state.members += usize::from(is_new);
@@ -260,22 +250,29 @@ impl Clients {
     }
 
     /// Takes a producer's heartbeat.
-    fn producer_heartbeat(&self, group: &str, member: &Member) -> Result<(), Full> {
+    pub fn producer_heartbeat(
+        &self,
+        group: &str,
+        member: &Member,
+        limits: &LimitNumbers,
+    ) -> Result<(), Full> {
         let mut state = self.write();
         let id = member.connection.id();
         let known = state.producers.get(group);
         let is_new = known.is_none_or(|members| !members.contains_key(&id));
-        if is_new && state.members >= MEMBERS_MAX {
-            return Err(Full("clients"));
+        if is_new && state.members >= limits.client_memberships_max {
+            return Err(Full("clients", Limit::ClientMemberships));
         }
-        if known.is_none() && state.producers.len() >= GROUPS_MAX {
+        if known.is_none() && state.producers.len() >= limits.groups_max {
             // Groups stay when their last member's connection closes (B-317).
             state.producers.retain(|_, members| !members.is_empty());
-            if state.producers.len() >= GROUPS_MAX {
-                return Err(Full("producer groups"));
+            if state.producers.len() >= limits.groups_max {
+                return Err(Full("producer groups", Limit::Groups));
             }
         }
-        let group = GroupName::new(group);
+        // One name for all members of a group.
+        let known = state.producers.get_key_value(group).map(|(name, _)| name.clone());
+        let group = known.unwrap_or_else(|| GroupName::new(group));
         state.members += usize::from(is_new);
         state.joined.entry(id).or_default().producers.insert(group.clone());
         let old = state.producers.entry(group).or_default().insert(id, member.clone());
@@ -302,7 +299,7 @@ impl Clients {
     }
 
     /// Takes a connection out of a producer group, which goes with its last member (B-229).
-    fn leave_producers(&self, group: &str, connection: &Connection) {
+    pub fn leave_producers(&self, group: &str, connection: &Connection) {
         let mut state = self.write();
         if state.remove_producer(group, connection.id())
             && state.producers.get(group).is_some_and(Members::is_empty)
@@ -312,7 +309,7 @@ impl Clients {
     }
 
     /// Takes a connection out of a consumer group; returns whom to tell.
-    fn leave_consumers(&self, group: &str, connection: &Connection) -> Vec<Connection> {
+    pub fn leave_consumers(&self, group: &str, connection: &Connection) -> Vec<Connection> {
         self.write().remove_consumer(group, connection.id())
     }
 
@@ -428,73 +425,6 @@ impl Member {
     }
 }
 
-/// The subscriptions after a heartbeat: its topics are all there are (B-226); of a known one the newer stays (B-225).
-fn merge(
-    old: &BTreeMap<TopicName, Arc<Subscription>>,
-    heard: Vec<SubscriptionData>,
-) -> BTreeMap<TopicName, Arc<Subscription>> {
-    let mut merged: BTreeMap<TopicName, Arc<Subscription>> = BTreeMap::new();
-    for data in heard {
-        let known = merged.get_key_value(data.topic.as_str());
-        let known = known.or_else(|| old.get_key_value(data.topic.as_str()));
-        let (topic, subscription) = match known {
-            Some((topic, known)) if known.version >= data.version => {
-                (topic.clone(), Arc::clone(known))
-            }
-            _ => (TopicName::new(&data.topic), Arc::new(subscription_of(data))),
-        };
-        merged.insert(topic, subscription);
-    }
-    merged
-}
-
-/// What a client said it wants. C++ leaves out what follows from the expression: without it, a filter by tags would
-/// filter everything away.
-fn subscription_of(data: SubscriptionData) -> Subscription {
-    let heard = Subscription {
-        topic: TopicName::new(&data.topic),
-        expression: data.expression,
-        expression_type: data.expression_type,
-        tags: data.tags,
-        codes: data.codes,
-        sql: None,
-        class_filter_mode: data.class_filter_mode,
-        version: data.version,
-    };
-    if heard.is_tag_type() && !heard.codes.is_empty() {
-        return heard;
-    }
-    let expression_type = Some(&*heard.expression_type);
-    match Subscription::parse(&data.topic, &heard.expression, expression_type, heard.version) {
-        Ok(parsed) => Subscription { class_filter_mode: heard.class_filter_mode, ..parsed },
-        Err(error) => {
-            let topic = shown(heard.topic.as_str());
-            tracing::warn!(topic, %error, "a consumer subscribes to what cannot be read: it will get nothing");
-            heard
-        }
-    }
-}
-
-fn bytes_of(subscription: &Subscription) -> usize {
-    let tags: usize = subscription.tags.iter().map(|tag| tag.capacity() + 24).sum();
-    let compiled = if subscription.sql.is_some() { SQL_BYTES_PER_BYTE } else { 1 };
-    SUBSCRIPTION_BYTES
-        + subscription.topic.as_str().len()
-        + subscription.expression.len() * compiled
-        + subscription.expression_type.len()
-        + tags
-        + 4 * subscription.codes.len()
-}
-
-/// Tells consumers to share the queues anew (40, B-224).
-fn tell_changed(group: &str, members: &[Connection]) {
-    let notice =
-        Command::request(request::NOTIFY_CONSUMER_IDS_CHANGED).with_field("consumerGroup", group);
-    for member in members {
-        member.send_oneway(notice.clone());
-    }
-}
-
 /// Looks for silent clients until `stop` (B-036).
 pub(super) fn start(
     broker: &Arc<Broker>,
@@ -512,93 +442,6 @@ pub(super) fn start(
         };
         let _ = stop.run_until_cancelled(scans).await;
     });
-}
-
-/// 34: a client says that it is there, and what for (B-220 to B-227). Notices go out before the answer (S-41).
-pub(super) fn heartbeat(
-    broker: &Arc<Broker>,
-    request: &Command,
-    connection: &Connection,
-) -> Answer {
-    let heartbeat = Heartbeat::parse(&request.body)?;
-    check_limits(&heartbeat)?;
-    let member = Member {
-        connection: connection.clone(),
-        client_id: heartbeat.client_id.as_str().into(),
-        language: request.language,
-        version: request.version,
-        seen: broker.clock.monotonic(),
-    };
-    // Once for each group, however often the heartbeat names it.
-    let mut changed = BTreeMap::new();
-    let taken = take_heartbeat(broker, heartbeat, &member, &mut changed);
-    for (group, members) in changed {
-        tell_changed(&group, &members);
-    }
-    taken?;
-    Ok(Command::response(response::SUCCESS))
-}
-
-/// Notes the members of groups that are to be told that their group changed.
-fn take_heartbeat(
-    broker: &Broker,
-    heartbeat: Heartbeat,
-    member: &Member,
-    changed: &mut BTreeMap<String, Vec<Connection>>,
-) -> Result<(), Full> {
-    for data in heartbeat.consumers {
-        let group = data.group.clone();
-        let config = groups::find_or_create(broker, &group);
-        if let Some(config) = &config {
-            let queues = u32::try_from(config.retry_queue_nums).unwrap_or(0);
-            let sys_flag = if data.unit_mode { UNIT_SUBSCRIPTION } else { 0 };
-            let topic = TopicName::retry_of(&group);
-            let usual = Permission::READ_WRITE;
-            topics::create_in_send_back(broker, topic.as_str(), queues, usual, sys_flag);
-        }
-        let members = broker.clients.consumer_heartbeat(data, member)?;
-        let tells = config.is_none_or(|config| config.notify_consumer_ids_changed_enable);
-        if tells && !members.is_empty() {
-            changed.insert(group, members);
-        }
-    }
-    for group in &heartbeat.producers {
-        broker.clients.producer_heartbeat(group, member)?;
-    }
-    Ok(())
-}
-
-fn check_limits(heartbeat: &Heartbeat) -> Result<(), Refusal> {
-    let refusal = |remark| Err(Refusal::new(response::SYSTEM_ERROR, remark));
-    let consumers = heartbeat.consumers.iter().map(|data| &data.group);
-    let mut names = consumers.chain(&heartbeat.producers).chain([&heartbeat.client_id]);
-    if names.any(|name| name.len() > NAME_BYTES_MAX) {
-        return refusal(format!("a name in the heartbeat is longer than {NAME_BYTES_MAX} bytes"));
-    }
-    let mut subscriptions = heartbeat.consumers.iter().flat_map(|data| &data.subscriptions);
-    if subscriptions.any(|one| one.codes.len().max(one.tags.len()) > TAGS_MAX) {
-        return refusal(format!("a subscription has at most {TAGS_MAX} tags"));
-    }
-    Ok(())
-}
-
-/// 35: a client leaves its groups (B-229).
-pub(super) fn unregister(
-    broker: &Arc<Broker>,
-    request: &Command,
-    connection: &Connection,
-) -> Answer {
-    if let Some(group) = request.field("producerGroup") {
-        broker.clients.leave_producers(group, connection);
-    }
-    if let Some(group) = request.field("consumerGroup") {
-        let rest = broker.clients.leave_consumers(group, connection);
-        let config = broker.store.tables().groups.get(group);
-        if config.is_none_or(|config| config.notify_consumer_ids_changed_enable) {
-            tell_changed(group, &rest);
-        }
-    }
-    Ok(Command::response(response::SUCCESS).with_empty_fields())
 }
 
 #[cfg(test)]

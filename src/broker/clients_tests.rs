@@ -8,8 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
+use crate::broker::heartbeats::{NAME_BYTES_MAX, TAGS_MAX};
 use crate::broker::{BrokerOptions, BrokerService, tests_support};
-use crate::remoting;
+use crate::remoting::{self, Command};
 use crate::transport::{Limits, Server};
 
 /// Long enough that only a failure reaches it.
@@ -346,12 +347,22 @@ async fn a_body_that_is_no_heartbeat_changes_nothing_and_the_connection_stays() 
 async fn the_tables_have_limits_and_everything_is_counted_off_again() {
     let world = World::new();
     let mut peer = world.peer().await;
-    let names: Vec<String> = (0..=GROUPS_MAX).map(|number| format!("P{number}")).collect();
+    tests_support::limit(&world.broker, |numbers| numbers.groups_max = 50);
+    let names: Vec<String> = (0..=50).map(|number| format!("P{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let answer = peer.answer(heartbeat(&producer(&names))).await;
-    let remark = Some("the broker takes no more producer groups");
-    assert_eq!((answer.code, answer.remark.as_deref()), (1, remark));
-    assert_eq!(world.broker.clients.read().members, GROUPS_MAX);
+    let remark = "the broker takes no more producer groups: limits.groups_max = 50 is reached";
+    assert_eq!((answer.code, answer.remark.as_deref()), (1, Some(remark)));
+    assert_eq!(world.broker.clients.read().members, 50);
+    let reached = |limit| tests_support::times_reached(&world.broker, limit);
+    assert_eq!(reached(Limit::Groups), 1);
+    tests_support::limit(&world.broker, |numbers| numbers.client_memberships_max = 50);
+    let mut other = world.peer().await;
+    let answer = other.answer(heartbeat(&producer(&["P1"]))).await;
+    let remark = "the broker takes no more clients: limits.client_memberships_max = 50 is reached";
+    assert_eq!((answer.code, answer.remark.as_deref()), (1, Some(remark)));
+    assert_eq!(reached(Limit::ClientMemberships), 1);
+    tests_support::limit(&world.broker, |numbers| numbers.client_memberships_max = 100);
     let tags = "x".repeat(14 << 20);
     let mut codes = Vec::new();
     for group in 0..5 {
@@ -362,6 +373,7 @@ async fn the_tables_have_limits_and_everything_is_counted_off_again() {
         );
     }
     assert_eq!(codes, [0, 0, 0, 0, 1]);
+    assert_eq!(reached(Limit::SubscriptionBytes), 1);
     drop(peer);
     world
         .eventually("all is counted off", |clients| {

@@ -288,7 +288,10 @@ impl Level {
         let results = append_all(&broker.store, messages);
         for ((offset, (topic, bytes)), result) in offsets.into_iter().zip(counted).zip(results) {
             match result {
-                Ok(_) => broker.statistics.messages_in(topic.as_str(), 1, bytes),
+                Ok(_) => {
+                    broker.statistics.messages_in(topic.as_str(), 1, bytes);
+                    broker.statistics.delivered(queue_of(self.level), bytes);
+                }
                 Err(error @ (AppendError::Illegal(_) | AppendError::TooLarge { .. })) => {
                     tracing::error!(topic = topic.as_str(), %error, "a delayed message can never be delivered: dropped");
                 }

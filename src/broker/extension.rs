@@ -15,7 +15,7 @@ use crate::transport::{Connection, Responder};
 
 /// The codes of these requests.
 pub(super) const CODES: std::ops::RangeInclusive<i32> =
-    request::EXTENSION_HELLO..=request::EXTENSION_CANCEL_TIMER;
+    request::EXTENSION_HELLO..=request::EXTENSION_LIST_TIMERS;
 
 /// Answers one of these requests.
 pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responder) {
@@ -26,6 +26,7 @@ pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responde
         request::EXTENSION_RESYNC => blocking(broker, request, responder, resync),
         request::EXTENSION_ACCOUNTS => blocking(broker, request, responder, accounts::exchange),
         request::EXTENSION_CANCEL_TIMER => blocking(broker, request, responder, timers::cancel),
+        request::EXTENSION_LIST_TIMERS => blocking(broker, request, responder, timers::list),
         _ => not_supported(&request, responder),
     }
 }
@@ -58,6 +59,9 @@ fn is_local(peer: IpAddr, own: IpAddr) -> bool {
 /// 9001: who is there. May write a file.
 fn hello(broker: &Arc<Broker>, request: &Command, connection: &Connection) -> Answer {
     let theirs: Hello = extension::parse(&request.body)?;
-    let answer = broker.member.answer_hello(&theirs, connection.remote());
+    let mut answer = broker.member.answer_hello(&theirs, connection.remote());
+    if let Some(acl) = &broker.options.acl {
+        answer.accounts_differ_from = acl.differs_from();
+    }
     Ok(Command::response(response::SUCCESS).with_body(extension::to_bytes(&answer)))
 }

@@ -1,21 +1,20 @@
 //! The configuration of consumer groups: creation by clients, and the requests that change and list it (200, 201, 207;
 //! B-070 to B-073); and the copying of one group's positions to another (314).
 //!
-//! Not the table itself (`store`), not who is connected (`clients`). Invariant: there are never more groups than
-//! [`GROUPS_MAX`], and none with a name longer than [`NAME_BYTES_MAX`].
+//! Not the table itself (`store`), not who is connected (`clients`). Invariant: no group is created
+//! beyond `limits.groups_max`, and none with a name longer than [`NAME_BYTES_MAX`].
 
 use std::sync::Arc;
 
 use super::answers::{Answer, Refusal};
 use super::{Broker, topics};
+use crate::metrics::Limit;
 use crate::model::{SubscriptionGroupConfig, TopicName, shown};
 use crate::remoting::bodies::groups::{all_groups, group, parse_group};
 use crate::remoting::{Command, response};
 use crate::store::Tables;
 use crate::transport::Connection;
 
-/// The most groups a broker has (DESIGN 10): clients can create them.
-const GROUPS_MAX: usize = 20_000;
 /// The longest name of a group, in bytes; clients of 4.x take no longer one (C-014).
 const NAME_BYTES_MAX: usize = 255;
 
@@ -24,18 +23,28 @@ const NAME_BYTES_MAX: usize = 255;
 pub(super) fn find_or_create(broker: &Broker, group: &str) -> Option<Arc<SubscriptionGroupConfig>> {
     let groups = &broker.store.tables().groups;
     let existing = groups.get(group);
-    if existing.is_some() || group.len() > NAME_BYTES_MAX || is_full(broker.store.tables()) {
+    if existing.is_some() || group.len() > NAME_BYTES_MAX || is_full(broker) {
         return existing;
     }
     groups.get_or_create(group, true)
 }
 
-fn is_full(tables: &Tables) -> bool {
-    let is_full = tables.groups.count() >= GROUPS_MAX;
+fn has_too_many(broker: &Broker) -> bool {
+    broker.store.tables().groups.count() >= broker.limits().numbers().groups_max
+}
+
+fn is_full(broker: &Broker) -> bool {
+    let is_full = has_too_many(broker);
     if is_full {
-        tracing::warn!(limit = GROUPS_MAX, "too many groups: no more are created");
+        broker.limits().reached(Limit::Groups);
     }
     is_full
+}
+
+/// What a remark about a group says that is not there and was not created; nothing if there was room.
+pub(super) fn why_not_created(broker: &Broker) -> String {
+    let limit = has_too_many(broker).then(|| broker.limits().text(Limit::Groups));
+    limit.map(|limit| format!("no more are created: {limit} ")).unwrap_or_default()
 }
 
 /// 200: creates or replaces a group's configuration (B-312). Blocks.
@@ -49,10 +58,8 @@ pub(super) fn update(broker: &Arc<Broker>, request: &Command, connection: &Conne
         let remark = format!("the group's name is longer than {NAME_BYTES_MAX} bytes");
         return Err(Refusal::new(response::SYSTEM_ERROR, remark));
     }
-    if tables.groups.get(config.name.as_str()).is_none() && is_full(tables) {
-        let remark =
-            format!("there are {GROUPS_MAX} groups already, which is the most a broker has");
-        return Err(Refusal::new(response::SYSTEM_ERROR, remark));
+    if tables.groups.get(config.name.as_str()).is_none() && is_full(broker) {
+        return Err(Refusal::new(response::SYSTEM_ERROR, broker.limits().text(Limit::Groups)));
     }
     tracing::info!(?config, by = %connection.remote(), "group created or changed");
     tables.groups.put(config);
@@ -133,6 +140,8 @@ fn saved(tables: &Tables) -> Answer {
 mod tests {
     use super::*;
     use crate::broker::clients::tests::World;
+    use crate::broker::send::group_config;
+    use crate::broker::tests_support;
     use crate::model::{QueueId, system};
 
     fn update(body: &str) -> Command {
@@ -233,14 +242,21 @@ mod tests {
     async fn there_are_no_more_groups_than_the_limit() {
         let world = World::new();
         let broker = &world.broker;
-        let missing = GROUPS_MAX - broker.store.tables().groups.count();
-        for number in 0..missing {
+        let limit = broker.store.tables().groups.count() + 3;
+        tests_support::limit(broker, |numbers| numbers.groups_max = limit);
+        for number in 0..3 {
             assert!(find_or_create(broker, &format!("G{number}")).is_some());
         }
         assert!(find_or_create(broker, "one more").is_none());
         assert!(find_or_create(broker, "G0").is_some());
         let mut tool = world.peer().await;
-        assert_eq!(tool.answer(update(r#"{"groupName":"one more"}"#)).await.code, 1);
+        let text = format!("limits.groups_max = {limit} is reached");
+        let refused = tool.answer(update(r#"{"groupName":"one more"}"#)).await;
+        assert_eq!((refused.code, refused.remark.as_deref()), (1, Some(text.as_str())));
+        assert_eq!(tests_support::times_reached(broker, Limit::Groups), 2);
+        let refused = group_config(broker, "one more").unwrap_err();
+        assert!(refused.remark.starts_with("subscription group not exist, one more "));
+        assert!(refused.remark.contains(&text), "{}", refused.remark);
         assert_eq!(tool.answer(update(r#"{"groupName":"G0"}"#)).await.code, 0);
     }
 }

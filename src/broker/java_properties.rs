@@ -25,7 +25,7 @@ struct Entry<'a> {
 
 /// Properties of one message; keys and values lie elsewhere.
 #[derive(Debug)]
-pub(super) struct JavaProperties<'a> {
+pub struct JavaProperties<'a> {
     /// In the order of their insertion.
     entries: Vec<Entry<'a>>,
     /// Grows with the entries and never shrinks.

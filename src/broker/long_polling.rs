@@ -1,7 +1,8 @@
 //! Pulls that wait for a message (B-200 to B-204).
 //!
 //! 4.9.4 looks for new messages and for timeouts every 5 s besides; here each message wakes who waits for it,
-//! and each pull ends at its own time (S-21). Not here: what a woken pull answers (`pull`). Invariants: whoever
+//! and each pull ends at its own time (S-21), or 5 s after the first message that it did not want: as with 4.9.4, a
+//! consumer that wants little goes on behind what others get, and is not shown as late for longer. Not here: what a woken pull answers (`pull`). Invariants: whoever
 //! appends only looks up who waits, and never executes a pull; a message that arrives between a pull's read and
 //! its parking is seen by one of the two; a parked pull is in all three indexes, an ended one in none.
 
@@ -18,22 +19,23 @@ use tokio_util::sync::CancellationToken;
 use super::Broker;
 use super::answers::Refusal;
 use super::pull::{Pass, Pull, Wish};
-use crate::metrics::Gauge;
+use crate::clock::Clock;
+use crate::metrics::{Gauge, Limit};
 use crate::model::{QueueId, TopicName};
 use crate::remoting::response;
 use crate::store::Arrival;
 use crate::task;
 use crate::transport::Connection;
 
-/// The most pulls that wait (DESIGN 10); one counts once for every started [`HEADER_BYTES`] of its header.
-const WEIGHT_MAX: usize = 200_000;
-/// A header that counts once.
+/// A header that counts once against `limits.waiting_pulls_max`; a longer one counts once for each started so many.
 const HEADER_BYTES: usize = 1024;
 /// The longest wait, whatever the client says.
 const TIMEOUT_MS_MAX: i64 = 3_600_000;
 /// Messages that do not match after which a pull ends all the same, so that the next one begins behind them; a
 /// pull does not look at more entries than these at once (B-174).
 const UNMATCHED_MAX: u64 = 800;
+/// How long a pull goes on waiting that a message was stored for which it did not want: 4.9.4's look (B-201).
+const UNMATCHED_WAIT: Duration = Duration::from_secs(5);
 /// Pulls that are taken out at once when their time is over: whoever appends may wait meanwhile.
 const EXPIRED_MAX: usize = 1024;
 /// Woken pulls that are executed before others get their turn.
@@ -70,14 +72,20 @@ struct Parked {
     pull: Pull,
     wish: Wish,
     deadline: Instant,
+    /// A message was stored that it did not want.
+    is_passed: bool,
     weight: usize,
 }
 
-impl State {
-    fn has_room(&self, weight: usize) -> bool {
-        self.runtime.is_some() && self.weight + weight <= WEIGHT_MAX
-    }
+/// What a new message means to those that wait in its queue.
+#[derive(Debug, Default)]
+struct Meant {
+    woken: Vec<u64>,
+    /// Those that it is the first one for which they do not want.
+    passed: Vec<u64>,
+}
 
+impl State {
     /// Puts a pull into all indexes.
     fn insert(&mut self, parked: Parked) -> u64 {
         self.weight += parked.weight;
@@ -97,7 +105,7 @@ impl State {
 
     /// Takes a pull out of all indexes.
     fn remove(&mut self, id: u64) -> Option<Pull> {
-        let Parked { pull, wish, deadline, weight } = self.parked.remove(&id)?;
+        let Parked { pull, wish, deadline, weight, .. } = self.parked.remove(&id)?;
         self.weight -= weight;
         let topic = wish.subscription.topic.as_str();
         if let Some(queues) = self.by_queue.get_mut(topic) {
@@ -116,23 +124,36 @@ impl State {
         Some(pull)
     }
 
-    /// Who is to be woken by a new message.
-    fn waiting_for(&self, arrival: &Arrival<'_>) -> Vec<u64> {
+    /// Who is to be woken by a new message, and who lets it pass.
+    fn meant(&self, arrival: &Arrival<'_>) -> Meant {
         let queues = self.by_queue.get(arrival.topic);
         let ids = queues.and_then(|queues| queues.get(&arrival.queue_id));
         let properties = LazyCell::new(|| arrival.properties());
-        let wants = |id: &&u64| {
-            self.parked.get(id).is_some_and(|Parked { wish, .. }| {
-                let Some(behind) = arrival.queue_offset.0.checked_sub(wish.offset) else {
-                    return false;
-                };
-                let wanted = &wish.subscription;
-                let matches = wanted.matches_tags_code(arrival.tags_code)
-                    && (!wanted.needs_properties() || wanted.matches_properties(*properties));
-                matches || behind >= UNMATCHED_MAX
-            })
-        };
-        ids.into_iter().flatten().filter(wants).copied().collect()
+        let mut meant = Meant::default();
+        for id in ids.into_iter().flatten() {
+            let Some(Parked { wish, is_passed, .. }) = self.parked.get(id) else { continue };
+            let Some(behind) = arrival.queue_offset.0.checked_sub(wish.offset) else { continue };
+            let wanted = &wish.subscription;
+            let matches = wanted.matches_tags_code(arrival.tags_code)
+                && (!wanted.needs_properties() || wanted.matches_properties(*properties));
+            if matches || behind >= UNMATCHED_MAX {
+                meant.woken.push(*id);
+            } else if !is_passed {
+                meant.passed.push(*id);
+            }
+        }
+        meant
+    }
+
+    /// Lets a pull that a message passed end at `at`, if it would wait for longer.
+    fn pass(&mut self, id: u64, at: Instant) {
+        let Some(parked) = self.parked.get_mut(&id) else { return };
+        parked.is_passed = true;
+        if at < parked.deadline {
+            self.by_deadline.remove(&(parked.deadline, id));
+            parked.deadline = at;
+            self.by_deadline.insert((at, id));
+        }
     }
 }
 
@@ -166,17 +187,21 @@ impl LongPolling {
         let weight = 1 + bytes / HEADER_BYTES;
         let id = {
             let mut state = self.lock();
-            if !state.has_room(weight) {
+            if state.runtime.is_none() {
                 drop(state);
-                let remark = "no more pulls can wait now, start flow control for a while";
+                let remark = "no more pulls can wait now: the broker starts or stops";
                 return pull.refuse(Refusal::new(response::SYSTEM_BUSY, remark));
             }
-            let id = state.insert(Parked { pull, wish, deadline, weight });
-            self.count.store(state.parked.len(), Ordering::Relaxed);
-            if state.timer_at.is_none_or(|at| deadline < at) {
-                state.timer_at = Some(deadline);
-                self.sooner.notify_one();
+            if state.weight + weight > broker.limits().numbers().waiting_pulls_max {
+                drop(state);
+                let limit = broker.limits().reached(Limit::WaitingPulls);
+                let remark =
+                    format!("no more pulls can wait now, start flow control for a while: {limit}");
+                return pull.refuse(Refusal::new(response::SYSTEM_BUSY, remark));
             }
+            let id = state.insert(Parked { pull, wish, deadline, is_passed: false, weight });
+            self.count.store(state.parked.len(), Ordering::Relaxed);
+            self.look_by(&mut state, deadline);
             id
         };
         // Pairs with the fence in `arrived`: a message is seen here, or we are seen there.
@@ -190,18 +215,31 @@ impl LongPolling {
         }
     }
 
+    /// Lets the timer look at a time, if it would not before.
+    fn look_by(&self, state: &mut State, at: Instant) {
+        if state.timer_at.is_none_or(|timer_at| at < timer_at) {
+            state.timer_at = Some(at);
+            self.sooner.notify_one();
+        }
+    }
+
     /// Takes out who is to be woken by a new message. Called by whoever appends.
-    fn arrived(&self, arrival: &Arrival<'_>) -> Option<(Handle, Vec<Pull>)> {
+    fn arrived(&self, arrival: &Arrival<'_>, clock: &Clock) -> Option<(Handle, Vec<Pull>)> {
         fence(Ordering::SeqCst);
         if self.count() == 0 {
             return None;
         }
         let mut state = self.lock();
-        let ids = state.waiting_for(arrival);
-        if ids.is_empty() {
+        let Meant { woken, passed } = state.meant(arrival);
+        if !passed.is_empty() {
+            let at = clock.monotonic() + UNMATCHED_WAIT;
+            passed.iter().for_each(|id| state.pass(*id, at));
+            self.look_by(&mut state, at);
+        }
+        if woken.is_empty() {
             return None;
         }
-        let woken = self.take(&mut state, &ids);
+        let woken = self.take(&mut state, &woken);
         Some((state.runtime.clone()?, woken))
     }
 
@@ -244,8 +282,9 @@ pub(super) fn listen(broker: &Arc<Broker>) {
     let long_polling = Arc::clone(&broker.long_polling);
     // The store is the broker's: it must not keep the broker in turn.
     let broker_handle: Weak<Broker> = Arc::downgrade(broker);
+    let clock = broker.clock.clone();
     broker.store.set_listener(Arc::new(move |arrival| {
-        let woken = long_polling.arrived(arrival);
+        let woken = long_polling.arrived(arrival, &clock);
         let Some((runtime, woken)) = woken else { return };
         let Some(broker) = broker_handle.upgrade() else { return };
         let _runtime = runtime.enter();
@@ -299,6 +338,8 @@ fn execute(broker: &Arc<Broker>, pull: Pull) {
 mod tests {
     use super::*;
     use crate::broker::pull::tests::{World, waiting_pull};
+    use crate::broker::tests_support;
+    use crate::remoting::headers::PullHeader;
 
     #[tokio::test]
     async fn the_number_of_waiting_pulls_is_bounded_and_long_headers_count_more() {
@@ -306,16 +347,54 @@ mod tests {
         let long_polling = &world.broker.long_polling;
         let first = world.wait(waiting_pull()).await;
         assert_eq!(long_polling.lock().weight, 1);
-        long_polling.lock().weight = WEIGHT_MAX - 1;
+        let max = world.broker.limits().numbers().waiting_pulls_max;
+        long_polling.lock().weight = max - 1;
         let expression = "a||".repeat(HEADER_BYTES / 3);
         let mut long = waiting_pull();
         long.subscription = Some(&expression);
         assert_eq!(world.call(long.to_request()).await.code, response::SYSTEM_BUSY);
         let second = world.wait(waiting_pull()).await;
-        assert_eq!(world.call(waiting_pull().to_request()).await.code, response::SYSTEM_BUSY);
+        let refused = world.call(waiting_pull().to_request()).await;
+        assert_eq!(refused.code, response::SYSTEM_BUSY);
+        let remark = refused.remark.unwrap();
+        assert!(remark.contains("limits.waiting_pulls_max = 100000 is reached"), "{remark}");
+        assert_eq!(tests_support::times_reached(&world.broker, Limit::WaitingPulls), 2);
         world.store("a", "k").await;
         assert_eq!((first.await.code, second.await.code), (0, 0));
-        assert_eq!(long_polling.lock().weight, WEIGHT_MAX - 2);
+        assert_eq!(long_polling.lock().weight, max - 2);
+    }
+
+    #[tokio::test]
+    async fn a_pull_that_a_message_passed_ends_in_five_seconds_and_not_at_its_own_time_b201() {
+        let world = World::new();
+        let sought = PullHeader { subscription: Some("b"), ..waiting_pull() };
+        let short = PullHeader { suspend_timeout_ms: 3_000, ..sought };
+        let answers = [world.wait(sought).await, world.wait(short).await];
+        let deadlines = || {
+            let state = world.broker.long_polling.lock();
+            let mut all: Vec<_> =
+                state.parked.iter().map(|(id, one)| (*id, one.deadline)).collect();
+            all.sort_unstable();
+            assert_eq!(state.by_deadline.len(), all.len());
+            assert!(all.iter().all(|(id, at)| state.by_deadline.contains(&(*at, *id))));
+            all
+        };
+        let before = deadlines();
+        world.store("a", "k").await;
+        let passed = deadlines();
+        assert!(passed[0].1 < before[0].1, "it would wait for longer");
+        assert_eq!(passed[1], before[1], "its own time comes first");
+        assert_eq!(world.broker.long_polling.lock().timer_at, Some(passed[1].1));
+        world.store("a", "k").await;
+        assert_eq!(deadlines(), passed, "the first one counts");
+        // What the timer does at that time.
+        let (ended, _) = world.broker.long_polling.expired(passed[0].1);
+        assert_eq!(ended.len(), 2);
+        execute_in_turn(Arc::clone(&world.broker), ended).await;
+        for answer in answers {
+            let answer = answer.await;
+            assert_eq!((answer.code, answer.field("nextBeginOffset")), (20, Some("2")));
+        }
     }
 
     #[tokio::test]

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answers::Answer;
 use super::{Broker, MasterAddresses, accounts, positions};
+use crate::acl;
 use crate::model::{PhysicalOffset, shown};
 use crate::remoting::bodies::extension::PositionRow;
 use crate::remoting::bodies::groups::parse_all_groups;
@@ -307,7 +308,7 @@ impl MetadataSync {
     async fn ask(&self, address: &str, code: i32) -> Result<Bytes, SyncError> {
         let answer = self.client.call(address, Command::request(code), CALL_TIMEOUT).await?;
         if answer.code != response::SUCCESS {
-            let remark = shown(&answer.remark.unwrap_or_default());
+            let remark = acl::advised(shown(&answer.remark.unwrap_or_default()));
             return Err(SyncError::Refused { code: answer.code, remark });
         }
         Ok(answer.body)

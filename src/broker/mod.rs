@@ -13,7 +13,8 @@
 //! | `long_polling` | pulls that wait for a message |
 //! | `offsets` | positions of groups, offsets of queues (14, 15, 29 to 32) |
 //! | `query` | messages by key and by id (12, 33) |
-//! | `clients` | who is connected: producers and consumers (34, 35, 40) |
+//! | `clients` | who is connected: producers and consumers |
+//! | `heartbeats` | what clients say of themselves, and are told of one another (34, 35, 40) |
 //! | `client_calls` | what tools ask of them through the broker (222, 223, 307, 309 → 220, 221, 307, 309) |
 //! | `client_lists` | how tools are told of them (38, 203, 204, 328) |
 //! | `order_locks` | which consumer may read a queue in order (41, 42) |
@@ -35,9 +36,12 @@
 //! | `start_step` | what a master does before it serves, and answers until then |
 //! | `runtime_info` | what tools are told about this broker (28) |
 //! | `broker_config` | its configuration under 4.9.4's keys (25, 26) |
+//! | `flow_control` | senders are told when the log cannot take more |
 //! | `dial_back` | whether ports of the asker can be reached from here (9003) |
 //! | `saved_statistics` | what of them survives a restart |
-//! | `statistics` | messages in and out, in total and per second |
+//! | `statistics` | messages in and out, in total and per second (315) |
+//! | `statistics_items` | the same by name, with samples |
+//! | `latencies` | how long appends and gets take |
 //!
 //! Not here: bytes on sockets (`transport`), bytes on disks (`store`). Invariants: nothing that may wait for the
 //! disk runs on a connection's task; a request is answered once, or never if its connection is gone.
@@ -51,8 +55,11 @@ mod clients;
 mod delay;
 mod dial_back;
 mod extension;
+mod flow_control;
 mod groups;
-mod java_properties;
+mod heartbeats;
+pub mod java_properties;
+mod latencies;
 mod long_polling;
 mod metadata_sync;
 mod offsets;
@@ -72,6 +79,7 @@ mod send;
 mod send_back;
 mod start_step;
 mod statistics;
+mod statistics_items;
 mod subscriptions;
 #[cfg(test)]
 mod tests_support;
@@ -97,7 +105,7 @@ use crate::remoting::Command;
 pub use crate::replication::MasterAddresses;
 use crate::replication::{Member, MemberOptions};
 use crate::store::Store;
-use crate::transport::{Client, Connection, Responder, Service, Signer};
+use crate::transport::{Client, Connection, Limits, Responder, Service, Signer};
 pub use transactions::TransactionOptions;
 
 /// What a broker is told when it is made.
@@ -121,6 +129,8 @@ pub struct BrokerOptions {
     pub acl: Option<Arc<Acl>>,
     /// What signs its requests to others.
     pub signer: Signer,
+    /// What peers can make it hold.
+    pub limits: Arc<Limits>,
 }
 
 impl BrokerOptions {
@@ -166,7 +176,7 @@ impl Broker {
             order_locks: order_locks::OrderLocks::new(clock),
             long_polling: Arc::default(),
             statistics: saved_statistics::load(&member.store().options().dir, clock),
-            live_config: broker_config::LiveConfig::new(clock),
+            live_config: broker_config::LiveConfig::new(clock, &options),
             delivery: delay::Moving::default(),
             checks: delay::Moving::default(),
             timer_moves: delay::Moving::default(),
@@ -200,6 +210,7 @@ impl Broker {
         metadata_sync::start(self, control, stop);
         topic_spread::start(self, control, stop);
         delay::start(self, data, stop);
+        flow_control::start(self, control, stop);
         timers::start(self, data, stop);
         transaction_check::start(self, data, stop);
     }
@@ -211,6 +222,11 @@ impl Broker {
         saved_statistics::save(self);
         self.checks.finish();
         self.timer_moves.finish();
+    }
+
+    /// What peers can make it hold.
+    fn limits(&self) -> &Limits {
+        &self.options.limits
     }
 
     /// Whether it copies a master.

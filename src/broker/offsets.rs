@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::Broker;
 use super::answers::{Answer, Refusal, blocking, send_answer};
+use crate::metrics::Limit;
 use crate::model::QueueId;
 use crate::remoting::{Command, FieldError, response};
 use crate::store::ReadError;
@@ -29,7 +30,11 @@ pub(super) fn update(broker: &Broker, request: &Command) -> Answer {
     let queue_id = queue_id(request)?;
     let offset = request.required_i64("commitOffset")?;
     if let Some(queue_id) = queue_id {
-        broker.store.tables().consumer_offsets.commit(topic, group, queue_id, offset);
+        let positions = &broker.store.tables().consumer_offsets;
+        let max = broker.limits().numbers().positions_max;
+        if !positions.commit_if_room(topic, group, queue_id, offset, max) {
+            broker.limits().reached(Limit::Positions);
+        }
     }
     Ok(Command::response(response::SUCCESS).with_empty_fields())
 }
@@ -155,6 +160,8 @@ pub(super) fn earliest_store_time(
 #[cfg(test)]
 mod tests {
     use crate::broker::pull::tests::World;
+    use crate::broker::tests_support;
+    use crate::metrics::Limit;
     use crate::remoting::{Command, request};
 
     fn about(code: i32, topic: &str, queue_id: i32) -> Command {
@@ -189,6 +196,26 @@ mod tests {
         let answer = world.call(position(request::UPDATE_CONSUMER_OFFSET, "none", 5)).await;
         let remark = "the mandatory field `commitOffset` is missing";
         assert_eq!((answer.code, answer.remark.as_deref()), (1, Some(remark)));
+    }
+
+    #[tokio::test]
+    async fn positions_have_a_limit_that_is_counted_and_told_to_tools() {
+        let world = World::new();
+        let update = |group: &str, queue_id: i32| {
+            let update = about(request::UPDATE_CONSUMER_OFFSET, "T", queue_id);
+            update.with_field("consumerGroup", group).with_field("commitOffset", 7)
+        };
+        assert_eq!(world.call(update("G", 1)).await.code, 0);
+        tests_support::limit(&world.broker, |numbers| numbers.positions_max = 1);
+        for (group, queue_id) in [("G", 2), ("H", 1), ("G", 1)] {
+            assert_eq!(world.call(update(group, queue_id)).await.code, 0, "as in 4.9.4 (B-241)");
+        }
+        let positions = world.broker.store.tables().consumer_offsets.positions();
+        assert_eq!(positions.len(), 1);
+        assert_eq!(tests_support::times_reached(&world.broker, Limit::Positions), 2);
+        let told = world.call(Command::request(request::GET_BROKER_RUNTIME_INFO)).await;
+        let told = String::from_utf8(told.body.to_vec()).unwrap();
+        assert!(told.contains(r#""limitReached_positions_max":"2""#), "{told}");
     }
 
     #[tokio::test]

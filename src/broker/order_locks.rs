@@ -11,14 +11,13 @@ use std::time::{Duration, Instant};
 use super::Broker;
 use super::answers::{Answer, Refusal};
 use crate::clock::Clock;
+use crate::metrics::Limit;
 use crate::model::{MessageQueue, shown};
 use crate::remoting::bodies::order_locks::{LockBatchBody, encode_locked};
 use crate::remoting::{Command, DecodeError, response};
 
 /// How long a lock lives without being renewed.
 const LIFE: Duration = Duration::from_secs(60);
-/// Locks of all groups at most.
-const LOCKS_MAX: usize = 200_000;
 /// The longest names that are kept: of group, client, topic and broker together.
 const NAMES_BYTES_MAX: usize = 1024;
 
@@ -39,7 +38,6 @@ struct State {
 #[derive(Debug)]
 pub(super) struct OrderLocks {
     clock: Clock,
-    locks_max: usize,
     state: Mutex<State>,
 }
 
@@ -62,19 +60,20 @@ impl Lock {
 
 impl OrderLocks {
     pub(super) fn new(clock: &Clock) -> Self {
-        Self { clock: clock.clone(), locks_max: LOCKS_MAX, state: Mutex::default() }
+        Self { clock: clock.clone(), state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Locks queues for a client, or renews its locks; returns those that it holds now.
-    fn lock(&self, body: LockBatchBody) -> Vec<MessageQueue> {
+    /// Locks queues for a client, or renews its locks; returns those that it holds now, and whether `max` locks of all
+    /// groups kept it from more.
+    fn lock(&self, body: LockBatchBody, max: usize) -> (Vec<MessageQueue>, bool) {
         let LockBatchBody { group, client_id, queues } = body;
         let now = self.clock.monotonic();
         let mut state = self.state();
-        if state.count + queues.len() > self.locks_max {
+        if state.count + queues.len() > max {
             state.drop_expired(now);
         }
         let State { groups, count } = &mut *state;
@@ -82,6 +81,7 @@ impl OrderLocks {
         let names_bytes = group.len() + client_id.len();
         let mut locks = groups.remove(&group).unwrap_or_default();
         let mut held = Vec::with_capacity(queues.len());
+        let mut is_full = false;
         for queue in queues {
             let fresh = Lock { client_id: Arc::clone(&client_id), renewed: now };
             match locks.get_mut(&queue) {
@@ -91,11 +91,13 @@ impl OrderLocks {
                 Some(_) => continue,
                 None => {
                     let bytes = names_bytes + queue.topic.len() + queue.broker_name.len();
-                    if *count >= self.locks_max || bytes > NAMES_BYTES_MAX {
-                        tracing::warn!(
-                            topic = shown(&queue.topic),
-                            "a queue is not locked: too many locks, or too long names"
-                        );
+                    if bytes > NAMES_BYTES_MAX {
+                        let topic = shown(&queue.topic);
+                        tracing::warn!(topic, "a queue is not locked: too long names");
+                        continue;
+                    }
+                    if *count >= max {
+                        is_full = true;
                         continue;
                     }
                     *count += 1;
@@ -107,7 +109,7 @@ impl OrderLocks {
         if !locks.is_empty() {
             groups.insert(group, locks);
         }
-        held
+        (held, is_full)
     }
 
     /// Gives back those of the queues that the client holds.
@@ -134,7 +136,11 @@ fn body_of(request: &Command) -> Result<LockBatchBody, Refusal> {
 
 /// Locks queues (41).
 pub(super) fn lock(broker: &Broker, request: &Command) -> Answer {
-    let held = broker.order_locks.lock(body_of(request)?);
+    let max = broker.limits().numbers().order_locks_max;
+    let (held, is_full) = broker.order_locks.lock(body_of(request)?, max);
+    if is_full {
+        broker.limits().reached(Limit::OrderLocks);
+    }
     Ok(Command::response(response::SUCCESS).with_body(encode_locked(&held)))
 }
 
@@ -148,7 +154,10 @@ pub(super) fn unlock(broker: &Broker, request: &Command) -> Answer {
 mod tests {
     use super::*;
     use crate::broker::pull::tests::World;
+    use crate::broker::tests_support;
     use crate::remoting::request;
+
+    const LOCKS_MAX: usize = 4;
 
     fn queue(queue_id: i32) -> MessageQueue {
         MessageQueue { topic: "T".into(), broker_name: "broker-a".into(), queue_id }
@@ -160,7 +169,7 @@ mod tests {
     }
 
     fn held(locks: &OrderLocks, client: &str, queues: impl IntoIterator<Item = i32>) -> Vec<i32> {
-        locks.lock(body(client, queues)).iter().map(|queue| queue.queue_id).collect()
+        locks.lock(body(client, queues), LOCKS_MAX).0.iter().map(|queue| queue.queue_id).collect()
     }
 
     #[test]
@@ -170,7 +179,7 @@ mod tests {
         assert_eq!(held(&locks, "b", [1, 2]), [2]);
         assert_eq!(held(&locks, "a", [0, 1, 2]), [0, 1]);
         let other = LockBatchBody { group: "H".into(), ..body("b", [0]) };
-        assert_eq!(locks.lock(other), [queue(0)], "groups do not see each other");
+        assert_eq!(locks.lock(other, 9).0, [queue(0)], "groups do not see each other");
         locks.unlock(&body("b", [1, 2]));
         assert_eq!(held(&locks, "c", [1, 2]), [2], "only one's own locks are given back");
     }
@@ -190,16 +199,28 @@ mod tests {
     #[test]
     fn locks_are_bounded_and_expired_ones_make_room() {
         let clock = Clock::system();
-        let locks = OrderLocks { locks_max: 3, ..OrderLocks::new(&clock) };
-        assert_eq!(held(&locks, "a", 0..5), [0, 1, 2]);
-        locks.unlock(&body("a", [2]));
-        assert_eq!(held(&locks, "a", [0, 4, 5]), [0, 4]);
+        let locks = OrderLocks::new(&clock);
+        assert_eq!(held(&locks, "a", 0..5), [0, 1, 2, 3]);
+        locks.unlock(&body("a", [2, 3]));
+        assert_eq!(held(&locks, "a", [0, 4, 5, 6]), [0, 4, 5]);
         clock.advance(Duration::from_secs(61));
         assert_eq!(held(&locks, "b", 6..9), [6, 7, 8]);
         locks.unlock(&body("b", 6..9));
         assert!(held(&locks, &"c".repeat(NAMES_BYTES_MAX), [0]).is_empty());
         let state = locks.state();
         assert!(state.groups.is_empty() && state.count == 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_locked_because_of_the_limit_is_counted() {
+        let world = World::new();
+        tests_support::limit(&world.broker, |numbers| numbers.order_locks_max = 1);
+        let text = r#"{"clientId":"c","consumerGroup":"G","mqSet":[{"brokerName":"broker-a","queueId":7,"topic":"a"},{"brokerName":"broker-a","queueId":8,"topic":"a"}]}"#;
+        let lock = Command::request(request::LOCK_BATCH_MQ).with_body(text);
+        let answer = world.call(lock).await;
+        assert_eq!(answer.code, 0);
+        assert!(!String::from_utf8_lossy(&answer.body).contains("8"));
+        assert_eq!(tests_support::times_reached(&world.broker, Limit::OrderLocks), 1);
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::answers::{FAQ, Refusal, send_answer, tell_refused};
-use super::{Broker, groups, subscriptions};
+use super::{Broker, flow_control, groups, subscriptions};
 use crate::filter::Subscription;
 use crate::message::{NewMessage, Properties, properties};
 use crate::model::{Permission, QueueId, QueueOffset, SubscriptionGroupConfig};
@@ -89,8 +89,14 @@ impl Pull {
             Ok(Outcome::Wait(wish)) => broker.long_polling.park(broker, self, wish),
             Ok(Outcome::WouldBlock) => {
                 let broker = Arc::clone(broker);
+                let queued_at = broker.clock.monotonic();
                 self.responder.goes_to_thread();
-                task::spawn_blocking("pull", move || self.run(&broker, true));
+                task::spawn_blocking("pull", move || {
+                    match flow_control::refusal_of_late(&broker, queued_at) {
+                        None => self.run(&broker, true),
+                        Some(refusal) => self.refuse(refusal),
+                    }
+                });
             }
             Err(refusal) => self.refuse(refusal),
         }
@@ -134,16 +140,21 @@ fn execute(
         count_max: u32::try_from(header.max_msg_nums).unwrap_or(0).clamp(1, COUNT_MAX),
         filter: &*subscription,
     };
+    let begun = broker.clock.monotonic();
     let pulled = match broker.store.pull(&request, may_block) {
         Err(ReadError::WouldBlock) if !may_block => return Ok(Outcome::WouldBlock),
         other => other,
     };
+    let took = broker.clock.monotonic().saturating_duration_since(begun);
+    broker.statistics.latencies.get_took(took);
     if pass == Pass::First && header.has(pull_flag::COMMIT_OFFSET) && !broker.is_slave() {
         let positions = &broker.store.tables().consumer_offsets;
         positions.commit(header.topic, header.consumer_group, queue_id, header.commit_offset);
     }
     let pulled = pulled?;
-    if pulled.status != PullStatus::Found {
+    if pulled.status == PullStatus::Found {
+        broker.statistics.get_took(header.consumer_group, header.topic, queue_id, took);
+    } else {
         broker.statistics.pull_missed();
     }
     let code = code_of(pulled.status, header.queue_offset);
@@ -173,7 +184,8 @@ fn check_target(
     }
     let tables = broker.store.tables();
     let Some(group) = groups::find_or_create(broker, name) else {
-        let remark = format!("subscription group [{name}] does not exist, {FAQ}");
+        let why = groups::why_not_created(broker);
+        let remark = format!("subscription group [{name}] does not exist, {why}{FAQ}");
         return Err(Refusal::new(response::SUBSCRIPTION_GROUP_NOT_EXIST, remark));
     };
     if !group.consume_enable {

@@ -405,7 +405,7 @@ async fn waiting_pulls_of_a_closed_connection_are_dropped() {
 #[tokio::test]
 async fn no_pull_waits_before_the_start_or_after_the_end() {
     let world = World::with_id(0, |_| {});
-    let refused = (2, Some("no more pulls can wait now, start flow control for a while"));
+    let refused = (2, Some("no more pulls can wait now: the broker starts or stops"));
     let answer = world.call(waiting_pull().to_request()).await;
     assert_eq!((answer.code, answer.remark.as_deref()), refused);
     world.start();

@@ -20,8 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::answers::not_supported;
 use super::{Broker, BrokerOptions, MasterAddresses};
+use crate::acl;
 use crate::message::body_crc;
-use crate::model::{Permission, TopicConfig};
+use crate::model::{Permission, TopicConfig, shown};
 use crate::remoting::bodies::registration::registration;
 use crate::remoting::bodies::route::ClusterInfo;
 use crate::remoting::headers::RegisterBroker;
@@ -416,7 +417,7 @@ async fn call(
     let request = header.to_request().with_body(body);
     let answer = connection.call(request, REGISTER_TIMEOUT).await?;
     if answer.code != response::SUCCESS {
-        let remark = answer.remark.unwrap_or_default();
+        let remark = acl::advised(shown(&answer.remark.unwrap_or_default()));
         return Err(RegisterError::Refused { code: answer.code, remark });
     }
     Ok(answer)

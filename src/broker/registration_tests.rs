@@ -294,8 +294,12 @@ async fn the_order_table_of_the_first_name_server_counts_b025() {
 #[tokio::test]
 async fn routes_of_our_name_server_come_and_go_with_the_broker_n080_b012() {
     let dir = tempfile::tempdir().unwrap();
-    let options =
-        NameServerOptions { kv_config_file: dir.path().join("kvConfig.json"), port: 0, acl: None };
+    let options = NameServerOptions {
+        kv_config_file: dir.path().join("kvConfig.json"),
+        port: 0,
+        acl: None,
+        limits: Arc::default(),
+    };
     let name_server = NameServer::open(options, &Clock::system()).unwrap();
     let address = serve(Arc::new(NameServerService(name_server)));
     let world = world(&[&address]);

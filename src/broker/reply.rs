@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Broker;
-use super::answers::{Refusal, send_answer, tell_refused};
+use super::answers::Refusal;
 use super::java_properties::JavaProperties;
-use super::send::{check, choose_queue, is_true, record_bytes, switched};
+use super::send::{begin, check, choose_queue, is_true, record_bytes, refuse, switched};
 use crate::message::{MessageId, NewMessage, properties};
 use crate::model::{TopicConfig, shown};
 use crate::remoting::headers::{SendHeader, SendResponse};
@@ -40,12 +40,7 @@ struct Push {
 
 /// Answers 324 and 325.
 pub(super) fn answer(broker: &Arc<Broker>, request: &Command, responder: Responder) {
-    let header = match SendHeader::parse(request) {
-        Ok(header) => header,
-        Err(error) => return send_answer(responder, Err(error.into())),
-    };
-    let remote = responder.connection().remote();
-    let born_host = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+    let Some((header, born_host, responder)) = begin(broker, request, responder) else { return };
     let prepared = check(broker, &header, born_host)
         .and_then(|topic| prepare(broker, request, &header, &topic, born_host));
     match prepared {
@@ -55,10 +50,7 @@ pub(super) fn answer(broker: &Arc<Broker>, request: &Command, responder: Respond
                 responder.send(deliver(&broker, reply).await);
             });
         }
-        Err(Refusal { code, remark }) => {
-            tell_refused(&responder, code, &remark);
-            responder.send(switched(Command::response(code).with_remark(remark)));
-        }
+        Err(refusal) => refuse(broker, responder, refusal),
     }
 }
 
@@ -151,7 +143,7 @@ async fn deliver(broker: &Broker, reply: Reply) -> Command {
         }
     };
     told.write(&mut answer);
-    switched(answer)
+    switched(broker, answer)
 }
 
 impl Push {

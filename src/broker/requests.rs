@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::answers::{at_once, blocking, not_supported, send_answer};
 use super::{
-    Broker, accounts, broker_config, client_calls, client_lists, clients, extension, groups,
+    Broker, accounts, broker_config, client_calls, client_lists, extension, groups, heartbeats,
     metadata_sync, offsets, order_locks, progress, pull, query, queue_entries, reply, runtime_info,
     send, send_back, start_step, statistics, subscriptions, topic_stats, topics, transactions,
     upkeep,
@@ -72,11 +72,11 @@ fn answer_served(broker: &Arc<Broker>, request: Command, responder: Responder) {
         request::RESUME_CHECK_HALF_MESSAGE => {
             blocking(broker, request, responder, transactions::resume);
         }
-        request::HEART_BEAT => at_once(broker, &request, responder, clients::heartbeat),
+        request::HEART_BEAT => at_once(broker, &request, responder, heartbeats::heartbeat),
         request::CHECK_CLIENT_CONFIG => {
             at_once(broker, &request, responder, subscriptions::check);
         }
-        request::UNREGISTER_CLIENT => at_once(broker, &request, responder, clients::unregister),
+        request::UNREGISTER_CLIENT => at_once(broker, &request, responder, heartbeats::unregister),
         request::GET_CONSUMER_LIST_BY_GROUP => {
             at_once(broker, &request, responder, client_lists::consumers_ids);
         }

@@ -1,8 +1,9 @@
 //! What tools are told about this broker (28; B-305, B-360 to B-362).
 //!
 //! Not the counting (`statistics`). Invariants: every key of 4.9.4 is there, because exporters and dashboards fail on
-//! a missing one; all values are texts. What this broker has not (thread pools with queues, a page cache lock, a
-//! transient pool) or does not measure (how long appends take) is shown as 4.9.4 shows it when idle.
+//! a missing one; all values are texts. What this broker has not (thread pools for pulls and queries, a transient pool)
+//! is shown as 4.9.4 shows it when idle. Its queue of sends is what waits for the log; the lock of the page cache is held
+//! by whoever writes it.
 
 use std::io;
 use std::path::Path;
@@ -18,31 +19,9 @@ use crate::remoting::json::{Form, Value};
 use crate::remoting::{Command, VERSION_4_9_4, response};
 use crate::transport::Connection;
 
-/// The buckets of `putMessageDistributeTime`.
-const PUT_TIMES: [&str; 13] = [
-    "<=0ms",
-    "0~10ms",
-    "10~50ms",
-    "50~100ms",
-    "100~200ms",
-    "200~500ms",
-    "500ms~1s",
-    "1~2s",
-    "2~3s",
-    "3~4s",
-    "4~5s",
-    "5~10s",
-    "10s~",
-];
-
 /// Keys with 4.9.4's values of an idle broker with default settings.
-const IDLE: [(&str, &str); 21] = [
-    ("putMessageEntireTimeMax", "0"),
-    ("getMessageEntireTimeMax", "0"),
+const IDLE: [(&str, &str); 14] = [
     ("dispatchMaxBuffer", "0"),
-    ("putLatency99", "0.00"),
-    ("putLatency999", "0.00"),
-    ("sendThreadPoolQueueSize", "0"),
     ("sendThreadPoolQueueCapacity", "10000"),
     ("pullThreadPoolQueueSize", "0"),
     ("pullThreadPoolQueueCapacity", "100000"),
@@ -52,8 +31,6 @@ const IDLE: [(&str, &str); 21] = [
     ("EndTransactionThreadPoolQueueCapacity", "100000"),
     // Queues are followed within the append.
     ("dispatchBehindBytes", "0"),
-    ("pageCacheLockTimeMills", "0"),
-    ("sendThreadPoolQueueHeadWaitTimeMills", "0"),
     ("pullThreadPoolQueueHeadWaitTimeMills", "0"),
     ("queryThreadPoolQueueHeadWaitTimeMills", "0"),
     ("startAcceptSendRequestTimeStamp", "0"),
@@ -72,6 +49,7 @@ pub(super) fn answer(broker: &Arc<Broker>, _: &Command, _: &Connection) -> Answe
     add_counted(broker, &mut entries);
     add_store(broker, &mut entries);
     add_disk(&broker.store.options().dir, &mut entries);
+    add_limits(broker, &mut entries);
     let table = Value::map(entries.iter().map(|(key, value)| (key, value.into())));
     let body = Value::object([("table", table)]).to_bytes(Form::Dialect);
     Ok(Command::response(response::SUCCESS).with_body(body))
@@ -95,12 +73,16 @@ fn add_counted(broker: &Broker, entries: &mut Vec<Entry>) {
     let mornings = statistics.mornings();
     // 4.9.4 shows one where there is none, to divide by it.
     let times = stored.messages.max(1);
-    let buckets: String = PUT_TIMES.iter().map(|bucket| format!("[{bucket}]:0 ")).collect();
+    let latencies = &statistics.latencies;
     entries.extend([
         entry("putMessageTimesTotal", times),
         entry("putMessageFailedTimes", failed),
         entry("putMessageSizeTotal", stored.bytes),
-        entry("putMessageDistributeTime", buckets),
+        entry("putMessageDistributeTime", latencies.distribution()),
+        entry("putMessageEntireTimeMax", latencies.longest_put_ms()),
+        entry("getMessageEntireTimeMax", latencies.longest_get_ms()),
+        entry("putLatency99", format!("{:.2}", latencies.percentile(990))),
+        entry("putLatency999", format!("{:.2}", latencies.percentile(999))),
         entry("putMessageAverageSize", double(ratio(stored.bytes, times))),
         entry("putTps", rates(statistics.rates(|totals| totals.stored.messages))),
         entry("getFoundTps", rates(statistics.rates(|totals| totals.found.times))),
@@ -120,7 +102,13 @@ fn add_store(broker: &Broker, entries: &mut Vec<Entry>) {
     let store = &broker.store;
     let (min, max) = store.log_range();
     let unflushed = max.0.saturating_sub(store.flushed_to().0);
+    let (waiting, writing_ms) = store.waiting_appends();
+    // What waits came while the log was written: it waits no longer than that.
+    let head_wait_ms = if waiting > 0 { writing_ms } else { 0 };
     entries.extend([
+        entry("sendThreadPoolQueueSize", waiting),
+        entry("sendThreadPoolQueueHeadWaitTimeMills", head_wait_ms),
+        entry("pageCacheLockTimeMills", writing_ms),
         entry("commitLogMinOffset", min),
         entry("commitLogMaxOffset", max),
         entry("remainHowManyDataToFlush", human_bytes(unflushed)),
@@ -131,6 +119,14 @@ fn add_store(broker: &Broker, entries: &mut Vec<Entry>) {
         let next = store.max_offset(system::SCHEDULE_TOPIC, QueueId(queue));
         entries.push(entry(&format!("scheduleMessageOffset_{level}"), format!("{offset},{next}")));
     }
+}
+
+/// How often limits of this node kept something from a peer, beyond 4.9.4; nothing as long as none did.
+fn add_limits(broker: &Broker, entries: &mut Vec<Entry>) {
+    let reached = broker.limits().times_reached().into_iter();
+    entries.extend(
+        reached.map(|(limit, times)| entry(&format!("limitReached_{}", limit.setting()), times)),
+    );
 }
 
 /// Size of a disk, in bytes.

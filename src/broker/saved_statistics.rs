@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Broker;
-use super::statistics::{Counted, Mornings, Statistics};
+use super::statistics::{Mornings, Statistics};
+use super::statistics_items::Counted;
 use crate::clock::Clock;
 use crate::store::tables::export::replace_file;
 

@@ -2,16 +2,17 @@
 //!
 //! Not here: the ends of transactions (37), replies (`reply`). This is the hottest way through the broker: the
 //! header is read once, the body is copied only into its record, nothing waits. Invariants: the answer comes when the
-//! message is as durable as its sender asks, from whatever thread wrote it; every answer but that to a header that
-//! cannot be read has the [`SWITCHES`].
+//! message is as durable as its sender asks, from whatever thread wrote it; every answer says
+//! whether traces are on, and which region this is ([`switched`]).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
-use super::answers::{FAQ, Refusal, send_answer, tell_refused};
+use super::answers::{FAQ, Refusal, tell_refused};
 use super::java_properties::JavaProperties;
-use super::{Broker, delay, groups, timers, topics, transactions};
+use super::{Broker, delay, flow_control, groups, timers, topics, transactions};
 use crate::message::{BatchItem, MessageId, NewMessage, decode_batch, properties, sys_flag};
 use crate::model::{
     DLQ_PREFIX, Permission, QueueId, RETRY_PREFIX, SubscriptionGroupConfig, TopicConfig,
@@ -22,8 +23,8 @@ use crate::remoting::{Command, SerializeType, response};
 use crate::store::{AppendError, AppendResult, Appended, Durability, Store};
 use crate::transport::Responder;
 
-/// What every answer of the send family has (`traceOn`, `regionId`), in 4.9.4's order.
-const SWITCHES: [(&str, &str); 2] = [("TRACE_ON", "true"), ("MSG_REGION", "DefaultRegion")];
+/// 4.9.4's `regionId`.
+const REGION: &str = "DefaultRegion";
 /// The version from which on a client's own `maxReconsumeTimes` counts (S-58).
 const OWN_MAX_TIMES_FROM: i32 = 121;
 /// The longest properties text, in bytes (S-59).
@@ -45,13 +46,7 @@ struct Prepared<M> {
 
 /// Answers 10, 310 and 320 when the message is stored, or at once if it is refused.
 pub(super) fn answer(broker: &Arc<Broker>, request: &Command, responder: Responder) {
-    let header = match SendHeader::parse(request) {
-        Ok(header) => header,
-        Err(error) => return send_answer(responder, Err(error.into())),
-    };
-    let remote = responder.connection().remote();
-    // Java has no IPv4 addresses in IPv6 ones.
-    let born_host = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+    let Some((header, born_host, responder)) = begin(broker, request, responder) else { return };
     let is_json = request.serialize_type == SerializeType::Json;
     if header.batch {
         let prepared = prepare_batch(broker, request, &header, born_host);
@@ -59,6 +54,31 @@ pub(super) fn answer(broker: &Arc<Broker>, request: &Command, responder: Respond
     } else {
         store(broker, prepare(broker, request, &header, born_host), responder, is_json);
     }
+}
+
+/// What a request of the send family says, and where it comes from; answers one that cannot be read.
+pub(super) fn begin<'a>(
+    broker: &Broker,
+    request: &'a Command,
+    responder: Responder,
+) -> Option<(SendHeader<'a>, SocketAddr, Responder)> {
+    let remote = responder.connection().remote();
+    // Java has no IPv4 addresses in IPv6 ones.
+    let born_host = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+    match SendHeader::parse(request) {
+        Ok(header) => Some((header, born_host, responder)),
+        Err(error) => {
+            refuse(broker, responder, error.into());
+            None
+        }
+    }
+}
+
+/// Answers that nothing is stored, and why.
+pub(super) fn refuse(broker: &Broker, responder: Responder, refusal: Refusal) {
+    let Refusal { code, remark } = refusal;
+    tell_refused(&responder, code, &remark);
+    responder.send(switched(broker, Command::response(code).with_remark(remark)));
 }
 
 fn store<M: AsRef<[NewMessage]>>(
@@ -69,10 +89,7 @@ fn store<M: AsRef<[NewMessage]>>(
 ) {
     let Prepared { messages, wait, queue_id } = match prepared {
         Ok(prepared) => prepared,
-        Err(Refusal { code, remark }) => {
-            tell_refused(&responder, code, &remark);
-            return responder.send(switched(Command::response(code).with_remark(remark)));
-        }
+        Err(refusal) => return refuse(broker, responder, refusal),
     };
     let messages = messages.as_ref();
     let Some(first) = messages.first() else { return };
@@ -81,7 +98,9 @@ fn store<M: AsRef<[NewMessage]>>(
         responder,
         is_json,
         topic: first.topic.clone(),
+        stored_queue_id: first.queue_id,
         queue_id,
+        begun: broker.clock.monotonic(),
         bytes: messages.iter().map(record_bytes).sum(),
     };
     broker.store.enqueue(messages, wait, Box::new(move |result| sent.answer(&result)));
@@ -105,10 +124,9 @@ pub(super) fn check(
     if known.is_none() && broker.is_slave() {
         return Err(unavailable(&broker.store));
     }
-    let topic = known.or_else(|| topics::create_in_send(broker, header)).ok_or_else(|| {
-        let remark = format!("topic[{name}] not exist, apply first please!{FAQ}");
-        Refusal::new(response::TOPIC_NOT_EXIST, remark)
-    })?;
+    let topic = known
+        .or_else(|| topics::create_in_send(broker, header))
+        .ok_or_else(|| topics::not_created(broker, name))?;
     let queues = topic.write_queues.max(topic.read_queues);
     if i64::from(header.queue_id) >= i64::from(queues) {
         let described = topics::described(&topic);
@@ -128,9 +146,14 @@ fn refuse_if_forbidden(broker: &Broker, topic: &str) -> Result<(), Refusal> {
     if broker.live_config.permission().contains(Permission::WRITE) || !is_ordered() {
         return Ok(());
     }
-    let remark =
-        format!("the broker[{}] sending message is forbidden", broker.options.address.ip());
-    Err(Refusal::new(response::NO_PERMISSION, remark))
+    Err(forbidden(broker, "message"))
+}
+
+/// What the settings let nobody send.
+fn forbidden(broker: &Broker, what: &str) -> Refusal {
+    let address = broker.options.address.ip();
+    let remark = format!("the broker[{address}] sending {what} is forbidden");
+    Refusal::new(response::NO_PERMISSION, remark)
 }
 
 /// The queue that a message goes to: the one asked for, or any (B-105).
@@ -169,15 +192,19 @@ fn prepare(
         // 4.9.4 takes the delay away here, and gives it back when it sets the properties: dead letters wait too.
         (topic, queue_id) = (dead_letters, QueueId(0));
     }
+    let is_half = fields.get(properties::TRANSACTION_PREPARED).is_some_and(is_true);
+    if is_half && broker.live_config.rejects_transactions() {
+        return Err(forbidden(broker, "transaction message"));
+    }
     check_body(broker, request.body.len())?;
     let wait = fields.remove(properties::WAIT);
     let mut sys_flag = sys_flag_of(header, &topic);
-    let is_half = fields.get(properties::TRANSACTION_PREPARED).is_some_and(is_true);
     let level = if is_half { None } else { delay::level_of(broker, &fields, sys_flag)? };
     if level.is_some() {
         timers::ignore(&mut fields);
     }
-    let due_ms = timers::due_of(&fields, is_half, sys_flag, broker.clock.now_ms())?;
+    let flags = if is_half { 0 } else { sys_flag };
+    let due_ms = timers::due_of(&fields, flags, broker.clock.now_ms())?;
     if let Some(wait) = wait.filter(|_| is_half || level.is_some() || due_ms.is_some()) {
         // S-12: the text of these is made again, from properties that `WAIT` is back in.
         fields.set(properties::WAIT, wait);
@@ -306,7 +333,8 @@ pub(super) fn group_config(
     group: &str,
 ) -> Result<Arc<SubscriptionGroupConfig>, Refusal> {
     groups::find_or_create(broker, group).ok_or_else(|| {
-        let remark = format!("subscription group not exist, {group} {FAQ}");
+        let why = groups::why_not_created(broker);
+        let remark = format!("subscription group not exist, {group} {why}{FAQ}");
         Refusal::new(response::SUBSCRIPTION_GROUP_NOT_EXIST, remark)
     })
 }
@@ -363,11 +391,10 @@ pub(super) fn record_bytes(message: &NewMessage) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-pub(super) fn switched(mut answer: Command) -> Command {
-    for (key, value) in SWITCHES {
-        answer = answer.with_field(key, value);
-    }
-    answer
+/// Adds what every answer of the send family has (`traceOn`, `regionId`), in 4.9.4's order.
+pub(super) fn switched(broker: &Broker, answer: Command) -> Command {
+    let is_traced = broker.live_config.is_traced();
+    answer.with_field("TRACE_ON", is_traced).with_field("MSG_REGION", REGION)
 }
 
 /// A send whose message is being stored.
@@ -378,24 +405,32 @@ struct Sent {
     is_json: bool,
     /// What the message is stored under.
     topic: TopicName,
+    stored_queue_id: QueueId,
+    /// The queue that the answer names.
     queue_id: QueueId,
+    /// When it was handed to the store.
+    begun: Instant,
     bytes: u64,
 }
 
 impl Sent {
     fn answer(self, result: &AppendResult) {
+        let statistics = &self.broker.statistics;
+        let took = self.broker.clock.monotonic().saturating_duration_since(self.begun);
+        statistics.latencies.put_took(took);
         let answer = match result {
             Ok((appended, durability)) => {
                 let count = u64::try_from(appended.len()).unwrap_or(u64::MAX);
-                self.broker.statistics.messages_in(self.topic.as_str(), count, self.bytes);
+                statistics.messages_in(self.topic.as_str(), count, self.bytes);
+                if self.topic.as_str() == system::SCHEDULE_TOPIC {
+                    statistics.delayed(self.stored_queue_id, count, self.bytes);
+                }
                 self.broker.metrics.messages_in.inc_by(count);
                 self.stored(appended, *durability)
             }
             Err(error) => {
-                self.broker.statistics.append_failed();
-                let Refusal { code, remark } = refusal_of(&self.broker.store, error);
-                tell_refused(&self.responder, code, &remark);
-                switched(Command::response(code).with_remark(remark))
+                statistics.append_failed();
+                return refuse(&self.broker, self.responder, refusal_of(&self.broker, error));
             }
         };
         self.responder.send(answer);
@@ -412,11 +447,11 @@ impl Sent {
         let offset = appended.first().map_or(0, |first| first.queue_offset.to_wire());
         // 4.9.4 writes the fields of a JSON header in its hash map's order, those of a binary one as declared (V-08).
         if self.is_json {
-            let answer = switched(answer.with_field("queueId", self.queue_id));
+            let answer = switched(&self.broker, answer.with_field("queueId", self.queue_id));
             self.with_ids(answer, appended).with_field("queueOffset", offset)
         } else {
             let answer = self.with_ids(answer, appended).with_field("queueId", self.queue_id);
-            switched(answer.with_field("queueOffset", offset))
+            switched(&self.broker, answer.with_field("queueOffset", offset))
         }
     }
 
@@ -432,8 +467,10 @@ impl Sent {
 }
 
 /// How 4.9.4 says that nothing was stored (B-115).
-fn refusal_of(store: &Store, error: &AppendError) -> Refusal {
+fn refusal_of(broker: &Broker, error: &AppendError) -> Refusal {
+    let store = &broker.store;
     match error {
+        AppendError::Busy(busy) => flow_control::refusal(broker, *busy),
         AppendError::Illegal(_) | AppendError::TooLarge { .. } => illegal(store),
         AppendError::DiskFull | AppendError::IsSlave | AppendError::Stopping => unavailable(store),
         AppendError::Failed(_) => {

@@ -64,10 +64,12 @@ pub(super) fn answer(broker: &Arc<Broker>, request: &Command, _: &Connection) ->
     };
     let body = stored.slice_ref(record.body());
     let message = given_back(broker, &record, body, &way)?;
-    let (topic, bytes) = (message.topic.clone(), send::record_bytes(&message));
+    let (topic, queue_id) = (message.topic.clone(), message.queue_id);
+    let bytes = send::record_bytes(&message);
     append(broker, message)?;
     if topic.as_str() == system::SCHEDULE_TOPIC {
         broker.statistics.messages_in(topic.as_str(), 1, bytes);
+        broker.statistics.delayed(queue_id, 1, bytes);
     }
     let came_from = properties::find(record.properties(), properties::RETRY_TOPIC);
     broker.statistics.sent_back(group, came_from.unwrap_or(record.topic()));
@@ -143,6 +145,7 @@ fn append(broker: &Broker, message: NewMessage) -> Result<(), Refusal> {
         Some(Ok((_, Durability::SlaveTimeout))) => "FLUSH_SLAVE_TIMEOUT",
         Some(Err(AppendError::Illegal(_) | AppendError::TooLarge { .. })) => "MESSAGE_ILLEGAL",
         Some(Err(AppendError::Failed(_))) => "CREATE_MAPEDFILE_FAILED",
+        Some(Err(AppendError::Busy(_))) => "OS_PAGECACHE_BUSY",
         Some(Err(AppendError::DiskFull | AppendError::IsSlave | AppendError::Stopping)) | None => {
             SERVICE_NOT_AVAILABLE
         }

@@ -17,12 +17,15 @@ use crate::replication::Standing;
 use crate::replication::decide::{PeerRole, PeerView};
 use crate::replication::history::History;
 use crate::replication::past::{self, Role};
-use crate::replication::peers::{Peer, PeerError};
+use crate::replication::peers::{CALL_TIMEOUT, Peer, PeerError};
 use crate::replication::start_step::{Action, Before, Event, KnownPeer, Start, StartStep};
 use crate::task::{self, Kind};
 
 /// How often peers are asked again.
 const TICK: Duration = Duration::from_secs(1);
+/// How long a name server that is silent is waited for by a master that has all it ever wrote and no slave: what it may
+/// still say is that another master was made meanwhile, which is asked for again before each registration.
+const NAME_SERVERS_WAIT: Duration = Duration::from_millis(500);
 /// How many outcomes may wait; there are a few peers.
 const OUTCOMES_MAX: usize = 256;
 
@@ -109,7 +112,7 @@ impl Broker {
         for peer in member.past().peers() {
             peers.extend(driver.meet(i64::from(peer.id), &peer.address, peer.node, true));
         }
-        for (id, address) in member.members().await {
+        for (id, address) in member.members(self.patience_with_name_servers()).await {
             peers.extend(driver.meet(id, &address, None, false));
         }
         let (mut step, mut actions) = StartStep::new(Start {
@@ -152,6 +155,13 @@ impl Broker {
             };
         }
     }
+
+    fn patience_with_name_servers(&self) -> Duration {
+        let past = self.member.past();
+        let lacks_nothing =
+            past.is_whole() && past.peers().is_empty() && past.role() == Some(Role::Master);
+        if lacks_nothing { NAME_SERVERS_WAIT } else { CALL_TIMEOUT }
+    }
 }
 
 impl Driver {
@@ -174,7 +184,7 @@ impl Driver {
 
     async fn look_for_members(&mut self) -> Vec<KnownPeer> {
         let mut found = Vec::new();
-        for (id, address) in self.broker.member.members().await {
+        for (id, address) in self.broker.member.members(CALL_TIMEOUT).await {
             found.extend(self.meet(id, &address, None, false));
         }
         found
@@ -310,4 +320,31 @@ impl Driver {
 /// Whether a peer is one of ours.
 pub(super) async fn is_ours(broker: &Broker, address: &str) -> Result<bool, PeerError> {
     Ok(matches!(broker.member.greet(address, 0).await?, Peer::Ours(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::broker::tests_support::TestBroker;
+
+    /// How long a master that starts asks a name server that takes connections and says nothing.
+    async fn asks_for(broker: &TestBroker) -> Duration {
+        // Time passes when nothing else happens.
+        tokio::time::pause();
+        let begun = Instant::now();
+        broker.broker.find_past(None).await.unwrap();
+        tokio::time::resume();
+        begun.elapsed()
+    }
+
+    #[tokio::test]
+    async fn a_master_that_lacks_nothing_does_not_wait_for_a_silent_name_server() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let broker = TestBroker::master(vec![silent.local_addr().unwrap().to_string()]);
+        assert!(asks_for(&broker).await >= CALL_TIMEOUT, "it may be a new folder of an old group");
+        let again = asks_for(&broker).await;
+        assert!((NAME_SERVERS_WAIT..CALL_TIMEOUT).contains(&again), "{again:?}");
+    }
 }

@@ -1,13 +1,15 @@
-//! What went in and out: totals, rates of the last seconds and minutes (B-360, B-361), and the same by topic and
-//! group (B-370 to B-373, B-379, B-380), which 315 shows (B-336).
+//! What went in and out: totals, rates of the last seconds and minutes (B-360, B-361), and the same by topic, group and
+//! queue (B-370 to B-375, B-379, B-380), which 315 shows (B-336). Of 4.9.4's other names its brokers have no items
+//! either: nothing counts there what came from disks (B-377), hooks are the only ones to count for COMMERCIAL (B-378), and
+//! what falls behind (B-376) is only logged.
 //!
-//! Not the answers to 28 and 208, which read it too, nor the file that keeps it over restarts (`saved_statistics`).
-//! Counting is a look-up under a shared lock and a few atomic additions; one task takes samples. Invariants: names are
-//! only of topics that exist or existed since the start; a rate is not known before its window has passed.
+//! Not the answers to 28 and 208, which read it too, nor the file that keeps it over restarts (`saved_statistics`), nor
+//! items and samples (`statistics_items`). One task takes samples. Invariants: names are only of topics that exist or
+//! existed since the start; a rate is not known before its window has passed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,9 +19,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::Broker;
 use super::answers::{Answer, Refusal};
-use super::saved_statistics::{self, Saved, SavedItem};
+use super::latencies::Latencies;
+use super::saved_statistics::{self, Saved};
+use super::statistics_items::{
+    Counted, DAY_MS, Item, Items, Part, Spans, lock, per, seconds_between,
+};
 use crate::clock::Clock;
-use crate::model::{GroupName, TopicName};
+use crate::model::{QueueId, system};
 use crate::remoting::json::{Form, Value};
 use crate::remoting::{Command, response};
 use crate::task::{self, Kind};
@@ -34,52 +40,12 @@ const SAMPLES_MAX: usize = 601;
 const RATE_WINDOWS: [usize; 3] = [10, 60, 600];
 /// Samples of the totals between two samples of the items (B-379).
 const ITEM_SAMPLE_EVERY: u64 = 10;
-/// The time between them.
-const ITEM_SAMPLE_MS: i64 = 10_000;
-const DAY_MS: i64 = 24 * 3600 * 1000;
-
-/// How often and how much.
-#[derive(Debug, Default)]
-struct Counter {
-    times: AtomicU64,
-    messages: AtomicU64,
-    bytes: AtomicU64,
-}
-
-/// The state of a [`Counter`] at a moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Counted {
-    /// Calls: sends, batches, pulls.
-    pub times: u64,
-    /// Messages.
-    pub messages: u64,
-    /// Bytes of their records.
-    pub bytes: u64,
-}
-
-impl Counter {
-    fn add(&self, messages: u64, bytes: u64) {
-        self.times.fetch_add(1, Ordering::Relaxed);
-        self.messages.fetch_add(messages, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    fn of(counted: Counted) -> Self {
-        Self {
-            times: AtomicU64::new(counted.times),
-            messages: AtomicU64::new(counted.messages),
-            bytes: AtomicU64::new(counted.bytes),
-        }
-    }
-
-    fn read(&self) -> Counted {
-        Counted {
-            times: self.times.load(Ordering::Relaxed),
-            messages: self.messages.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-        }
-    }
-}
+/// Samples of the totals in a minute.
+const MINUTE: u64 = 60;
+/// Queues of groups whose latency is kept, of some 1 500 bytes each.
+const LATENCIES_MAX: usize = 16_384;
+/// Who takes messages out of the delay queues, as 4.9.4 calls it.
+const DELAY_GROUP: &str = "SCHEDULE_CONSUMER";
 
 /// All totals at a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,182 +72,6 @@ pub(super) struct Mornings {
 /// Rates over the last 10, 60 and 600 seconds; `None` where that is not known yet.
 pub(super) type Rates = [Option<f64>; RATE_WINDOWS.len()];
 
-/// What was counted in a span of time (B-379).
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Span {
-    /// How much.
-    pub counted: Counted,
-    /// Between the first and the last sample.
-    pub seconds: f64,
-}
-
-impl Span {
-    /// As 315 shows it: sum, per second, per call.
-    fn value(&self, of: Part) -> Value<'static> {
-        let sum = of(&self.counted);
-        let per_call =
-            if self.counted.times > 0 { per(sum, self.counted.times as f64) } else { 0.0 };
-        Value::object([
-            ("avgpt", Value::double(per_call)),
-            ("sum", sum.into()),
-            ("tps", Value::double(per(sum, self.seconds))),
-        ])
-    }
-}
-
-/// Which part of a count is meant.
-type Part = fn(&Counted) -> u64;
-
-/// The last minute, hour and day of an item.
-pub(super) type Spans = [Span; 3];
-
-/// Samples of one item at one distance.
-#[derive(Debug)]
-struct Samples {
-    /// In rounds of [`ITEM_SAMPLE_EVERY`].
-    every: u32,
-    keep: usize,
-    taken: VecDeque<(i64, Counted)>,
-}
-
-impl Samples {
-    fn new(every: u32, keep: usize) -> Self {
-        Self { every, keep, taken: VecDeque::new() }
-    }
-
-    fn take(&mut self, round: u64, now_ms: i64, counted: Counted) {
-        if !round.is_multiple_of(u64::from(self.every)) {
-            return;
-        }
-        if self.taken.is_empty() {
-            // 4.9.4 takes it that nothing was counted one distance ago.
-            let distance_ms = i64::from(self.every) * ITEM_SAMPLE_MS;
-            self.taken.push_back((now_ms.saturating_sub(distance_ms), Counted::default()));
-        }
-        self.taken.push_back((now_ms, counted));
-        if self.taken.len() > self.keep {
-            self.taken.pop_front();
-        }
-    }
-
-    fn span(&self) -> Span {
-        let (Some((from, first)), Some((to, last))) = (self.taken.front(), self.taken.back())
-        else {
-            return Span::default();
-        };
-        let counted = Counted {
-            times: last.times - first.times,
-            messages: last.messages - first.messages,
-            bytes: last.bytes - first.bytes,
-        };
-        Span { counted, seconds: seconds_between(*from, *to) }
-    }
-}
-
-/// Something counted by name.
-#[derive(Debug)]
-struct Item {
-    counter: Counter,
-    /// Of the minute, the hour and the day, in rounds of ten seconds (B-379).
-    samples: Mutex<[Samples; 3]>,
-}
-
-impl Default for Item {
-    fn default() -> Self {
-        let samples = [Samples::new(1, 7), Samples::new(60, 7), Samples::new(360, 25)];
-        Self { counter: Counter::default(), samples: Mutex::new(samples) }
-    }
-}
-
-impl Item {
-    /// One that was counted before: what it had counts as seen, and of the day's samples those that are no older.
-    fn restored(saved: SavedItem, now_ms: i64) -> Self {
-        let item = Self { counter: Counter::of(saved.counted), ..Self::default() };
-        {
-            let [minute, hour, day] = &mut *lock(&item.samples);
-            for samples in [minute, hour] {
-                samples.taken.push_back((now_ms, saved.counted));
-            }
-            let is_young = |(at_ms, _): &(i64, Counted)| (now_ms - DAY_MS..=now_ms).contains(at_ms);
-            day.taken.extend(saved.day.into_iter().filter(is_young));
-            if day.taken.is_empty() {
-                day.taken.push_back((now_ms, saved.counted));
-            }
-        }
-        item
-    }
-
-    fn saved(&self) -> SavedItem {
-        let [_, _, day] = &*lock(&self.samples);
-        SavedItem { counted: self.counter.read(), day: day.taken.iter().copied().collect() }
-    }
-
-    fn sample(&self, round: u64, now_ms: i64) {
-        let counted = self.counter.read();
-        for samples in lock(&self.samples).iter_mut() {
-            samples.take(round, now_ms, counted);
-        }
-    }
-
-    fn spans(&self) -> Spans {
-        let [minute, hour, day] = &*lock(&self.samples);
-        [minute.span(), hour.span(), day.span()]
-    }
-}
-
-/// Items by topic and group; what is of the whole topic is under the group `""`.
-#[derive(Debug, Default)]
-struct Items(RwLock<HashMap<TopicName, HashMap<GroupName, Item>>>);
-
-impl Items {
-    fn add(&self, topic: &str, group: &str, messages: u64, bytes: u64) {
-        if let Some(item) = self.read().get(topic).and_then(|groups| groups.get(group)) {
-            return item.counter.add(messages, bytes);
-        }
-        let mut topics = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let groups = topics.entry(TopicName::new(topic)).or_default();
-        groups.entry(GroupName::new(group)).or_default().counter.add(messages, bytes);
-    }
-
-    fn spans(&self, topic: &str, group: &str) -> Option<Spans> {
-        Some(self.read().get(topic)?.get(group)?.spans())
-    }
-
-    fn sample(&self, round: u64, now_ms: i64) {
-        for item in self.read().values().flat_map(HashMap::values) {
-            item.sample(round, now_ms);
-        }
-    }
-
-    fn restored(saved: Vec<(String, String, SavedItem)>, now_ms: i64) -> Self {
-        let mut topics: HashMap<TopicName, HashMap<GroupName, Item>> = HashMap::new();
-        for (topic, group, item) in saved {
-            let groups = topics.entry(TopicName::new(&topic)).or_default();
-            groups.insert(GroupName::new(&group), Item::restored(item, now_ms));
-        }
-        Self(RwLock::new(topics))
-    }
-
-    fn saved(&self) -> Vec<(String, String, SavedItem)> {
-        let topics = self.read();
-        let of_topic = |(topic, groups): (&TopicName, &HashMap<GroupName, Item>)| {
-            let row = |(group, item): (&GroupName, &Item)| {
-                (topic.to_string(), group.to_string(), item.saved())
-            };
-            groups.iter().map(row).collect::<Vec<_>>()
-        };
-        topics.iter().flat_map(of_topic).collect()
-    }
-
-    fn forget_topic(&self, topic: &str) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(topic);
-    }
-
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<TopicName, HashMap<GroupName, Item>>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// The samples of the totals.
 #[derive(Debug, Default)]
 struct History {
@@ -304,6 +94,14 @@ pub(super) struct Statistics {
     puts: Items,
     gets: Items,
     sent_back: Items,
+    /// By queue, of the delay queues; not kept over restarts.
+    queue_puts: Items,
+    /// By queue and group, of the delay queues; not kept over restarts.
+    queue_gets: Items,
+    /// By queue and group, microseconds in place of messages; not kept over restarts.
+    get_latencies: Items,
+    /// How long appends and gets took.
+    pub latencies: Latencies,
     history: Mutex<History>,
 }
 
@@ -319,6 +117,10 @@ impl Statistics {
             puts: Items::default(),
             gets: Items::default(),
             sent_back: Items::default(),
+            queue_puts: Items::default(),
+            queue_gets: Items::default(),
+            get_latencies: Items::limited(LATENCIES_MAX),
+            latencies: Latencies::default(),
             history: Mutex::default(),
         }
     }
@@ -328,7 +130,6 @@ impl Statistics {
         let now_ms = clock.now_ms();
         let history = History { day: saved.day, mornings: saved.mornings, ..History::default() };
         Self {
-            clock: clock.clone(),
             stored: Item::restored(saved.stored, now_ms),
             failed: AtomicU64::new(saved.failed),
             found: Item::restored(saved.found, now_ms),
@@ -337,6 +138,7 @@ impl Statistics {
             gets: Items::restored(saved.gets, now_ms),
             sent_back: Items::restored(saved.sent_back, now_ms),
             history: Mutex::new(history),
+            ..Self::new(clock)
         }
     }
 
@@ -365,6 +167,18 @@ impl Statistics {
         self.puts.add(topic, "", count, bytes);
     }
 
+    /// Counts messages that wait in a delay queue, besides what [`Self::messages_in`] counts (B-374).
+    pub fn delayed(&self, queue_id: QueueId, count: u64, bytes: u64) {
+        self.queue_puts.add(system::SCHEDULE_TOPIC, &queue_id.to_string(), count, bytes);
+    }
+
+    /// Counts a message that was taken out of a delay queue (B-371, B-374).
+    pub fn delivered(&self, queue_id: QueueId, bytes: u64) {
+        self.gets.add(system::SCHEDULE_TOPIC, DELAY_GROUP, 1, bytes);
+        let part = format!("{queue_id}@{DELAY_GROUP}");
+        self.queue_gets.add(system::SCHEDULE_TOPIC, &part, 1, bytes);
+    }
+
     /// Counts an append that failed.
     pub fn append_failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
@@ -374,6 +188,12 @@ impl Statistics {
     pub fn messages_out(&self, group: &str, topic: &str, count: u64, bytes: u64) {
         self.found.counter.add(count, bytes);
         self.gets.add(topic, group, count, bytes);
+    }
+
+    /// Notes how long it took to find messages of a queue for a group (B-375).
+    pub fn get_took(&self, group: &str, topic: &str, queue_id: QueueId, took: Duration) {
+        let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.get_latencies.add(topic, &format!("{queue_id}@{group}"), microseconds, 0);
     }
 
     /// Counts a pull that found nothing.
@@ -388,9 +208,14 @@ impl Statistics {
 
     /// Forgets what was counted of a topic that is deleted.
     pub fn forget_topic(&self, topic: &str) {
-        for items in [&self.puts, &self.gets, &self.sent_back] {
+        for items in self.items() {
             items.forget_topic(topic);
         }
+    }
+
+    fn items(&self) -> [&Items; 6] {
+        let Self { puts, gets, sent_back, queue_puts, queue_gets, get_latencies, .. } = self;
+        [puts, gets, sent_back, queue_puts, queue_gets, get_latencies]
     }
 
     /// All totals.
@@ -428,16 +253,27 @@ impl Statistics {
     fn item(&self, cluster: &str, name: &str, key: &str) -> Option<(Spans, Part)> {
         let messages: Part = |counted| counted.messages;
         let bytes: Part = |counted| counted.bytes;
-        let of_group = |items: &Items| {
-            let (topic, group) = key.split_once('@')?;
-            items.spans(topic, group)
+        let milliseconds: Part = |counted| counted.messages / 1000;
+        // A group, a queue, or both.
+        let of_part = |items: &Items| {
+            let (topic, part) = key.split_once('@')?;
+            items.spans(topic, part)
         };
         Some(match name {
             "TOPIC_PUT_NUMS" => (self.puts.spans(key, "")?, messages),
             "TOPIC_PUT_SIZE" => (self.puts.spans(key, "")?, bytes),
-            "GROUP_GET_NUMS" => (of_group(&self.gets)?, messages),
-            "GROUP_GET_SIZE" => (of_group(&self.gets)?, bytes),
-            "SNDBCK_PUT_NUMS" => (of_group(&self.sent_back)?, messages),
+            "GROUP_GET_NUMS" => (of_part(&self.gets)?, messages),
+            "GROUP_GET_SIZE" => (of_part(&self.gets)?, bytes),
+            "GROUP_GET_LATENCY" => {
+                let (queue, topic_and_group) = key.split_once('@')?;
+                let (topic, group) = topic_and_group.split_once('@')?;
+                (self.get_latencies.spans(topic, &format!("{queue}@{group}"))?, milliseconds)
+            }
+            "QUEUE_PUT_NUMS" => (of_part(&self.queue_puts)?, messages),
+            "QUEUE_PUT_SIZE" => (of_part(&self.queue_puts)?, bytes),
+            "QUEUE_GET_NUMS" => (of_part(&self.queue_gets)?, messages),
+            "QUEUE_GET_SIZE" => (of_part(&self.queue_gets)?, bytes),
+            "SNDBCK_PUT_NUMS" => (of_part(&self.sent_back)?, messages),
             "BROKER_PUT_NUMS" if key == cluster => (self.stored.spans(), messages),
             "BROKER_GET_NUMS" if key == cluster => (self.found.spans(), messages),
             _ => return None,
@@ -463,11 +299,14 @@ impl Statistics {
         let round = history.rounds;
         history.rounds += 1;
         drop(history);
+        if round.is_multiple_of(MINUTE) {
+            self.latencies.begin_minute();
+        }
         if round.is_multiple_of(ITEM_SAMPLE_EVERY) {
             for item in [&self.stored, &self.found] {
                 item.sample(round / ITEM_SAMPLE_EVERY, now_ms);
             }
-            for items in [&self.puts, &self.gets, &self.sent_back] {
+            for items in self.items() {
                 items.sample(round / ITEM_SAMPLE_EVERY, now_ms);
             }
         }
@@ -507,18 +346,6 @@ pub(super) fn view(broker: &Broker, request: &Command) -> Answer {
         ("statsMinute", minute.value(of)),
     ]);
     Ok(Command::response(response::SUCCESS).with_body(body.to_bytes(Form::Dialect)))
-}
-
-fn per(count: u64, of: f64) -> f64 {
-    if of > 0.0 { count as f64 / of } else { 0.0 }
-}
-
-fn seconds_between(from_ms: i64, to_ms: i64) -> f64 {
-    to_ms.saturating_sub(from_ms).max(0) as f64 / 1000.0
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -587,6 +414,11 @@ mod tests {
         broker.send("T", "", "x").await;
         statistics.messages_out("G", "T", 3, 30);
         statistics.sent_back("G", "T");
+        statistics.delayed(QueueId(2), 1, 40);
+        statistics.delivered(QueueId(2), 40);
+        for microseconds in [1600, 1400] {
+            statistics.get_took("G", "T", QueueId(7), Duration::from_micros(microseconds));
+        }
         statistics.sample();
         let view = |name: &'static str, key: &'static str| {
             let request = Command::request(request::VIEW_BROKER_STATS_DATA);
@@ -601,6 +433,10 @@ mod tests {
             ("TOPIC_PUT_SIZE", "T", 91 + 1 + 1 + 22),
             ("GROUP_GET_NUMS", "T@G", 3),
             ("SNDBCK_PUT_NUMS", "T@G", 1),
+            ("QUEUE_PUT_NUMS", "SCHEDULE_TOPIC_XXXX@2", 1),
+            ("QUEUE_GET_SIZE", "SCHEDULE_TOPIC_XXXX@2@SCHEDULE_CONSUMER", 40),
+            ("GROUP_GET_NUMS", "SCHEDULE_TOPIC_XXXX@SCHEDULE_CONSUMER", 1),
+            ("GROUP_GET_LATENCY", "7@T@G", 3),
             ("BROKER_PUT_NUMS", "DefaultCluster", 1),
             ("BROKER_GET_NUMS", "DefaultCluster", 3),
         ] {
@@ -608,9 +444,15 @@ mod tests {
             let body = json::parse(&answer.body).unwrap();
             assert_eq!(body.get("statsMinute").number("sum"), Ok(Some(sum)), "{name}");
         }
-        let answer = view("TOPIC_PUT_NUMS", "U").await;
-        let remark = "The stats <TOPIC_PUT_NUMS> <U> not exist";
-        assert_eq!((answer.code, answer.remark.as_deref()), (1, Some(remark)));
+        for (name, key) in [
+            ("TOPIC_PUT_NUMS", "U"),
+            ("GROUP_GET_LATENCY", "T@G"),
+            ("GROUP_GET_FALL_SIZE", "7@T@G"),
+        ] {
+            let answer = view(name, key).await;
+            let remark = format!("The stats <{name}> <{key}> not exist");
+            assert_eq!((answer.code, answer.remark), (1, Some(remark)));
+        }
     }
 
     #[test]

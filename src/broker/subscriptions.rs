@@ -1,20 +1,27 @@
-//! What a pull wants, and whether its broker can filter by it (46, B-163, B-164, B-233).
+//! What consumers want: which subscription a pull has, whether its broker can filter by it (46, B-163, B-164, B-233), and
+//! what becomes of those that heartbeats tell (B-225, B-226).
 //!
 //! Not how expressions are read (`filter`) nor who subscribed (`clients`). Invariant: a broken expression is refused,
 //! and says where it is broken, whichever way it comes (S-23).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Broker;
 use super::answers::{Answer, FAQ, Refusal};
 use super::clients::MessageModel;
 use crate::filter::{SQL92, Sql, SqlError, Subscription, SubscriptionError, TAG};
-use crate::model::SubscriptionGroupConfig;
+use crate::model::{SubscriptionGroupConfig, TopicName, shown};
 use crate::remoting::bodies::heartbeat::SubscriptionData;
 use crate::remoting::headers::{PullHeader, pull_flag};
 use crate::remoting::{Command, response};
 use crate::store::EntryFilter;
 use crate::transport::Connection;
+
+/// What a subscription takes beside its texts.
+const SUBSCRIPTION_BYTES: usize = 200;
+/// What an SQL92 expression takes at most for each of its bytes, once it is read: `a or a or a` has the most terms.
+const SQL_BYTES_PER_BYTE: usize = 32;
 
 impl EntryFilter for Subscription {
     fn matches_tags_code(&self, tags_code: i64) -> bool {
@@ -120,6 +127,64 @@ pub(super) fn check(_: &Arc<Broker>, request: &Command, _: &Connection) -> Answe
         other => return Err(no_such_type(other)),
     }
     Ok(Command::response(response::SUCCESS))
+}
+
+/// The subscriptions after a heartbeat: its topics are all there are (B-226); of a known one the newer stays (B-225).
+pub(super) fn merge(
+    old: &BTreeMap<TopicName, Arc<Subscription>>,
+    heard: Vec<SubscriptionData>,
+) -> BTreeMap<TopicName, Arc<Subscription>> {
+    let mut merged: BTreeMap<TopicName, Arc<Subscription>> = BTreeMap::new();
+    for data in heard {
+        let known = merged.get_key_value(data.topic.as_str());
+        let known = known.or_else(|| old.get_key_value(data.topic.as_str()));
+        let (topic, subscription) = match known {
+            Some((topic, known)) if known.version >= data.version => {
+                (topic.clone(), Arc::clone(known))
+            }
+            _ => (TopicName::new(&data.topic), Arc::new(subscription_of(data))),
+        };
+        merged.insert(topic, subscription);
+    }
+    merged
+}
+
+/// What a client said it wants. C++ leaves out what follows from the expression: without it, a filter by tags would
+/// filter everything away.
+fn subscription_of(data: SubscriptionData) -> Subscription {
+    let heard = Subscription {
+        topic: TopicName::new(&data.topic),
+        expression: data.expression,
+        expression_type: data.expression_type,
+        tags: data.tags,
+        codes: data.codes,
+        sql: None,
+        class_filter_mode: data.class_filter_mode,
+        version: data.version,
+    };
+    if heard.is_tag_type() && !heard.codes.is_empty() {
+        return heard;
+    }
+    let expression_type = Some(&*heard.expression_type);
+    match Subscription::parse(&data.topic, &heard.expression, expression_type, heard.version) {
+        Ok(parsed) => Subscription { class_filter_mode: heard.class_filter_mode, ..parsed },
+        Err(error) => {
+            let topic = shown(heard.topic.as_str());
+            tracing::warn!(topic, %error, "a consumer subscribes to what cannot be read: it will get nothing");
+            heard
+        }
+    }
+}
+
+pub(super) fn bytes_of(subscription: &Subscription) -> usize {
+    let tags: usize = subscription.tags.iter().map(|tag| tag.capacity() + 24).sum();
+    let compiled = if subscription.sql.is_some() { SQL_BYTES_PER_BYTE } else { 1 };
+    SUBSCRIPTION_BYTES
+        + subscription.topic.as_str().len()
+        + subscription.expression.len() * compiled
+        + subscription.expression_type.len()
+        + tags
+        + 4 * subscription.codes.len()
 }
 
 #[cfg(test)]

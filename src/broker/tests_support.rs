@@ -12,13 +12,13 @@ use super::{Broker, BrokerOptions, BrokerService, TransactionOptions};
 use crate::acl::{Acl, AclOptions};
 use crate::clock::Clock;
 use crate::message::{NewMessage, Record};
-use crate::metrics::Metrics;
+use crate::metrics::{Limit, Metrics};
 use crate::model::{BrokerId, QueueId, TopicName};
 use crate::remoting::headers::SendHeader;
 use crate::remoting::{Command, request};
 use crate::replication::{Member, Past};
 use crate::store::{All, PullRequest, StartTopics, Store, StoreOptions};
-use crate::transport::{Client, Limits, Server, Signer};
+use crate::transport::{Client, LimitNumbers, Limits, Server, Signer};
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -44,6 +44,7 @@ pub(super) fn options_of(cluster: &str) -> BrokerOptions {
         transactions: TransactionOptions::default(),
         acl: None,
         signer: Signer::default(),
+        limits: Arc::default(),
     }
 }
 
@@ -84,6 +85,20 @@ pub(super) struct TestBroker {
     client: Client,
     stop: CancellationToken,
     dir: tempfile::TempDir,
+}
+
+/// Sets limits of a broker that runs.
+pub(super) fn limit(broker: &Broker, change: impl FnOnce(&mut LimitNumbers)) {
+    let limits = broker.limits();
+    let mut numbers = LimitNumbers::clone(&limits.numbers());
+    change(&mut numbers);
+    limits.set_numbers(numbers);
+}
+
+/// How often a broker's limits kept something from a peer.
+pub(super) fn times_reached(broker: &Broker, limit: Limit) -> u64 {
+    let reached = broker.limits().times_reached();
+    reached.iter().find(|(one, _)| *one == limit).map_or(0, |(_, times)| *times)
 }
 
 impl TestBroker {

@@ -6,7 +6,10 @@
 //! | `TIMER_DELIVER_MS` | deliver at this time, in milliseconds since 1970 |
 //! | `TIMER_OUT_MS` | what the broker made of these: when it is due |
 //!
-//! The first of them in this order counts, and a delay level before all of them, as with 5.x. Such a message waits in
+//! The first of them in this order counts, and a delay level before all of them, as with 5.x. A half message's time
+//! counts from its commit: 5.x's end of transactions knows these times too, but its brokers let the half message
+//! itself wait, so that its end does not find it (`HookUtils.handleScheduleMessage` looks at flags that
+//! `parseHalfMessageInner` took away). Such a message waits in
 //! `rmq_sys_wheel_timer` and is then stored in its own queue; `store::Timers` knows which ones wait. A 4.9.4 broker
 //! keeps these records as those of any topic, and never delivers them: what waits goes on when a node of ours has the
 //! log again. Invariants: a message stops waiting by the very record that delivers, moves or cancels it, so that it
@@ -25,7 +28,7 @@ use super::java_properties::JavaProperties;
 use super::{Broker, delay, send, transactions};
 use crate::message::{NewMessage, Record, properties, sys_flag};
 use crate::model::{PhysicalOffset, QueueId, TopicName, system};
-use crate::remoting::bodies::extension::{self, CancelTimer};
+use crate::remoting::bodies::extension::{self, CancelTimer, ListTimers, TimerRow, TimersPart};
 use crate::remoting::{Command, response};
 use crate::store::{AppendError, Timer};
 use crate::task::{self, Kind};
@@ -49,6 +52,8 @@ const MOVED_MAX: usize = 100_000;
 const FAILURE_PAUSE: Duration = Duration::from_millis(100);
 /// The longest sleep: so late is noticed that the clock was set, or that something is to be moved.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
+/// The most messages in one answer to 9008.
+const LISTED_MAX: usize = 1000;
 /// How many messages of one id are looked at when it is cancelled: a moved one is there more than once.
 const SAME_ID_MAX: usize = 64;
 
@@ -60,10 +65,10 @@ pub(super) fn ignore(fields: &mut JavaProperties<'_>) {
 }
 
 /// When a message is due, in milliseconds since 1970; `None` if it asks for no time, or for one that is over. One that
-/// waited already asks for none (5.x's rule): consumers give messages back with all their properties.
+/// waited already asks for none (5.x's rule): consumers give messages back with all their properties. Half messages are
+/// held against this when they are sent, and wait from their commit on.
 pub(super) fn due_of(
     fields: &JavaProperties<'_>,
-    is_half: bool,
     sys_flag: i32,
     now_ms: i64,
 ) -> Result<Option<i64>, Refusal> {
@@ -72,8 +77,10 @@ pub(super) fn due_of(
     if fields.get(properties::TIMER_OUT_MS).is_some() {
         return Ok(None);
     }
-    if is_half || sys_flag & sys_flag::TRANSACTION_MASK != 0 {
-        let remark = format!("a message of a transaction cannot wait for a time: leave {name} out");
+    if sys_flag & sys_flag::TRANSACTION_MASK != 0 {
+        let remark = format!(
+            "a message with the flags of a transaction that is no half message cannot wait: leave {name} out"
+        );
         return Err(illegal(remark));
     }
     let number: i64 = text.parse().map_err(|_| {
@@ -174,6 +181,18 @@ async fn run(broker: Arc<Broker>, stop: CancellationToken) {
         if stop.run_until_cancelled(sleep).await.is_none() {
             return;
         }
+    }
+}
+
+impl Broker {
+    /// How many messages with a time of their own are due within seconds, and how late the next one is; nothing of a
+    /// slave, which delivers none.
+    #[must_use]
+    pub fn timers_due_soon(&self) -> Option<(usize, Duration)> {
+        let (count, first_ms) = self.store.timers().loaded();
+        let late_ms = first_ms.map_or(0, |first_ms| self.clock.now_ms().saturating_sub(first_ms));
+        let late = Duration::from_millis(u64::try_from(late_ms).unwrap_or(0));
+        (!self.is_slave()).then_some((count, late))
     }
 }
 
@@ -355,6 +374,37 @@ pub(super) fn cancel(broker: &Arc<Broker>, request: &Command, by: &Connection) -
     }
     tracing::info!(id, by = %by.remote(), "a message is not delivered at its time: it was cancelled");
     Ok(Command::response(response::SUCCESS))
+}
+
+/// 9008: what waits, in parts; of a slave too, which knows it from the log. Blocks.
+pub(super) fn list(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
+    let asked: ListTimers = extension::parse(&request.body)?;
+    let unreadable = |error: &dyn std::fmt::Display| failed(&format!("not now: {error}"));
+    let unknown = || failed("not now: what waits is being read from the log");
+    let timers = broker.store.timers();
+    let from = Timer { due_ms: asked.from_ms.max(0), offset: PhysicalOffset(asked.from_offset) };
+    let part = timers.part(from, asked.count_max.min(LISTED_MAX));
+    let part = part.map_err(|error| unreadable(&error))?.ok_or_else(unknown)?;
+    let count = if asked.counts {
+        let count = timers.count().map_err(|error| unreadable(&error))?.ok_or_else(unknown)?;
+        Some(u64::try_from(count).unwrap_or(u64::MAX))
+    } else {
+        None
+    };
+    let row = |timer: &Timer| {
+        let bytes = broker.store.record_at(timer.offset);
+        let text = bytes.as_ref().and_then(|bytes| Some(Record::parse(bytes).ok()?.properties()));
+        let property = |name| properties::find(text?, name).map(str::to_owned);
+        TimerRow {
+            due_ms: timer.due_ms,
+            topic: property(properties::REAL_TOPIC).unwrap_or_default(),
+            id: property(properties::UNIQ_KEY).unwrap_or_default(),
+        }
+    };
+    let rows = part.timers.iter().map(row).collect();
+    let next = part.next.map(|next| (next.due_ms, next.offset.0));
+    let body = extension::to_bytes(&TimersPart { rows, next, count });
+    Ok(Command::response(response::SUCCESS).with_body(body))
 }
 
 fn failed(remark: &str) -> Refusal {

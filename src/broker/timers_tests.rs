@@ -115,8 +115,8 @@ async fn wishes_that_cannot_be_met_are_refused_with_what_to_write() {
         (format!("TIMER_DELIVER_MS={too_late}"), "the message would wait for longer than 40 days"),
         (format!("TIMER_DELAY_SEC={}", i64::MAX), "the message would wait for longer than 40 days"),
         (
-            "TRAN_MSG=true TIMER_DELAY_SEC=5".to_owned(),
-            "a message of a transaction cannot wait for a time: leave TIMER_DELAY_SEC out",
+            "TRAN_MSG=true TIMER_DELAY_SEC=5x".to_owned(),
+            "the property TIMER_DELAY_SEC is `5x`: write a whole number",
         ),
         ("TIMER_DELAY_SEC=5 TIMER_DEL_UNIQKEY=x".to_owned(), "use `rmq-node admin timers cancel`"),
     ] {
@@ -313,4 +313,40 @@ fn a_slave_does_not_deliver() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     start(&broker, runtime.handle(), &CancellationToken::new());
     assert_eq!(runtime.metrics().num_alive_tasks(), 0);
+}
+
+#[tokio::test]
+async fn what_waits_is_listed_in_parts_in_the_order_of_its_times() {
+    let broker = TestBroker::new();
+    for (wish, body) in [(90, "c"), (30, "a"), (60, "b")] {
+        send(&broker, &format!("TIMER_DELAY_SEC={wish}"), body).await;
+    }
+    let list = async |asked: ListTimers| {
+        let request = Command::request(request::EXTENSION_LIST_TIMERS);
+        let answer = broker.call(request.with_body(extension::to_bytes(&asked))).await;
+        extension::parse::<TimersPart>(&answer.body).unwrap()
+    };
+    let first = list(ListTimers { count_max: 2, counts: true, ..ListTimers::default() }).await;
+    let shown = |part: &TimersPart| {
+        part.rows.iter().map(|row| format!("{}/{}", row.topic, row.id)).collect::<Vec<_>>()
+    };
+    assert_eq!((shown(&first), first.count), (vec!["T/id-a".into(), "T/id-b".into()], Some(3)));
+    let (from_ms, from_offset) = first.next.unwrap();
+    let rest = ListTimers { from_ms, from_offset, count_max: usize::MAX, counts: false };
+    let rest = list(rest).await;
+    assert_eq!((shown(&rest), rest.next, rest.count), (vec!["T/id-c".into()], None, None));
+}
+
+#[tokio::test]
+async fn what_is_due_soon_and_how_late_it_is_can_be_asked() {
+    let broker = TestBroker::new();
+    let soon = || broker.broker.timers_due_soon().unwrap();
+    send(&broker, "TIMER_DELAY_SEC=5", "soon").await;
+    send(&broker, "TIMER_DELAY_SEC=500", "later").await;
+    // Nobody delivers here: it is loaded, and stays.
+    broker.broker.store.timers().due(broker.clock.now_ms(), 1).unwrap();
+    assert_eq!(soon(), (1, Duration::ZERO));
+    broker.clock.advance(Duration::from_secs(8));
+    let (count, late) = soon();
+    assert!(count == 1 && late >= Duration::from_secs(3), "{late:?}");
 }

@@ -1,12 +1,13 @@
 //! Which topics there are: creation by sends, and the requests that create, list and delete (B-050 to B-062).
 //!
 //! Not the table itself (`store`), not what name servers are told of it (`registration`). Invariants: creating a
-//! topic for a sender never waits for the disk; there are never more topics than [`TOPICS_MAX`].
+//! topic for a sender never waits for the disk; none is created beyond `limits.topics_max`.
 
 use std::sync::Arc;
 
-use super::answers::{Answer, Refusal};
+use super::answers::{Answer, FAQ, Refusal};
 use super::{Broker, topic_spread};
+use crate::metrics::Limit;
 use crate::model::{
     Permission, RETRY_PREFIX, TopicConfig, TopicName, shown, system, validate_topic,
 };
@@ -17,8 +18,8 @@ use crate::remoting::{Command, response};
 use crate::store::Tables;
 use crate::transport::Connection;
 
-/// The most topics a broker has (DESIGN 10): clients can create them.
-const TOPICS_MAX: usize = 20_000;
+/// Names that are remembered for each topic that there may be: deleted ones must not become too many either.
+const NAMES_PER_TOPIC: usize = 10;
 /// Longest name that a record can carry, in bytes.
 const TOPIC_BYTES_MAX: usize = 127;
 /// The unit bit of a topic's system flag.
@@ -68,7 +69,7 @@ pub(super) fn create_in_send_back(
 
 fn create(broker: &Broker, config: TopicConfig) -> Option<Arc<TopicConfig>> {
     let tables = broker.store.tables();
-    if config.name.as_str().len() > TOPIC_BYTES_MAX || is_full(tables) {
+    if config.name.as_str().len() > TOPIC_BYTES_MAX || is_full(broker) {
         return None;
     }
     let (config, is_new) = tables.topics.put_if_absent(config);
@@ -84,12 +85,27 @@ fn create(broker: &Broker, config: TopicConfig) -> Option<Arc<TopicConfig>> {
     Some(config)
 }
 
-fn is_full(tables: &Tables) -> bool {
-    let is_full = tables.topics.count() >= TOPICS_MAX;
+fn has_too_many(broker: &Broker) -> bool {
+    let topics = &broker.store.tables().topics;
+    let max = broker.limits().numbers().topics_max;
+    topics.count() >= max || topics.names_count() >= NAMES_PER_TOPIC * max
+}
+
+fn is_full(broker: &Broker) -> bool {
+    let is_full = has_too_many(broker);
     if is_full {
-        tracing::warn!(limit = TOPICS_MAX, "too many topics: no more are created");
+        broker.limits().reached(Limit::Topics);
     }
     is_full
+}
+
+/// What a sender to a topic is told that is not there and was not created: 4.9.4's words, and our limit if it is that.
+pub(super) fn not_created(broker: &Broker, name: &str) -> Refusal {
+    let limit = has_too_many(broker).then(|| broker.limits().text(Limit::Topics));
+    let why =
+        limit.map(|limit| format!(" No more topics are created: {limit}.")).unwrap_or_default();
+    let remark = format!("topic[{name}] not exist, apply first please!{why}{FAQ}");
+    Refusal::new(response::TOPIC_NOT_EXIST, remark)
 }
 
 /// 17: creates or replaces a topic (B-300). Blocks.
@@ -99,10 +115,8 @@ pub(super) fn update(broker: &Arc<Broker>, request: &Command, connection: &Conne
     let config = TopicConfig { order: false, ..read_create_topic(request)? };
     check_name(broker, config.name.as_str())?;
     let tables = broker.store.tables();
-    if tables.topics.get(config.name.as_str()).is_none() && is_full(tables) {
-        let remark =
-            format!("there are {TOPICS_MAX} topics already, which is the most a broker has");
-        return Err(Refusal::new(response::SYSTEM_ERROR, remark));
+    if tables.topics.get(config.name.as_str()).is_none() && is_full(broker) {
+        return Err(Refusal::new(response::SYSTEM_ERROR, broker.limits().text(Limit::Topics)));
     }
     tracing::info!(?config, by = %connection.remote(), "topic created or changed");
     tables.topics.put(config);
@@ -215,7 +229,7 @@ pub(super) fn described(topic: &TopicConfig) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests_support::TestBroker;
+    use super::super::tests_support::{self, TestBroker};
     use super::*;
     use crate::remoting::headers::create_topic;
     use crate::remoting::{json, request};
@@ -310,13 +324,19 @@ mod tests {
     async fn there_are_not_more_topics_than_a_broker_may_have() {
         let broker = TestBroker::new();
         let topics = &broker.broker.store.tables().topics;
-        for number in topics.count()..TOPICS_MAX {
-            topics.put(TopicConfig::new(TopicName::new(&format!("t{number}")), 1));
-        }
-        assert_eq!(broker.send("one-more", "", "x").await.code, response::TOPIC_NOT_EXIST);
+        topics.put(TopicConfig::new(TopicName::new("t100"), 1));
+        let max = topics.count();
+        tests_support::limit(&broker.broker, |numbers| numbers.topics_max = max);
+        let text = format!("limits.topics_max = {max} is reached");
+        let refused = broker.send("one-more", "", "x").await;
+        let remark = format!(
+            "topic[one-more] not exist, apply first please! No more topics are created: {text}.{FAQ}"
+        );
+        assert_eq!((refused.code, refused.remark), (response::TOPIC_NOT_EXIST, Some(remark)));
         assert_eq!(broker.send("%RETRY%G", "", "x").await.code, response::TOPIC_NOT_EXIST);
         let (code, remark) = broker.refused(created("one-more", 1)).await;
-        assert_eq!((code, remark.starts_with("there are 20000 topics")), (1, true), "{remark}");
+        assert_eq!((code, remark), (1, text));
+        assert_eq!(tests_support::times_reached(&broker.broker, Limit::Topics), 3);
         assert_eq!(broker.call(created("t100", 7)).await.code, 0, "changing one is no creation");
     }
 }

@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use super::answers::{Answer, Refusal, send_answer};
 use super::java_properties::JavaProperties;
-use super::{Broker, delay, send};
+use super::{Broker, delay, send, timers};
 use crate::message::{MessageId, NewMessage, Record, properties, sys_flag};
 use crate::model::{PhysicalOffset, QueueId, TopicName, system};
 use crate::remoting::{Command, FieldError, response};
@@ -41,11 +41,13 @@ pub struct TransactionOptions {
     pub checks_max: i32,
     /// How often half messages are looked at (`transactionCheckInterval`).
     pub check_interval_ms: i64,
+    /// Whether half messages are refused, until 25 says otherwise (`rejectTransactionMessage`).
+    pub reject: bool,
 }
 
 impl Default for TransactionOptions {
     fn default() -> Self {
-        Self { timeout_ms: 6000, checks_max: 15, check_interval_ms: 60_000 }
+        Self { timeout_ms: 6000, checks_max: 15, check_interval_ms: 60_000, reject: false }
     }
 }
 
@@ -257,7 +259,21 @@ fn committed(
         tracing::warn!(topic = to.0, at = %half.physical_offset(), "a transaction of a deleted topic: dropped");
         return Ok(None);
     }
-    let text = JavaProperties::parse(half.properties()).into_text();
+    let fields = JavaProperties::parse(half.properties());
+    // Whoever sent it was told what cannot be met; a broker of 4.9.4 took anything.
+    let due_ms = timers::due_of(&fields, 0, broker.clock.now_ms()).unwrap_or_else(|refusal| {
+        tracing::warn!(topic = to.0, why = refusal.remark, "a committed message does not wait");
+        None
+    });
+    if let Some(due_ms) = due_ms {
+        // From here on it is one that waits like any other, without the flags of a transaction.
+        let text = timers::waiting(fields, due_ms, &TopicName::new(to.0), to.1);
+        let waits_in = (system::TIMER_TOPIC, timers::QUEUE);
+        let message = copy_of(half, bytes.slice_ref(half.body()), waits_in, text);
+        let sys_flag = half.sys_flag() & !sys_flag::TRANSACTION_MASK;
+        return Ok(Some(NewMessage { sys_flag, ..message }));
+    }
+    let text = fields.into_text();
     Ok(Some(NewMessage {
         sys_flag: half.sys_flag() & !sys_flag::TRANSACTION_MASK | sys_flag::TRANSACTION_COMMIT,
         prepared_transaction_offset: half.physical_offset().to_wire(),
@@ -281,6 +297,7 @@ fn refused(broker: &Broker, error: &AppendError) -> Refusal {
             Refusal::new(response::SERVICE_NOT_AVAILABLE, "Service not available now.")
         }
         AppendError::Failed(_) => refusal("Create mapped file failed."),
+        AppendError::Busy(_) => refusal("OS page cache busy, please try another machine"),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Half messages and their ends over a real store; also what the tests of the checks share.
 
 use super::super::clients::tests::Peer;
-use super::super::tests_support::{TestBroker, header, properties, readable};
+use super::super::tests_support::{TestBroker, eventually, header, properties, readable};
+use std::time::Duration;
+
 use super::*;
 use crate::remoting::headers::SendHeader;
 use crate::remoting::request;
@@ -70,6 +72,33 @@ async fn a_half_message_is_not_delayed_s66() {
     let end = send_half(&broker, "DELAY=1", "half").await;
     assert_eq!(broker.call(commit_of(end)).await.code, 0);
     assert_eq!(bodies(&broker, "T", 1), ["half"]);
+}
+
+#[tokio::test]
+async fn a_committed_message_waits_for_its_own_time_from_the_commit_on() {
+    let broker = TestBroker::new();
+    broker.start();
+    let ends = [
+        send_half(&broker, "TIMER_DELAY_SEC=60", "later").await,
+        send_half(&broker, "TIMER_DELIVER_MS=1", "the past").await,
+        send_half(&broker, "TIMER_DELAY_SEC=60", "rolled back").await,
+    ];
+    assert_eq!(bodies(&broker, HALF, 0).len(), 3, "none of them waits before its end");
+    broker.clock.advance(Duration::from_secs(59));
+    let [later, past, rolled_back] = ends;
+    assert_eq!(broker.call(commit_of(later)).await.code, 0);
+    assert_eq!(broker.call(commit_of(past)).await.code, 0);
+    assert_eq!(broker.call(rollback_of(rolled_back)).await.code, 0);
+    assert_eq!(bodies(&broker, OVER, 0), ["0", "1", "2"]);
+    broker.clock.advance(Duration::from_secs(59));
+    assert_eq!(bodies(&broker, "T", 1), ["the past"]);
+    assert_eq!(bodies(&broker, system::TIMER_TOPIC, 0), ["later"]);
+    broker.clock.advance(Duration::from_secs(2));
+    eventually("the one that waited", || bodies(&broker, "T", 1) == ["the past", "later"]).await;
+    let records = broker.records("T", 1);
+    let record = Record::parse(&records[1]).unwrap();
+    assert_eq!((record.sys_flag(), record.flag()), (0, 7));
+    assert!(record.properties().contains("TAGS"), "{}", record.properties());
 }
 
 #[tokio::test]

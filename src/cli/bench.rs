@@ -104,6 +104,9 @@ struct ProduceArgs {
     /// Messages per second; without it, as many as possible.
     #[arg(short, long, value_name = "RATE", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
+    /// Give each message the next of the first COUNT delay levels.
+    #[arg(long, default_value_t = 0, value_name = "COUNT", conflicts_with = "transactions", value_parser = clap::value_parser!(u8).range(..=18))]
+    delay_levels: u8,
 }
 
 #[derive(Debug, Args)]
@@ -113,6 +116,9 @@ struct ConsumeArgs {
     /// Messages of one pull.
     #[arg(short, long, default_value_t = 32, value_parser = clap::value_parser!(i32).range(1..))]
     batch: i32,
+    /// Pull only what matches this SQL92 expression.
+    #[arg(long, value_name = "EXPRESSION")]
+    sql: Option<String>,
 }
 
 impl LoadArgs {
@@ -153,6 +159,7 @@ impl ProduceArgs {
             keys: self.keys,
             tags: self.tags.clone(),
             rate: self.rate,
+            delay_levels: self.delay_levels.into(),
         })
     }
 }
@@ -174,8 +181,11 @@ pub fn run(arguments: &BenchArgs) -> anyhow::Result<ExitCode> {
                     produce.load.print(&summary)
                 }
                 Action::Consume(consume) => {
-                    let options =
-                        ConsumeOptions { load: consume.load.load(signer), batch: consume.batch };
+                    let options = ConsumeOptions {
+                        load: consume.load.load(signer),
+                        batch: consume.batch,
+                        sql: consume.sql.clone(),
+                    };
                     consume.load.print(&bench::consume(&options, &clock, &stop).await?)
                 }
                 Action::Echo { listen, commands: false } => {
@@ -231,6 +241,7 @@ mod tests {
             "bench produce -s 5000000",
             "bench produce --transactions --oneway",
             "bench produce --transactions -b 2",
+            "bench produce --delay-levels 19",
             "bench consume -b 0",
             "bench produce -n 127.0.0.1",
             "bench produce --broker 127.0.0.1",

@@ -245,6 +245,7 @@ fn check_store(settings: &Settings, findings: &mut Findings<'_>) {
         ("store.retention_hours", store.retention_hours),
         ("store.flush_interval_ms", store.flush_interval_ms),
         ("store.sync_flush_timeout_ms", store.sync_flush_timeout_ms),
+        ("store.busy_after_ms", store.busy_after_ms),
     ] {
         if value == 0 {
             findings.add(path, "write at least 1".to_owned());
@@ -275,16 +276,9 @@ fn check_transactions(settings: &Settings, findings: &mut Findings<'_>) {
 
 fn check_limits(settings: &Settings, findings: &mut Findings<'_>) {
     let limits = &settings.limits;
-    for (path, value) in [
-        ("limits.connections_max", limits.connections_max),
-        ("limits.connection_in_flight_max", limits.connection_in_flight_max),
-        ("limits.in_flight_max", limits.in_flight_max),
-        ("limits.half_read_bytes_max", limits.half_read_bytes_max),
-        ("limits.connection_unsent_bytes_max", limits.connection_unsent_bytes_max),
-        ("limits.unsent_bytes_max", limits.unsent_bytes_max),
-    ] {
+    for (limit, value) in limits.counts() {
         if value == 0 {
-            findings.add(path, "write at least 1".to_owned());
+            findings.add(&format!("limits.{}", limit.setting()), "write at least 1".to_owned());
         }
     }
     if limits.frame_bytes_max <= settings.store.max_message_bytes {

@@ -265,6 +265,10 @@ impl Importer {
                 Outcome::NotNeeded,
                 "it is so here: accounts are off unless they are on".to_owned(),
             ),
+            // K-003: whatever is not true is false.
+            HostKey::Flag(key) => {
+                self.shared(at, key, value.eq_ignore_ascii_case("true").to_string())
+            }
             HostKey::Number(key) => match value.parse::<u64>() {
                 Ok(number) => self.shared(at, key, number.to_string()),
                 Err(_) => bad("a whole number"),

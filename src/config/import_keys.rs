@@ -43,13 +43,17 @@ pub(super) enum HostKey {
     DiskExpirePercent,
     /// Whether there are accounts.
     Accounts,
+    /// True or false.
+    Flag(&'static str),
     /// A whole number.
     Number(&'static str),
 }
 
 use BrokerKey::{Flush, Group, Id, Role};
 use Fate::{Fixed, NotNeeded, Taken};
-use HostKey::{Accounts, Address, Cluster, DeleteHours, DiskExpirePercent, NameServers, Number};
+use HostKey::{
+    Accounts, Address, Cluster, DeleteHours, DiskExpirePercent, Flag, NameServers, Number,
+};
 use Target::{Broker, Host, Port};
 
 const CLIENT: &str = "one client serves all of it";
@@ -136,7 +140,7 @@ const BROKER: &[(&str, Fate)] = &[
     ("endTransactionThreadPoolNums", NotNeeded(POOLS)),
     ("flushConsumerOffsetInterval", NotNeeded(INTERVALS)),
     ("flushConsumerOffsetHistoryInterval", NotNeeded(UNUSED)),
-    ("rejectTransactionMessage", Fixed("false", "transactions are always taken")),
+    ("rejectTransactionMessage", Taken(Host(Flag("transactions.reject")))),
     (
         "fetchNamesrvAddrByAddressServer",
         Fixed("false", "name servers are those of name_servers only"),
@@ -171,7 +175,7 @@ const BROKER: &[(&str, Fate)] = &[
     ("disableConsumeIfConsumerReadSlowly", Fixed("false", "slow consumers are not cut off")),
     ("consumerFallbehindThreshold", NotNeeded("it is for disableConsumeIfConsumerReadSlowly=true")),
     ("brokerFastFailureEnable", NotNeeded(IN_FLIGHT)),
-    ("waitTimeMillsInSendQueue", NotNeeded(IN_FLIGHT)),
+    ("waitTimeMillsInSendQueue", NotNeeded("store.busy_after_ms is for it")),
     ("waitTimeMillsInPullQueue", NotNeeded(IN_FLIGHT)),
     ("waitTimeMillsInHeartbeatQueue", NotNeeded(IN_FLIGHT)),
     ("waitTimeMillsInTransactionQueue", NotNeeded(IN_FLIGHT)),
@@ -267,7 +271,7 @@ const STORE: &[(&str, Fate)] = &[
     ("debugLockEnable", NotNeeded("the log has one way to be written")),
     ("duplicationEnable", Fixed("false", "a log is copied by slaves only")),
     ("diskFallRecorded", NotNeeded("statistics need no setting")),
-    ("osPageCacheBusyTimeOutMills", NotNeeded(IN_FLIGHT)),
+    ("osPageCacheBusyTimeOutMills", Taken(Host(Number("store.busy_after_ms")))),
     ("defaultQueryMaxNum", Fixed("32", "a query by unique key looks at 32 messages")),
     (
         "transientStorePoolEnable",

@@ -163,6 +163,7 @@ fn each_fate_is_told() {
         ("mappedFileSizeCommitLog=1048576", Taken, "store.segment_bytes = 1048576"),
         ("diskMaxUsedSpaceRatio=95", Taken, "store.disk_expire_percent = 85"),
         ("transactionCheckMax=3", Taken, "transactions.checks_max = 3"),
+        ("rejectTransactionMessage=TRUE", Taken, "transactions.reject = true"),
         ("deleteWhen=04;16", Taken, "store.delete_hours = [4, 16], which are hours of UTC"),
         ("brokerIP2=10.0.0.1", Taken, "replication_advertise = \"10.0.0.1\""),
         ("brokerIP1=host", NotTaken, "it is an IP address here, because message ids carry it"),

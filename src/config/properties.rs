@@ -1,7 +1,7 @@
 //! Java properties text, as 4.9.4 keeps its settings and as requests 25, 318 and 319 carry them (K-004).
 //!
 //! Not what a key means. Invariants: read as Java reads it: comments, `=`, `:` or blanks between key and
-//! value, escapes, continued lines, and blanks at the end of a value stay; no text is an error.
+//! value, escapes, continued lines, and blanks at the end of a value stay; no text is an error, not even what Java refuses.
 
 use std::collections::BTreeMap;
 
@@ -30,6 +30,24 @@ pub fn entries(text: &str) -> Vec<Entry> {
         Entry { line, key, value }
     };
     logical_lines(text).into_iter().map(entry).collect()
+}
+
+/// Whether Java refuses to read a text at all: a `\u` without four hexadecimal digits behind it.
+#[must_use]
+pub fn has_broken_escape(text: &str) -> bool {
+    let is_broken = |line: &str| {
+        let mut characters = line.chars();
+        while let Some(character) = characters.next() {
+            if character == '\\' && characters.next() == Some('u') {
+                let digits = characters.by_ref().take(4);
+                if digits.filter(char::is_ascii_hexdigit).count() < 4 {
+                    return true;
+                }
+            }
+        }
+        false
+    };
+    logical_lines(text).iter().any(|(_, line)| is_broken(line))
 }
 
 /// Lines without comments and blank ones, with their numbers; one that ends in an odd number of
@@ -120,6 +138,13 @@ mod tests {
         let read = entries(text);
         let read: Vec<_> = read.iter().map(|one| (one.line, &*one.key, &*one.value)).collect();
         assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn what_java_cannot_read_is_known() {
+        let broken = |text| has_broken_escape(text);
+        assert!(["\\u12", "a=\\u12g4", "a=1\nb\\u=", "a=\\\\\\u1"].into_iter().all(broken));
+        assert!(!["\\u1234", "# \\u12", "a=\\\\u12", "a=u12", ""].into_iter().any(broken));
     }
 
     #[test]

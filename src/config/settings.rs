@@ -2,14 +2,17 @@
 //! `conf/rmq-node.toml`, which is shipped and is the first layer.
 //!
 //! Not checked values: [`super::check`] makes a [`super::Config`] of them. Invariants: serde refuses
-//! every key that is not a field here, so a setting that nothing reads cannot be written; the zeros of
-//! `Default` only fill what one file leaves out while that file is read alone.
+//! every key that is not a field here, so a setting that nothing reads cannot be written; the values of
+//! `Default` only fill what one file leaves out while that file is read alone (those of [`Limits`] are the real
+//! ones, for whoever has no settings).
 
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::Deserialize;
+
+use crate::metrics::Limit;
 
 /// One file, or all layers together.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -118,6 +121,8 @@ pub struct Store {
     pub flush_interval_ms: u64,
     /// Longest wait for the disk with `flush = "sync"` (`syncFlushTimeout`).
     pub sync_flush_timeout_ms: u64,
+    /// How long a write to the log may last before sends are answered "busy" (`osPageCacheBusyTimeOutMills`).
+    pub busy_after_ms: u64,
     /// Largest body of a message (`maxMessageSize`).
     pub max_message_bytes: usize,
 }
@@ -132,19 +137,23 @@ pub struct Transactions {
     pub checks_max: u32,
     /// How often half messages are looked at (`transactionCheckInterval`).
     pub check_interval_ms: u64,
+    /// Whether half messages are refused (`rejectTransactionMessage`).
+    pub reject: bool,
 }
 
-/// `[limits]`: what peers can make us hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+/// `[limits]`: what peers can make us hold (`transport::Limits` says what happens at each).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Open connections of all ports.
     pub connections_max: usize,
-    /// Requests in flight on one connection.
+    /// Requests that are not done yet, of one connection, oneway ones too.
     pub connection_in_flight_max: usize,
-    /// Requests in flight on all connections (`sendThreadPoolQueueCapacity`).
+    /// The same of all connections (`sendThreadPoolQueueCapacity`).
     pub in_flight_max: usize,
-    /// One frame (`com.rocketmq.remoting.frameMaxLength`).
+    /// Bytes of requests in flight, all connections together.
+    pub in_flight_bytes_max: usize,
+    /// One frame, length word included (`com.rocketmq.remoting.frameMaxLength`, R-004).
     pub frame_bytes_max: usize,
     /// Bytes of incomplete frames, all connections together.
     pub half_read_bytes_max: usize,
@@ -152,6 +161,77 @@ pub struct Limits {
     pub connection_unsent_bytes_max: usize,
     /// Unread answers, all connections together.
     pub unsent_bytes_max: usize,
+    /// Topics of one broker.
+    pub topics_max: usize,
+    /// Consumer groups of one broker; as many groups may be connected, and as many of producers.
+    pub groups_max: usize,
+    /// Pulls that wait for a message, at one broker.
+    pub waiting_pulls_max: usize,
+    /// Connections in groups of one broker, each counted once for each group it is in.
+    pub client_memberships_max: usize,
+    /// What the subscriptions of all connected groups of one broker may take in memory.
+    pub subscription_bytes_max: usize,
+    /// Positions of groups in queues that one broker keeps.
+    pub positions_max: usize,
+    /// Locks of queues that are read in order, at one broker.
+    pub order_locks_max: usize,
+    /// Broker addresses that a name server knows, and clusters.
+    pub registered_brokers_max: usize,
+    /// Topics that a name server knows, each counted once for each broker group that has it.
+    pub registered_topics_max: usize,
+    /// What the key-value configuration of a name server may take in memory.
+    pub kv_config_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 20_000,
+            connection_in_flight_max: 1_024,
+            in_flight_max: 65_536,
+            in_flight_bytes_max: 96 << 20,
+            frame_bytes_max: 16 << 20,
+            half_read_bytes_max: 96 << 20,
+            connection_unsent_bytes_max: 32 << 20,
+            unsent_bytes_max: 96 << 20,
+            topics_max: 20_000,
+            groups_max: 20_000,
+            waiting_pulls_max: 100_000,
+            client_memberships_max: 200_000,
+            subscription_bytes_max: 64 << 20,
+            positions_max: 1_000_000,
+            order_locks_max: 200_000,
+            registered_brokers_max: 2_000,
+            registered_topics_max: 400_000,
+            kv_config_bytes_max: 4 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// Every number but that of a frame, which has its own rule, with its key.
+    #[must_use]
+    pub fn counts(&self) -> [(Limit, usize); 17] {
+        [
+            (Limit::Connections, self.connections_max),
+            (Limit::ConnectionInFlight, self.connection_in_flight_max),
+            (Limit::InFlight, self.in_flight_max),
+            (Limit::InFlightBytes, self.in_flight_bytes_max),
+            (Limit::HalfReadBytes, self.half_read_bytes_max),
+            (Limit::ConnectionUnsentBytes, self.connection_unsent_bytes_max),
+            (Limit::UnsentBytes, self.unsent_bytes_max),
+            (Limit::Topics, self.topics_max),
+            (Limit::Groups, self.groups_max),
+            (Limit::WaitingPulls, self.waiting_pulls_max),
+            (Limit::ClientMemberships, self.client_memberships_max),
+            (Limit::SubscriptionBytes, self.subscription_bytes_max),
+            (Limit::Positions, self.positions_max),
+            (Limit::OrderLocks, self.order_locks_max),
+            (Limit::RegisteredBrokers, self.registered_brokers_max),
+            (Limit::RegisteredTopics, self.registered_topics_max),
+            (Limit::KvConfigBytes, self.kv_config_bytes_max),
+        ]
+    }
 }
 
 /// `[acl]`: who may do what.

@@ -42,20 +42,20 @@ impl LiveSettings {
     /// The settings after a change (N-070): unknown keys do nothing, as in 4.9.4.
     ///
     /// # Errors
-    /// A key of 4.9.4 that may not be changed here, or a value that is none; says which keys may.
+    /// A text that Java cannot read, a key of 4.9.4 that may not be changed here, or a value that is none; says
+    /// which keys may.
     pub(super) fn changed_by(self, text: &str) -> Result<Self, String> {
+        if properties::has_broken_escape(text) {
+            return Err("string2Properties error".to_owned());
+        }
         let mut changed = self;
         for (key, value) in properties::parse(text) {
             if key == ORDER_MESSAGE_ENABLE {
-                changed.order_message_enable = match value.as_str() {
-                    "true" => true,
-                    "false" => false,
-                    _ => {
-                        return Err(format!(
-                            "{ORDER_MESSAGE_ENABLE}={value} is neither true nor false"
-                        ));
-                    }
-                };
+                // In any case of letters (K-003).
+                changed.order_message_enable =
+                    value.to_ascii_lowercase().parse().map_err(|_| {
+                        format!("{ORDER_MESSAGE_ENABLE}={value} is neither true nor false")
+                    })?;
             } else if key == "listenPort"
                 || key == "kvConfigPath"
                 || FIXED.iter().any(|(fixed, _)| *fixed == key)
@@ -102,6 +102,8 @@ mod tests {
         let both = "orderMessageEnable=true\nlistenPort=1\n";
         assert!(settings.changed_by(both).is_err());
         assert!(settings.changed_by("orderMessageEnable=yes").is_err());
+        assert!(settings.changed_by("orderMessageEnable=TRUE").unwrap().order_message_enable);
+        assert_eq!(settings.changed_by("x=\\u12").unwrap_err(), "string2Properties error");
     }
 
     #[test]

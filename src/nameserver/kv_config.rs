@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 /// The namespace that lists ordered topics (N-031).
 pub(super) const ORDER_TOPIC_CONFIG: &str = "ORDER_TOPIC_CONFIG";
 
-/// Bytes of keys and values in all that the table may hold: bounds what a peer can make us keep.
-const BYTES_MAX: usize = 4 << 20;
+/// What a key, and a namespace, take in memory beside their texts, about: the smallest ones must not be for nothing.
+const KEY_BYTES: usize = 100;
+const NAMESPACE_BYTES: usize = 700;
 
 type Namespaces = BTreeMap<String, BTreeMap<String, String>>;
 
@@ -45,9 +46,7 @@ pub(super) enum KvError {
         reason: String,
     },
     /// The table would become too large.
-    #[error(
-        "the KV configuration would exceed {BYTES_MAX} bytes; delete entries that are not used"
-    )]
+    #[error("the key-value configuration is full; delete entries that are not used")]
     Full,
 }
 
@@ -101,7 +100,8 @@ impl KvConfig {
         })
     }
 
-    /// Sets a key; no value leaves the namespace without the key, as 4.9.4's null does (N-030).
+    /// Sets a key, if the table takes no more than `bytes_max` then; no value leaves the namespace without the key, as
+    /// 4.9.4's null does (N-030).
     ///
     /// # Errors
     /// The table is full, or could not be written; nothing was changed.
@@ -110,8 +110,9 @@ impl KvConfig {
         namespace: &str,
         key: &str,
         value: Option<&str>,
+        bytes_max: usize,
     ) -> Result<(), KvError> {
-        self.change(|namespaces| {
+        self.change(bytes_max, |namespaces| {
             let table = namespaces.entry(namespace.to_owned()).or_default();
             match value {
                 Some(value) => table.insert(key.to_owned(), value.to_owned()),
@@ -125,7 +126,7 @@ impl KvConfig {
     /// # Errors
     /// The table could not be written; nothing was changed.
     pub(super) fn delete(&self, namespace: &str, key: &str) -> Result<(), KvError> {
-        self.change(|namespaces| {
+        self.change(usize::MAX, |namespaces| {
             if let Some(table) = namespaces.get_mut(namespace) {
                 table.remove(key);
             }
@@ -142,7 +143,11 @@ impl KvConfig {
         self.namespaces.load().get(namespace).cloned()
     }
 
-    fn change(&self, change: impl FnOnce(&mut Namespaces)) -> Result<(), KvError> {
+    fn change(
+        &self,
+        bytes_max: usize,
+        change: impl FnOnce(&mut Namespaces),
+    ) -> Result<(), KvError> {
         // The file's last state is the table's: changes come one after another.
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.namespaces.load_full();
@@ -151,7 +156,7 @@ impl KvConfig {
         if changed == *known {
             return Ok(());
         }
-        if size(&changed) > BYTES_MAX && size(&changed) > size(&known) {
+        if size(&changed) > bytes_max && size(&changed) > size(&known) {
             return Err(KvError::Full);
         }
         self.write(&changed)?;
@@ -177,9 +182,9 @@ impl KvConfig {
 
 fn size(namespaces: &Namespaces) -> usize {
     let table_size = |table: &BTreeMap<String, String>| -> usize {
-        table.iter().map(|(key, value)| key.len() + value.len()).sum()
+        table.iter().map(|(key, value)| KEY_BYTES + key.len() + value.len()).sum()
     };
-    namespaces.iter().map(|(name, table)| name.len() + table_size(table)).sum()
+    namespaces.iter().map(|(name, table)| NAMESPACE_BYTES + name.len() + table_size(table)).sum()
 }
 
 /// Replaces a file through `<file>.tmp`, keeping the old content as `<file>.bak` (N-006); durable when it returns.
@@ -219,7 +224,7 @@ mod tests {
     fn the_file_is_compact_and_read_again_n006() {
         let (_folder, path) = folder();
         let kv = KvConfig::open(&path).unwrap();
-        kv.put(ORDER_TOPIC_CONFIG, "T", Some("broker-a:8")).unwrap();
+        kv.put(ORDER_TOPIC_CONFIG, "T", Some("broker-a:8"), usize::MAX).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text, r#"{"configTable":{"ORDER_TOPIC_CONFIG":{"T":"broker-a:8"}}}"#);
         let again = KvConfig::open(&path).unwrap();
@@ -232,8 +237,8 @@ mod tests {
     fn the_copy_before_is_kept_as_bak() {
         let (_folder, path) = folder();
         let kv = KvConfig::open(&path).unwrap();
-        kv.put("n", "k", Some("1")).unwrap();
-        kv.put("n", "k", Some("2")).unwrap();
+        kv.put("n", "k", Some("1"), usize::MAX).unwrap();
+        kv.put("n", "k", Some("2"), usize::MAX).unwrap();
         let before = fs::read_to_string(with_suffix(&path, ".bak")).unwrap();
         assert_eq!(before, r#"{"configTable":{"n":{"k":"1"}}}"#);
         assert!(!with_suffix(&path, ".tmp").exists());
@@ -243,7 +248,7 @@ mod tests {
     fn an_emptied_namespace_stays_n033() {
         let (_folder, path) = folder();
         let kv = KvConfig::open(&path).unwrap();
-        kv.put("n", "k", Some("v")).unwrap();
+        kv.put("n", "k", Some("v"), usize::MAX).unwrap();
         kv.delete("n", "k").unwrap();
         kv.delete("unknown", "k").unwrap();
         assert_eq!(kv.namespace("n"), Some(BTreeMap::new()));
@@ -256,7 +261,7 @@ mod tests {
     fn no_value_makes_the_namespace_only_n030() {
         let (_folder, path) = folder();
         let kv = KvConfig::open(&path).unwrap();
-        kv.put("n", "k", None).unwrap();
+        kv.put("n", "k", None, usize::MAX).unwrap();
         assert_eq!(kv.namespace("n"), Some(BTreeMap::new()));
         fs::write(&path, r#"{"configTable":{"n":{"k":null,"l":"v"}}}"#).unwrap();
         let again = KvConfig::open(&path).unwrap();
@@ -277,9 +282,9 @@ mod tests {
     fn what_cannot_be_written_is_not_in_memory() {
         let (_folder, path) = folder();
         let kv = KvConfig::open(&path).unwrap();
-        kv.put("n", "k", Some("1")).unwrap();
+        kv.put("n", "k", Some("1"), usize::MAX).unwrap();
         fs::create_dir(with_suffix(&path, ".tmp")).unwrap();
-        assert!(matches!(kv.put("n", "k", Some("2")), Err(KvError::File { .. })));
+        assert!(matches!(kv.put("n", "k", Some("2"), usize::MAX), Err(KvError::File { .. })));
         assert_eq!(kv.get("n", "k").as_deref(), Some("1"));
     }
 
@@ -287,10 +292,14 @@ mod tests {
     fn the_table_has_a_limit_but_can_shrink() {
         let (_folder, path) = folder();
         let kv = KvConfig::open(&path).unwrap();
-        let large = "x".repeat(BYTES_MAX + 1);
-        assert!(matches!(kv.put("n", "k", Some(&large)), Err(KvError::Full)));
+        let max = NAMESPACE_BYTES + KEY_BYTES + 1 + 1 + 5;
+        assert!(matches!(kv.put("n", "k", Some("longer"), max), Err(KvError::Full)));
         assert_eq!(kv.get("n", "k"), None);
-        kv.put("n", "k", Some("v")).unwrap();
+        kv.put("n", "k", Some("v"), max).unwrap();
+        assert!(
+            matches!(kv.put("m", "", Some(""), max), Err(KvError::Full)),
+            "small ones cost too"
+        );
         kv.delete("n", "k").unwrap();
     }
 }

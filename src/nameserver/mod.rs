@@ -37,7 +37,7 @@ use crate::clock::Clock;
 use crate::model::shown;
 use crate::remoting::Command;
 use crate::task::{self, Kind};
-use crate::transport::{Connection, Responder, Service};
+use crate::transport::{Connection, Limits, Responder, Service};
 
 /// How often silent brokers are looked for (N-020).
 const SCAN_PERIOD: Duration = Duration::from_secs(10);
@@ -53,6 +53,8 @@ pub struct NameServerOptions {
     pub port: u16,
     /// The accounts, where they are on.
     pub acl: Option<Arc<Acl>>,
+    /// What peers can make it hold.
+    pub limits: Arc<Limits>,
 }
 
 /// One name server.
@@ -62,6 +64,7 @@ pub struct NameServer {
     opened: Instant,
     port: u16,
     acl: Option<Arc<Acl>>,
+    limits: Arc<Limits>,
     kv_config: KvConfig,
     settings: Settings,
     routes: Mutex<RouteTable>,
@@ -75,12 +78,13 @@ impl NameServer {
     /// # Errors
     /// A file cannot be read; the text says which.
     pub fn open(options: NameServerOptions, clock: &Clock) -> io::Result<Arc<Self>> {
-        let NameServerOptions { kv_config_file, port, acl } = options;
+        let NameServerOptions { kv_config_file, port, acl, limits } = options;
         Ok(Arc::new(Self {
             clock: clock.clone(),
             opened: clock.monotonic(),
             port,
             acl,
+            limits,
             kv_config: KvConfig::open(&kv_config_file).map_err(io::Error::other)?,
             settings: Settings::open(&kv_config_file.with_file_name(SETTINGS_FILE))?,
             routes: Mutex::default(),

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::NameServer;
 use super::kv_config::{KvError, ORDER_TOPIC_CONFIG};
-use super::route_table::{Registered, Registration, RouteTable};
+use super::route_table::{Bounds, Registered, Registration, RouteTable, TableFull};
+use crate::metrics::Limit;
 use crate::model::shown;
 use crate::remoting::bodies::registration::RegisterBody;
 use crate::remoting::bodies::route::ClusterInfo;
@@ -25,6 +26,8 @@ const FAQ: &str = "\nSee http://rocketmq.apache.org/docs/faq/ for further detail
 const CRC_MASK: u32 = 0x7FFF_FFFF;
 /// Bytes of a name, an address or a broker's filter servers: more than any broker has.
 const NAME_BYTES_MAX: usize = 4_096;
+/// Bytes of a topic's name: those of groups, the longest, have 255 besides what they begin with (C-014).
+const TOPIC_BYTES_MAX: usize = 320;
 
 /// Why a request is not done; the answer's code and remark.
 #[derive(Debug)]
@@ -148,9 +151,18 @@ fn register(name_server: &NameServer, request: &Command, connection: &Connection
     let registration = registration_of(&header, request, connection)?;
     let RegisterBroker { broker_name: group, broker_addr: address, .. } = &header;
     name_server.connections().insert(connection.id(), connection.clone());
-    let registered = name_server.routes().register(registration, name_server.now_ms());
-    let registered =
-        registered.map_err(|full| Refusal::new(response::SYSTEM_ERROR, full.to_string()))?;
+    let numbers = name_server.limits.numbers();
+    let registered = {
+        let mut routes = name_server.routes();
+        let (brokers, topics) = (numbers.registered_brokers_max, numbers.registered_topics_max);
+        routes.bounds = Bounds { brokers, topics };
+        routes.register(registration, name_server.now_ms())
+    };
+    let registered = registered.map_err(|TableFull(limit)| {
+        let limit = name_server.limits.reached(limit);
+        let advice = "unregister brokers or delete topics that are not used";
+        Refusal::new(response::SYSTEM_ERROR, format!("{limit}; {advice}"))
+    })?;
     let Registered { master, is_new, replaced, topics_changed } = registered;
     let (group, address) = (shown(group), shown(address));
     if is_new {
@@ -201,7 +213,7 @@ fn registration_of(
     check_length("clusterName", cluster_name.len())?;
     check_length("haServerAddr", ha_server_addr.len())?;
     for topic in &body.topics {
-        check_length("topicName", topic.name.as_str().len())?;
+        check_length_to("topicName", topic.name.as_str().len(), TOPIC_BYTES_MAX)?;
     }
     // Each costs more than its text: an empty one counts too.
     let servers = body.filter_servers.iter().flatten();
@@ -220,10 +232,14 @@ fn registration_of(
 }
 
 fn check_length(what: &str, bytes: usize) -> Result<(), Refusal> {
-    if bytes <= NAME_BYTES_MAX {
+    check_length_to(what, bytes, NAME_BYTES_MAX)
+}
+
+fn check_length_to(what: &str, bytes: usize, max: usize) -> Result<(), Refusal> {
+    if bytes <= max {
         return Ok(());
     }
-    let remark = format!("{what} has {bytes} bytes, over the limit of {NAME_BYTES_MAX}");
+    let remark = format!("{what} has {bytes} bytes, over the limit of {max}");
     Err(Refusal::new(response::SYSTEM_ERROR, remark))
 }
 
@@ -325,8 +341,15 @@ fn put_kv(name_server: &NameServer, request: &Command) -> Answer {
     let (Some(namespace), Some(key)) = (request.field("namespace"), request.field("key")) else {
         return Err(Refusal::new(response::SYSTEM_ERROR, "namespace or key is null"));
     };
-    name_server.kv_config.put(namespace, key, request.field("value"))?;
-    Ok(success())
+    let max = name_server.limits.numbers().kv_config_bytes_max;
+    match name_server.kv_config.put(namespace, key, request.field("value"), max) {
+        Ok(()) => Ok(success()),
+        Err(full @ KvError::Full) => {
+            let limit = name_server.limits.reached(Limit::KvConfigBytes);
+            Err(Refusal::new(response::SYSTEM_ERROR, format!("{full}: {limit}")))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// 101 (N-032).

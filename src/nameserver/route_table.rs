@@ -13,7 +13,9 @@
 //! address that registers under another group's name leaves the group it was in.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
+use crate::metrics::Limit;
 use crate::model::{DataVersion, Permission, TopicConfig, TopicName};
 use crate::remoting::bodies::route::{BrokerData, QueueData, TopicRoute};
 
@@ -27,13 +29,6 @@ const MASTER_ID: i64 = 0;
 const SYS_FLAG_UNIT: u32 = 1;
 /// Bit 1 of a topic's flags: unit subscription (N-082).
 const SYS_FLAG_UNIT_SUB: u32 = 2;
-
-/// Addresses that may be registered at once: bounds what a peer can make us hold.
-const ADDRESSES_MAX: usize = 10_000;
-/// Pairs of topic and broker group that may be registered at once.
-const QUEUE_DATAS_MAX: usize = 1_000_000;
-/// Clusters that may be registered at once; a group can be in several (N-046).
-const CLUSTERS_MAX: usize = 1_000;
 
 /// What one broker says about itself (N-040 to N-045).
 #[derive(Clone, Debug, Default)]
@@ -71,14 +66,23 @@ pub(super) struct Registered {
     pub topics_changed: usize,
 }
 
-/// A registration that would make the tables larger than they may become.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the name server's limit of {limit} {what} is reached; unregister brokers or delete topics that are not used"
-)]
-pub(super) struct TableFull {
-    limit: usize,
-    what: &'static str,
+/// A registration that would make the tables larger than they may become, by what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TableFull(pub Limit);
+
+/// How large the tables may become: bounds what a peer can make us hold. The default is no bound.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Addresses; and clusters, as a group can be in several (N-046).
+    pub brokers: usize,
+    /// Pairs of topic and broker group.
+    pub topics: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { brokers: usize::MAX, topics: usize::MAX }
+    }
 }
 
 /// One topic's queues on one broker group (N-048).
@@ -88,6 +92,30 @@ struct Queues {
     write: u32,
     permission: Permission,
     sys_flag: u32,
+}
+
+/// One topic's queues on each broker group, by the groups' names. Most topics are on few, and there are many topics:
+/// a list takes a tenth of what a map does, and the names are shared.
+#[derive(Debug, Default)]
+struct Brokers(Vec<(Arc<str>, Queues)>);
+
+impl Brokers {
+    fn place(&self, group: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(name, _)| (**name).cmp(group))
+    }
+
+    fn contains(&self, group: &str) -> bool {
+        self.place(group).is_ok()
+    }
+
+    fn remove(&mut self, group: &str) -> bool {
+        let place = self.place(group);
+        place.map(|place| self.0.remove(place)).is_ok()
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
+    }
 }
 
 /// A broker address that was removed.
@@ -136,12 +164,14 @@ struct Live {
 /// The name server's tables.
 #[derive(Debug, Default)]
 pub(super) struct RouteTable {
-    topics: HashMap<TopicName, BTreeMap<String, Queues>>,
+    topics: HashMap<TopicName, Brokers>,
     groups: BTreeMap<String, Group>,
     clusters: BTreeMap<String, BTreeSet<String>>,
     live: HashMap<String, Live>,
     filter_servers: HashMap<String, Vec<String>>,
     queue_data_count: usize,
+    /// How large they may become from now on.
+    pub(super) bounds: Bounds,
 }
 
 impl RouteTable {
@@ -199,25 +229,24 @@ impl RouteTable {
     }
 
     fn check_room(&self, registration: &Registration) -> Result<(), TableFull> {
-        if self.live.len() >= ADDRESSES_MAX && !self.live.contains_key(&registration.address) {
-            return Err(TableFull { limit: ADDRESSES_MAX, what: "broker addresses" });
-        }
-        if self.clusters.len() >= CLUSTERS_MAX && !self.clusters.contains_key(&registration.cluster)
+        let bounds = self.bounds;
+        let is_known = self.live.contains_key(&registration.address);
+        let is_known_cluster = self.clusters.contains_key(&registration.cluster);
+        if (!is_known && self.live.len() >= bounds.brokers)
+            || (!is_known_cluster && self.clusters.len() >= bounds.brokers)
         {
-            return Err(TableFull { limit: CLUSTERS_MAX, what: "clusters" });
+            return Err(TableFull(Limit::RegisteredBrokers));
         }
+        let group = registration.broker_name.as_str();
         let is_new = |topic: &&TopicConfig| {
-            !self
-                .topics
-                .get(&topic.name)
-                .is_some_and(|brokers| brokers.contains_key(&registration.broker_name))
+            !self.topics.get(&topic.name).is_some_and(|brokers| brokers.contains(group))
         };
         // Counting is only worth its time near the limit.
-        if self.queue_data_count + registration.topics.len() > QUEUE_DATAS_MAX
+        if self.queue_data_count + registration.topics.len() > bounds.topics
             && self.queue_data_count + registration.topics.iter().filter(is_new).count()
-                > QUEUE_DATAS_MAX
+                > bounds.topics
         {
-            return Err(TableFull { limit: QUEUE_DATAS_MAX, what: "topics of broker groups" });
+            return Err(TableFull(Limit::RegisteredTopics));
         }
         Ok(())
     }
@@ -225,6 +254,7 @@ impl RouteTable {
     /// Adds or replaces the queues of the topics present; topics that lack stay (N-047, S-36).
     fn merge_topics(&mut self, broker_name: &str, topics: Vec<TopicConfig>) -> usize {
         let mut changed = 0;
+        let shared_name: Arc<str> = broker_name.into();
         for topic in topics {
             let data = Queues {
                 read: topic.read_queues,
@@ -233,14 +263,15 @@ impl RouteTable {
                 sys_flag: topic.sys_flag,
             };
             let brokers = self.topics.entry(topic.name).or_default();
-            match brokers.get_mut(broker_name) {
-                Some(known) if *known == data => {}
-                Some(known) => {
-                    *known = data;
+            match brokers.place(broker_name) {
+                Ok(place) if brokers.0[place].1 == data => {}
+                Ok(place) => {
+                    brokers.0[place].1 = data;
                     changed += 1;
                 }
-                None => {
-                    brokers.insert(broker_name.to_owned(), data);
+                Err(place) => {
+                    brokers.0.reserve_exact(1);
+                    brokers.0.insert(place, (Arc::clone(&shared_name), data));
                     self.queue_data_count += 1;
                     changed += 1;
                 }
@@ -338,8 +369,8 @@ impl RouteTable {
         });
         let mut removed = 0;
         self.topics.retain(|_, brokers| {
-            removed += usize::from(brokers.remove(broker_name).is_some());
-            !brokers.is_empty()
+            removed += usize::from(brokers.remove(broker_name));
+            !brokers.0.is_empty()
         });
         self.queue_data_count -= removed;
     }
@@ -349,22 +380,22 @@ impl RouteTable {
         if let Some(group) = self.groups.get_mut(broker_name) {
             group.wiped = wiped;
         }
-        self.topics.values().filter(|brokers| brokers.contains_key(broker_name)).count()
+        self.topics.values().filter(|brokers| brokers.contains(broker_name)).count()
     }
 
     /// Forgets a topic, on one cluster's brokers or on all (N-066).
     pub(super) fn delete_topic(&mut self, topic: &str, cluster: Option<&str>) {
         let Some(brokers) = self.topics.get_mut(topic) else { return };
-        let before = brokers.len();
+        let before = brokers.0.len();
         match cluster {
-            None => brokers.clear(),
+            None => brokers.0.clear(),
             Some(cluster) => {
                 let names = self.clusters.get(cluster);
-                brokers.retain(|name, _| !names.is_some_and(|names| names.contains(name)));
+                brokers.0.retain(|(name, _)| !names.is_some_and(|names| names.contains(&**name)));
             }
         }
-        self.queue_data_count -= before - brokers.len();
-        if brokers.is_empty() {
+        self.queue_data_count -= before - brokers.0.len();
+        if brokers.0.is_empty() {
             self.topics.remove(topic);
         }
     }
@@ -372,10 +403,10 @@ impl RouteTable {
     /// Where a topic is; `None` without queues or without brokers (N-053, N-055).
     pub(super) fn route(&self, topic: &str) -> Option<TopicRoute> {
         let mut route = TopicRoute::default();
-        for (broker_name, queues) in self.topics.get(topic)? {
-            let Some(group) = self.groups.get(broker_name) else { continue };
+        for (broker_name, queues) in &self.topics.get(topic)?.0 {
+            let Some(group) = self.groups.get(&**broker_name) else { continue };
             route.queues.push(QueueData {
-                broker_name: broker_name.clone(),
+                broker_name: broker_name.to_string(),
                 read_queues: queues.read,
                 write_queues: queues.write,
                 permission: group.visible(queues.permission),
@@ -409,7 +440,7 @@ impl RouteTable {
     /// The topics of one cluster; none when it is unknown (N-067).
     pub(super) fn topics_of_cluster(&self, cluster: &str) -> Vec<String> {
         let Some(names) = self.clusters.get(cluster) else { return Vec::new() };
-        self.topics_where(|brokers| brokers.keys().any(|name| names.contains(name)))
+        self.topics_where(|brokers| brokers.names().any(|name| names.contains(name)))
     }
 
     /// Topics with the unit flag (N-069).
@@ -428,7 +459,7 @@ impl RouteTable {
         self.topics_where(|brokers| first_sys_flag(brokers) & both == SYS_FLAG_UNIT_SUB)
     }
 
-    fn topics_where(&self, wanted: impl Fn(&BTreeMap<String, Queues>) -> bool) -> Vec<String> {
+    fn topics_where(&self, wanted: impl Fn(&Brokers) -> bool) -> Vec<String> {
         let mut names: Vec<String> = self
             .topics
             .iter()
@@ -466,8 +497,8 @@ fn broker_data(name: &str, group: &Group) -> BrokerData {
 }
 
 /// 4.9.4 looks at one group of a topic only (N-069).
-fn first_sys_flag(brokers: &BTreeMap<String, Queues>) -> u32 {
-    brokers.values().next().map_or(0, |data| data.sys_flag)
+fn first_sys_flag(brokers: &Brokers) -> u32 {
+    brokers.0.first().map_or(0, |(_, data)| data.sys_flag)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::remoting::bodies::topics::{parse_topic_list, topic_table};
 use crate::remoting::headers::RegisterBroker;
 use crate::remoting::{self, Command, request, response};
 use crate::task::{self, Kind};
-use crate::transport::{CallError, Client, Limits, Server};
+use crate::transport::{CallError, Client, LimitNumbers, Limits, Server};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const VERSION: DataVersion = DataVersion { timestamp: 9, counter: 1 };
@@ -89,8 +89,12 @@ impl Drop for World {
 }
 
 fn open(dir: &std::path::Path, clock: &Clock) -> Arc<NameServer> {
-    let options =
-        NameServerOptions { kv_config_file: dir.join("kvConfig.json"), port: 9876, acl: None };
+    let options = NameServerOptions {
+        kv_config_file: dir.join("kvConfig.json"),
+        port: 9876,
+        acl: None,
+        limits: Arc::default(),
+    };
     NameServer::open(options, clock).unwrap()
 }
 
@@ -383,6 +387,35 @@ async fn the_compressed_form_and_that_of_old_brokers_are_read_n042_n045() {
 }
 
 #[tokio::test]
+async fn the_tables_have_limits_that_refusals_name_and_metrics_count() {
+    let world = World::new();
+    let limits = &world.name_server.limits;
+    let (_broker, _) = world.register(0, "127.0.0.1:1", &[topic("T")]).await;
+    limits.set_numbers(LimitNumbers {
+        registered_brokers_max: 1,
+        registered_topics_max: 1,
+        kv_config_bytes_max: 1,
+        ..LimitNumbers::default()
+    });
+    let put = Command::request(request::PUT_KV_CONFIG);
+    let put = put.with_field("namespace", "n").with_field("key", "k").with_field("value", "v");
+    for (refused, setting) in [
+        (register(0, "127.0.0.1:1", &[topic("T"), topic("U")]), "registered_topics_max"),
+        (register(1, "127.0.0.1:2", &[]), "registered_brokers_max"),
+        (put, "kv_config_bytes_max"),
+    ] {
+        let answer = world.call(refused).await;
+        assert_eq!(answer.code, response::SYSTEM_ERROR);
+        let remark = answer.remark.unwrap();
+        assert!(remark.contains(&format!("limits.{setting} = 1 is reached")), "{remark}");
+        let reached = limits.times_reached();
+        assert!(reached.iter().any(|(limit, times)| limit.setting() == setting && *times == 1));
+    }
+    let again = world.call(register(0, "127.0.0.1:1", &[topic("T")])).await;
+    assert_eq!(again.code, response::SUCCESS, "known ones go on");
+}
+
+#[tokio::test]
 async fn names_that_no_broker_has_are_refused() {
     let world = World::new();
     let long = "x".repeat(5_000);
@@ -459,7 +492,8 @@ fn a_file_that_cannot_be_read_is_named_at_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let kv_config_file = dir.path().join("kvConfig.json");
     std::fs::write(&kv_config_file, "{").unwrap();
-    let options = NameServerOptions { kv_config_file, port: 9876, acl: None };
+    let options =
+        NameServerOptions { kv_config_file, port: 9876, acl: None, limits: Arc::default() };
     let error = NameServer::open(options, &Clock::system()).unwrap_err().to_string();
     assert!(error.contains("kvConfig.json: not a kvConfig.json"), "{error}");
 }
@@ -481,7 +515,8 @@ async fn with_accounts_routes_are_open_and_what_changes_them_needs_an_admin_s48(
     let options = AclOptions { folder, file, node_account: "node-account".into() };
     let acl = Acl::open(&options, &Clock::system(), &Arc::default()).unwrap();
     let kv_config_file = dir.path().join("kvConfig.json");
-    let options = NameServerOptions { kv_config_file, port: 9876, acl: Some(acl) };
+    let options =
+        NameServerOptions { kv_config_file, port: 9876, acl: Some(acl), limits: Arc::default() };
     let name_server = NameServer::open(options, &Clock::system()).unwrap();
     let world = World::of(dir, Clock::system(), name_server);
     let exception = "org.apache.rocketmq.acl.common.AclException: ";

@@ -166,7 +166,7 @@ impl BrokerRole {
         Arc::new(Self {
             settings: settings.clone(),
             store_options: options::store(config, settings, data_dir.path(), retention),
-            broker_options: options::broker(config, settings, acl),
+            broker_options: options::broker(config, settings, acl, &binding.limits),
             start_without_slave_after: options::start_without_slave_after(settings),
             binding: binding.clone(),
             stage: watch::Sender::new(Stage::Opening),

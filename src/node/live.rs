@@ -11,6 +11,7 @@ use super::logging::Threshold;
 use super::{options, ports};
 use crate::config::changes::changes;
 use crate::config::{self, ConfigError, Loaded};
+use crate::metrics::Metrics;
 use crate::store::SharedRetention;
 use crate::transport::Limits;
 
@@ -22,7 +23,7 @@ const FILE: &str = "settings.toml";
 pub struct Live {
     running: Mutex<Loaded>,
     threshold: Threshold,
-    /// The limits of all ports.
+    /// The limits of all ports and roles.
     pub limits: Arc<Limits>,
     /// What all stores keep.
     pub retention: SharedRetention,
@@ -32,11 +33,17 @@ pub struct Live {
 
 impl Live {
     /// As `loaded` says; `runtime_dir` is systemd's, if there is one.
-    pub fn new(loaded: &Loaded, threshold: Threshold, runtime_dir: Option<PathBuf>) -> Self {
+    pub fn new(
+        loaded: &Loaded,
+        threshold: Threshold,
+        metrics: &Arc<Metrics>,
+        runtime_dir: Option<PathBuf>,
+    ) -> Self {
+        let numbers = loaded.config.limits.clone();
         Self {
             running: Mutex::new(loaded.clone()),
             threshold,
-            limits: Arc::new(Limits::new(options::limits(&loaded.config.limits))),
+            limits: Arc::new(Limits::new(numbers, Arc::clone(metrics))),
             retention: SharedRetention::from(options::retention(&loaded.config.store)),
             runtime_dir,
             status: Mutex::new("starting".to_owned()),
@@ -76,7 +83,7 @@ impl Live {
         let new = config::load(&running.sources)?;
         let changed = changes(&running, &new)?;
         self.threshold.set(new.config.log.level);
-        self.limits.set_numbers(options::limits(&new.config.limits));
+        self.limits.set_numbers(new.config.limits.clone());
         self.retention.set(options::retention(&new.config.store));
         let connections_max = new.config.limits.connections_max;
         if connections_max > running.config.limits.connections_max {

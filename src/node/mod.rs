@@ -62,6 +62,9 @@ const CONTROL_THREADS: usize = 2;
 const DATA_THREADS_MIN: usize = 2;
 /// Threads for blocking work of one runtime: enough to keep a disk busy, too few to keep the others from the processor.
 const BLOCKING_THREADS_MAX: usize = 32;
+/// After so many turns of tasks sockets are looked at, even when there is always a task with work: tokio's own number,
+/// 61, lets floods over a few connections keep all others waiting for tens of milliseconds.
+const EVENT_INTERVAL: u32 = 16;
 /// How long blocking work that outlives everything else is waited for.
 const RUNTIME_GRACE: Duration = Duration::from_secs(5);
 /// How long a start waits for name servers (DESIGN 8).
@@ -112,10 +115,11 @@ pub fn run(loaded: &Loaded) -> Result<(), StartError> {
     let cores = std::thread::available_parallelism().map_or(DATA_THREADS_MIN, usize::from);
     let control = runtime("control", CONTROL_THREADS)?;
     let data = runtime("data", cores.max(DATA_THREADS_MIN))?;
+    let metrics = Arc::default();
     let base = Base {
         clock,
-        metrics: Arc::default(),
-        live: Arc::new(Live::new(loaded, threshold, runtime_dir)),
+        live: Arc::new(Live::new(loaded, threshold, &metrics, runtime_dir)),
+        metrics,
         control: control.handle().clone(),
         data: data.handle().clone(),
         acl: None,
@@ -133,6 +137,7 @@ fn runtime(name: &str, threads: usize) -> io::Result<Runtime> {
     Builder::new_multi_thread()
         .worker_threads(threads)
         .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .event_interval(EVENT_INTERVAL)
         .thread_name(name)
         .enable_all()
         .build()

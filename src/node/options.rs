@@ -14,7 +14,7 @@ use crate::model::BrokerId;
 use crate::nameserver::NameServerOptions;
 use crate::store::options::{FlushMode, StoreRole};
 use crate::store::{Retention, SharedRetention, StoreOptions};
-use crate::transport::{LimitNumbers, Signer};
+use crate::transport::{Limits, Signer};
 
 /// The folder of the name server in the data directory.
 pub const NAME_SERVER_FOLDER: &str = "nameserver";
@@ -36,8 +36,10 @@ pub fn name_server(
     server: &config::NameServer,
     data_dir: &Path,
     acl: Option<&Arc<Acl>>,
+    limits: &Arc<Limits>,
 ) -> NameServerOptions {
     NameServerOptions {
+        limits: Arc::clone(limits),
         acl: acl.cloned(),
         kv_config_file: data_dir.join(NAME_SERVER_FOLDER).join("kvConfig.json"),
         port: server.port,
@@ -78,13 +80,19 @@ pub fn store(
         },
         flush_interval_ms: settings.flush_interval_ms,
         sync_flush_timeout_ms: settings.sync_flush_timeout_ms,
+        busy_after_ms: settings.busy_after_ms,
         max_message_bytes: settings.max_message_bytes,
         retention: retention.clone(),
         ..StoreOptions::new(data_dir.join(&broker.group))
     }
 }
 
-pub fn broker(config: &Config, broker: &config::Broker, acl: Option<&Arc<Acl>>) -> BrokerOptions {
+pub fn broker(
+    config: &Config,
+    broker: &config::Broker,
+    acl: Option<&Arc<Acl>>,
+    limits: &Arc<Limits>,
+) -> BrokerOptions {
     let transactions = &config.transactions;
     BrokerOptions {
         cluster: config.cluster.clone(),
@@ -97,9 +105,11 @@ pub fn broker(config: &Config, broker: &config::Broker, acl: Option<&Arc<Acl>>) 
             timeout_ms: i64::try_from(transactions.timeout_ms).unwrap_or(i64::MAX),
             checks_max: i32::try_from(transactions.checks_max).unwrap_or(i32::MAX),
             check_interval_ms: i64::try_from(transactions.check_interval_ms).unwrap_or(i64::MAX),
+            reject: transactions.reject,
         },
         acl: acl.cloned(),
         signer: acl.map(signer).unwrap_or_default(),
+        limits: Arc::clone(limits),
     }
 }
 
@@ -112,18 +122,6 @@ pub fn signer(acl: &Arc<Acl>) -> Signer {
 /// How long a master that may have lost something waits for its slaves; `None`: for ever.
 pub fn start_without_slave_after(broker: &config::Broker) -> Option<Duration> {
     broker.start_without_slave_after_s.map(Duration::from_secs)
-}
-
-pub fn limits(limits: &config::Limits) -> LimitNumbers {
-    LimitNumbers {
-        connections_max: limits.connections_max,
-        connection_in_flight_max: limits.connection_in_flight_max,
-        in_flight_max: limits.in_flight_max,
-        frame_bytes_max: limits.frame_bytes_max,
-        half_read_bytes_max: limits.half_read_bytes_max,
-        connection_unsent_bytes_max: limits.connection_unsent_bytes_max,
-        unsent_bytes_max: limits.unsent_bytes_max,
-    }
 }
 
 #[cfg(test)]
@@ -154,11 +152,13 @@ mod tests {
             disk_read_only_percent = 13
             flush_interval_ms = 14
             sync_flush_timeout_ms = 15
+            busy_after_ms = 20
             max_message_bytes = 16000
             [transactions]
             timeout_ms = 17
             checks_max = 18
             check_interval_ms = 19
+            reject = true
         "#;
         std::fs::write(&file, text).unwrap();
         let sources = Sources { config_file: Some(file), ..Sources::default() };
@@ -174,13 +174,19 @@ mod tests {
         );
         assert_eq!((kept.disk_force_percent, kept.disk_read_only_percent), (12, 13));
         assert_eq!((store.flush_interval_ms, store.sync_flush_timeout_ms), (14, 15));
+        assert_eq!(store.busy_after_ms, 20);
         assert_eq!(store.max_message_bytes, 16_000);
-        let broker = broker(&config, &config.brokers[0], None);
+        let broker = broker(&config, &config.brokers[0], None, &Arc::default());
         assert_eq!((broker.cluster.as_str(), broker.group.as_str(), broker.id.0), ("C", "g", 0));
         assert_eq!(broker.address.to_string(), "192.168.1.1:20000");
         assert_eq!(broker.ha_address.to_string(), "10.0.0.1:20001");
         assert_eq!(broker.name_servers.len(), 2);
-        let checks = TransactionOptions { timeout_ms: 17, checks_max: 18, check_interval_ms: 19 };
+        let checks = TransactionOptions {
+            timeout_ms: 17,
+            checks_max: 18,
+            check_interval_ms: 19,
+            reject: true,
+        };
         assert_eq!(broker.transactions, checks);
     }
 
@@ -195,7 +201,7 @@ mod tests {
         let mapped = store(&config, &config.brokers[0], Path::new("/data"), &shared);
         let own = StoreOptions::new("/data/broker-a");
         assert_eq!(format!("{mapped:?}"), format!("{own:?}"));
-        let transactions = broker(&config, &config.brokers[0], None).transactions;
+        let transactions = broker(&config, &config.brokers[0], None, &Arc::default()).transactions;
         assert_eq!(transactions, TransactionOptions::default());
     }
 }

@@ -232,8 +232,10 @@ async fn open_name_server(
     base: &Base,
 ) -> Result<Arc<NameServer>, StartError> {
     data_dir.make_folder(options::NAME_SERVER_FOLDER)?;
-    let (options, clock) =
-        (options::name_server(settings, data_dir.path(), base.acl.as_ref()), base.clock.clone());
+    let (options, clock) = (
+        options::name_server(settings, data_dir.path(), base.acl.as_ref(), &base.live.limits),
+        base.clock.clone(),
+    );
     let opening =
         task::spawn_blocking("open name server", move || NameServer::open(options, &clock));
     // That it did not end is a bug.

@@ -171,6 +171,12 @@ pub fn show(brokers: &[Arc<BrokerRole>], metrics: &Metrics) {
     show(GroupGauge::InSync, |one| Some((copy(one)?.phase == Phase::InSync).into()));
     show(GroupGauge::BehindSeconds, |one| Some(copy(one)?.behind?.as_secs()));
     show(GroupGauge::CopiedHoleBytes, |one| Some(copy(one)?.hole_bytes));
+    show(GroupGauge::TimersDueSoon, |one| {
+        u64::try_from(one.running()?.broker.timers_due_soon()?.0).ok()
+    });
+    show(GroupGauge::TimersLateSeconds, |one| {
+        Some(one.running()?.broker.timers_due_soon()?.1.as_secs())
+    });
 }
 
 /// The slaves of a master that is open.

@@ -129,6 +129,7 @@ pub mod request {
         EXTENSION_RESYNC = 9005,
         EXTENSION_ACCOUNTS = 9006,
         EXTENSION_CANCEL_TIMER = 9007,
+        EXTENSION_LIST_TIMERS = 9008,
     }
 }
 

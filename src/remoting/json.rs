@@ -15,8 +15,10 @@ use super::scan::{Scalar, Scanner};
 
 /// Objects and arrays inside one another, at most.
 const DEPTH_MAX: usize = 64;
-/// Values in one text, at most: about 20 000 topics with 8 queues and a dozen groups each.
+/// Values in one text, at most: about 20 000 topics with 8 queues and a dozen groups each. One takes some 64 bytes.
 const VALUES_MAX: usize = 2_000_000;
+/// Values in a request that anybody may send, at most: some 25 000 subscriptions, or queues to lock.
+pub const REQUEST_VALUES_MAX: usize = 200_000;
 
 /// A JSON value. An object's keys are values too: texts, numbers (`{0:1}`) or objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,15 +48,24 @@ pub enum Form {
     Pretty,
 }
 
-/// Reads a text, all of it.
+/// Reads a text that we asked for, all of it.
 ///
 /// # Errors
 /// It is not UTF-8, not JSON even as fastjson takes it, or over the limits.
 pub fn parse(text: &[u8]) -> Result<Value<'_>, DecodeError> {
+    parse_bounded(text, VALUES_MAX)
+}
+
+/// The same for a text that anybody may send: of so many values at most, an entry of an object being one, which
+/// bounds the memory that it takes beyond its own.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_bounded(text: &[u8], values_max: usize) -> Result<Value<'_>, DecodeError> {
     let text = std::str::from_utf8(text)
         .map_err(|error| DecodeError(format!("JSON: the text is not UTF-8: {error}")))?;
     let mut scanner = Scanner::new(text.trim_start_matches('\u{feff}'));
-    let mut values_left = VALUES_MAX;
+    let mut values_left = values_max;
     let value = read(&mut scanner, DEPTH_MAX, &mut values_left)?;
     if scanner.at_end() { Ok(value) } else { Err(scanner.error("text after the end")) }
 }

@@ -233,6 +233,7 @@ impl Member {
             slaves: Vec::new(),
             copy: None,
             waits_for,
+            accounts_differ_from: Vec::new(),
         }
     }
 

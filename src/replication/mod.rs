@@ -29,7 +29,7 @@ pub mod receiver;
 pub mod sender;
 pub mod start_step;
 pub mod state;
-mod wire;
+pub mod wire;
 
 #[cfg(test)]
 mod receiver_tests;

@@ -14,6 +14,7 @@ use super::decide::{Compared, PeerRole, PeerView};
 use super::history::{History, Log};
 use super::member::Member;
 use super::past::log_of;
+use crate::acl;
 use crate::model::{PhysicalOffset, shown};
 use crate::remoting::bodies::extension::{self, Hello};
 use crate::remoting::bodies::route::ClusterInfo;
@@ -22,7 +23,7 @@ use crate::task::{self, Kind};
 use crate::transport::CallError;
 
 /// How long a peer has for an answer.
-const CALL_TIMEOUT: Duration = Duration::from_secs(3);
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Who a peer is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,14 +109,16 @@ impl Member {
     }
 
     /// The members of the group that the name servers know, by number; this one too, if it is registered. Of several
-    /// that say something else about a number, the one named first counts.
-    pub async fn members(self: &Arc<Self>) -> BTreeMap<i64, String> {
+    /// that say something else about a number, the one named first counts; who says nothing within `patience`, at most
+    /// [`CALL_TIMEOUT`], is not waited for.
+    pub async fn members(self: &Arc<Self>, patience: Duration) -> BTreeMap<i64, String> {
         let (answers, mut came) = mpsc::channel(self.options.name_servers.len().max(1));
         for (at, name_server) in self.options.name_servers.iter().enumerate() {
             let (member, name_server) = (Arc::clone(self), name_server.clone());
             let answers = answers.clone();
             task::spawn(Kind::Ignore, "members", async move {
-                let found = member.members_by(&name_server).await;
+                let asking = tokio::time::timeout(patience, member.members_by(&name_server));
+                let Ok(found) = asking.await else { return };
                 // There is room for each.
                 let _ = answers.send((at, name_server, found)).await;
             });
@@ -256,6 +259,6 @@ fn view(hello: &Hello) -> Result<PeerView, DecodeError> {
 }
 
 fn refused(address: &str, answer: Command) -> PeerError {
-    let remark = shown(&answer.remark.unwrap_or_default());
+    let remark = acl::advised(shown(&answer.remark.unwrap_or_default()));
     PeerError::Refused { address: address.to_owned(), code: answer.code, remark }
 }

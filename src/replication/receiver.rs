@@ -152,7 +152,10 @@ impl Receiver {
                     "the disk is full: nothing is copied until there is room"
                 );
             }
-            _ => tracing::warn!(group, master, "the master's log is not copied now: {text}"),
+            _ if is_news => {
+                tracing::warn!(group, master, "the master's log is not copied now: {text}");
+            }
+            _ => {}
         }
         self.member.copy_failed(phase, text);
     }
@@ -306,6 +309,9 @@ pub(super) async fn blocking(
 
 /// What is said first to a plain master: where the log ends; of an empty log where the master's begins, or behind its
 /// first record, because to a log that ends at 0 it sends its newest segment only (H-005).
+///
+/// A queue whose messages all lie below the master's minimum begins at 0 here, as at a slave of 4.9.4: its consume queue
+/// is made of the log, which has nothing of it (`DefaultMessageStore.recoverTopicQueueTable`).
 pub(super) async fn first_report(member: &Arc<Member>, broker: &str) -> Result<u64, End> {
     let end = member.store.log_range().1.0;
     if end > 0 {

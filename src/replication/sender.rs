@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::decide::Compared;
 use super::member::Member;
 use super::past::Neighbour;
+use super::peers::CALL_TIMEOUT;
 use super::state::SlaveState;
 use super::wire::{self, Reports};
 use super::{HEARTBEAT, SILENCE_MAX};
@@ -332,7 +333,7 @@ async fn recognize(member: &Arc<Member>, peer: SocketAddr, end: i64) -> Result<K
     if let Some(address) = member.take_greeted(peer) {
         return Ok(Known { address: Some(address), is_plain: false });
     }
-    let members = member.members().await;
+    let members = member.members(CALL_TIMEOUT).await;
     let address = slave_at(&members, peer);
     let known = |address| Known { address, is_plain: true };
     let end = match u64::try_from(end) {

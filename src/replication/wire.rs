@@ -3,19 +3,19 @@
 //! No I/O. Invariant: what a peer sends is never held twice, nor more of it than has arrived.
 
 /// Bytes of a report.
-pub(super) const REPORT_BYTES: usize = 8;
+pub const REPORT_BYTES: usize = 8;
 /// Bytes of a header.
-pub(super) const HEADER_BYTES: usize = 12;
+pub const HEADER_BYTES: usize = 12;
 /// The largest body that a 4.9.4 slave can take (H-013).
 const BODY_BYTES_MAX: u32 = 4 << 20;
 
 /// What a slave says: where its log ends.
-pub(super) fn report(end: u64) -> [u8; REPORT_BYTES] {
+pub fn report(end: u64) -> [u8; REPORT_BYTES] {
     end.to_be_bytes()
 }
 
 /// What goes before a body; without one it is a heartbeat.
-pub(super) fn header(at: u64, size: u32) -> [u8; HEADER_BYTES] {
+pub fn header(at: u64, size: u32) -> [u8; HEADER_BYTES] {
     let mut out = [0; HEADER_BYTES];
     out[..8].copy_from_slice(&at.to_be_bytes());
     out[8..].copy_from_slice(&size.to_be_bytes());
@@ -24,13 +24,13 @@ pub(super) fn header(at: u64, size: u32) -> [u8; HEADER_BYTES] {
 
 /// Reads reports, however they are cut.
 #[derive(Debug, Default)]
-pub(super) struct Reports {
+pub struct Reports {
     part: Vec<u8>,
 }
 
 impl Reports {
     /// Takes bytes; returns the last report that is complete with them (H-006).
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Option<i64> {
+    pub fn take(&mut self, bytes: &[u8]) -> Option<i64> {
         self.part.extend_from_slice(bytes);
         let whole = self.part.len() - self.part.len() % REPORT_BYTES;
         let last = self.part[..whole].last_chunk().map(|last| i64::from_be_bytes(*last));
@@ -41,7 +41,7 @@ impl Reports {
 
 /// Why a master's bytes are not followed any further.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum StreamError {
+pub enum StreamError {
     /// The master is elsewhere (H-011).
     #[error("the master goes on at offset {header}, but this log at {here}")]
     Elsewhere {
@@ -57,7 +57,7 @@ pub(super) enum StreamError {
 
 /// Takes headers out of what a master sends. Reads on where the log ends.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub struct Stream {
     /// The offset of the next byte of the log.
     next: u64,
     /// Nothing of the log is here yet: it may begin anywhere.
@@ -71,7 +71,7 @@ pub(super) struct Stream {
 
 impl Stream {
     /// A stream that goes on at `end`.
-    pub(super) fn new(end: u64) -> Self {
+    pub fn new(end: u64) -> Self {
         Self { next: end, is_empty: end == 0, head: Vec::new(), missing: 0, is_short: false }
     }
 
@@ -79,7 +79,7 @@ impl Stream {
     ///
     /// # Errors
     /// [`StreamError`]; what came before is in `log`.
-    pub(super) fn take(&mut self, mut bytes: &[u8], log: &mut Vec<u8>) -> Result<(), StreamError> {
+    pub fn take(&mut self, mut bytes: &[u8], log: &mut Vec<u8>) -> Result<(), StreamError> {
         while !bytes.is_empty() {
             if self.missing > 0 {
                 let (body, rest) = bytes.split_at(self.missing.min(bytes.len()));
@@ -120,12 +120,12 @@ impl Stream {
     }
 
     /// The offset of the next byte of the log.
-    pub(super) fn next(&self) -> u64 {
+    pub fn next(&self) -> u64 {
         self.next
     }
 
     /// Whether the master had no more than this, at the time: what it sent last was less than it may send at once.
-    pub(super) fn is_at_end(&self) -> bool {
+    pub fn is_at_end(&self) -> bool {
         self.is_short && self.missing == 0
     }
 }

@@ -102,7 +102,7 @@ pub struct Store {
 
 pub use self::log::Replica;
 /// What is told about every new message: topic, queue, its offset there, its tags code.
-pub use self::log::{Arrival, Listener};
+pub use self::log::{Arrival, Busy, Listener};
 
 /// Why a store cannot be opened; nothing was thrown away.
 #[derive(Debug, thiserror::Error)]
@@ -140,6 +140,9 @@ pub enum AppendError {
     /// The log's file could not be written.
     #[error("the log cannot be written: {0}")]
     Failed(String),
+    /// The log cannot take it now.
+    #[error("{0}")]
+    Busy(Busy),
     /// The store is a slave's: it takes what the master has, and nothing else.
     #[error("a slave stores nothing of its own")]
     IsSlave,
@@ -426,6 +429,12 @@ impl Store {
         self.log.enqueue(messages, wait, done);
     }
 
+    /// Refuses what has been queued for too long, above all because the disk keeps a write waiting. To be called now
+    /// and then; does not block.
+    pub fn refuse_long_queued(&self) {
+        self.log.refuse_long_queued();
+    }
+
     /// Writes what is queued, unless another thread is at it already and takes it along.
     pub fn write_enqueued(&self) {
         self.log.write_enqueued();
@@ -532,6 +541,12 @@ impl Store {
     #[must_use]
     pub fn flushed_to(&self) -> PhysicalOffset {
         PhysicalOffset(self.log.flushed_to())
+    }
+
+    /// How many appends wait for whoever writes the log, and for how many milliseconds that one has been at it.
+    #[must_use]
+    pub fn waiting_appends(&self) -> (usize, u64) {
+        self.log.waiting()
     }
 
     /// How long ago the newest record was stored, by the clock of who stored it first; `None` if there is none.

@@ -93,6 +93,8 @@ pub struct StoreOptions {
     pub flush_interval_ms: u64,
     /// How long a sender waits for the disk in [`FlushMode::Sync`].
     pub sync_flush_timeout_ms: u64,
+    /// Appends are refused while a write to the log lasts longer, and those that were queued for longer.
+    pub busy_after_ms: u64,
     /// How many slaves must have an append before its sender is told; 0: none.
     pub in_sync_min: usize,
     /// How long a sender waits for them (`slaveTimeout`).
@@ -126,6 +128,7 @@ impl StoreOptions {
             flush: FlushMode::Async,
             flush_interval_ms: 500,
             sync_flush_timeout_ms: 5000,
+            busy_after_ms: 1000,
             in_sync_min: 0,
             slave_timeout_ms: 3000,
             slave_behind_bytes_max: 256 << 20,

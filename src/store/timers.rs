@@ -94,6 +94,15 @@ impl Saved {
     }
 }
 
+/// Some of what waits, in the order of delivery.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// The messages.
+    pub timers: Vec<Timer>,
+    /// Where the next part begins; nothing if there is none.
+    pub next: Option<Timer>,
+}
+
 /// The messages of a group that wait for a time of their own.
 #[derive(Debug)]
 pub struct Timers {
@@ -188,6 +197,13 @@ impl Timers {
         state.comes_at_ms
     }
 
+    /// How many messages are loaded, because they are due within [`LOADED_AHEAD_MS`], and when the first of them is due.
+    #[must_use]
+    pub fn loaded(&self) -> (usize, Option<i64>) {
+        let state = self.state();
+        (state.loaded.len(), state.loaded.first().map(|timer| timer.due_ms))
+    }
+
     /// Waits until something is to be done before the time that [`Self::next_look_at`] said last.
     pub async fn comes_earlier(&self) {
         self.comes_earlier.notified().await;
@@ -270,6 +286,54 @@ impl Timers {
         })?;
         found.truncate(count_max);
         Ok(Some(found))
+    }
+
+    /// What waits from `from` on, at most so many; `None` if that is not known yet. Blocks.
+    ///
+    /// # Errors
+    /// The database cannot be read now.
+    pub fn part(&self, from: Timer, count_max: usize) -> Result<Option<Part>, KvError> {
+        let mut saved = self.saved();
+        if saved.is_lost {
+            return Ok(None);
+        }
+        // Whole buckets, because a bucket's rows are in no order.
+        let range = from.bucket() * schema::BUCKET_MS..i64::MAX;
+        let found = saved.read(|database| buckets(database, range.clone(), count_max))?;
+        let (found, to_ms) = found.unwrap_or((Vec::new(), range.end));
+        let mut waiting: BTreeSet<_> = found.into_iter().filter(|timer| *timer >= from).collect();
+        for Change { timer, waits, .. } in &self.state().unsaved {
+            if *timer >= from && timer.due_ms < to_ms {
+                set(&mut waiting, *timer, *waits);
+            }
+        }
+        let mut rest = waiting.into_iter();
+        let timers = rest.by_ref().take(count_max).collect();
+        let behind = || (to_ms < i64::MAX).then(|| Timer::first_at(to_ms));
+        Ok(Some(Part { timers, next: rest.next().or_else(behind) }))
+    }
+
+    /// How many messages wait; none if that is not known yet. Reads all that wait. Blocks.
+    ///
+    /// # Errors
+    /// The database cannot be read now.
+    pub fn count(&self) -> Result<Option<usize>, KvError> {
+        let mut saved = self.saved();
+        if saved.is_lost {
+            return Ok(None);
+        }
+        let last: BTreeMap<_, _> = {
+            let state = self.state();
+            state.unsaved.iter().map(|change| (change.timer, change.waits)).collect()
+        };
+        let mut count = last.values().filter(|waits| **waits).count();
+        saved.read(|database| {
+            scan(database, Timer::FIRST, |_, row| {
+                count += row.iter().filter(|timer| !last.contains_key(timer)).count();
+                true
+            })
+        })?;
+        Ok(Some(count))
     }
 
     /// Asks for all records below `offset` that wait to be stored again, because they are to be deleted. Returns

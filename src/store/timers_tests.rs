@@ -29,9 +29,24 @@ fn wait(world: &World, due_ms: i64) -> Timer {
 fn all(world: &World) -> Vec<Timer> {
     world.store().keeper.rebuild_timers().unwrap();
     let end = world.store().log_range().1;
-    let mut found = world.store().timers().below(end, usize::MAX).unwrap().unwrap();
+    let timers = world.store().timers();
+    let mut found = timers.below(end, usize::MAX).unwrap().unwrap();
     found.sort_unstable();
+    assert_eq!(timers.count().unwrap(), Some(found.len()));
+    assert_eq!(in_parts(timers), found);
     found
+}
+
+/// All that wait, asked for three at a time.
+fn in_parts(timers: &Timers) -> Vec<Timer> {
+    let (mut all, mut from) = (Vec::new(), Some(Timer::FIRST));
+    while let Some(at) = from {
+        let Part { timers, next } = timers.part(at, 3).unwrap().unwrap();
+        assert!(timers.len() <= 3 && next.is_none_or(|next| next > at), "{timers:?} {next:?}");
+        all.extend(timers);
+        from = next;
+    }
+    all
 }
 
 #[derive(Clone, Debug)]

@@ -17,15 +17,13 @@ use tokio::sync::oneshot;
 
 use super::outgoing::Outgoing;
 use super::{CallError, Limits, Signer};
+use crate::metrics::Limit;
 use crate::remoting::{Command, SerializeType};
 
 /// The number of the last connection made.
 static LAST_ID: AtomicU64 = AtomicU64::new(0);
 /// The opaque of the next request of ours (R-032: one counter a process).
 static NEXT_OPAQUE: AtomicI32 = AtomicI32::new(0);
-
-/// Why a connection with too many unsent bytes is closed.
-const SLOW_READER: &str = "it does not read what it is sent";
 
 /// A cheap handle to one connection; equal handles mean the same connection.
 #[derive(Clone)]
@@ -169,8 +167,8 @@ impl Connection {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts one request of the peer; false if it must be refused.
-    pub(super) fn begin_request(&self, code: i32, bytes: usize) -> bool {
+    /// Counts one request of the peer; the limit for which it must be refused.
+    pub(super) fn begin_request(&self, code: i32, bytes: usize) -> Option<Limit> {
         self.lock().in_flight += 1;
         self.limits().begin_request(code, bytes)
     }
@@ -220,17 +218,22 @@ impl Connection {
         let counted = if state.stuck_bytes > 0 || unsent > max / 4 { unsent } else { 0 };
         let before = std::mem::replace(&mut state.counted_bytes, counted);
         let mut dropped = limits.count_unsent(self, before, counted);
-        if (unsent > max || dropped.as_ref() == Some(self))
+        let limit = if unsent > max {
+            Some(Limit::ConnectionUnsentBytes)
+        } else {
+            (dropped.as_ref() == Some(self)).then_some(Limit::UnsentBytes)
+        };
+        if let Some(limit) = limit
             && !matches!(state.phase, Phase::Closed(_))
         {
-            state.phase = Phase::Closed(Closing::fault(SLOW_READER));
+            state.phase = Phase::Closed(slow_reader(limits, limit));
         }
         dropped.take_if(|dropped| dropped != self)
     }
 
     /// Closes a connection that has more unsent bytes than any other.
     pub(super) fn drop_slow_reader(&self) {
-        self.end(Closing::fault(SLOW_READER));
+        self.end(slow_reader(self.limits(), Limit::UnsentBytes));
     }
 
     /// Queues a frame.
@@ -254,6 +257,11 @@ impl Connection {
         }
         wake(state);
     }
+}
+
+/// Why a connection with too many unsent bytes is closed.
+fn slow_reader(limits: &Limits, limit: Limit) -> Closing {
+    Closing::fault(format!("it does not read what it is sent: {}", limits.reached(limit)))
 }
 
 /// Wakes the driver if it sleeps, after the lock is gone.

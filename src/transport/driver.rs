@@ -23,15 +23,22 @@ use tokio::time::{Interval, MissedTickBehavior};
 use super::connection::{Closing, Phase, State};
 use super::outgoing::Outgoing;
 use super::{Connection, Responder, Service};
-use crate::remoting::{self, Command, response};
+use crate::metrics::Limit;
+use crate::remoting::{self, Command, DecodeError, response};
 
 /// A connection without read and write for this long is closed, up to one tick later.
 const IDLE_TICKS: u32 = 4;
 const TICK: Duration = Duration::from_secs(30);
 /// Reads of one turn of the task, so that a flood on one connection does not keep the others waiting.
 const READS_PER_TURN: u32 = 8;
+/// Requests of one turn, and their bytes: a read may have hundreds, and who sends one at a time waits for the turns of
+/// all floods.
+const REQUESTS_PER_TURN: u32 = 64;
+const REQUEST_BYTES_PER_TURN: usize = 64 << 10;
 /// Requests of one connection that occupy a thread for blocking work, or wait for one.
 const ON_THREADS_MAX: usize = 8;
+/// What a frame has at least behind its length word.
+const SERIALIZE_WORD_BYTES: usize = 4;
 /// Bytes of one read.
 const READ_BYTES_MAX: usize = 64 << 10;
 
@@ -53,6 +60,9 @@ pub(super) struct Driver {
     counted_rest: usize,
     /// `rest` was left by a limit and may begin with complete frames.
     rest_is_ready: bool,
+    /// Requests that were handed over in this turn.
+    turn_requests: u32,
+    turn_bytes: usize,
     /// Something was read or written since the last tick.
     active: bool,
     quiet_ticks: u32,
@@ -77,6 +87,8 @@ impl Driver {
             rest: BytesMut::new(),
             counted_rest: 0,
             rest_is_ready: false,
+            turn_requests: 0,
+            turn_bytes: 0,
             active: false,
             quiet_ticks: 0,
             ticks,
@@ -118,6 +130,7 @@ impl Driver {
         context: &mut Context<'_>,
     ) -> Poll<Result<std::convert::Infallible, Closing>> {
         let mut reads = 0;
+        (self.turn_requests, self.turn_bytes) = (0, 0);
         loop {
             let may_read = {
                 let mut state = self.connection.lock();
@@ -128,7 +141,7 @@ impl Driver {
                 self.may_read(&state)
             };
             let is_stuck = self.poll_write(context)?.is_pending();
-            if may_read && reads == READS_PER_TURN {
+            if may_read && (reads == READS_PER_TURN || self.is_turn_over()) {
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -161,6 +174,11 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Whether others are to have their turn before more is handed over.
+    fn is_turn_over(&self) -> bool {
+        self.turn_requests >= REQUESTS_PER_TURN || self.turn_bytes >= REQUEST_BYTES_PER_TURN
     }
 
     /// Whether the limits let us take more requests from this peer.
@@ -235,9 +253,9 @@ impl Driver {
         self.counted_rest = now;
         let dropped = self.connection.limits().count_half_read(&self.connection, before, now);
         if let Some(dropped) = dropped {
-            dropped.end(Closing::fault(
-                "too many bytes of incomplete frames in all, and it has most of them",
-            ));
+            let limit = dropped.limits().reached(Limit::HalfReadBytes);
+            let reason = format!("it has most bytes of incomplete frames: {limit}");
+            dropped.end(Closing::fault(reason));
         }
         Ok(())
     }
@@ -252,7 +270,7 @@ impl Driver {
             let frame = match remoting::frame_length(&bytes[used..], frame_bytes_max) {
                 Ok(Some(length)) if length <= bytes.len() - used => &bytes[used..used + length],
                 Ok(_) => break Ok(used),
-                Err(error) => break Err(Closing::fault(error.to_string())),
+                Err(error) => break Err(self.bad_length(&bytes[used..], &error)),
             };
             used += frame.len();
             let command = match remoting::decode(Bytes::copy_from_slice(frame)) {
@@ -264,9 +282,19 @@ impl Driver {
                 continue;
             }
             requests += 1;
+            self.turn_requests += 1;
+            self.turn_bytes += frame.len();
             self.request(command, frame.len());
             let state = self.connection.lock();
             if !self.may_read(&state) {
+                self.rest_is_ready = true;
+                let limits = self.connection.limits();
+                if state.in_flight >= limits.numbers().connection_in_flight_max {
+                    limits.reached(Limit::ConnectionInFlight);
+                }
+                break Ok(used);
+            }
+            if self.is_turn_over() {
                 self.rest_is_ready = true;
                 break Ok(used);
             }
@@ -279,14 +307,28 @@ impl Driver {
         result
     }
 
+    /// Why a connection ends whose next frame cannot be one.
+    fn bad_length(&self, bytes: &[u8], error: &DecodeError) -> Closing {
+        let length = bytes.first_chunk().map_or(0, |word| i32::from_be_bytes(*word));
+        // Of lengths, only small and negative ones are wrong for another reason.
+        if usize::try_from(length).is_ok_and(|length| length > SERIALIZE_WORD_BYTES) {
+            let limit = self.connection.limits().reached(Limit::FrameBytes);
+            return Closing::fault(format!("{error}: {limit}"));
+        }
+        Closing::fault(error.to_string())
+    }
+
     /// Hands one request to the service, or refuses it.
     fn request(&self, request: Command, bytes: usize) {
-        let fits = self.connection.begin_request(request.code, bytes);
+        let limit = self.connection.begin_request(request.code, bytes);
         let responder = Responder::new(self.connection.clone(), &request, bytes);
         match &self.service {
-            Some(service) if fits => service.on_request(request, responder),
+            Some(service) if limit.is_none() => service.on_request(request, responder),
             Some(_) => {
-                let remark = "[OVERLOAD]system busy, start flow control for a while";
+                let limit = limit.map(|limit| self.connection.limits().reached(limit));
+                let limit = limit.unwrap_or_default();
+                let remark =
+                    format!("[OVERLOAD]system busy, start flow control for a while: {limit}");
                 let busy = Command::response(response::SYSTEM_BUSY).with_remark(remark);
                 responder.send_json(busy);
             }

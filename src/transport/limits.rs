@@ -1,6 +1,28 @@
 //! What peers can make us hold, in numbers (DESIGN 10), and how much of it they hold now.
 //!
-//! One [`Limits`] is shared by all servers of a process. Counters are relaxed atomics: a limit may be
+//! | `[limits]` | what happens at it | who counts |
+//! | --- | --- | --- |
+//! | `connections_max` | a new connection is closed at once | here |
+//! | `connection_in_flight_max` | the connection is not read from until answers go out | here |
+//! | `in_flight_max` | requests are answered 2, `[OVERLOAD]`; a tenth is kept for routes, heartbeats, registrations | here |
+//! | `in_flight_bytes_max` | the same, for requests of 16 KiB and more | here |
+//! | `frame_bytes_max` | the connection is closed | here |
+//! | `half_read_bytes_max` | the connection with most of them is closed | here |
+//! | `connection_unsent_bytes_max` | the connection is closed; at a quarter of it, it is not read from | here |
+//! | `unsent_bytes_max` | the connection with most of them is closed | here |
+//! | `topics_max` | no topic is made: 17 to senders, 1 to tools | `broker/topics` |
+//! | `groups_max` | no group is made: 26 to consumers, 1 to tools; heartbeats of more groups: 1 | `broker/groups`, `broker/clients` |
+//! | `waiting_pulls_max` | a pull that would wait is answered 2 | `broker/long_polling` |
+//! | `client_memberships_max`, `subscription_bytes_max` | a heartbeat is answered 1 | `broker/clients` |
+//! | `positions_max` | a new position is not kept; known ones go on | `broker/offsets` |
+//! | `order_locks_max` | a queue is not locked | `broker/order_locks` |
+//! | `registered_brokers_max`, `registered_topics_max` | a registration is answered 1 | `nameserver/route_table` |
+//! | `kv_config_bytes_max` | a change of the key-value configuration is answered 1 | `nameserver/kv_config` |
+//!
+//! Each time, [`Limits::reached`] counts it (`rmq_limit_reached_total`, by `limit`), tells it, and makes the text that
+//! names the setting: what an answer's remark, or the log's reason of a closed connection, says.
+//!
+//! One [`Limits`] is shared by all servers and roles of a process. Counters are relaxed atomics: a limit may be
 //! overrun by as many requests as there are threads, never by more. When bytes are too many, who holds most
 //! of them goes, not who came last: nobody can use a limit up to keep others out.
 
@@ -11,49 +33,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::{ArcSwap, Guard};
 
 use super::Connection;
+pub use crate::config::Limits as LimitNumbers;
+use crate::metrics::{Limit, Metrics};
 use crate::remoting::request;
-
-/// The bounds; see `[limits]` of the configuration.
-#[derive(Clone, Debug)]
-pub struct LimitNumbers {
-    /// Open connections of all servers.
-    pub connections_max: usize,
-    /// Requests that are not done yet, of one connection, oneway ones too. It is not read from while
-    /// it has as many.
-    pub connection_in_flight_max: usize,
-    /// The same of all connections; above it requests are answered with code 2. A tenth of
-    /// it is kept for routes, heartbeats and registrations.
-    pub in_flight_max: usize,
-    /// One frame, length word included.
-    pub frame_bytes_max: usize,
-    /// Bytes of incomplete frames, of all connections; above it the connection with most of them is
-    /// dropped. Requests in flight may have as many again.
-    pub half_read_bytes_max: usize,
-    /// Answers one connection does not read; above it the connection is dropped. A quarter of it
-    /// makes us stop reading from that connection.
-    pub connection_unsent_bytes_max: usize,
-    /// The same of all connections; above it the connection with most of them is dropped.
-    pub unsent_bytes_max: usize,
-}
-
-impl Default for LimitNumbers {
-    fn default() -> Self {
-        Self {
-            connections_max: 20_000,
-            connection_in_flight_max: 1_024,
-            in_flight_max: 65_536,
-            frame_bytes_max: 16 << 20,
-            half_read_bytes_max: 256 << 20,
-            connection_unsent_bytes_max: 64 << 20,
-            unsent_bytes_max: 256 << 20,
-        }
-    }
-}
 
 /// The bounds and the present counts.
 #[derive(Debug, Default)]
 pub struct Limits {
     numbers: ArcSwap<LimitNumbers>,
+    metrics: Arc<Metrics>,
     connections: AtomicUsize,
     in_flight: AtomicUsize,
     in_flight_bytes: AtomicUsize,
@@ -130,10 +118,34 @@ impl Bytes {
 }
 
 impl Limits {
-    /// Counts from zero against `numbers`.
+    /// Counts from zero against `numbers`, and counts in `metrics` when one of them is reached.
     #[must_use]
-    pub fn new(numbers: LimitNumbers) -> Self {
-        Self { numbers: ArcSwap::from_pointee(numbers), ..Self::default() }
+    pub fn new(numbers: LimitNumbers, metrics: Arc<Metrics>) -> Self {
+        Self { numbers: ArcSwap::from_pointee(numbers), metrics, ..Self::default() }
+    }
+
+    /// Counts and tells that a limit kept something from a peer; the text says which setting it is.
+    pub fn reached(&self, limit: Limit) -> String {
+        self.metrics.limit_reached(limit).inc();
+        let text = self.text(limit);
+        tell(limit, &text);
+        text
+    }
+
+    /// What is said of a limit that is reached.
+    #[must_use]
+    pub fn text(&self, limit: Limit) -> String {
+        let numbers = self.numbers();
+        let counted = numbers.counts().into_iter().find(|(one, _)| *one == limit);
+        let number = counted.map_or(numbers.frame_bytes_max, |(_, number)| number);
+        format!("limits.{} = {number} is reached", limit.setting())
+    }
+
+    /// How often a limit kept something from a peer, of those where it ever did.
+    #[must_use]
+    pub fn times_reached(&self) -> Vec<(Limit, u64)> {
+        let times = Limit::ALL.map(|limit| (limit, self.metrics.limit_reached(limit).get()));
+        times.into_iter().filter(|(_, times)| *times > 0).collect()
     }
 
     /// The bounds.
@@ -171,12 +183,13 @@ impl Limits {
         self.unsent.sum.load(Ordering::Relaxed)
     }
 
-    /// Counts one connection more; false, and nothing counted, if there are too many.
+    /// Counts one connection more; false, and nothing open, if there are too many.
     pub(super) fn open_connection(&self) -> bool {
         let fits =
             self.connections.fetch_add(1, Ordering::Relaxed) < self.numbers().connections_max;
         if !fits {
             self.close_connection();
+            self.reached(Limit::Connections);
         }
         fits
     }
@@ -185,14 +198,17 @@ impl Limits {
         self.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Counts one request of so many bytes more, whether it fits or not; false if it is to be refused.
-    pub(super) fn begin_request(&self, code: i32, bytes: usize) -> bool {
+    /// Counts one request of so many bytes more, whether it fits or not; the limit for which it is to be refused.
+    pub(super) fn begin_request(&self, code: i32, bytes: usize) -> Option<Limit> {
         let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
         let all_bytes = self.in_flight_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let numbers = self.numbers();
         let max = numbers.in_flight_max;
-        (bytes < SMALL_REQUEST_BYTES || all_bytes <= numbers.half_read_bytes_max)
-            && (before < max - max / 10 || (before < max && is_control(code)))
+        if bytes >= SMALL_REQUEST_BYTES && all_bytes > numbers.in_flight_bytes_max {
+            return Some(Limit::InFlightBytes);
+        }
+        let fits = before < max - max / 10 || (before < max && is_control(code));
+        (!fits).then_some(Limit::InFlight)
     }
 
     /// One request of so many bytes is done.
@@ -234,30 +250,63 @@ fn is_control(code: i32) -> bool {
     .contains(&code)
 }
 
+/// Each limit is a place of its own in the log: a flood at one cannot hide another.
+fn tell(limit: Limit, text: &str) {
+    macro_rules! tell {
+        ($($name:ident)*) => {
+            match limit {
+                $(Limit::$name => tracing::warn!(limit = limit.setting(), "{text}"),)*
+                // Ordinary: who pipelines much is made to wait.
+                Limit::ConnectionInFlight => tracing::debug!(limit = limit.setting(), "{text}"),
+            }
+        };
+    }
+    tell!(Connections InFlight InFlightBytes FrameBytes HalfReadBytes ConnectionUnsentBytes UnsentBytes Topics Groups
+        WaitingPulls ClientMemberships SubscriptionBytes Positions OrderLocks RegisteredBrokers RegisteredTopics
+        KvConfigBytes);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn limits(numbers: LimitNumbers) -> Limits {
+        Limits::new(numbers, Arc::default())
+    }
+
     #[test]
     fn a_tenth_is_kept_for_control_requests() {
-        let limits = Limits::new(LimitNumbers { in_flight_max: 10, ..LimitNumbers::default() });
+        let limits = limits(LimitNumbers { in_flight_max: 10, ..LimitNumbers::default() });
         for _ in 0..9 {
-            assert!(limits.begin_request(request::SEND_MESSAGE, 1));
+            assert_eq!(limits.begin_request(request::SEND_MESSAGE, 1), None);
         }
-        assert!(!limits.begin_request(request::SEND_MESSAGE, 1));
+        assert_eq!(limits.begin_request(request::SEND_MESSAGE, 1), Some(Limit::InFlight));
         limits.end_request(1);
-        assert!(limits.begin_request(request::HEART_BEAT, 1));
-        assert!(!limits.begin_request(request::HEART_BEAT, 1));
+        assert_eq!(limits.begin_request(request::HEART_BEAT, 1), None);
+        assert_eq!(limits.begin_request(request::HEART_BEAT, 1), Some(Limit::InFlight));
         (0..11).for_each(|_| limits.end_request(1));
         assert_eq!(limits.in_flight(), 0);
     }
 
     #[test]
-    fn a_connection_too_many_is_not_counted() {
-        let limits = Limits::new(LimitNumbers { connections_max: 1, ..LimitNumbers::default() });
+    fn a_connection_too_many_is_counted_as_refused_only() {
+        let limits = limits(LimitNumbers { connections_max: 1, ..LimitNumbers::default() });
         assert!(limits.open_connection());
         assert!(!limits.open_connection());
+        assert_eq!(limits.times_reached(), [(Limit::Connections, 1)]);
         limits.close_connection();
         assert!(limits.open_connection());
+    }
+
+    #[test]
+    fn every_limit_says_its_setting_and_number_and_is_counted() {
+        let limits = limits(LimitNumbers { topics_max: 7, ..LimitNumbers::default() });
+        assert_eq!(limits.reached(Limit::Topics), "limits.topics_max = 7 is reached");
+        for limit in Limit::ALL {
+            let text = limits.reached(limit);
+            assert!(text.starts_with(&format!("limits.{} = ", limit.setting())), "{text}");
+        }
+        assert_eq!(limits.times_reached().len(), Limit::ALL.len());
+        assert_eq!(limits.times_reached().iter().map(|(_, times)| times).sum::<u64>(), 19);
     }
 }

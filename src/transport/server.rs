@@ -95,7 +95,7 @@ fn start(
     remote: SocketAddr,
 ) {
     if !limits.open_connection() {
-        tracing::warn!(peer = %remote, "refused: too many connections");
+        tracing::debug!(peer = %remote, "a connection is refused");
         return;
     }
     if let Err(error) = stream.set_nodelay(true) {

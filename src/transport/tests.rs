@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::metrics::Limit;
 use crate::remoting::{self, SerializeType, response};
 
 /// Long enough that only a failure reaches it.
@@ -66,7 +67,7 @@ fn start(numbers: LimitNumbers) -> Fixture {
         batches: AtomicUsize::new(0),
         closed: Mutex::default(),
     });
-    let limits = Arc::new(Limits::new(numbers));
+    let limits = Arc::new(Limits::new(numbers, Arc::default()));
     let server = Server::bind("127.0.0.1:0".parse().unwrap(), Arc::clone(&limits)).unwrap();
     let address = server.local_addr();
     let stop = CancellationToken::new();
@@ -213,6 +214,7 @@ async fn a_frame_over_the_limit_closes_the_connection_before_it_is_read() {
     peer.echo(1, &"x".repeat(3000)).await;
     peer.write(&5000_u32.to_be_bytes()).await;
     peer.wait_until_closed().await;
+    assert_eq!(server.limits.times_reached(), [(Limit::FrameBytes, 1)]);
 }
 
 #[tokio::test]
@@ -226,6 +228,7 @@ async fn incomplete_frames_of_all_connections_are_bounded() {
     two.write(&long[..1000]).await;
     two.wait_until_closed().await;
     until(|| server.limits.half_read_bytes() == 1000).await;
+    assert_eq!(server.limits.times_reached(), [(Limit::HalfReadBytes, 1)]);
 }
 
 #[tokio::test]
@@ -301,13 +304,14 @@ async fn answers_that_are_queued_faster_than_anything_is_written_count_as_unsent
 
 #[tokio::test]
 async fn requests_of_too_many_bytes_are_refused_and_small_ones_are_not() {
-    let numbers = LimitNumbers { half_read_bytes_max: 300_000, ..LimitNumbers::default() };
+    let numbers = LimitNumbers { in_flight_bytes_max: 300_000, ..LimitNumbers::default() };
     let mut server = start(numbers);
     let mut peer = Peer::connect(server.address).await;
     peer.write(&frame(KEEP, 1, &[1; 250_000])).await;
     let kept = server.kept.recv().await.unwrap();
     peer.write(&frame(ECHO, 2, &[1; 100_000])).await;
     assert_eq!(peer.answer().await.code, response::SYSTEM_BUSY);
+    assert_eq!(server.limits.times_reached(), [(Limit::InFlightBytes, 1)]);
     peer.echo(3, "small").await;
     drop(kept);
     peer.write(&frame(ECHO, 4, &[1; 100_000])).await;
@@ -351,6 +355,7 @@ async fn a_peer_that_never_reads_is_dropped() {
         tokio::task::yield_now().await;
         assert!(sent < 1000, "the kernel's buffers are not that large");
     }
+    assert_eq!(server.limits.times_reached(), [(Limit::ConnectionUnsentBytes, 1)]);
     until(|| server.limits.unsent_bytes() == 0).await;
     responder.send(Command::response(0));
     until(|| server.limits.in_flight() == 0).await;
@@ -369,6 +374,7 @@ async fn unsent_bytes_of_all_connections_are_bounded() {
         tokio::task::yield_now().await;
     }
     assert!(!connection.is_open());
+    assert_eq!(server.limits.times_reached(), [(Limit::UnsentBytes, 1)]);
     drop(responder);
     until(|| server.limits.in_flight() == 0).await;
 }
@@ -397,6 +403,23 @@ async fn a_slow_reader_gets_everything_in_the_end() {
 }
 
 #[tokio::test]
+async fn a_flood_over_one_connection_does_not_keep_another_waiting_for_all_of_it() {
+    const FLOOD: usize = 50_000;
+    let server = start(LimitNumbers::default());
+    let mut honest = Peer::connect(server.address).await;
+    honest.echo(1, "is there").await;
+    let mut flooding = Peer::connect(server.address).await;
+    let request = encoded(&Command::request(ECHO).oneway()).repeat(FLOOD);
+    let flood = crate::task::spawn(crate::task::Kind::Ignore, "flood", async move {
+        flooding.write(&request).await;
+    });
+    until(|| server.fake.requests.load(Ordering::SeqCst) > 1).await;
+    honest.echo(2, "is answered").await;
+    assert!(server.fake.requests.load(Ordering::SeqCst) < FLOOD, "not behind the whole flood");
+    flood.await.unwrap();
+}
+
+#[tokio::test]
 async fn reading_stops_at_the_in_flight_limit_and_resumes_with_answers_or_dropped_responders() {
     let mut server = start(LimitNumbers { connection_in_flight_max: 2, ..LimitNumbers::default() });
     let mut peer = Peer::connect(server.address).await;
@@ -415,6 +438,7 @@ async fn reading_stops_at_the_in_flight_limit_and_resumes_with_answers_or_droppe
     drop((third, fourth));
     drop(server.kept.recv().await.unwrap());
     peer.echo(6, "free again").await;
+    assert_eq!(server.limits.times_reached()[0].0, Limit::ConnectionInFlight);
 }
 
 #[tokio::test]
@@ -429,8 +453,9 @@ async fn requests_over_the_limit_of_all_are_answered_busy_in_json() {
     let answer = peer.answer().await;
     assert_eq!((answer.opaque, answer.code), (2, 2));
     assert_eq!(answer.serialize_type, SerializeType::Json);
-    let remark = "[OVERLOAD]system busy, start flow control for a while";
+    let remark = "[OVERLOAD]system busy, start flow control for a while: limits.in_flight_max = 1 is reached";
     assert_eq!(answer.remark.as_deref(), Some(remark), "R-042");
+    assert_eq!(server.limits.times_reached(), [(Limit::InFlight, 1)]);
     drop(parked);
     peer.echo(3, "free again").await;
 }
@@ -462,6 +487,7 @@ async fn connections_over_the_limit_are_closed() {
     let mut first = Peer::connect(server.address).await;
     first.echo(1, "in").await;
     Peer::connect(server.address).await.wait_until_closed().await;
+    assert_eq!(server.limits.times_reached(), [(Limit::Connections, 1)]);
     drop(first);
     until(|| server.limits.connections() == 0).await;
     Peer::connect(server.address).await.echo(2, "in again").await;

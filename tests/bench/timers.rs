@@ -45,6 +45,7 @@ fn options() -> anyhow::Result<BrokerOptions> {
         transactions: TransactionOptions::default(),
         acl: None,
         signer: Signer::default(),
+        limits: Arc::default(),
     })
 }
 

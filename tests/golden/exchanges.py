@@ -11,6 +11,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "interop"))
+import sweep  # noqa: E402
 from remoting import Answer, Connection, create_topic, pull_fields, send_fields  # noqa: E402
 from servers import wait_until  # noqa: E402
 
@@ -151,6 +152,8 @@ def broker(seen, connection):
     replies(seen, connection)
     binary(seen, connection)
     oneways(seen, connection)
+    sweep.nowhere(seen, connection)
+    sweep.bare_broker(seen, connection)
     seen("delete-topic", connection, 215, {"topic": TOPIC})
     deleted(seen, connection, topic)
 
@@ -205,6 +208,10 @@ def name_server_edges(seen, names, master, slave, version):
     seen("unknown-code-of-names", names, 999, answered=False)
     seen("oneway-wipe-write", names, 205, {"brokerName": "nobody"}, flag=2, answered=False)
     seen("missing-field-unregister", names, 104, {"brokerName": "x"})
+    sweep.names_settings(seen, names, (edge, odd))
+    sweep.odd_names(seen, names, master)
+    sweep.nowhere_names(seen, names)
+    sweep.bare_names(seen, names)
 
 
 def topics(seen, connection, topic):
@@ -519,8 +526,14 @@ def statistics(seen, connection):
     seen("stats-missing-key", connection, 315, {"statsName": "TOPIC_PUT_NUMS", "statsKey": "GoldenNever"})
     for name, key in (("TOPIC_PUT_NUMS", TOPIC), ("TOPIC_PUT_SIZE", TOPIC), ("GROUP_GET_NUMS", f"{TOPIC}@GoldenPull"), ("GROUP_GET_SIZE", f"{TOPIC}@GoldenPull"), ("SNDBCK_PUT_NUMS", f"{TOPIC}@GoldenGroup"), ("BROKER_PUT_NUMS", "DefaultCluster"),
                       ("BROKER_GET_NUMS", "DefaultCluster"), ("GROUP_GET_FALL_SIZE", f"0@{TOPIC}@GoldenPull"), ("GROUP_GET_FALL_TIME", f"0@{TOPIC}@GoldenPull"),
-                      ("QUEUE_PUT_NUMS", f"{TOPIC}@0"), ("COMMERCIAL_SEND_TIMES", TOPIC)):
+                      ("QUEUE_PUT_NUMS", f"{TOPIC}@0"), ("COMMERCIAL_SEND_TIMES", TOPIC), ("GROUP_GET_LATENCY", f"0@{TOPIC}@GoldenPull"), ("GROUP_GET_FROM_DISK_NUMS", f"{TOPIC}@GoldenPull"),
+                      ("GROUP_GET_FROM_DISK_SIZE", f"{TOPIC}@GoldenPull"), ("BROKER_GET_FROM_DISK_NUMS", "DefaultCluster"), ("BROKER_GET_FROM_DISK_SIZE", "DefaultCluster"),
+                      ("QUEUE_GET_NUMS", f"{TOPIC}@0@GoldenPull")):
         seen(f"stats-{name}", connection, 315, {"statsName": name, "statsKey": key})
+    # Queues are counted only of what waits for its delay.
+    for name in ("QUEUE_PUT_NUMS", "QUEUE_PUT_SIZE", "QUEUE_GET_NUMS", "QUEUE_GET_SIZE", "GROUP_GET_NUMS", "TOPIC_PUT_NUMS"):
+        place = {"QUEUE_PUT": "@17", "QUEUE_GET": "@0@SCHEDULE_CONSUMER", "GROUP_GET": "@SCHEDULE_CONSUMER"}.get(name[:9], "")
+        seen(f"stats-scheduled-{name}", connection, 315, {"statsName": name, "statsKey": "SCHEDULE_TOPIC_XXXX" + place})
     seen("runtime", connection, 28)
 
 
@@ -562,6 +575,16 @@ def tools(seen, connection):
     seen("config", connection, 26)
     seen("config-unknown-key", connection, 25, None, b"goldenUnknown=1\n")
     seen("config-update", connection, 25, None, b"fileReservedTime=48\n")
+    seen("config-no-body", connection, 25, None, b"")
+    seen("config-not-a-property", connection, 25, None, b"\\u12")
+    seen("config-path", connection, 25, None, b"rocketmqHome=moved\n")
+    seen("config-odd-value", connection, 25, None, b"fileReservedTime=soon\n")
+    seen("config-reject-transactions", connection, 25, None, b"rejectTransactionMessage=true\n")
+    half = send_fields("GoldenTools", 0, "TRAN_MSG\x01true\x02PGROUP\x01P\x02")
+    seen("transaction-rejected", connection, 310, half, b"h")
+    seen("transaction-batch-rejected", connection, 320, {**half, "m": True}, item(b"h"))
+    seen("config-take-transactions", connection, 25, None, b"rejectTransactionMessage=false\n")
+    seen("transaction-taken", connection, 310, half, b"h")
 
 
 def through_clients(seen, connection):

@@ -130,7 +130,7 @@ def check_settings(checks):
 class Apache:
     """Name server and broker of RocketMQ 4.9.4, from the jars in `lib`."""
 
-    def __init__(self, lib, flush="async", names_port=None, broker_port=None, heap_mb=512, checks=None):
+    def __init__(self, lib, flush="async", names_port=None, broker_port=None, heap_mb=512, checks=None, accounts=None):
         self.home = tempfile.mkdtemp(prefix="interop-apache-")
         host = "127.0.0.1"
         names, broker = names_port or free_ports(host, [0]), broker_port or free_ports(host, [-2, 0, 1])
@@ -147,8 +147,11 @@ class Apache:
                 f"namesrvAddr={self.name_server}\nstorePathRootDir={self.home}/store\nstorePathCommitLog={self.home}/store/commitlog\n"
                 # A loaded two-core machine must not look like an overloaded broker.
                 "autoCreateTopicEnable=true\nenablePropertyFilter=true\nwaitTimeMillsInSendQueue=15000\nosPageCacheBusyTimeOutMills=15000\n"
-                f"diskMaxUsedSpaceRatio=95\nflushDiskType={flush.upper()}_FLUSH\n{check_properties(checks)}"
+                f"diskMaxUsedSpaceRatio=95\nflushDiskType={flush.upper()}_FLUSH\naclEnable={str(bool(accounts)).lower()}\n{check_properties(checks)}"
             )
+        if accounts:
+            with open(f"{self.home}/conf/plain_acl.yml", "w") as file:
+                file.write(accounts.text)
         java = ["java", f"-Xms{heap_mb // 2}m", f"-Xmx{heap_mb}m", *JDK_OPENINGS, f"-Duser.home={self.home}", "-cp", f"{os.path.abspath(lib)}/*"]
         environment = {"ROCKETMQ_HOME": self.home}
         self.names = Process("4.9.4 name server", [*java, "org.apache.rocketmq.namesrv.NamesrvStartup", "-c", f"{self.home}/namesrv.properties"],
@@ -156,11 +159,18 @@ class Apache:
         self.broker = Process("4.9.4 broker", [*java, "org.apache.rocketmq.broker.BrokerStartup", "-c", f"{self.home}/broker.properties"],
                               self.home, f"{self.home}/broker.out", environment)
 
+    def start_names(self):
+        self.start_one(self.names, self.ports[0])
+
     def start(self):
-        for process, port in ((self.names, self.ports[0]), (self.broker, self.ports[1])):
-            if not process.running():
-                process.start()
-            wait_until(f"{process.name} on {port}", lambda: process.alive() and is_open(*port))
+        self.start_names()
+        self.start_one(self.broker, self.ports[1])
+
+    @staticmethod
+    def start_one(process, port):
+        if not process.running():
+            process.start()
+        wait_until(f"{process.name} on {port}", lambda: process.alive() and is_open(*port))
 
     def stop(self):
         self.broker.stop()
@@ -180,9 +190,9 @@ class Apache:
 
 
 class Ours:
-    """One node of ours with its default ports on a loopback address of its own."""
+    """One node of ours with its default ports on a loopback address of its own; a lonely one is a name server only."""
 
-    def __init__(self, binary, flush="async", checks=None):
+    def __init__(self, binary, flush="async", checks=None, lonely=False, accounts=None):
         self.home = tempfile.mkdtemp(prefix="interop-ours-")
         while True:
             host = f"127.{random.randrange(1, 255)}.{random.randrange(0, 255)}.{random.randrange(1, 255)}"
@@ -191,19 +201,35 @@ class Ours:
                 break
         self.name_server = f"{host}:9876"
         command = [binary, "run", "--data-dir", f"{self.home}/data"]
-        if flush == "async" and not checks:
+        if flush == "async" and not checks and not lonely and not accounts:
             command += ["--listen", host]
         else:
             with open(f"{self.home}/rmq-node.toml", "w") as file:
-                file.write(f'listen = "{host}"\nadvertise = "{host}"\nname_servers = ["{self.name_server}"]\n\n[name_server]\nport = 9876\n\n'
-                           f'[[broker]]\ngroup = "broker-a"\nrole = "master"\nport = 10911\nflush = "{flush}"\n{check_settings(checks)}')
+                file.write(f'listen = "{host}"\nadvertise = "{host}"\nname_servers = ["{self.name_server}"]\n')
+                if lonely:
+                    file.write("broker = []\n\n[name_server]\nport = 9876\n")
+                else:
+                    file.write(f'\n[name_server]\nport = 9876\n\n[[broker]]\ngroup = "broker-a"\nrole = "master"\nport = 10911\n'
+                               f'flush = "{flush}"\n{check_settings(checks)}')
+                if accounts:
+                    file.write(f'\n[acl]\nenabled = true\nnode_account = "{accounts.node}"\naccounts_dir = "{self.home}/accounts"\n')
+            if accounts:
+                os.makedirs(f"{self.home}/accounts")
+                with open(f"{self.home}/accounts/plain_acl.yml", "w") as file:
+                    file.write(accounts.text)
             command += ["--config", f"{self.home}/rmq-node.toml"]
         self.node = Process("rmq-node", command, self.home, f"{self.home}/node.log")
 
-    def start(self):
+    def start_names(self):
         self.node.start()
-        for port in self.ports:
-            wait_until(f"rmq-node on {port}", lambda: self.node.alive() and is_open(*port))
+        self.wait_for(self.ports[0])
+
+    def start(self):
+        self.start_names()
+        self.wait_for(self.ports[1])
+
+    def wait_for(self, port):
+        wait_until(f"rmq-node on {port}", lambda: self.node.alive() and is_open(*port))
 
     def stop(self):
         self.node.stop()

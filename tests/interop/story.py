@@ -43,10 +43,10 @@ class Client:
     """A running client; used by one thread."""
 
     def __init__(self, lib, name_servers, *arguments, program="Takeover"):
-        """A Java program by its name, or any other by its path."""
+        """A Java program by its name, or any other by its path or as the words of its command."""
         self.home = tempfile.mkdtemp(prefix="story-client-")
         java = ["java", "-Xmx192m", "-XX:TieredStopAtLevel=1", f"-Duser.home={self.home}", "-cp", f"{CLASSES}:{lib}/*"]
-        command = [program] if os.path.isabs(program) else [*java, program]
+        command = program if isinstance(program, list) else [program] if os.path.isabs(program) else [*java, program]
         self.log = f"{self.home}/client.err"
         with open(self.log, "wb") as log:
             self.child = subprocess.Popen([*command, ";".join(name_servers), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,

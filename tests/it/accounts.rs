@@ -4,6 +4,8 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
+use nix::sys::signal::Signal;
+
 use crate::support::{Node, free_address, rmq_node};
 
 const ACCOUNTS: &str = "\
@@ -43,7 +45,7 @@ fn a_node_with_accounts_registers_by_itself_and_lets_in_who_signs() {
     let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
     let file = settings(dir.path(), address, ACCOUNTS);
     // It is up when its broker is registered, which it signed.
-    let _node = Node::spawn(&mut rmq_node(&["run", "--config", file.to_str().unwrap()]));
+    let node = Node::spawn(&mut rmq_node(&["run", "--config", file.to_str().unwrap()]));
     let names = format!("{address}:9876");
     let create = ["admin", "topics", "create", "Hello", "-n", &names];
     let (code, error) = run(&create);
@@ -62,6 +64,11 @@ fn a_node_with_accounts_registers_by_itself_and_lets_in_who_signs() {
     let mut signed = rmq_node(&bench);
     let signed = signed.env("RMQ_ACCESS_KEY", "ordinary").env("RMQ_SECRET_KEY", "secret-1");
     assert_eq!(signed.output().unwrap().status.code(), Some(0));
+    node.signal(Signal::SIGTERM);
+    let log = node.wait().1;
+    let told = log.lines().filter(|line| line.contains("refused; what follows from there"));
+    assert_eq!(told.count(), 1, "all of these came from one address: {log}");
+    assert!(!log.contains("secret"), "no secret in a log: {log}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod admin;
+mod codes;
 mod config;
 mod demo;
 mod doctor;

@@ -15,7 +15,7 @@ const GRAPH: &[(&str, &str)] = &[
     ("systemd", ""),
     ("proto", ""),
     ("task", "clock metrics"),
-    ("config", "model"),
+    ("config", "model metrics"),
     ("message", "model"),
     ("remoting", "model"),
     ("kv", "clock task metrics"),

@@ -6,11 +6,12 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Answered, Api, Parts, answer, in_parts};
+use super::{Answered, Api, ITEMS_OF_A_PART, Parts, answer, in_parts};
 use crate::proto::v1::messages_server::Messages;
 use crate::proto::v1::{
     CancelTimerRequest, CancelTimerResponse, FindMessagesRequest, FindMessagesResponse,
-    GetMessageRequest, GetMessageResponse, TailMessagesRequest, TailMessagesResponse,
+    GetMessageRequest, GetMessageResponse, ListTimersRequest, ListTimersResponse,
+    TailMessagesRequest, TailMessagesResponse, TimersOnBroker,
 };
 use crate::task::{self, Kind};
 
@@ -19,6 +20,7 @@ const PARTS_WAITING: usize = 4;
 
 #[async_trait]
 impl Messages for Api {
+    type ListTimersStream = Parts<ListTimersResponse>;
     type FindStream = Parts<FindMessagesResponse>;
     type TailStream = ReceiverStream<Result<TailMessagesResponse, Status>>;
 
@@ -40,6 +42,25 @@ impl Messages for Api {
             }
         });
         Ok(Response::new(ReceiverStream::new(parts)))
+    }
+
+    async fn list_timers(
+        &self,
+        request: Request<ListTimersRequest>,
+    ) -> Answered<Self::ListTimersStream> {
+        let mut answer = self.admin.timers(request.get_ref()).await?;
+        // Each broker's messages are what is long.
+        let brokers = std::mem::take(&mut answer.brokers);
+        let mut parts = vec![Ok(answer)];
+        for mut broker in brokers {
+            let messages = std::mem::take(&mut broker.messages);
+            let chunks = messages.chunks(ITEMS_OF_A_PART).map(<[_]>::to_vec);
+            for messages in chunks.chain(messages.is_empty().then(Vec::new)) {
+                let brokers = vec![TimersOnBroker { messages, ..broker.clone() }];
+                parts.push(Ok(ListTimersResponse { brokers, problems: Vec::new() }));
+            }
+        }
+        Ok(Response::new(tokio_stream::iter(parts)))
     }
 
     async fn cancel_timer(

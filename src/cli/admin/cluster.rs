@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::door::Door;
 use super::output::{Output, Report, Reported};
 use super::sheet::{Sheet, numbers, words};
+use crate::admin::{ACCOUNTS_DIFFER, ACCOUNTS_DIFFER_FIX};
 use crate::model::{human_bytes, human_seconds};
 use crate::proto::v1::cluster_client::ClusterClient;
 use crate::proto::v1::{Broker, ClusterState, GetClusterRequest};
@@ -97,15 +98,18 @@ fn shown(state: ClusterState, output: Output) -> Report {
             broker.version.clone().unwrap_or_else(nothing),
             rate(broker.in_per_s),
             rate(broker.out_per_s),
-            broker.state.clone(),
+            state_of(broker),
             behind(broker.behind_bytes, broker.behind_s),
             broker.log_end.map_or_else(nothing, |end| end.to_string()),
             broker.last_error.clone().unwrap_or_else(nothing),
         ]
     };
     let rows = brokers.iter().map(row).collect();
+    let differ = brokers.iter().any(|broker| !broker.accounts_differ_from.is_empty());
+    let note = differ.then(|| format!("{ACCOUNTS_DIFFER}: {ACCOUNTS_DIFFER_FIX}."));
+    let notes = output.notes(note.into_iter().collect());
     let sheet = Sheet { name: 1, ..Sheet::new(columns, rows) };
-    Report::new(sheet.render(&brokers, output), problems)
+    Report { notes, ..Report::new(sheet.render(&brokers, output), problems) }
 }
 
 /// All slaves, a line each.
@@ -124,6 +128,14 @@ fn copies_shown(state: ClusterState, output: Output) -> Report {
     };
     let sheet = Sheet { name: 3, ..Sheet::new(columns, copies.iter().map(row).collect()) };
     Report { notes: output.notes(notes), ..Report::new(sheet.render(&copies, output), problems) }
+}
+
+fn state_of(broker: &Broker) -> String {
+    let Broker { state, accounts_differ_from, .. } = broker;
+    if accounts_differ_from.is_empty() {
+        return state.clone();
+    }
+    format!("{state}; other accounts than {}", accounts_differ_from.join(", "))
 }
 
 fn nothing() -> String {
@@ -178,6 +190,19 @@ C        broker-a   1  slave   h:1      4.9.4     0.0   12.3  connecting      1.
         assert_eq!((report.text.as_str(), report.problems), (expected, vec!["x".to_owned()]));
         let report = shown(state(), Output::Json);
         assert!(report.text.contains("\"behind_bytes\": 1536"), "{}", report.text);
+    }
+
+    #[test]
+    fn accounts_that_differ_are_told_with_what_mends_them() {
+        let accounts_differ_from = vec!["h:2".to_owned(), "h:3".to_owned()];
+        let state = "serving".to_owned();
+        let brokers = vec![Broker { state, accounts_differ_from, ..broker(0, Some("h:1")) }];
+        let state = ClusterState { brokers, problems: Vec::new() };
+        let report = shown(state.clone(), Output::Table);
+        assert!(report.text.contains("serving; other accounts than h:2, h:3"), "{}", report.text);
+        assert!(report.notes[0].ends_with("the others take it over."), "{report:?}");
+        let report = shown(state, Output::Json);
+        assert!(report.text.contains("\"accounts_differ_from\": [\n"), "{}", report.text);
     }
 
     #[test]

@@ -80,7 +80,7 @@ enum Noun {
         #[command(subcommand)]
         action: Option<ReplicationAction>,
     },
-    /// Messages that wait for a time of their own (`TIMER_DELIVER_MS` and the like): cancel.
+    /// Messages that wait for a time of their own (`TIMER_DELIVER_MS` and the like): list, cancel.
     Timers {
         #[command(subcommand)]
         action: TimersAction,
@@ -125,7 +125,8 @@ impl Noun {
             }
             Self::Node { action } => !matches!(action, Some(NodeAction::Reload)),
             Self::Messages { action } => !matches!(action, MessagesAction::Tail { .. }),
-            Self::Timers { .. } | Self::Offsets { .. } => false,
+            Self::Timers { action } => matches!(action, TimersAction::List(_)),
+            Self::Offsets { .. } => false,
         }
     }
 }

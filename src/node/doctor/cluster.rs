@@ -17,7 +17,7 @@ use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::config::{Config, properties};
 use crate::node::options;
-use crate::proto::v1::ListTopicsResponse;
+use crate::proto::v1::{ClusterState, ListTopicsResponse};
 use crate::remoting::bodies::dial_back::{DialBack, PORTS_MAX, dial_back_request};
 use crate::remoting::bodies::route::{BrokerData, ClusterInfo};
 use crate::remoting::json;
@@ -129,6 +129,8 @@ pub struct Cluster {
     pub asked_back: Vec<AskedBack>,
     /// What masters have; `None` if nobody could be asked.
     pub topics: Option<ListTopicsResponse>,
+    /// How brokers say that they are; `None` if nobody could be asked.
+    pub members: Option<ClusterState>,
 }
 
 impl Cluster {
@@ -151,12 +153,12 @@ impl Cluster {
             if runs { ask_back(config, host, &brokers, &signer).await } else { Vec::new() };
         let answering = name_servers.iter().filter(|one| one.groups.is_ok());
         let answering: Vec<String> = answering.map(|one| one.address.clone()).collect();
-        let topics = if brokers.is_empty() {
-            None
-        } else {
-            Admin::new(answering, signer).topics().await.ok()
-        };
-        Self { own, runs, name_servers, brokers, asked_back, topics }
+        let (mut topics, mut members) = (None, None);
+        if !brokers.is_empty() {
+            let admin = Admin::new(answering, signer);
+            (topics, members) = (admin.topics().await.ok(), admin.cluster().await.ok());
+        }
+        Self { own, runs, name_servers, brokers, asked_back, topics, members }
     }
 }
 

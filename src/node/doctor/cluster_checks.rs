@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 
 use super::cluster::{Registered, Who};
 use super::{Context, Finding};
+use crate::admin::ACCOUNTS_DIFFER_FIX;
 use crate::config::{Config, internal_address};
-use crate::proto::v1::{Topic, TopicDrift, TopicKind, TopicSettings};
+use crate::proto::v1::{Broker, Topic, TopicDrift, TopicKind, TopicSettings};
 use crate::remoting::bodies::dial_back::PortState;
 use crate::transport::Dialled;
 
@@ -246,6 +247,14 @@ fn wrong_identity(broker: &Registered, who: &Result<Who, String>) -> Option<Find
             "it announces a port that is another broker's on that host, as behind a mapping such as 10623 -> 10911: whoever \
              reads from it reaches the other, and its messages are not found",
         ),
+        // Who refuses this host's account is a broker; what is wrong with the account is told elsewhere.
+        Err(reason) if reason.contains("AclException") => {
+            return Some(Finding::warning(
+                format!("{}: {reason}", broker.shown()),
+                "it does not take the account of this host (acl.node_account), and nothing more is known of it",
+                "write the same account, with `admin: true`, in plain_acl.yml on both hosts",
+            ));
+        }
         Err(reason) => (reason.clone(), "clients are sent to something that is no broker"),
     };
     Some(Finding::error(format!("{}: {answers}", broker.shown()), why, OWN_PORT))
@@ -432,6 +441,25 @@ pub fn topics(context: &Context<'_>) -> Vec<Finding> {
         found.push(Finding::ok(what));
     }
     found
+}
+
+/// Nodes have the same accounts.
+pub fn accounts(context: &Context<'_>) -> Vec<Finding> {
+    let members = context.cluster.members.iter().flat_map(|state| &state.brokers);
+    let differing = members.filter(|one| !one.accounts_differ_from.is_empty());
+    let finding = |one: &Broker| {
+        let (group, id, address) = (&one.group, one.id, one.address.as_deref().unwrap_or("?"));
+        let others = one.accounts_differ_from.join(", ");
+        Finding::error(
+            format!(
+                "{group} ({id}) at {address} has other accounts than {others}, under the same counter"
+            ),
+            "who is let in depends on which broker is asked: two changes were made at once, or a file by hand, and \
+             neither is overwritten",
+            ACCOUNTS_DIFFER_FIX,
+        )
+    };
+    differing.map(finding).collect()
 }
 
 fn drifted(name: &str, drift: &TopicDrift, repair: &str) -> Finding {

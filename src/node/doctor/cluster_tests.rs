@@ -3,7 +3,9 @@
 use super::cluster::{Ahead, AskedBack, NameServer, Registered, Who};
 use super::host_tests::{PAIR, context, loaded, only, told};
 use super::*;
-use crate::proto::v1::{ListTopicsResponse, Topic, TopicDrift, TopicKind, TopicSettings};
+use crate::proto::v1::{
+    Broker, ClusterState, ListTopicsResponse, Topic, TopicDrift, TopicKind, TopicSettings,
+};
 use crate::remoting::bodies::dial_back::{DialBack, PortState};
 use crate::remoting::bodies::route::BrokerData;
 use crate::transport::Dialled;
@@ -519,4 +521,26 @@ fn topics_that_drifted_are_told_with_the_command() {
         told(&cluster_checks::topics(&context)).is_empty(),
         "one master alone has nothing to compare"
     );
+}
+
+#[test]
+fn accounts_that_differ_are_told_at_each_of_the_two() {
+    let loaded = loaded(PAIR);
+    let mut context = pair(&loaded);
+    assert!(cluster_checks::accounts(&context).is_empty());
+    let member = |id, others: &[&str]| Broker {
+        group: "broker-a".to_owned(),
+        id,
+        address: Some(format!("{A}:10911")),
+        accounts_differ_from: others.iter().map(|&other| other.to_owned()).collect(),
+        ..Broker::default()
+    };
+    let brokers = vec![member(0, &[B, "h:1"]), member(1, &[])];
+    context.cluster.members = Some(ClusterState { brokers, problems: Vec::new() });
+    let finding = only(cluster_checks::accounts(&context));
+    let what = format!(
+        "broker-a (0) at {A}:10911 has other accounts than {B}, h:1, under the same counter"
+    );
+    assert_eq!((finding.what, finding.severity), (what, Severity::Error));
+    assert!(finding.fix.contains("make the right change once more"), "{}", finding.fix);
 }

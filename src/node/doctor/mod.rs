@@ -8,7 +8,7 @@
 //! | `disk` | the data directory: facts and checks |
 //! | `unit` | the systemd unit: facts and checks |
 //! | `cluster` | facts of the cluster: name servers, brokers, what peers say of us |
-//! | `cluster_checks` | name servers, brokers, peers, versions, topics |
+//! | `cluster_checks` | name servers, brokers, peers, versions, topics, accounts |
 //! | `replication_checks` | masters, slaves and the way between them |
 //!
 //! Not how findings are printed (`cli`). Facts are gathered first, all timeouts together; a check is a function of
@@ -114,7 +114,7 @@ impl Context<'_> {
 type Check = fn(&Context<'_>) -> Vec<Finding>;
 
 /// All checks in the order of their findings, by the name of their section.
-const CHECKS: [(&str, Check); 20] = [
+const CHECKS: [(&str, Check); 21] = [
     ("settings", host_checks::settings),
     ("unit", unit::sandbox),
     ("unit", unit::user),
@@ -135,6 +135,7 @@ const CHECKS: [(&str, Check); 20] = [
     ("peers", cluster_checks::peers),
     ("replication", replication_checks::replication),
     ("topics", cluster_checks::topics),
+    ("accounts", cluster_checks::accounts),
 ];
 
 /// Gathers all facts and says what every check makes of them.

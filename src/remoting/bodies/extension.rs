@@ -7,6 +7,7 @@
 //! | 9005 `EXTENSION_RESYNC` | nothing | nothing |
 //! | 9006 `EXTENSION_ACCOUNTS` | [`AccountsOffer`] of the one who asks | [`AccountsOffer`] of the one who answers |
 //! | 9007 `EXTENSION_CANCEL_TIMER` | [`CancelTimer`] | nothing |
+//! | 9008 `EXTENSION_LIST_TIMERS` | [`ListTimers`] | [`TimersPart`] |
 //!
 //! Plain JSON, not fastjson's dialect: no process of 4.9.4 reads it, it answers code 3 to these codes. Unlike 4.9.4's
 //! bodies they may grow: readers step over keys that they do not know, and a key that is not there has its default.
@@ -59,6 +60,9 @@ pub struct Hello {
     /// What a master waits for before it serves, or why it does not; empty if it serves. Only in answers of masters.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub waits_for: String,
+    /// Peers whose nodes have other accounts than this node under the same counter; only in answers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accounts_differ_from: Vec<String>,
 }
 
 /// One epoch: who wrote the log from where on.
@@ -139,6 +143,46 @@ impl std::fmt::Debug for AccountsOffer {
 #[serde(rename_all = "camelCase", default)]
 pub struct CancelTimer {
     /// The id that its producer was told (`UNIQ_KEY`).
+    pub id: String,
+}
+
+/// Which messages that wait for a time of their own are asked for: a part, in the order of their times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ListTimers {
+    /// Those that are due from this time on, in milliseconds since 1970.
+    pub from_ms: i64,
+    /// Of those due at just that time: from this offset of the log on.
+    pub from_offset: u64,
+    /// At most so many.
+    pub count_max: usize,
+    /// Whether all that wait are to be counted, which reads them all.
+    pub counts: bool,
+}
+
+/// Some messages that wait for a time of their own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TimersPart {
+    /// In the order of their times.
+    pub rows: Vec<TimerRow>,
+    /// Where the next part begins; none if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<(i64, u64)>,
+    /// How many wait in all, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+}
+
+/// One message that waits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TimerRow {
+    /// When it is due, in milliseconds since 1970.
+    pub due_ms: i64,
+    /// The topic that it is for; empty if its record cannot be read.
+    pub topic: String,
+    /// The id that its producer was told (`UNIQ_KEY`); empty if it has none.
     pub id: String,
 }
 

@@ -16,7 +16,7 @@ use crate::remoting::json::{self, Form, Value};
 /// # Errors
 /// It is no object, it has no name, or a number that is none.
 pub fn parse_group(body: &[u8]) -> Result<Option<SubscriptionGroupConfig>, DecodeError> {
-    let value = json::parse(body)?;
+    let value = json::parse_bounded(body, json::REQUEST_VALUES_MAX)?;
     if value == Value::Null {
         return Ok(None);
     }

@@ -141,7 +141,7 @@ impl Heartbeat {
     /// # Errors
     /// It is no object, or it, a group or a topic has no name.
     pub fn parse(body: &[u8]) -> Result<Self, DecodeError> {
-        let value = json::parse(body)?;
+        let value = json::parse_bounded(body, json::REQUEST_VALUES_MAX)?;
         value.expect_object("the heartbeat")?;
         let producers = value.get("producerDataSet").items().iter();
         let consumers = value.get("consumerDataSet").items().iter();
@@ -201,7 +201,7 @@ impl SubscriptionData {
     /// # Errors
     /// It is no object, or the subscription has no topic.
     pub fn parse_check(body: &[u8]) -> Result<Option<Self>, DecodeError> {
-        let value = json::parse(body)?;
+        let value = json::parse_bounded(body, json::REQUEST_VALUES_MAX)?;
         value.expect_object("the check")?;
         match value.get("subscriptionData") {
             Value::Null => Ok(None),

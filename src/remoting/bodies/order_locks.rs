@@ -26,7 +26,7 @@ impl LockBatchBody {
     /// # Errors
     /// It is not such a body, or group or client are missing.
     pub fn parse(body: &[u8]) -> Result<Self, DecodeError> {
-        let value = json::parse(body)?;
+        let value = json::parse_bounded(body, json::REQUEST_VALUES_MAX)?;
         value.expect_object("the body")?;
         let text = |key: &str| {
             let text = value.text(key).map(str::to_owned);

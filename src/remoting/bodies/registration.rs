@@ -14,8 +14,12 @@ use crate::model::{DataVersion, Permission, TopicConfig, TopicFilterType, TopicN
 use crate::remoting::DecodeError;
 use crate::remoting::json::{self, Form, Value};
 
-/// The largest inflated body; 100 000 topics are about 10 MB.
-const INFLATED_BYTES_MAX: u64 = 64 << 20;
+/// The largest inflated body; 60 000 topics are about 6 MB.
+const INFLATED_BYTES_MAX: u64 = 16 << 20;
+/// Topics in one registration, at most. A small body that unpacks to much must not take much more than that.
+const TOPICS_MAX: usize = 60_000;
+/// Values in a body that is not packed: nine for each topic.
+const VALUES_MAX: usize = 9 * TOPICS_MAX + 1000;
 /// The first version whose body has filter servers (N-042): V3_0_11.
 const VERSION_WITH_FILTER_SERVERS: i32 = 37;
 
@@ -49,7 +53,7 @@ impl RegisterBody {
         if body.is_empty() {
             return Ok(Self::default());
         }
-        let value = json::parse(body)?;
+        let value = json::parse_bounded(body, VALUES_MAX)?;
         value.expect_object("the registration")?;
         if sender_version < VERSION_WITH_FILTER_SERVERS {
             let (version, topics) = read_topic_table(&value)?;
@@ -85,6 +89,11 @@ impl RegisterBody {
         let count = rest.try_get_i32().map_err(|_| cut_off())?;
         let mut topics = Vec::new();
         for _ in 0..count {
+            if topics.len() == TOPICS_MAX {
+                return Err(DecodeError(format!(
+                    "the registration has more than {TOPICS_MAX} topics"
+                )));
+            }
             topics.push(read_line(part(&mut rest)?)?);
         }
         let servers = json::parse(part(&mut rest)?)?;

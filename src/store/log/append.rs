@@ -9,8 +9,9 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, TryLockError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::stall::Busy;
 use super::waiters::Waiter;
 use super::{Arrival, CommitLog, Segment};
 use crate::message::{
@@ -22,7 +23,7 @@ use crate::store::dispatch::{Facts, Place};
 use crate::store::options::{FlushMode, StoreRole};
 use crate::store::{AppendError, AppendResult, Appended, Durability};
 
-/// How many bytes may wait for whoever writes.
+/// How many bytes may wait for whoever writes; more are refused.
 const PENDING_BYTES_MAX: usize = 64 << 20;
 
 /// What is called when an append has ended.
@@ -37,13 +38,14 @@ const GATHERED_GROUPS_MAX: usize = 256;
 pub(super) struct Group {
     topic: TopicName,
     queue_id: QueueId,
+    pub(super) queued_at: Instant,
     /// The records, one after the other.
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     /// What the followers need to know of each record.
     facts: Vec<Facts>,
     wait: bool,
     /// Taken away when the flush is to call it.
-    done: Option<Done>,
+    pub(super) done: Option<Done>,
 }
 
 impl std::fmt::Debug for Group {
@@ -113,7 +115,9 @@ impl CommitLog {
         match group {
             Ok((bytes, facts)) => {
                 let (topic, queue_id) = (messages[0].topic.clone(), messages[0].queue_id);
-                let group = Group { topic, queue_id, bytes, facts, wait, done: Some(done) };
+                let queued_at = self.clock.monotonic();
+                let done = Some(done);
+                let group = Group { topic, queue_id, queued_at, bytes, facts, wait, done };
                 self.pending_bytes.fetch_add(group.bytes.len(), Ordering::Relaxed);
                 self.pending.lock().unwrap_or_else(PoisonError::into_inner).push_back(group);
             }
@@ -133,6 +137,11 @@ impl CommitLog {
         }
         if self.is_read_only() {
             return Err(AppendError::DiskFull);
+        }
+        self.refuse_if_stalled()?;
+        let queued = self.pending_bytes.load(Ordering::Relaxed);
+        if queued > PENDING_BYTES_MAX {
+            return Err(AppendError::Busy(Busy::QueueFull { bytes: queued }));
         }
         let mut facts = Vec::with_capacity(messages.len());
         let mut bytes = Vec::new();
@@ -169,12 +178,6 @@ impl CommitLog {
             let mut tail = match self.tail.try_lock() {
                 Ok(tail) => tail,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                // Who queues faster than the disk takes it waits for the disk, or the queue would grow without end.
-                Err(TryLockError::WouldBlock)
-                    if self.pending_bytes.load(Ordering::Relaxed) > PENDING_BYTES_MAX =>
-                {
-                    self.tail.lock().unwrap_or_else(PoisonError::into_inner)
-                }
                 Err(TryLockError::WouldBlock) => return,
             };
             let groups = self.take_pending();
@@ -227,7 +230,10 @@ impl CommitLog {
             }
             let mut gathered: Vec<Group> = groups.drain(..count).collect();
             let appended = self.place(tail, &mut gathered);
-            match write_gathered(self.disk(), tail, &gathered) {
+            self.stall.write_begins(&self.clock);
+            let written = write_gathered(self.disk(), tail, &gathered);
+            self.stall.write_ends();
+            match written {
                 Ok(end) => self.written(tail, end, gathered, appended, finished),
                 Err(error) => {
                     let bytes: usize = gathered.iter().map(|group| group.bytes.len()).sum();

@@ -20,6 +20,7 @@ mod flush;
 mod replicas;
 mod scan;
 mod segments;
+mod stall;
 mod waiters;
 
 use std::collections::VecDeque;
@@ -35,10 +36,12 @@ pub use replicas::Replica;
 pub(in crate::store) use scan::{Found, Scanner};
 pub use segments::{Segment, Segments, SegmentsError};
 pub(in crate::store) use segments::{name_of, start_of_name};
+pub use stall::Busy;
 
 use self::append::{Group, Tail};
 use self::flush::Flush;
 use self::replicas::Replicas;
+use self::stall::Stall;
 use super::disk::{Disk, is_disk_full};
 use super::dispatch::Follower;
 use super::options::{FlushMode, StoreOptions};
@@ -116,6 +119,7 @@ pub struct CommitLog {
     /// Bytes of the groups in `pending`.
     pending_bytes: AtomicUsize,
     tail: Mutex<Tail>,
+    stall: Stall,
     /// The offset that the next record gets.
     end: AtomicU64,
     /// Where the log ended when it was opened.
@@ -159,6 +163,7 @@ impl CommitLog {
         };
         let replicas = Replicas::new(options.in_sync_min, options.slave_behind_bytes_max);
         Ok(Self {
+            stall: Stall::new(&clock),
             options,
             clock,
             disk,
@@ -196,6 +201,13 @@ impl CommitLog {
     #[must_use]
     pub fn flushed_to(&self) -> u64 {
         self.flush.flushed_to()
+    }
+
+    /// How many appends wait for whoever writes, and for how many milliseconds that one has been at it.
+    #[must_use]
+    pub fn waiting(&self) -> (usize, u64) {
+        let waiting = self.pending.lock().unwrap_or_else(PoisonError::into_inner).len();
+        (waiting, self.stall.lasts_ms(self.clock.monotonic()))
     }
 
     /// Where the log ended when it was opened.

@@ -9,11 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::model::{GroupName, QueueId, TopicName, shown};
 
-/// How many positions are kept, deleted ones included; beyond it, new ones are refused, because anyone
-/// may commit for any name.
-const POSITIONS_MAX: usize = 2_000_000;
-/// Groups of all topics, deleted ones included: each costs about a kilobyte before its first position.
-const GROUPS_MAX: usize = 200_000;
+/// One position in so many may be the first of a group in a topic, which costs about a kilobyte.
+const GROUP_POSITIONS: usize = 10;
 /// The longest names of a topic and a group together; clients stop at 127 and 255 characters.
 const NAMES_BYTES_MAX: usize = 1024;
 
@@ -52,12 +49,10 @@ impl State {
         self.topics.get(topic)?.get(group)?.get(&queue_id)
     }
 
-    /// Whether there may be one position more.
-    fn has_room(&self, topic: &str, group: &str) -> bool {
+    /// Whether there may be one position more, where there are `max` of all.
+    fn has_room(&self, topic: &str, group: &str, max: usize) -> bool {
         let is_known = || self.topics.get(topic).is_some_and(|groups| groups.contains_key(group));
-        self.count < POSITIONS_MAX
-            && topic.len() + group.len() <= NAMES_BYTES_MAX
-            && (self.groups < GROUPS_MAX || is_known())
+        self.count < max && (self.groups < max / GROUP_POSITIONS || is_known())
     }
 
     fn set(&mut self, key: PositionKey, position: Position) {
@@ -110,18 +105,31 @@ impl ConsumerOffsets {
 
     /// Notes how far a group is. Going back is allowed (B-241) and raises the generation.
     pub fn commit(&self, topic: &str, group: &str, queue_id: QueueId, offset: i64) {
-        self.change(topic, group, queue_id, |old| match old {
+        let _has_room = self.commit_if_room(topic, group, queue_id, offset, usize::MAX);
+    }
+
+    /// The same, but a new position is only kept while there are less than `max`, as anyone may commit for any name;
+    /// false if there are too many. Deleted ones count.
+    pub fn commit_if_room(
+        &self,
+        topic: &str,
+        group: &str,
+        queue_id: QueueId,
+        offset: i64,
+        max: usize,
+    ) -> bool {
+        self.change(topic, group, queue_id, max, |old| match old {
             Some(Position { generation, offset: Some(old) }) if offset < old => {
                 Position { generation: generation + 1, offset: Some(offset) }
             }
             Some(Position { generation, .. }) => Position { generation, offset: Some(offset) },
             None => Position { generation: 0, offset: Some(offset) },
-        });
+        })
     }
 
     /// Sets a group's position by the operator's will: it wins over what other brokers know.
     pub fn reset(&self, topic: &str, group: &str, queue_id: QueueId, offset: i64) {
-        self.change(topic, group, queue_id, |old| Position {
+        self.change(topic, group, queue_id, usize::MAX, |old| Position {
             generation: old.map_or(0, |position| position.generation) + 1,
             offset: Some(offset),
         });
@@ -130,7 +138,7 @@ impl ConsumerOffsets {
     /// Sets a group's position to what the master says, whatever was committed here (H-054). That the master's may be
     /// the smaller one is nobody's wish to go back: the generation stays.
     pub fn take(&self, topic: &str, group: &str, queue_id: QueueId, offset: i64) {
-        self.change(topic, group, queue_id, |old| Position {
+        self.change(topic, group, queue_id, usize::MAX, |old| Position {
             generation: old.map_or(0, |position| position.generation),
             offset: Some(offset),
         });
@@ -138,7 +146,8 @@ impl ConsumerOffsets {
 
     /// Takes another broker's position if it is the newer one.
     pub fn merge(&self, topic: &str, group: &str, queue_id: QueueId, theirs: Position) {
-        self.change(topic, group, queue_id, |old| old.map_or(theirs, |ours| ours.max(theirs)));
+        let newer = |old: Option<Position>| old.map_or(theirs, |ours| ours.max(theirs));
+        self.change(topic, group, queue_id, usize::MAX, newer);
     }
 
     fn change(
@@ -146,18 +155,18 @@ impl ConsumerOffsets {
         topic: &str,
         group: &str,
         queue_id: QueueId,
+        max: usize,
         new: impl FnOnce(Option<Position>) -> Position,
-    ) {
+    ) -> bool {
         let mut state = self.lock();
         let old = state.position(topic, group, queue_id).copied();
-        if old.is_none() && !state.has_room(topic, group) {
+        if old.is_none() && topic.len() + group.len() > NAMES_BYTES_MAX {
             let (topic, group) = (shown(topic), shown(group));
-            tracing::warn!(
-                topic,
-                group,
-                "a consumer offset is not kept: there are too many, or the names are too long"
-            );
-            return;
+            tracing::warn!(topic, group, "a consumer offset is not kept: the names are too long");
+            return true;
+        }
+        if old.is_none() && !state.has_room(topic, group, max) {
+            return false;
         }
         let new = new(old);
         if old != Some(new) {
@@ -168,6 +177,7 @@ impl ConsumerOffsets {
             };
             state.set(key, new);
         }
+        true
     }
 
     /// How far a group is in a queue (B-242).
@@ -378,11 +388,12 @@ mod tests {
         offsets.commit("t", "g", q, 1);
         offsets.commit("t", "g", QueueId(1), 1);
         assert_eq!(offsets.lock().groups, 1);
-        offsets.lock().groups = GROUPS_MAX;
-        offsets.commit("t", "h", q, 1);
-        offsets.commit("t", "g", QueueId(2), 3);
+        assert!(!offsets.commit_if_room("t", "h", q, 1, GROUP_POSITIONS));
+        assert!(offsets.commit_if_room("t", "g", QueueId(2), 3, GROUP_POSITIONS));
         assert_eq!(offsets.query("t", "h", q), None);
         assert_eq!(offsets.query("t", "g", QueueId(2)), Some(3), "a known group's new queue");
+        assert!(!offsets.commit_if_room("t", "g", QueueId(3), 3, 3));
+        assert!(offsets.commit_if_room("t", "g", QueueId(2), 4, 3), "a known position");
     }
 
     #[test]

@@ -103,9 +103,27 @@ struct State {
     next_id: u32,
     /// Rows that were not saved since they changed.
     unsaved: BTreeSet<TopicName>,
+    /// Rows with a configuration: asked whenever a client wants a topic.
+    configured: usize,
 }
 
 impl State {
+    /// Gives a row a configuration, or takes it.
+    fn configure(
+        &mut self,
+        name: &TopicName,
+        config: Option<Arc<TopicConfig>>,
+        is_guessed: bool,
+    ) -> &mut TopicRow {
+        self.configured += usize::from(config.is_some());
+        let row = self.rows.get(name);
+        self.configured -= usize::from(row.is_some_and(|row| row.config.is_some()));
+        let row = self.row(name);
+        row.config = config;
+        row.is_guessed = is_guessed;
+        row
+    }
+
     fn row(&mut self, name: &TopicName) -> &mut TopicRow {
         let next_id = &mut self.next_id;
         self.unsaved.insert(name.clone());
@@ -173,7 +191,13 @@ impl Topics {
     /// How many topics have a configuration.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.read().rows.values().filter(|row| row.config.is_some()).count()
+        self.read().configured
+    }
+
+    /// How many names are remembered, those of deleted topics too, which keep their floors.
+    #[must_use]
+    pub fn names_count(&self) -> usize {
+        self.read().rows.len()
     }
 
     /// The table's version (B-060).
@@ -194,9 +218,7 @@ impl Topics {
         let name = config.name.clone();
         let version = {
             let mut state = self.write();
-            let row = state.row(&name);
-            row.config = Some(Arc::new(config));
-            row.is_guessed = false;
+            state.configure(&name, Some(Arc::new(config)), false);
             state.version = state.version.next(self.clock.now_ms());
             state.version
         };
@@ -222,9 +244,7 @@ impl Topics {
                 return (Arc::clone(existing), false);
             }
             let created = Arc::new(config);
-            let row = state.row(&name);
-            row.config = Some(Arc::clone(&created));
-            row.is_guessed = false;
+            state.configure(&name, Some(Arc::clone(&created)), false);
             state.version = state.version.next(self.clock.now_ms());
             created
         };
@@ -262,7 +282,7 @@ impl Topics {
             let is_absent = state.rows.get(&config.name).is_none_or(|row| row.config.is_none());
             if is_absent {
                 let name = config.name.clone();
-                state.row(&name).config = Some(Arc::new(config));
+                state.configure(&name, Some(Arc::new(config)), false);
             }
         }
     }
@@ -278,11 +298,10 @@ impl Topics {
                 return false;
             }
             state.next_id = next_id;
-            let row = state.row(&name);
+            let was_there = state.rows.get(&name).is_some_and(|row| row.config.is_some());
+            let row = state.configure(&name, None, false);
             row.id = id;
             row.floor = row.floor.max(log_end);
-            row.is_guessed = false;
-            let was_there = row.config.take().is_some();
             state.version = state.version.next(self.clock.now_ms());
             was_there
         };
@@ -308,14 +327,12 @@ impl Topics {
                     .get(&name)
                     .is_some_and(|row| row.config.as_deref() == Some(&config) && !row.is_guessed);
                 if !is_same {
-                    let row = state.row(&name);
-                    row.config = Some(Arc::new(config));
-                    row.is_guessed = false;
+                    state.configure(&name, Some(Arc::new(config)), false);
                     changed.push(name);
                 }
             }
             for name in left {
-                state.row(&name).config = None;
+                state.configure(&name, None, false);
                 changed.push(name);
             }
             state.version = version;
@@ -346,9 +363,8 @@ impl Topics {
                 tracing::warn!(topic = name.as_str(), queue = %queue_id, "a record of a topic without configuration: one is made");
                 let queues = queue_id.0.saturating_add(1);
                 let queues = row.config.as_ref().map_or(queues, |c| c.write_queues.max(queues));
-                row.config = Some(Arc::new(TopicConfig::new(name.clone(), queues)));
-                row.is_guessed = true;
-                let row = row.clone();
+                let config = Arc::new(TopicConfig::new(name.clone(), queues));
+                let row = state.configure(&name, Some(config), true).clone();
                 state.version = state.version.next(self.clock.now_ms());
                 row
             } else {
@@ -411,8 +427,9 @@ impl Topics {
     ) {
         let mut state = self.write();
         let next_id = rows.iter().map(|(_, row)| row.id + 1).max().unwrap_or(0).max(next_id);
-        *state =
-            State { rows: rows.into_iter().collect(), version, next_id, unsaved: BTreeSet::new() };
+        let rows: BTreeMap<_, _> = rows.into_iter().collect();
+        let configured = rows.values().filter(|row| row.config.is_some()).count();
+        *state = State { rows, version, next_id, unsaved: BTreeSet::new(), configured };
     }
 
     /// What changed since the last call; `None` if nothing did.
@@ -526,6 +543,33 @@ mod tests {
         topics.remove("A", PhysicalOffset(10));
         assert!(!topics.set_order(&name, true));
         assert_eq!((topics.get("A"), is_deleted("A", 9), is_deleted("A", 10)), (None, true, false));
+    }
+
+    #[test]
+    fn topics_with_a_configuration_are_counted_through_every_change() {
+        let topics = topics();
+        let counted =
+            |topics: &Topics| topics.rows().iter().filter(|(_, r)| r.config.is_some()).count();
+        let before = topics.count();
+        topics.put(config("A", 1));
+        topics.put(config("A", 2));
+        topics.put_if_absent(config("A", 3));
+        topics.put_if_absent(config("B", 3));
+        let _ = topics.row_for_record("guessed", QueueId(1), PhysicalOffset(0));
+        assert_eq!(topics.count(), before + 3);
+        topics.remove("A", PhysicalOffset(1));
+        topics.remove("A", PhysicalOffset(2));
+        topics.remove("never", PhysicalOffset(2));
+        assert_eq!((topics.count(), topics.count()), (before + 2, counted(&topics)));
+        assert_eq!(topics.names_count(), topics.count() + 1, "A keeps its floor");
+        topics.replace_all(
+            DataVersion { timestamp: 1, counter: 1 },
+            vec![config("A", 1), config("C", 1)],
+        );
+        assert_eq!((topics.count(), counted(&topics)), (2, 2));
+        let again = Topics::new(Clock::system());
+        again.load(topics.rows(), topics.version(), 9);
+        assert_eq!(again.count(), 2);
     }
 
     #[test]

@@ -12,10 +12,12 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Collectors;
+import org.apache.rocketmq.client.ClientConfig;
 import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
@@ -66,13 +68,14 @@ public final class Interop {
     private static final int API_TIMEOUT_MS = 15_000;
     /** What "before" tells "after". */
     private static final Path ENDS = Path.of("ends");
-    private static String nameServer;
+    static String nameServer;
     static String prefix;
     static DefaultMQProducer producer;
     static DefaultMQAdminExt admin;
-    private static String broker;
+    static String broker;
     private static final AtomicInteger instances = new AtomicInteger();
-    private static final AtomicInteger repeats = new AtomicInteger();
+    /** What the check of this thread saw again. */
+    private static final ThreadLocal<AtomicInteger> repeats = ThreadLocal.withInitial(AtomicInteger::new);
     /** How often something was sent to a topic, the producer's own retries included. */
     private static final Map<String, Integer> attempts = new ConcurrentHashMap<>();
 
@@ -118,7 +121,10 @@ public final class Interop {
             case "before" -> before();
             case "after" -> after();
             // 4.9.4 unmaps queue files that are being read when a topic is deleted, so nobody else may be at work.
-            case "alone" -> check("delete topic", Interop::deleteTopic);
+            case "alone" -> {
+                check("delete topic", Interop::deleteTopic);
+                check("traces switched off at the broker", Tracing::switchedOff);
+            }
             default -> throw new IllegalArgumentException(args[2]);
         }
         admin.shutdown();
@@ -129,6 +135,7 @@ public final class Interop {
 
     private static void before() throws Exception {
         check("create topic and route", Interop::createTopicAndRoute);
+        ExecutorService features = Features.begin();
         check("cluster info", Interop::clusterInfo);
         check("topic list", () -> require(admin.fetchAllTopicList().getTopicList().contains(prefix + "_Basic"), "topic is not listed"));
         check("subscription group", Interop::subscriptionGroup);
@@ -157,6 +164,7 @@ public final class Interop {
         check("large body", Interop::largeBody);
         check("consumer restart keeps offsets", Interop::consumerRestart);
         ThroughBroker.all();
+        require(features.awaitTermination(WAIT_MS, TimeUnit.MILLISECONDS), "the features' checks do not end");
         Files.writeString(ENDS, ends());
     }
 
@@ -622,7 +630,7 @@ public final class Interop {
             await("dead letter stored", () -> admin.maxOffset(queue) >= 1);
             // A client whose request to take the message back is not answered in time consumes it again by itself.
             require(deliveries.size() >= 2, "delivered " + deliveries.size() + " times");
-            repeats.addAndGet(deliveries.size() - 2);
+            repeats.get().addAndGet(deliveries.size() - 2);
             require(deliveries.get(0).getReconsumeTimes() == 0 && deliveries.get(1).getReconsumeTimes() == 1, "reconsume times");
             for (MessageExt delivery : deliveries) {
                 require(delivery.getTopic().equals(prefix + "_Retry"), "topic of the retry " + delivery.getTopic());
@@ -751,18 +759,26 @@ public final class Interop {
     private static void delayedAfterRestart() throws Exception {
         await("the delayed message arrived", () -> total("_DelayRestart") >= 1);
         // It may have come due while the server was stopped.
-        repeats.addAndGet((int) total("_DelayRestart") - 1);
+        repeats.get().addAndGet((int) total("_DelayRestart") - 1);
     }
 
     // --- helpers ---
 
+    /** An instance of its own, with the name server, and patience. */
+    static void setUp(ClientConfig client) {
+        client.setNamesrvAddr(nameServer);
+        client.setInstanceName(prefix + "-" + instances.incrementAndGet());
+        client.setPollNameServerInterval(1000);
+        client.setMqClientApiTimeout(API_TIMEOUT_MS);
+        if (client instanceof DefaultMQProducer sender) {
+            sender.setSendMsgTimeout(20_000);
+        }
+    }
+
     static DefaultMQPushConsumer pushConsumer(String group, String topic, String tags) throws Exception {
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(prefix + group);
-        consumer.setNamesrvAddr(nameServer);
-        consumer.setInstanceName(prefix + "-" + instances.incrementAndGet());
+        setUp(consumer);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
-        consumer.setPollNameServerInterval(1000);
-        consumer.setMqClientApiTimeout(API_TIMEOUT_MS);
         consumer.subscribe(prefix + topic, tags);
         return consumer;
     }
@@ -783,7 +799,7 @@ public final class Interop {
         return consumer;
     }
 
-    private static DefaultMQPullConsumer pullConsumer(String group) throws Exception {
+    static DefaultMQPullConsumer pullConsumer(String group) throws Exception {
         DefaultMQPullConsumer consumer = new DefaultMQPullConsumer(prefix + group);
         consumer.setNamesrvAddr(nameServer);
         consumer.setMqClientApiTimeout(API_TIMEOUT_MS);
@@ -793,7 +809,7 @@ public final class Interop {
         return consumer;
     }
 
-    private static MessageExt pullOne(MessageQueue queue, long offset) throws Exception {
+    static MessageExt pullOne(MessageQueue queue, long offset) throws Exception {
         await("offset " + offset, () -> admin.maxOffset(queue) > offset);
         DefaultMQPullConsumer consumer = pullConsumer("_PullOne");
         try {
@@ -821,7 +837,7 @@ public final class Interop {
         return sum;
     }
 
-    private static long total(String topic) throws Exception {
+    static long total(String topic) throws Exception {
         long sum = 0;
         for (MessageQueue queue : producer.fetchPublishMessageQueues(prefix + topic)) {
             sum += admin.maxOffset(queue);
@@ -835,7 +851,7 @@ public final class Interop {
         long stored = total(topic);
         int sent = attempts.get(prefix + topic);
         require(stored <= sent, "the queues hold " + stored + " of " + sent + " messages sent");
-        repeats.addAndGet((int) (stored - count));
+        repeats.get().addAndGet((int) (stored - count));
     }
 
     /** Where queues end that nobody sends to any more. */
@@ -881,11 +897,11 @@ public final class Interop {
         require(missing.isEmpty() && foreign.isEmpty(), "missing " + missing + ", foreign " + foreign);
         Set<Long> stored = messages.stream().map(MessageExt::getCommitLogOffset).collect(Collectors.toSet());
         require(stored.size() == places(messages), "a message lies at two places of a queue: " + messages);
-        repeats.addAndGet(messages.size() - found.size());
+        repeats.get().addAndGet(messages.size() - found.size());
     }
 
     /** The same for a lone consumer that nothing disturbs. */
-    private static void requireOnce(Collection<MessageExt> messages, String text, int from, int to) {
+    static void requireOnce(Collection<MessageExt> messages, String text, int from, int to) {
         requireAtLeastOnce(messages, text, from, to);
         requireNoPlaceTwice(messages);
     }
@@ -902,7 +918,7 @@ public final class Interop {
     private static void requireFound(String key, long until, String body) throws Exception {
         List<MessageExt> found = admin.queryMessage(prefix + "_Basic", key, 32, 0, until).getMessageList();
         require(!found.isEmpty() && found.stream().allMatch(message -> text(message).equals(body)), "found " + found);
-        repeats.addAndGet(found.size() - 1);
+        repeats.get().addAndGet(found.size() - 1);
     }
 
     static byte[] bytes(String text) {
@@ -939,10 +955,10 @@ public final class Interop {
 
     static void check(String name, Body body) {
         long start = System.nanoTime();
-        repeats.set(0);
+        repeats.get().set(0);
         try {
             body.run();
-            String again = repeats.get() == 0 ? "" : ", " + repeats.get() + " repeats";
+            String again = repeats.get().get() == 0 ? "" : ", " + repeats.get() + " repeats";
             System.out.println("ok " + name + "\t" + TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - start) + " ms" + again);
         } catch (Throwable e) {
             System.out.println("FAIL " + name + ": " + String.valueOf(e).replace('\n', ' '));

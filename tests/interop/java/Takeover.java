@@ -2,19 +2,21 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.Collectors;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.remoting.exception.RemotingException;
 
 /**
  * A producer and consumers that a script drives while it ends brokers: {@code Takeover NAME_SERVERS TOPIC GROUP}.
@@ -34,7 +36,8 @@ public final class Takeover {
     private static final AtomicInteger next = new AtomicInteger();
     private static final AtomicInteger failed = new AtomicInteger();
     private static volatile String lastFailure = "";
-    private static final Set<Integer> acknowledged = ConcurrentHashMap.newKeySet();
+    /** With the unique key. */
+    private static final Map<Integer, String> acknowledged = new ConcurrentHashMap<>();
     private static final Map<Integer, AtomicInteger> deliveries = new ConcurrentHashMap<>();
     private static final List<DefaultMQPushConsumer> consumers = new ArrayList<>();
     private static int instances;
@@ -69,6 +72,7 @@ public final class Takeover {
             case "resume" -> consumers.forEach(DefaultMQPushConsumer::resume);
             case "leave" -> leave();
             case "mark" -> mark();
+            case "look" -> look(Integer.parseInt(command[1]));
             case "figures" -> {
                 return figures();
             }
@@ -81,8 +85,8 @@ public final class Takeover {
     private static boolean sendOne() throws InterruptedException {
         int number = next.getAndIncrement();
         try {
-            SendResult result = producer.send(new Message(topic, Integer.toString(number).getBytes(StandardCharsets.UTF_8)));
-            acknowledged.add(number);
+            SendResult result = producer.send(new Message(topic, "", "key-" + number, Integer.toString(number).getBytes(StandardCharsets.UTF_8)));
+            acknowledged.put(number, result.getMsgId());
             acknowledgedBy.computeIfAbsent(result.getMessageQueue().getBrokerName(), name -> new AtomicInteger()).incrementAndGet();
             long now = System.nanoTime();
             longestPauseNs.accumulateAndGet(now - lastAcknowledgedNs.getAndSet(now), Math::max);
@@ -167,8 +171,33 @@ public final class Takeover {
         markedNs = System.nanoTime();
     }
 
+    /** Looks the first and the last acknowledged messages up, by key and by unique key; the client asks a dead broker until its next look for routes. */
+    private static void look(int count) throws Exception {
+        List<Integer> numbers = acknowledged.keySet().stream().sorted().collect(Collectors.toList());
+        List<Integer> wanted = new ArrayList<>(numbers.subList(0, count));
+        wanted.addAll(numbers.subList(numbers.size() - count, numbers.size()));
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(SEND_DEADLINE_S);
+        for (int at = 0; at < wanted.size();) {
+            int number = wanted.get(at);
+            try {
+                List<MessageExt> found = producer.queryMessage(topic, "key-" + number, 32, 0, Long.MAX_VALUE).getMessageList();
+                found.add(producer.viewMessage(topic, acknowledged.get(number)));
+                // A producer may have sent it twice.
+                if (found.size() < 2 || !found.stream().allMatch(message -> new String(message.getBody(), StandardCharsets.UTF_8).equals("" + number))) {
+                    throw new IllegalStateException("found for " + number + ": " + found);
+                }
+                at++;
+            } catch (RemotingException | MQClientException e) {
+                if (System.nanoTime() > deadline) {
+                    throw e;
+                }
+                Thread.sleep(500);
+            }
+        }
+    }
+
     private static String figures() {
-        long missing = acknowledged.stream().filter(number -> !deliveries.containsKey(number)).count();
+        long missing = acknowledged.keySet().stream().filter(number -> !deliveries.containsKey(number)).count();
         long repeats = deliveries.values().stream().mapToInt(AtomicInteger::get).sum() - deliveries.size();
         return "{\"acknowledged\": " + acknowledged.size() + ", \"failed\": " + failed + ", \"last_failure\": \"" + lastFailure
             + "\", \"missing\": " + missing + ", \"repeats\": " + repeats
