@@ -1,9 +1,11 @@
 //! `rmq-node admin` against a running node: what is printed, and the exit codes that scripts rely on.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Stdio;
 
 use nix::sys::signal::Signal;
 
@@ -234,6 +236,14 @@ fn results_come_in_every_format() {
     assert!(printed("yaml").starts_with("- address: \""), "{}", printed("yaml"));
     assert!(printed("tsv").contains(&format!("broker-a\t0\tmaster\t{address}:10911\t")));
     assert!(printed("wide").contains("LOG END"));
+    let name_server = format!("{address}:9876");
+    let mut watching = rmq_node(&["admin", "cluster", "--watch", "1", "-n", &name_server]);
+    let mut watching = watching.stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let shown = lines.map(Result::unwrap).filter(|line| line.contains("master"));
+    assert_eq!(shown.take(2).count(), 2);
+    // Nobody reads on.
+    assert!(watching.wait().unwrap().success());
     let watched = admin(address, &["topics", "delete", "x", "--watch", "1"]);
     assert_eq!(watched.0, Some(2), "{}", watched.2);
 }

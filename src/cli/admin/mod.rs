@@ -22,7 +22,7 @@ mod sheet;
 mod timers;
 mod topics;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -157,24 +157,32 @@ pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
         Ok(door) => door,
         Err(error) => return Ok(output::print_error(&error)),
     };
-    let Some(seconds) = watch else { return print(runtime.block_on(act(noun, door, output))) };
-    loop {
-        let reported = runtime.block_on(act(noun.clone(), door.clone(), output));
-        if io::stdout().is_terminal() {
-            super::print(CLEAR)?;
-        }
-        print(reported)?;
-        // Connections live on meanwhile.
-        runtime.block_on(tokio::time::sleep(Duration::from_secs(seconds)));
+    let printed = match watch {
+        None => print(runtime.block_on(act(noun, door, output))),
+        Some(seconds) => runtime.block_on(async {
+            loop {
+                let reported = act(noun.clone(), door.clone(), output).await;
+                if io::stdout().is_terminal() {
+                    io::stdout().write_all(CLEAR)?;
+                }
+                print(reported)?;
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+            }
+        }),
+    };
+    match printed {
+        // Whoever reads it has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        printed => Ok(printed?),
     }
 }
 
 /// Moves the cursor to the first line of a terminal and clears everything.
-const CLEAR: &str = "\x1b[H\x1b[2J";
+const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
 
-fn print(reported: Reported) -> anyhow::Result<ExitCode> {
+fn print(reported: Reported) -> io::Result<ExitCode> {
     match reported {
-        Ok(report) => Ok(report.print()?),
+        Ok(report) => report.print(),
         Err(error) => Ok(output::print_error(&error)),
     }
 }

@@ -108,9 +108,9 @@ impl Report {
     /// Prints all of it.
     ///
     /// # Errors
-    /// Standard output cannot be written.
+    /// Standard output cannot be written, also because nobody reads it any more.
     pub fn print(&self) -> io::Result<ExitCode> {
-        crate::cli::print(&self.text)?;
+        io::stdout().write_all(self.text.as_bytes())?;
         for note in &self.notes {
             eprintln!("{note}");
         }
