@@ -181,15 +181,15 @@ fn a_group_is_listed_shown_and_goes_on_elsewhere() {
     let run = |more: &[&str]| admin(address, &[&reset[..], more].concat());
     let (code, printed, error) = run(&["latest", "--dry-run"]);
     assert_eq!(code, Some(0), "{error}");
-    assert_eq!(printed.matches("dry-run").count(), 8, "{printed}");
+    assert_eq!(printed.matches("dry-run").count(), 4, "{printed}");
     assert!(admin(address, &["groups", "show", "readers"]).1.contains("lag      24\n"));
     assert_eq!(run(&["latest"]).0, Some(1));
     let (code, printed, error) = run(&["latest", "--yes"]);
     assert_eq!(code, Some(0), "{error}");
-    assert_eq!(printed.matches("done").count(), 8, "{printed}");
+    assert_eq!(printed.matches("done").count(), 4, "{printed}");
     assert!(admin(address, &["groups", "show", "readers"]).1.contains("lag      0\n"));
     assert_eq!(run(&["-2", "--yes"]).0, Some(0));
-    assert!(admin(address, &["groups", "show", "readers"]).1.contains("lag      16\n"));
+    assert!(admin(address, &["groups", "show", "readers"]).1.contains("lag      8\n"));
     assert_eq!(run(&["yesterday"]).0, Some(2));
 }
 
@@ -233,7 +233,11 @@ fn results_come_in_every_format() {
     let _node = Node::start(address, dir.path());
     let printed = |output| admin(address, &["cluster", "-o", output]).1;
     assert_eq!(printed("name"), "broker-a\n");
-    assert!(printed("yaml").starts_with("- address: \""), "{}", printed("yaml"));
+    assert!(
+        printed("yaml").contains(&format!("  address: \"{address}:10911\"\n")),
+        "{}",
+        printed("yaml")
+    );
     assert!(printed("tsv").contains(&format!("broker-a\t0\tmaster\t{address}:10911\t")));
     assert!(printed("wide").contains("LOG END"));
     let name_server = format!("{address}:9876");
