@@ -8,6 +8,7 @@
 //! | 0 | [`clock`] | time behind a handle, so that tests can move it |
 //! | 0 | [`metrics`] | the registry and every metric's name |
 //! | 0 | [`model`] | the nouns: topics, queues, offsets, permissions |
+//! | 0 | [`proto`] | the admin plane's messages and services, generated |
 //! | 0 | [`systemd`] | readiness, status and watchdog |
 //! | 0 | [`task`] | spawning, and what a task's end means |
 //! | 1 | [`config`] | files, environment and flags into one checked value |
@@ -42,6 +43,7 @@ pub mod metrics;
 pub mod model;
 pub mod nameserver;
 pub mod node;
+pub mod proto;
 pub mod remoting;
 pub mod replication;
 pub mod store;

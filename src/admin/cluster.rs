@@ -5,9 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
 use super::{Admin, AdminError, all, no_name_server};
+use crate::proto::v1::{Broker, ClusterState, Problem};
 use crate::remoting::bodies::extension::{self, Hello};
 use crate::remoting::bodies::route::{BrokerData, ClusterInfo};
 use crate::remoting::{Command, json, request, response};
@@ -15,105 +14,18 @@ use crate::remoting::{Command, json, request, response};
 /// How a broker is of which only the slaves are registered.
 const NOT_REGISTERED: &str = "not registered";
 const NO_ANSWER: &str = "does not answer";
-/// What [`Member::accounts_differ_from`] means.
+/// What [`Broker::accounts_differ_from`] means.
 pub const ACCOUNTS_DIFFER: &str =
     "Two changes of accounts were made under one counter, and neither is overwritten";
 /// What mends it.
 pub const ACCOUNTS_DIFFER_FIX: &str = "make the right change once more on one of these brokers with a tool (mqadmin updateAclConfig and the like); \
                                        the others take it over";
 
-/// All brokers, and what could not be learned of them.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ClusterState {
-    /// By cluster, group and number.
-    pub members: Vec<Member>,
-    /// One sentence for each name server and broker that did not answer, and for what name servers contradict one
-    /// another in.
-    pub problems: Vec<String>,
-}
-
-/// One broker.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Member {
-    /// Its cluster.
-    pub cluster: String,
-    /// Its group.
-    pub group: String,
-    /// Its number in the group; 0 is the master.
-    pub id: i64,
-    /// What its clients dial; `None` if it is not registered.
-    pub address: Option<String>,
-    /// `4.9.4`, or `rmq-node` and its version; `None` if it does not answer.
-    pub version: Option<String>,
-    /// Messages stored a second, over the last ten seconds.
-    pub in_per_s: Option<f64>,
-    /// Messages given out a second, over the last ten seconds.
-    pub out_per_s: Option<f64>,
-    /// The offset behind the last byte of its log.
-    pub log_end: Option<u64>,
-    /// A master: whether it serves; a slave: how its copying goes.
-    pub state: String,
-    /// Of a slave: bytes of the master's log that it does not have.
-    pub behind_bytes: Option<u64>,
-    /// Of a slave of ours: how much older its log is than its master's at most.
-    pub behind_s: Option<u64>,
-    /// Of a slave of ours: what went wrong last with its copying.
-    pub last_error: Option<String>,
-    /// Of a node of ours with accounts: peers whose accounts are others under the same counter.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub accounts_differ_from: Vec<String>,
-}
-
-impl Member {
+impl Broker {
     /// `master` or `slave`.
     #[must_use]
     pub fn role(&self) -> &'static str {
         if self.id == 0 { "master" } else { "slave" }
-    }
-}
-
-/// A slave's copy of its master.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SlaveCopy {
-    /// The cluster.
-    pub cluster: String,
-    /// The group.
-    pub group: String,
-    /// The master's address, if it is registered.
-    pub master: Option<String>,
-    /// The slave's address.
-    pub slave: String,
-    /// How it goes.
-    pub state: String,
-    /// See [`Member::behind_bytes`].
-    pub behind_bytes: Option<u64>,
-    /// See [`Member::behind_s`].
-    pub behind_s: Option<u64>,
-    /// See [`Member::last_error`].
-    pub last_error: Option<String>,
-}
-
-impl ClusterState {
-    /// One entry for each slave that is registered.
-    #[must_use]
-    pub fn copies(&self) -> Vec<SlaveCopy> {
-        let master_of = |slave: &Member| {
-            let is_its = |one: &&Member| one.group == slave.group && one.id == 0;
-            self.members.iter().find(is_its).and_then(|master| master.address.clone())
-        };
-        let copy = |slave: &Member| {
-            Some(SlaveCopy {
-                cluster: slave.cluster.clone(),
-                group: slave.group.clone(),
-                master: master_of(slave),
-                slave: slave.address.clone()?,
-                state: slave.state.clone(),
-                behind_bytes: slave.behind_bytes,
-                behind_s: slave.behind_s,
-                last_error: slave.last_error.clone(),
-            })
-        };
-        self.members.iter().filter(|member| member.id != 0).filter_map(copy).collect()
     }
 }
 
@@ -193,32 +105,36 @@ impl Admin {
             (group, id, address, told)
         }));
         for (group, id, address, told) in asked.await {
-            let named = || Member {
+            let named = || Broker {
                 cluster: group.cluster.clone(),
                 group: group.broker_name.clone(),
                 id,
                 address: Some(address.clone()),
-                ..Member::default()
+                ..Broker::default()
             };
-            state.members.push(match told {
+            state.brokers.push(match told {
                 Ok(told) => answered(named(), &told),
                 Err(error) => {
-                    state.problems.push(format!("{} {id}: {error}", group.broker_name));
-                    Member { state: NO_ANSWER.to_owned(), ..named() }
+                    state.problems.push(Problem {
+                        at: group.broker_name.clone(),
+                        address: Some(address.clone()),
+                        reason: format!("{} {id}: {error}", group.broker_name),
+                    });
+                    Broker { state: NO_ANSWER.to_owned(), ..named() }
                 }
             });
         }
         for group in groups.iter().filter(|group| group.master().is_none()) {
-            state.members.push(Member {
+            state.brokers.push(Broker {
                 cluster: group.cluster.clone(),
                 group: group.broker_name.clone(),
                 state: NOT_REGISTERED.to_owned(),
-                ..Member::default()
+                ..Broker::default()
             });
         }
-        let place = |member: &Member| (member.cluster.clone(), member.group.clone(), member.id);
-        state.members.sort_by_key(place);
-        compare_ends(&mut state.members);
+        let place = |member: &Broker| (member.cluster.clone(), member.group.clone(), member.id);
+        state.brokers.sort_by_key(place);
+        compare_ends(&mut state.brokers);
         Ok(state)
     }
 
@@ -240,7 +156,7 @@ impl Admin {
 
     /// The groups that any name server knows. One that does not answer, or knows a member elsewhere than another does,
     /// is told of.
-    async fn all_groups(&self, problems: &mut Vec<String>) -> Result<Vec<BrokerData>, AdminError> {
+    async fn all_groups(&self, problems: &mut Vec<Problem>) -> Result<Vec<BrokerData>, AdminError> {
         let request = || Command::request(request::GET_BROKER_CLUSTER_INFO);
         let asked = self.name_servers.iter().map(async |address| {
             let answer = self.call(address, request()).await?;
@@ -272,9 +188,10 @@ impl Admin {
                     let there = merged.addresses.entry(id).or_insert_with(|| address.clone());
                     if *there != address {
                         let first = first.unwrap_or_default();
-                        problems.push(format!(
+                        let reason = format!(
                             "{name} {id} is at {there} for {first}, but at {address} for {name_server}"
-                        ));
+                        );
+                        problems.push(name_server_problem(name_server, reason));
                     }
                 }
             }
@@ -285,7 +202,9 @@ impl Admin {
             let text = format!("no name server answers: {}", reasons.join("; "));
             return Err(AdminError::Unreachable(text));
         };
-        problems.extend(failed.iter().map(|(_, error)| format!("name server: {error}")));
+        problems.extend(failed.iter().map(|(name_server, error)| {
+            name_server_problem(name_server, format!("name server: {error}"))
+        }));
         if known.is_empty() {
             return Err(nothing_registered(first));
         }
@@ -308,6 +227,10 @@ impl Admin {
     }
 }
 
+fn name_server_problem(address: &str, reason: String) -> Problem {
+    Problem { at: "name server".to_owned(), address: Some(address.to_owned()), reason }
+}
+
 fn nothing_registered(name_server: &str) -> AdminError {
     AdminError::NotFound(format!(
         "no broker is registered with {name_server}: start one, or look whether its name_servers name this one"
@@ -315,8 +238,8 @@ fn nothing_registered(name_server: &str) -> AdminError {
 }
 
 /// A member that answered.
-fn answered(member: Member, told: &Told) -> Member {
-    let mut member = Member {
+fn answered(member: Broker, told: &Told) -> Broker {
+    let mut member = Broker {
         version: told.version(),
         in_per_s: told.rate("putTps"),
         out_per_s: told.rate("getTransferedTps"),
@@ -340,8 +263,8 @@ fn answered(member: Member, told: &Told) -> Member {
 }
 
 /// Says of each slave how far its log is behind its master's, and how plain ones are.
-fn compare_ends(members: &mut [Member]) {
-    let masters: Vec<Member> = members.iter().filter(|one| one.id == 0).cloned().collect();
+fn compare_ends(members: &mut [Broker]) {
+    let masters: Vec<Broker> = members.iter().filter(|one| one.id == 0).cloned().collect();
     for slave in members.iter_mut().filter(|one| one.id != 0) {
         let master = masters.iter().find(|master| master.group == slave.group);
         let master_end = master.and_then(|master| master.log_end);

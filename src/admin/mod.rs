@@ -1,18 +1,44 @@
-//! What operators do to a cluster, as plain functions: the admin facade (DESIGN 3).
+//! What operators do to a cluster, as plain functions: the admin facade (DESIGN 3), and the gRPC services before it.
 //!
 //! | file | what |
 //! | --- | --- |
 //! | `cluster` | which brokers there are, and how they are: 106, then 28 and 9001 of each |
 //! | `topics` | topics: list, show, create, delete, repair |
+//! | `groups` | consumer groups: list, show |
+//! | `messages` | messages: of an id, of a key, as they are stored |
+//! | `offsets` | letting a group go on elsewhere |
+//! | `node` | what only the node itself can tell and do |
+//! | `audit` | who changed what through this node |
 //! | `calls` | one request each, at one address: what the others and the old commands of mqadmin are made of |
 //! | `timers` | messages that wait for a time of their own: list, cancel |
+//! | `service/` | the facade as gRPC services, and the socket they are served on |
 //!
-//! It is a client of the cluster over remoting codes, never of this process, so that it works on Apache's
-//! and mixed clusters too. Not here: how results are printed. Invariants: lists are read by bulk codes,
-//! never by a call an item; an action on several brokers goes on after one has failed and tells of each.
+//! The facade is a client of the cluster over remoting codes, and of this process only through `NodeControl`, so that it works on Apache's
+//! and mixed clusters too. Its words are the messages of `proto/admin/v1`: functions take requests and return answers of
+//! the services, so that gRPC, command line and console have one vocabulary. Not here: how results are printed.
+//! Invariants: lists are read by bulk codes, never by a call an item; an action on several brokers goes on after one has
+//! failed and tells of each; what changes something knows `dry_run`.
+//!
+//! # Another noun or verb
+//!
+//! 1. `proto/admin/v1/NOUN.proto`: the method, its request and its answer, every field with a comment. An answer that can
+//!    be long is a stream of parts; what can be missing from it has `repeated Problem problems`; what changes something at
+//!    several places answers with `repeated Done done`.
+//! 2. `src/admin/NOUN.rs`: `impl Admin { pub async fn verb(&self, request: &VerbRequest) -> Result<VerbResponse, AdminError> }`.
+//! 3. `src/admin/service/NOUN.rs`: the generated trait for `Api`, a line a method: `answer` or `in_parts`; if it changes
+//!    something, `change` and its `end`, which write the audit log. A new service is added in `service/mod.rs`.
+//! 4. `src/cli/admin/NOUN.rs`: the verbs as a clap enum, and what each prints: a `Sheet`, which has all formats. What
+//!    destroys something asks first (`Confirmation`).
+//! 5. Tests: the facade against a scripted peer (`tests.rs`), the tables in the file of 4, the command in `tests/it/admin.rs`.
 
+mod audit;
 mod calls;
 mod cluster;
+mod groups;
+mod messages;
+mod node;
+mod offsets;
+pub mod service;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -22,19 +48,19 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
+use crate::proto::v1::{Done, Outcome, Problem};
+use crate::remoting::bodies::route::BrokerData;
 use crate::remoting::{Command, DecodeError, response};
 use crate::transport::{CallError, Client, Credentials};
 
+pub use audit::AuditLog;
 pub use calls::{
     AccountVersions, ConsumedDirectly, Message, Pull, PullStatus, Pulled, Reset, Sent, Statistics,
     statistics,
 };
-pub use cluster::{ACCOUNTS_DIFFER, ACCOUNTS_DIFFER_FIX, ClusterState, Member, SlaveCopy};
-pub use timers::{Waiting, WaitingOnBroker};
-pub use topics::{
-    CreateTopic, Drift, Kind, Listing, Outcome, QueueStats, Repair, Settings, Topic, TopicOnBroker,
-    TopicStats, WhereDone, permission_from_text, permission_text,
-};
+pub use cluster::{ACCOUNTS_DIFFER, ACCOUNTS_DIFFER_FIX};
+pub use node::{NodeControl, OfNode};
+pub use topics::{permission_from_text, permission_text};
 
 /// How long one call may take (`mqadmin`'s own).
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -155,6 +181,51 @@ fn no_name_server(address: &str) -> AdminError {
         "{address} is no name server, it may be a broker's port: name a name server with -n, whose port is usually 9876"
     );
     AdminError::Invalid(text)
+}
+
+impl Outcome {
+    /// As in JSON.
+    #[must_use]
+    pub fn as_word(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::Done => "done",
+            Self::Unchanged => "unchanged",
+            Self::Failed => "failed",
+            Self::DryRun => "dry-run",
+        }
+    }
+}
+
+/// What became of a change, and why not if it failed: the last two fields of [`Done`].
+type Became = (i32, Option<String>);
+
+fn outcome<T>(called: Result<T, AdminError>) -> Became {
+    match called {
+        Ok(_) => (Outcome::Done.into(), None),
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(reason: &impl ToString) -> Became {
+    (Outcome::Failed.into(), Some(reason.to_string()))
+}
+
+fn unchanged() -> Became {
+    (Outcome::Unchanged.into(), None)
+}
+
+fn dry_run() -> Became {
+    (Outcome::DryRun.into(), None)
+}
+
+fn done(at: &str, address: Option<&str>, (outcome, reason): Became) -> Done {
+    Done { at: at.to_owned(), address: address.map(str::to_owned), outcome, reason }
+}
+
+/// What the broker that is asked for its group did not say.
+fn problem(group: &BrokerData, reason: String) -> Problem {
+    Problem { at: group.broker_name.clone(), address: group.address().map(str::to_owned), reason }
 }
 
 /// Runs futures side by side; the values come in their order.

@@ -5,8 +5,11 @@ use std::sync::{Arc, Mutex};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::model::Permission;
-use crate::task::{self, Kind as TaskKind};
+use crate::proto::v1::{
+    CreateTopicRequest, DeleteTopicRequest, ListGroupsRequest, ListTimersRequest,
+    RepairTopicsRequest, ResetOffsetsRequest, ResetTarget, TopicKind, TopicSettings,
+};
+use crate::task::{self, Kind};
 use crate::transport::{Limits, Responder, Server, Service};
 
 /// A name server and broker in one: answers by code, and notes what it was asked.
@@ -43,7 +46,7 @@ impl Running {
             Server::bind("127.0.0.1:0".parse().unwrap(), Arc::<Limits>::default()).unwrap();
         let peer = Arc::new(Peer { answers: Mutex::default(), asked: Mutex::default() });
         let (address, stop) = (server.local_addr().to_string(), CancellationToken::new());
-        task::spawn(TaskKind::Ignore, "peer", server.serve(peer.clone(), stop.clone()));
+        task::spawn(Kind::Ignore, "peer", server.serve(peer.clone(), stop.clone()));
         Self { peer, address, stop }
     }
 
@@ -83,14 +86,21 @@ const TOPICS: &str = r#"{"dataVersion":{"counter":1,"timestamp":1},"topicConfigT
     "C":{"perm":7,"readQueueNums":16,"writeQueueNums":16},"a":{"perm":7,"readQueueNums":1,"writeQueueNums":1},
     "C_REPLY_TOPIC":{},"TBW102":{},"rmq_sys_x":{},"%RETRY%g":{},"%DLQ%g":{}}}"#;
 
-fn wanted(name: &str, queues: u32) -> CreateTopic {
-    CreateTopic {
-        name: name.to_owned(),
-        queues,
-        permission: Permission::READ_WRITE,
-        cluster: None,
-        broker: None,
+fn wanted(name: &str, queues: u32) -> CreateTopicRequest {
+    CreateTopicRequest {
+        topic: name.to_owned(),
+        queues: Some(queues),
+        ..CreateTopicRequest::default()
     }
+}
+
+fn unwanted(name: &str) -> DeleteTopicRequest {
+    DeleteTopicRequest { topic: name.to_owned(), ..DeleteTopicRequest::default() }
+}
+
+/// What became of it at each place.
+fn outcomes(done: &[Done]) -> Vec<(&str, Outcome)> {
+    done.iter().map(|one| (one.at.as_str(), one.outcome())).collect()
 }
 
 #[tokio::test]
@@ -99,22 +109,22 @@ async fn the_list_tells_kinds_and_who_did_not_answer() {
     peer.register(&[("b", NOBODY), ("a", &peer.address)]);
     peer.answer_body(21, TOPICS);
     let listing = peer.admin().topics().await.unwrap();
-    let kinds: Vec<_> = listing.topics.iter().map(|one| (one.topic.as_str(), one.kind)).collect();
+    let kinds: Vec<_> = listing.topics.iter().map(|one| (one.topic.as_str(), one.kind())).collect();
     let expected = [
-        ("%DLQ%g", Kind::DeadLetter),
-        ("%RETRY%g", Kind::Retry),
-        ("C", Kind::System),
-        ("C_REPLY_TOPIC", Kind::System),
-        ("T", Kind::Normal),
-        ("TBW102", Kind::System),
-        ("a", Kind::System),
-        ("rmq_sys_x", Kind::System),
+        ("%DLQ%g", TopicKind::DeadLetter),
+        ("%RETRY%g", TopicKind::Retry),
+        ("C", TopicKind::System),
+        ("C_REPLY_TOPIC", TopicKind::System),
+        ("T", TopicKind::Normal),
+        ("TBW102", TopicKind::System),
+        ("a", TopicKind::System),
+        ("rmq_sys_x", TopicKind::System),
     ];
     assert_eq!(kinds, expected);
     let found = &listing.topics[4].brokers[0];
     assert_eq!((found.read_queues, found.write_queues, found.permission.as_str()), (8, 4, "rw"));
     assert_eq!(listing.topics[2].brokers[0].permission, "rwx");
-    assert!(listing.problems[0].starts_with("topics of b are missing: "), "{listing:?}");
+    assert!(listing.problems[0].reason.starts_with("topics of b are missing: "), "{listing:?}");
     // One call a broker, whatever the number of topics.
     assert_eq!(peer.asked(), [106, 21]);
 }
@@ -168,11 +178,22 @@ async fn creating_changes_nothing_that_is_there() {
     assert!(matches!(admin.create_topic(&wanted("T", 8)).await, Err(AdminError::Conflict(_))));
     assert!(matches!(admin.create_topic(&wanted("T!", 8)).await, Err(AdminError::Invalid(_))));
     let done = admin.create_topic(&wanted("T", 4)).await.unwrap();
-    assert_eq!(done[0].outcome, Outcome::Unchanged);
+    assert_eq!(outcomes(&done.done), [("a", Outcome::Unchanged)]);
+    assert!(!peer.asked().contains(&17));
+    let dry = CreateTopicRequest { dry_run: true, ..wanted("U", 8) };
+    let done = admin.create_topic(&dry).await.unwrap();
+    assert_eq!(outcomes(&done.done), [("a", Outcome::DryRun)]);
     assert!(!peer.asked().contains(&17));
     let done = admin.create_topic(&wanted("U", 8)).await.unwrap();
-    assert_eq!((done[0].at.as_str(), &done[0].outcome), ("a", &Outcome::Done));
+    assert_eq!(outcomes(&done.done), [("a", Outcome::Done)]);
     assert_eq!(peer.asked(), [106, 21, 17]);
+    let wrong = [
+        CreateTopicRequest { queues: Some(65_536), ..wanted("U", 8) },
+        CreateTopicRequest { permission: Some("x".to_owned()), ..wanted("U", 8) },
+    ];
+    for wrong in wrong {
+        assert!(matches!(admin.create_topic(&wrong).await, Err(AdminError::Invalid(_))));
+    }
 }
 
 #[tokio::test]
@@ -182,11 +203,10 @@ async fn creating_goes_on_after_a_broker_has_failed() {
     peer.answer_body(21, TOPICS);
     peer.answer(17, Command::response(0));
     let done = peer.admin().create_topic(&wanted("U", 8)).await.unwrap();
-    assert!(matches!(done[0].outcome, Outcome::Failed(_)), "{done:?}");
-    assert_eq!(done[1].outcome, Outcome::Done);
-    let only = CreateTopic { broker: Some("b".to_owned()), ..wanted("U", 8) };
-    assert_eq!(peer.admin().create_topic(&only).await.unwrap().len(), 1);
-    let unknown = CreateTopic { broker: Some("c".to_owned()), ..wanted("U", 8) };
+    assert_eq!(outcomes(&done.done), [("a", Outcome::Failed), ("b", Outcome::Done)]);
+    let only = CreateTopicRequest { broker: Some("b".to_owned()), ..wanted("U", 8) };
+    assert_eq!(peer.admin().create_topic(&only).await.unwrap().done.len(), 1);
+    let unknown = CreateTopicRequest { broker: Some("c".to_owned()), ..wanted("U", 8) };
     let refused = peer.admin().create_topic(&unknown).await;
     assert!(matches!(refused, Err(AdminError::NotFound(_))));
 }
@@ -198,12 +218,16 @@ async fn routes_stay_while_a_broker_may_have_the_topic() {
     peer.answer_body(21, TOPICS);
     peer.answer(216, Command::response(0));
     peer.answer(215, Command::response(1).with_remark("conflict with system topic"));
-    let done = peer.admin().delete_topic("TBW102", None).await.unwrap();
-    assert!(matches!(&done[..], [WhereDone { outcome: Outcome::Failed(_), .. }]), "{done:?}");
+    let done = peer.admin().delete_topic(&unwanted("TBW102")).await.unwrap();
+    assert_eq!(outcomes(&done.done), [("a", Outcome::Failed)]);
     assert!(!peer.asked().contains(&216));
     peer.answer(215, Command::response(0));
-    let done = peer.admin().delete_topic("T", None).await.unwrap();
-    assert!(done.iter().all(|one| one.outcome == Outcome::Done), "{done:?}");
+    let dry = DeleteTopicRequest { dry_run: true, ..unwanted("T") };
+    let done = peer.admin().delete_topic(&dry).await.unwrap();
+    assert_eq!(outcomes(&done.done), [("a", Outcome::DryRun), ("name server", Outcome::DryRun)]);
+    assert_eq!(peer.asked(), [106, 21]);
+    let done = peer.admin().delete_topic(&unwanted("T")).await.unwrap();
+    assert_eq!(outcomes(&done.done), [("a", Outcome::Done), ("name server", Outcome::Done)]);
     assert_eq!(peer.asked(), [106, 21, 215, 216]);
 }
 
@@ -214,9 +238,9 @@ async fn a_route_without_brokers_can_be_deleted_and_what_is_nowhere_not() {
     peer.answer_body(21, TOPICS);
     peer.answer(216, Command::response(0));
     peer.answer_body(105, "{}");
-    assert_eq!(peer.admin().delete_topic("gone", None).await.unwrap().len(), 1);
+    assert_eq!(peer.admin().delete_topic(&unwanted("gone")).await.unwrap().done.len(), 1);
     peer.answer(105, Command::response(17));
-    let refused = peer.admin().delete_topic("gone", None).await;
+    let refused = peer.admin().delete_topic(&unwanted("gone")).await;
     assert!(matches!(refused, Err(AdminError::NotFound(_))));
 }
 
@@ -233,7 +257,7 @@ async fn what_differs_is_listed_and_repaired_where_it_lacks() {
     let listing = admin.topics().await.unwrap();
     let drifted: Vec<_> = listing.topics.iter().filter(|topic| !topic.drift.is_empty()).collect();
     let [topic] = &drifted[..] else { panic!("{drifted:?}") };
-    let settings = |write_queues, read_queues, permission: &str| Settings {
+    let settings = |write_queues, read_queues, permission: &str| TopicSettings {
         write_queues,
         read_queues,
         permission: permission.to_owned(),
@@ -241,18 +265,24 @@ async fn what_differs_is_listed_and_repaired_where_it_lacks() {
     let found = topic.drift.iter().map(|one| (one.broker.as_str(), one.before.clone().unwrap()));
     let expected = [("a", settings(4, 8, "rw")), ("b", settings(16, 2, "r"))];
     assert_eq!((topic.topic.as_str(), found.collect::<Vec<_>>()), ("T", expected.to_vec()));
-    assert!(topic.drift.iter().all(|one| one.after == settings(16, 8, "rw")), "{topic:?}");
-    let (planned, problems) = admin.repair_topics(Some("T"), true).await.unwrap();
-    assert!(problems[0].starts_with("topics of down are missing"), "{problems:?}");
-    assert_eq!(planned.iter().map(|one| &one.outcome).collect::<Vec<_>>(), [&None, &None]);
+    assert!(topic.drift.iter().all(|one| one.after == Some(settings(16, 8, "rw"))), "{topic:?}");
+    let request = |topic: Option<&str>, dry_run| RepairTopicsRequest {
+        topic: topic.map(str::to_owned),
+        dry_run,
+    };
+    let planned = admin.repair_topics(&request(Some("T"), true)).await.unwrap();
+    let problem = &planned.problems[0].reason;
+    assert!(problem.starts_with("topics of down are missing"), "{problem}");
+    let planned: Vec<_> = planned.repairs.iter().map(|one| one.outcome()).collect();
+    assert_eq!(planned, [Outcome::DryRun, Outcome::DryRun]);
     assert!(![full.asked(), poor.asked()].concat().contains(&17));
     poor.answer(17, Command::response(1).with_remark("no"));
-    let (done, _) = admin.repair_topics(None, false).await.unwrap();
-    assert_eq!(done[0].outcome, Some(Outcome::Done));
-    assert!(matches!(&done[1].outcome, Some(Outcome::Failed(_))), "{done:?}");
-    let refused = admin.repair_topics(Some("nowhere"), false).await;
+    let done = admin.repair_topics(&request(None, false)).await.unwrap();
+    let done: Vec<_> = done.repairs.iter().map(|one| one.outcome()).collect();
+    assert_eq!(done, [Outcome::Done, Outcome::Failed]);
+    let refused = admin.repair_topics(&request(Some("nowhere"), false)).await;
     assert!(matches!(refused, Err(AdminError::NotFound(_))));
-    let refused = admin.repair_topics(Some("%RETRY%g"), false).await;
+    let refused = admin.repair_topics(&request(Some("%RETRY%g"), false)).await;
     assert!(matches!(refused, Err(AdminError::Invalid(_))));
 }
 
@@ -280,7 +310,7 @@ async fn every_member_is_shown_with_one_host_and_one_name_server_down() {
     let admin = Admin::new(vec![NOBODY.to_owned(), peer.address.clone()], Default::default());
     let state = admin.cluster().await.unwrap();
     let shown: Vec<_> =
-        state.members.iter().map(|one| (one.group.as_str(), one.id, one.state.as_str())).collect();
+        state.brokers.iter().map(|one| (one.group.as_str(), one.id, one.state.as_str())).collect();
     let expected = [
         ("a", 0, "serving"),
         ("a", 1, "connecting"),
@@ -288,7 +318,7 @@ async fn every_member_is_shown_with_one_host_and_one_name_server_down() {
         ("b", 1, "does not answer"),
     ];
     assert_eq!(shown, expected);
-    let [master, of_ours, ..] = state.members.as_slice() else { panic!("there are four") };
+    let [master, of_ours, ..] = state.brokers.as_slice() else { panic!("there are four") };
     assert_eq!((master.in_per_s, master.out_per_s), (Some(1.5), None));
     assert_eq!(master.version.as_deref(), Some("4.9.4"));
     assert_eq!(
@@ -297,28 +327,18 @@ async fn every_member_is_shown_with_one_host_and_one_name_server_down() {
     );
     assert_eq!(of_ours.version.as_deref(), Some("rmq-node 9.9.9"));
     assert_eq!(state.problems.len(), 2, "{:?}", state.problems);
-    assert!(state.problems[0].starts_with("name server: cannot connect to"), "{state:?}");
-    assert!(state.problems[1].starts_with("b 1: cannot connect to"), "{state:?}");
-    let copies = state.copies();
-    let copy = SlaveCopy {
-        cluster: "C".to_owned(),
-        group: "a".to_owned(),
-        master: Some(peer.address.clone()),
-        slave: slave.address.clone(),
-        state: "connecting".to_owned(),
-        behind_bytes: Some(30),
-        behind_s: Some(5),
-        last_error: Some("refused".to_owned()),
-    };
-    assert_eq!((copies.len(), &copies[0]), (2, &copy));
-    assert_eq!((copies[1].master.as_deref(), copies[1].behind_bytes), (None, None));
+    assert!(state.problems[0].reason.starts_with("name server: cannot connect to"), "{state:?}");
+    assert!(state.problems[1].reason.starts_with("b 1: cannot connect to"), "{state:?}");
+    let copy = (of_ours.behind_bytes, of_ours.behind_s, of_ours.last_error.as_deref());
+    assert_eq!(copy, (Some(30), Some(5), Some("refused")));
+    assert_eq!(state.brokers[3].behind_bytes, None);
     // A plain slave's state is what the two ends say.
     slave.answer(9001, Command::response(3));
-    assert_eq!(admin.cluster().await.unwrap().members[1].state, "behind");
+    assert_eq!(admin.cluster().await.unwrap().brokers[1].state, "behind");
     slave.answer_body(28, &runtime_info(101));
     let state = admin.cluster().await.unwrap();
     assert_eq!(
-        (state.members[1].state.as_str(), state.members[1].behind_bytes),
+        (state.brokers[1].state.as_str(), state.brokers[1].behind_bytes),
         ("in sync", Some(0))
     );
 }
@@ -333,8 +353,9 @@ async fn name_servers_that_contradict_one_another_are_told_of() {
     let names = peers.each_ref().map(|peer| peer.address.clone());
     let state = Admin::new(names.to_vec(), Default::default()).cluster().await.unwrap();
     let expected = format!("a 0 is at {0} for {0}, but at {1} for {1}", names[0], names[1]);
-    assert_eq!(state.problems, [expected]);
-    assert_eq!(state.members.len(), 1);
+    assert_eq!(state.problems[0].reason, expected);
+    assert_eq!(state.problems.len(), 1);
+    assert_eq!(state.brokers.len(), 1);
 }
 
 #[tokio::test]
@@ -357,6 +378,133 @@ async fn a_slave_is_asked_to_begin_anew_and_a_plain_one_does_not_know_how() {
     assert_eq!(peer.asked(), [9005, 9005]);
 }
 
+/// A row of 208 and 317.
+fn progress(topic: &str, queue: i32, broker_offset: i64, consumer_offset: i64) -> String {
+    format!(
+        r#"{{"brokerName":"a","queueId":{queue},"topic":"{topic}"}}:{{"brokerOffset":{broker_offset},"consumerOffset":{consumer_offset},"lastTimestamp":1000}}"#
+    )
+}
+
+#[tokio::test]
+async fn groups_are_listed_by_two_calls_a_master_whatever_their_number() {
+    let peer = Running::start();
+    peer.register(&[("a", &peer.address), ("down", NOBODY)]);
+    peer.answer_body(
+        201,
+        r#"{"subscriptionGroupTable":{"idle":{"groupName":"idle"},"CID_RMQ_SYS_x":{"groupName":"CID_RMQ_SYS_x"}}}"#,
+    );
+    let row = |tps: &str, rows: &[String]| {
+        format!(r#"{{"consumeTps":{tps},"offsetTable":{{{}}}}}"#, rows.join(","))
+    };
+    let first = row("0.0", &[progress("T", 0, 20, 5), progress("T", 1, 9, 9)]);
+    let second = row("1.5", &[progress("%RETRY%busy", 0, 4, 1)]);
+    let body = format!(r#"{{"consumeStatsList":[{{"busy":[{first},{second}]}}],"totalDiff":18}}"#);
+    peer.answer_body(317, &body);
+    let request = |with_members| ListGroupsRequest { with_members };
+    let listing = peer.admin().groups(&request(false)).await.unwrap();
+    let problem = &listing.problems[0].reason;
+    assert!(problem.starts_with("groups of down are missing: "), "{problem}");
+    let names: Vec<_> =
+        listing.groups.iter().map(|one| (one.group.as_str(), one.is_system)).collect();
+    assert_eq!(names, [("CID_RMQ_SYS_x", true), ("busy", false), ("idle", false)]);
+    let busy = &listing.groups[1];
+    assert_eq!((busy.lag, busy.tps, busy.stuck_queues, busy.topics), (18, 1.5, 1, 1));
+    assert!(busy.behind_ms.is_some_and(|ms| ms > 0) && busy.members.is_none(), "{busy:?}");
+    assert_eq!((listing.groups[2].lag, listing.groups[2].behind_ms), (0, None));
+    assert_eq!(peer.asked(), [106, 201, 317]);
+    peer.answer(203, Command::response(206));
+    let listing = peer.admin().groups(&request(true)).await.unwrap();
+    assert!(listing.groups.iter().all(|one| one.members == Some(0)), "{listing:?}");
+}
+
+/// Who has a topic `T` with two queues, and a group `g` that read 3 of 8 in the first.
+fn with_group() -> Running {
+    let peer = Running::start();
+    let brokers =
+        format!(r#"[{{"brokerAddrs":{{0:"{}"}},"brokerName":"a","cluster":"C"}}]"#, peer.address);
+    let queues = r#"[{"brokerName":"a","perm":6,"readQueueNums":2,"writeQueueNums":2}]"#;
+    peer.answer_body(105, &format!(r#"{{"brokerDatas":{brokers},"queueDatas":{queues}}}"#));
+    peer.register(&[("a", &peer.address)]);
+    let stats = format!(r#"{{"consumeTps":0.0,"offsetTable":{{{}}}}}"#, progress("T", 0, 8, 3));
+    peer.answer_body(208, &stats);
+    peer.answer_body(202, r#"{"offsetTable":{{"brokerName":"a","queueId":0,"topic":"T"}:{"lastUpdateTimestamp":7,"maxOffset":8,"minOffset":2},
+        {"brokerName":"a","queueId":1,"topic":"T"}:{"lastUpdateTimestamp":0,"maxOffset":4,"minOffset":0}}}"#);
+    peer.answer(203, Command::response(206));
+    peer.answer(15, Command::response(0));
+    peer
+}
+
+const MEMBERS: &str = r#"{"connectionSet":[{"clientAddr":"h:1","clientId":"c","language":"JAVA","version":401}],
+    "consumeType":"CONSUME_PASSIVELY","messageModel":"CLUSTERING","subscriptionTable":{"T":{"topic":"T","subString":"x"}}}"#;
+
+fn reset(target: ResetTarget, value: i64, dry_run: bool) -> ResetOffsetsRequest {
+    let (group, topic) = ("g".to_owned(), "T".to_owned());
+    ResetOffsetsRequest { group, topic, target: target.into(), value, dry_run }
+}
+
+#[tokio::test]
+async fn a_group_is_shown_with_owners_and_an_unknown_one_is_not_found() {
+    let peer = with_group();
+    peer.answer_body(203, MEMBERS);
+    peer.answer_body(307, r#"{"mqTable":{{"brokerName":"a","queueId":0,"topic":"T"}:{"locked":true,"lastPullTimestamp":9}}}"#);
+    let shown = peer.admin().group("g").await.unwrap();
+    assert_eq!((shown.lag, shown.members.len(), shown.subscriptions.len()), (5, 1, 1));
+    let queue = &shown.queues[0];
+    let owned = (queue.owner.as_deref(), queue.last_pull_ms, queue.is_locked);
+    assert_eq!(owned, (Some("c"), Some(9), true));
+    assert_eq!(shown.problems, []);
+    peer.answer_body(208, r#"{"offsetTable":{}}"#);
+    peer.answer(203, Command::response(206));
+    peer.answer_body(201, r#"{"subscriptionGroupTable":{"idle":{"groupName":"idle"}}}"#);
+    assert!(peer.admin().group("idle").await.unwrap().queues.is_empty());
+    let refused = peer.admin().group("g").await;
+    assert!(matches!(refused, Err(AdminError::NotFound(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn positions_are_set_where_nobody_is_connected_and_stay_within_the_queue() {
+    let peer = with_group();
+    let after = async |target, value, dry_run| {
+        let answer = peer.admin().reset_group(&reset(target, value, dry_run)).await.unwrap();
+        assert!(!answer.members_told && answer.problems.is_empty(), "{answer:?}");
+        let queue = |one: &crate::proto::v1::QueueReset| (one.before, one.after, one.outcome());
+        answer.queues.iter().map(queue).collect::<Vec<_>>()
+    };
+    let dry = after(ResetTarget::Earliest, 0, true).await;
+    assert_eq!(dry, [(Some(3), 2, Outcome::DryRun), (None, 0, Outcome::DryRun)]);
+    assert!(!peer.asked().contains(&15));
+    let done = after(ResetTarget::Latest, 0, false).await;
+    assert_eq!(done, [(Some(3), 8, Outcome::Done), (None, 4, Outcome::Done)]);
+    assert_eq!(peer.asked(), [105, 203, 208, 202, 15, 15]);
+    let done = after(ResetTarget::Shift, -5, false).await;
+    assert_eq!(done, [(Some(3), 2, Outcome::Done), (None, 0, Outcome::Done)]);
+    let done = after(ResetTarget::Offset, 3, false).await;
+    assert_eq!(done, [(Some(3), 3, Outcome::Done), (None, 3, Outcome::Done)]);
+    peer.answer(29, Command::response(0).with_field("offset", 5));
+    let done = after(ResetTarget::Time, 1000, false).await;
+    assert_eq!(done, [(Some(3), 5, Outcome::Done), (None, 4, Outcome::Done)]);
+    peer.answer(15, Command::response(1).with_remark("no"));
+    let failed = after(ResetTarget::Latest, 0, false).await;
+    assert!(failed.iter().all(|(.., outcome)| *outcome == Outcome::Failed), "{failed:?}");
+    let refused = peer.admin().reset_group(&reset(ResetTarget::Unspecified, 0, false)).await;
+    assert!(matches!(refused, Err(AdminError::Invalid(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn members_are_told_and_their_positions_never_set() {
+    let peer = with_group();
+    peer.answer_body(203, MEMBERS);
+    peer.answer_body(222, r#"{"offsetTable":{{"brokerName":"a","queueId":0,"topic":"T"}:6,{"brokerName":"a","queueId":1,"topic":"T"}:4}}"#);
+    let answer = peer.admin().reset_group(&reset(ResetTarget::Latest, 0, false)).await.unwrap();
+    assert!(answer.members_told);
+    let after: Vec<_> = answer.queues.iter().map(|one| (one.after, one.outcome())).collect();
+    assert_eq!(after, [(6, Outcome::Done), (4, Outcome::Done)]);
+    assert!(!peer.asked().contains(&15));
+    let refused = peer.admin().reset_group(&reset(ResetTarget::Shift, 1, false)).await;
+    let Err(AdminError::Conflict(text)) = refused else { panic!("{refused:?}") };
+    assert!(text.starts_with("1 members of \"g\" are connected"), "{text}");
+}
+
 #[tokio::test]
 async fn what_waits_is_asked_for_in_parts_and_of_ours_only() {
     let (names, plain) = (Running::start(), Running::start());
@@ -365,9 +513,10 @@ async fn what_waits_is_asked_for_in_parts_and_of_ours_only() {
     let row = r#"{"due_ms":7,"topic":"T","id":"i"}"#;
     names.answer(9008, part(&format!(r#"{{"rows":[{row},{row}],"next":[8,9],"count":5}}"#)));
     plain.answer(9008, Command::response(3));
-    let (found, problems) = names.admin().timers(0, 4).await.unwrap();
-    assert_eq!(problems, Vec::<String>::new());
-    let [found] = found.as_slice() else { panic!("{found:?}") };
+    let request = ListTimersRequest { from_ms: 0, limit: Some(4) };
+    let answer = names.admin().timers(&request).await.unwrap();
+    assert_eq!(answer.problems, []);
+    let [found] = answer.brokers.as_slice() else { panic!("{answer:?}") };
     assert_eq!((found.broker.as_str(), found.count, found.messages.len()), ("a", 5, 4));
     assert!(!found.has_more, "it says the same place again");
     let asked = names.asked().into_iter().filter(|code| *code == 9008).count();

@@ -3,71 +3,48 @@
 //!
 //! Invariant: every master is asked, because an id does not tell where its message is.
 
-use super::topics::outcome;
-use serde::Serialize;
-
-use super::{Admin, AdminError, Outcome, WhereDone, all};
+use super::{Admin, AdminError, all, done, failed, outcome, problem};
+use crate::proto::v1::{
+    CancelTimerResponse, ListTimersRequest, ListTimersResponse, TimersOnBroker, WaitingMessage,
+};
 use crate::remoting::bodies::extension::{self, CancelTimer, ListTimers, TimersPart};
 use crate::remoting::{Command, request, response};
 
 /// Messages that one broker is asked for at once.
 const PART_MAX: usize = 1000;
-
-/// A message that waits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Waiting {
-    /// When it is due, in milliseconds since 1970.
-    pub due_ms: i64,
-    /// The topic that it is for.
-    pub topic: String,
-    /// The id that its producer was told.
-    pub id: String,
-}
-
-/// What waits at one master.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct WaitingOnBroker {
-    /// Its group.
-    pub broker: String,
-    /// How many wait there in all.
-    pub count: u64,
-    /// The first of them that are due from the time on that was asked for.
-    pub messages: Vec<Waiting>,
-    /// Whether there are more of these than are shown.
-    pub has_more: bool,
-}
+/// Messages of a broker that are listed if nothing is asked for.
+const LISTED: u32 = 100;
 
 impl Admin {
-    /// What waits at each master that lets messages wait, of what is due from `from_ms` on at most `count_max` each; and
-    /// a sentence for each master that did not say.
+    /// What waits at each master that lets messages wait. A master that does not say is told of in the listing.
     ///
     /// # Errors
     /// No name server answers.
     pub async fn timers(
         &self,
-        from_ms: i64,
-        count_max: usize,
-    ) -> Result<(Vec<WaitingOnBroker>, Vec<String>), AdminError> {
+        request: &ListTimersRequest,
+    ) -> Result<ListTimersResponse, AdminError> {
+        let count_max = usize::try_from(request.limit.unwrap_or(LISTED)).unwrap_or(usize::MAX);
         let groups = self.broker_groups(None).await?;
-        let asked = groups.iter().map(|group| async {
+        let asked = groups.iter().map(async |group| {
             let name = group.broker_name.clone();
             let Some(master) = group.master() else {
-                return Err(format!("{name}: its master is not registered"));
+                return Err(problem(group, format!("{name}: its master is not registered")));
             };
-            match self.timers_of(name, master, from_ms, count_max).await {
+            match self.timers_of(name, master, request.from_ms, count_max).await {
                 // A 4.9.4 broker lets nothing wait for a time.
                 Err(error) if error.is_refused(response::REQUEST_CODE_NOT_SUPPORTED) => Ok(None),
-                found => found.map(Some).map_err(|error| error.to_string()),
+                found => found.map(Some).map_err(|error| problem(group, error.to_string())),
             }
         });
-        let (mut found, mut problems) = (Vec::new(), Vec::new());
+        let mut answer = ListTimersResponse::default();
         for one in all(asked).await {
             match one {
-                Ok(one) => found.extend(one),
-                Err(problem) => problems.push(problem),
+                Ok(one) => answer.brokers.extend(one),
+                Err(problem) => answer.problems.push(problem),
             }
         }
-        Ok((found, problems))
+        Ok(answer)
     }
 
     async fn timers_of(
@@ -76,8 +53,8 @@ impl Admin {
         master: &str,
         from_ms: i64,
         count_max: usize,
-    ) -> Result<WaitingOnBroker, AdminError> {
-        let mut found = WaitingOnBroker { broker, ..WaitingOnBroker::default() };
+    ) -> Result<TimersOnBroker, AdminError> {
+        let mut found = TimersOnBroker { broker, ..TimersOnBroker::default() };
         let mut next = Some((from_ms, 0));
         while let Some((from_ms, from_offset)) = next.filter(|_| found.messages.len() < count_max) {
             let counts = found.messages.is_empty();
@@ -88,7 +65,7 @@ impl Admin {
             let part: TimersPart = extension::parse(&answer.body)
                 .map_err(|error| AdminError::unreadable(master, &error))?;
             let rows = part.rows.into_iter();
-            found.messages.extend(rows.map(|row| Waiting {
+            found.messages.extend(rows.map(|row| WaitingMessage {
                 due_ms: row.due_ms,
                 topic: row.topic,
                 id: row.id,
@@ -105,32 +82,32 @@ impl Admin {
     ///
     /// # Errors
     /// Nobody answers, or no master has such a message.
-    pub async fn cancel_timer(&self, id: &str) -> Result<Vec<WhereDone>, AdminError> {
+    pub async fn cancel_timer(&self, id: &str) -> Result<CancelTimerResponse, AdminError> {
         let groups = self.broker_groups(None).await?;
-        let ask = async |group, master: String| {
+        let ask = async |group: &str, master: &str| {
             let body = extension::to_bytes(&CancelTimer { id: id.to_owned() });
             let request = Command::request(request::EXTENSION_CANCEL_TIMER).with_body(body);
-            let answer = self.call(&master, request).await;
+            let answer = self.call(master, request).await;
             // A 4.9.4 broker lets nothing wait for a time.
             let is_elsewhere = answer.as_ref().is_err_and(|error| {
                 error.is_refused(response::QUERY_NOT_FOUND)
                     || error.is_refused(response::REQUEST_CODE_NOT_SUPPORTED)
             });
-            let done = WhereDone { at: group, address: Some(master), outcome: outcome(answer) };
-            (!is_elsewhere).then_some(done)
+            (!is_elsewhere).then(|| done(group, Some(master), outcome(answer)))
         };
         let asked = groups.iter().map(|group| async {
-            let Some(master) = group.master() else {
-                let outcome = Outcome::Failed("its master is not registered".to_owned());
-                return Some(WhereDone { at: group.broker_name.clone(), address: None, outcome });
-            };
-            ask(group.broker_name.clone(), master.to_owned()).await
+            match group.master() {
+                Some(master) => ask(&group.broker_name, master).await,
+                None => {
+                    Some(done(&group.broker_name, None, failed(&"its master is not registered")))
+                }
+            }
         });
         let done: Vec<_> = all(asked).await.into_iter().flatten().collect();
         if done.is_empty() {
             let text = format!("no message of the id \"{id}\" waits for its time");
             return Err(AdminError::NotFound(text));
         }
-        Ok(done)
+        Ok(CancelTimerResponse { done })
     }
 }

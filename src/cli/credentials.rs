@@ -57,6 +57,14 @@ impl std::fmt::Debug for CredentialsArgs {
 }
 
 impl CredentialsArgs {
+    /// Whether there are any.
+    pub(super) fn are_given(&self) -> bool {
+        self.access_key.is_some()
+            || self.secret_key.is_some()
+            || self.credentials.is_some()
+            || self.tls_ca.is_some()
+    }
+
     /// All of it; without a flag for TLS, `node` are the settings of this host's node, whose TLS is used where its files
     /// can be read, and must be where nothing else is taken; where no account is given, `usual` is a file with keys.
     ///
@@ -121,6 +129,7 @@ mod tests {
         let nowhere = Some(PathBuf::from("/nonexistent/tools.yml"));
         assert!(error(credentials(None, None, nowhere.clone())).contains("tools.yml"));
         assert!(credentials(text("a"), text("s"), nowhere).signer(None).is_ok());
-        assert!(credentials(None, None, None).signer(None).is_ok());
+        let none = credentials(None, None, None);
+        assert!(none.signer(None).is_ok() && !none.are_given());
     }
 }

@@ -4,10 +4,8 @@
 //! | --- | --- |
 //! | `config` | `rmq-node config check`, `show` |
 //! | `config_init`, `config_import` | `rmq-node config init`, `import` |
-//! | `admin` | `rmq-node admin`: its arguments, and a cluster's topics |
-//! | `admin_cluster` | `rmq-node admin cluster`, `replication` |
-//! | `admin_resync` | `rmq-node admin replication resync` |
-//! | `mqadmin` | the commands of 4.9.4's `mqadmin`, under their old names |
+//! | `admin/` | `rmq-node admin`: a file a noun |
+//! | `mqadmin/` | the commands of 4.9.4's `mqadmin`, under their old names |
 //! | `store` | `rmq-node store adopt` |
 //! | `doctor` | `rmq-node doctor`: what is wrong with this host and its cluster |
 //! | `table` | plain tables for a terminal |
@@ -19,9 +17,6 @@
 //! 1 that something failed which time or a hand can heal; `admin`, `doctor` and `demo` have codes of their own.
 
 pub mod admin;
-mod admin_cluster;
-mod admin_resync;
-mod admin_timers;
 pub mod bench;
 pub mod config;
 mod config_import;

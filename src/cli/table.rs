@@ -79,6 +79,27 @@ pub fn utc(ms: i64) -> String {
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
 }
 
+/// A time in UTC as `2026-11-25T01:26:19`, or with a space or a `Z`, in milliseconds since 1970.
+#[must_use]
+pub fn time_ms(text: &str) -> Option<i64> {
+    let (day, time) = text.strip_suffix('Z').unwrap_or(text).split_once(['T', ' '])?;
+    let numbers = |text: &str, separator| {
+        let numbers = text.split(separator).map(|part| part.parse::<i64>().ok());
+        numbers.collect::<Option<Vec<_>>>()
+    };
+    let (day, time) = (numbers(day, '-')?, numbers(time, ':')?);
+    let (&[year, month, day], &[hour, minute, second]) = (&day[..], &time[..]) else { return None };
+    let is_time = (0..24).contains(&hour) && (0..60).contains(&minute) && (0..60).contains(&second);
+    if !is_time || !(1970..=9999).contains(&year) || !(1..=12).contains(&month) {
+        return None;
+    }
+    let days = days(year, month, day);
+    if date(days) != (year, month, day) {
+        return None;
+    }
+    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1000)
+}
+
 /// Year, month and day, from days since 1970; in years that begin in March, so that a leap day comes last.
 fn date(days: i64) -> (i64, i64, i64) {
     const DAYS_OF_400_YEARS: i64 = 146_097;
@@ -91,6 +112,14 @@ fn date(days: i64) -> (i64, i64, i64) {
     let day = of_year - (153 * month + 2) / 5 + 1;
     let (month, next_year) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
     (era * 400 + year + next_year, month, day)
+}
+
+/// The inverse of [`date`]; of a day that is none, another one.
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let (month, year) = if month > 2 { (month - 3, year) } else { (month + 9, year - 1) };
+    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let of_year = (153 * month + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
 #[cfg(test)]
@@ -118,5 +147,12 @@ mod tests {
         assert_eq!(utc(951_868_800_000), "2000-03-01 00:00:00");
         assert_eq!(utc(4_107_542_400_000), "2100-03-01 00:00:00");
         assert_eq!(utc(-1), "1969-12-31 23:59:59");
+        for ms in (0..253_402_300_800_000).step_by(86_400_000 * 7 + 1_000) {
+            assert_eq!(time_ms(&utc(ms)), Some(ms));
+        }
+        assert_eq!(time_ms("2000-02-29T23:59:59Z"), Some(951_868_799_000));
+        for text in ["", "2000-02-30 00:00:00", "2001-02-29 00:00:00", "2000-01-01 24:00:00", "x"] {
+            assert_eq!(time_ms(text), None, "{text}");
+        }
     }
 }

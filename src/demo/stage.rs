@@ -21,9 +21,9 @@ use super::pair::Pair;
 use super::screen::{Look, Screen};
 use super::script::{Script, Step};
 use super::{DemoError, Ended, Options, consumer, producer, watch};
-use crate::admin::{Admin, CreateTopic};
+use crate::admin::Admin;
 use crate::clock::Clock;
-use crate::model::Permission;
+use crate::proto::v1::CreateTopicRequest;
 use crate::task;
 
 /// How often the loop looks around.
@@ -172,12 +172,10 @@ impl<'a> Stage<'a> {
         let watch = watch::run(Arc::clone(&self.cluster));
         task::spawn(task::Kind::Ignore, "demo watch", watch);
         self.wait_for_start("registered", |board| board.is_known(0) && board.is_known(1)).await?;
-        let topic = CreateTopic {
-            name: TOPIC.to_owned(),
-            queues: QUEUES,
-            permission: Permission::READ_WRITE,
-            cluster: None,
-            broker: None,
+        let topic = CreateTopicRequest {
+            topic: TOPIC.to_owned(),
+            queues: Some(QUEUES),
+            ..CreateTopicRequest::default()
         };
         let admin = Admin::new(self.cluster.name_servers().to_vec(), Default::default());
         let created = admin.create_topic(&topic).await;

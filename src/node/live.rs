@@ -32,6 +32,7 @@ pub struct Live {
     pub tls: Tls,
     clock: Clock,
     runtime_dir: Option<PathBuf>,
+    status: Mutex<String>,
 }
 
 impl Live {
@@ -53,7 +54,23 @@ impl Live {
             tls,
             clock,
             runtime_dir,
+            status: Mutex::new("starting".to_owned()),
         }
+    }
+
+    /// How the roles are, in a line.
+    pub fn status(&self) -> String {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says how the roles are.
+    pub fn set_status(&self, text: &str) {
+        text.clone_into(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The folder for what is there while the node runs, if it has one.
+    pub fn runtime_dir(&self) -> Option<&Path> {
+        self.runtime_dir.as_deref()
     }
 
     /// Tells what the node runs with.

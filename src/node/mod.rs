@@ -6,6 +6,7 @@
 //! | `ports` | binding, and who has a port |
 //! | `roles` | the name server and the brokers: each step of their start and stop together |
 //! | `broker_role` | one broker, from its opening to its end |
+//! | `admin_door` | the socket for operators |
 //! | `status` | how the roles are: one line, and metrics |
 //! | `options` | what each role is told, made of the settings |
 //! | `logging` | where events go |
@@ -22,6 +23,7 @@
 //! a whole. Two runtimes: `control` (name server, registration, signals, watchdog) goes on when the disk
 //! behind `data` (broker ports) is slow.
 
+mod admin_door;
 pub mod adopt;
 mod banner;
 mod broker_role;
@@ -47,7 +49,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::acl::Acl;
 use crate::clock::Clock;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, ConfigError, Loaded};
 use crate::metrics::Metrics;
 use crate::systemd;
 use crate::task::{self, Kind};
@@ -164,11 +166,15 @@ async fn start_and_stop(
     data_dir.check_format(config.store.segment_bytes)?;
     // 5. Who may ask is known before somebody can.
     base.acl = open_accounts(config, &data_dir, &base).await?;
-    // 6. The roles start, and run until somebody or something ends them.
     let tls = base.live.tls.clone();
     certificates::show(&tls, &base.metrics);
     let watched = certificates::watch(tls, config.clone(), base.clock.clone());
     task::spawn(Kind::Ignore, "certificates", watched);
+    // 6. Operators can ask, whatever becomes of the roles.
+    let admin_stop = CancellationToken::new();
+    let _admin_ends = admin_stop.clone().drop_guard();
+    let admin_door = admin_door::open(config, &base, &data_dir, &admin_stop);
+    // 7. The roles start, and run until somebody or something ends them.
     task::spawn(Kind::Ignore, "log report", report(rate_limit));
     task::spawn(Kind::Ignore, "watchdog", watchdog::run(base.data.clone()));
     let mut roles = Roles::default();
@@ -189,6 +195,12 @@ async fn start_and_stop(
             return Err(StartError::new("told twice to stop: not all was answered or flushed"));
         }
     };
+    // 3. The socket for operators is gone.
+    admin_stop.cancel();
+    if let Some(door) = admin_door {
+        // It fails only if it panics, which is reported.
+        let _ = door.await;
+    }
     tracing::info!("stopped");
     ended.and(stopped)
 }
@@ -248,6 +260,7 @@ async fn start(
     base.live.publish();
     let standalone = loaded.standalone.then_some(config.listen);
     let mut told = roles.status(standalone);
+    base.live.set_status(&told);
     banner::show(loaded, data_dir, &told, &roles.down());
     systemd::ready(&told);
     let mut pause = tokio::time::interval(STATUS_PERIOD);
@@ -261,6 +274,7 @@ async fn start(
             _ => {}
         }
         systemd::status(&now);
+        base.live.set_status(&now);
         told = now;
     }
 }
@@ -330,23 +344,36 @@ enum Told {
 /// Reads the settings again whenever that is asked for; returns when the node is told to stop.
 async fn run_until_stopped(signals: &mut Signals, live: &Arc<Live>) {
     while signals.next().await == Told::Reload {
-        systemd::reloading();
         let live = Arc::clone(live);
-        let reloaded = task::spawn_blocking("reload", move || live.reload()).await;
-        match reloaded {
-            Ok(Ok(changed)) if changed.is_empty() => {
-                tracing::info!("settings read again, nothing has changed");
-            }
-            Ok(Ok(changed)) => tracing::info!("settings changed: {}", changed.join("; ")),
-            Ok(Err(refused)) => {
-                let reasons = refused.to_string().replace('\n', "; ");
-                tracing::error!("settings not changed, none of them: {reasons}");
-            }
+        // What came of it is in the log.
+        let reloading = task::spawn_blocking("reload", move || reload(&live).is_ok());
+        if let Err(error) = reloading.await {
             // A bug.
-            Err(error) => tracing::error!(%error, "settings could not be read again"),
+            tracing::error!(%error, "settings could not be read again");
+            systemd::reloaded();
         }
-        systemd::reloaded();
     }
+}
+
+/// Reads the settings again, and tells systemd and the log. Blocks.
+///
+/// # Errors
+/// They are wrong, or something of them needs a restart; then nothing has changed.
+fn reload(live: &Live) -> Result<Vec<String>, ConfigError> {
+    systemd::reloading();
+    let reloaded = live.reload();
+    match &reloaded {
+        Ok(changed) if changed.is_empty() => {
+            tracing::info!("settings read again, nothing has changed");
+        }
+        Ok(changed) => tracing::info!("settings changed: {}", changed.join("; ")),
+        Err(refused) => {
+            let reasons = refused.to_string().replace('\n', "; ");
+            tracing::error!("settings not changed, none of them: {reasons}");
+        }
+    }
+    systemd::reloaded();
+    reloaded
 }
 
 #[cfg(test)]

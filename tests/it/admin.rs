@@ -1,6 +1,13 @@
 //! `rmq-node admin` against a running node: what is printed, and the exit codes that scripts rely on.
 
+use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Stdio;
+
+use nix::sys::signal::Signal;
 
 use crate::support::{Node, free_address, rmq_node};
 
@@ -41,13 +48,19 @@ fn a_topic_is_created_listed_shown_and_deleted() {
     assert_eq!(shown["messages"], 90);
     assert_eq!(shown["queues"].as_array().unwrap().len(), 3);
 
-    let (code, _, error) = admin(address, &["topics", "delete", "TBW102"]);
+    let (code, _, error) = admin(address, &["topics", "delete", "TBW102", "--yes"]);
     assert_eq!(code, Some(1), "{error}");
     assert!(error.contains("system topic"), "{error}");
-    let (code, printed, error) = admin(address, &["topics", "delete", "Hello"]);
+    let (code, printed, error) = admin(address, &["topics", "delete", "Hello", "--dry-run"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(printed.starts_with("topic Hello would be deleted: broker-a"), "{printed}");
+    // Nobody is there to say yes.
+    let (code, _, error) = admin(address, &["topics", "delete", "Hello"]);
+    assert_eq!((code, error.contains("--yes")), (Some(1), true), "{error}");
+    let (code, printed, error) = admin(address, &["topics", "delete", "Hello", "--yes"]);
     assert_eq!(code, Some(0), "{error}");
     assert_eq!(printed.lines().count(), 2, "{printed}");
-    assert_eq!(admin(address, &["topics", "delete", "Hello"]).0, Some(4));
+    assert_eq!(admin(address, &["topics", "delete", "Hello", "--yes"]).0, Some(4));
 }
 
 #[test]
@@ -58,6 +71,63 @@ fn without_an_address_the_settings_of_this_host_count() {
     let output = command.env("RMQ_NODE_LISTEN", address.to_string()).output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(printed.contains("TBW102"), "{printed}");
+}
+
+/// Runs `rmq-node admin` without an address beside the node with this folder.
+fn admin_beside(data_dir: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = rmq_node(&["admin"]);
+    // Not the machine's own node.
+    command.env("RUNTIME_DIRECTORY", "/nonexistent").env("RMQ_NODE_DATA_DIR", data_dir);
+    let output = command.args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn without_an_address_the_node_of_this_host_is_asked_over_its_socket() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let socket = dir.path().join("admin.sock");
+    let node = Node::start(address, dir.path());
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
+    let (code, printed, error) = admin_beside(dir.path(), &["topics", "create", "Hello"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert_eq!(printed, format!("topic Hello created: broker-a ({address}:10911)\n"));
+    let (code, _, error) =
+        admin_beside(dir.path(), &["topics", "create", "Hello", "--queues", "2"]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("with 8 read queues"), "{error}");
+    // Both ways tell the same.
+    let named = ["cluster", "--socket", socket.to_str().unwrap()];
+    assert_eq!(admin_beside(dir.path(), &named).0, Some(0));
+    for noun in
+        [&["topics", "-o", "json"][..], &["topics", "show", "Hello"], &["topics", "show", "x"]]
+    {
+        assert_eq!(admin_beside(dir.path(), noun), admin(address, noun));
+    }
+    // What changes something is written down, with who asked.
+    let (code, printed, error) = admin_beside(dir.path(), &["audit", "-o", "json"]);
+    assert_eq!(code, Some(0), "{error}");
+    let records: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let line = |at: usize| (records[at]["method"].clone(), records[at]["code"].clone());
+    assert_eq!(line(0), ("Topics/Create".into(), "OK".into()));
+    assert_eq!(line(1), ("Topics/Create".into(), "FAILED_PRECONDITION".into()));
+    assert_eq!(records.as_array().unwrap().len(), 2);
+    let user = format!("uid {}", nix::unistd::getuid());
+    assert!(records[0]["who"].as_str().unwrap().starts_with(&user), "{printed}");
+    let (code, _, error) = admin(address, &["audit"]);
+    assert_eq!(code, Some(1), "{error}");
+    // A socket that a killed node has left is in nobody's way.
+    node.signal(Signal::SIGKILL);
+    node.wait();
+    assert!(socket.exists());
+    let (code, _, error) = admin_beside(dir.path(), &named);
+    assert_eq!(code, Some(3), "{error}");
+    assert!(error.contains("admin.sock: Connection refused"), "{error}");
+    let node = Node::start(address, dir.path());
+    assert_eq!(admin_beside(dir.path(), &["topics", "show", "Hello"]).0, Some(0));
+    node.signal(Signal::SIGTERM);
+    assert!(node.wait().0.success());
+    assert!(!socket.exists());
 }
 
 #[test]
@@ -82,27 +152,145 @@ fn a_cluster_is_shown_and_a_brokers_port_is_no_name_server() {
 }
 
 #[test]
+fn a_group_is_listed_shown_and_goes_on_elsewhere() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let _node = Node::start(address, dir.path());
+    let name_server = format!("{address}:9876");
+    let broker = format!("{address}:10911");
+    let run = |arguments: &[&str]| {
+        let mut command = rmq_node(arguments);
+        let output = command.args(["-n", &name_server]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    assert_eq!(admin(address, &["groups", "show", "readers"]).0, Some(4));
+    run(&["bench", "produce", "-t", "Hello", "-m", "24"]);
+    run(&["admin", "updateSubGroup", "-b", &broker, "-g", "readers"]);
+    let to_begin = ["offsets", "reset", "readers", "-t", "Hello", "--to", "earliest", "--yes"];
+    let (code, _, error) = admin(address, &to_begin);
+    assert_eq!(code, Some(0), "{error}");
+    let (code, printed, error) = admin(address, &["groups"]);
+    assert_eq!(code, Some(0), "{error}");
+    let line = printed.lines().find(|line| line.starts_with("readers ")).unwrap();
+    let cells: Vec<_> = line.split_whitespace().collect();
+    assert_eq!(cells[..3], ["readers", "1", "24"], "{printed}");
+    assert_eq!(admin(address, &["groups", "-o", "name"]).1, "readers\n");
+    let (code, printed, error) = admin(address, &["groups", "show", "readers"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(printed.contains("lag      24\n"), "{printed}");
+    let reset = ["offsets", "reset", "readers", "--topic", "Hello", "--to"];
+    let run = |more: &[&str]| admin(address, &[&reset[..], more].concat());
+    let (code, printed, error) = run(&["latest", "--dry-run"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert_eq!(printed.matches("dry-run").count(), 4, "{printed}");
+    assert!(admin(address, &["groups", "show", "readers"]).1.contains("lag      24\n"));
+    assert_eq!(run(&["latest"]).0, Some(1));
+    let (code, printed, error) = run(&["latest", "--yes"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert_eq!(printed.matches("done").count(), 4, "{printed}");
+    assert!(admin(address, &["groups", "show", "readers"]).1.contains("lag      0\n"));
+    assert_eq!(run(&["-2", "--yes"]).0, Some(0));
+    assert!(admin(address, &["groups", "show", "readers"]).1.contains("lag      8\n"));
+    assert_eq!(run(&["yesterday"]).0, Some(2));
+}
+
+#[test]
+fn messages_are_found_shown_and_followed() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let _node = Node::start(address, dir.path());
+    let name_server = format!("{address}:9876");
+    let produce = |more: &[&str]| {
+        let arguments = ["bench", "produce", "-t", "Hello", "-n", &name_server];
+        let output = rmq_node(&arguments).args(more).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    produce(&["-m", "5", "--tags", "blue"]);
+    produce(&["-m", "3", "--tags", "red"]);
+    let tail = ["messages", "tail", "Hello", "--from", "0", "-o", "json"];
+    let run = |more: &[&str]| admin(address, &[&tail[..], more].concat());
+    let (code, printed, error) = run(&["-c", "8"]);
+    assert_eq!((code, printed.lines().count()), (Some(0), 8), "{error}");
+    let (code, printed, error) = run(&["-c", "3", "--tag", "red"]);
+    assert_eq!((code, printed.lines().count()), (Some(0), 3), "{error}");
+    let message: serde_json::Value = serde_json::from_str(printed.lines().next().unwrap()).unwrap();
+    assert_eq!(message["tags"], "red");
+    let offset_id = message["offset_id"].as_str().unwrap();
+    let (code, printed, error) = admin(address, &["messages", "show", offset_id]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(printed.contains("property   TAGS = red\n"), "{printed}");
+    let id = message["id"].as_str().unwrap();
+    if id != offset_id {
+        assert_eq!(admin(address, &["messages", "show", id, "-t", "Hello"]).0, Some(0));
+    }
+    assert_eq!(admin(address, &["messages", "show", "nonsense"]).0, Some(2));
+    assert_eq!(admin(address, &["messages", "show", "nonsense", "-t", "Hello"]).0, Some(4));
+    let (code, printed, error) = admin(address, &["messages", "find", "Hello", "no such key"]);
+    assert_eq!((code, printed.as_str()), (Some(0), ""), "{error}");
+}
+
+#[test]
+fn results_come_in_every_format() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let _node = Node::start(address, dir.path());
+    let printed = |output| admin(address, &["cluster", "-o", output]).1;
+    assert_eq!(printed("name"), "broker-a\n");
+    assert!(
+        printed("yaml").contains(&format!("  address: \"{address}:10911\"\n")),
+        "{}",
+        printed("yaml")
+    );
+    assert!(printed("tsv").contains(&format!("broker-a\t0\tmaster\t{address}:10911\t")));
+    assert!(printed("wide").contains("LOG END"));
+    let name_server = format!("{address}:9876");
+    let mut watching = rmq_node(&["admin", "cluster", "--watch", "1", "-n", &name_server]);
+    let mut watching = watching.stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let shown = lines.map(Result::unwrap).filter(|line| line.contains("master"));
+    assert_eq!(shown.take(2).count(), 2);
+    // Nobody reads on.
+    assert!(watching.wait().unwrap().success());
+    let watched = admin(address, &["topics", "delete", "x", "--watch", "1"]);
+    assert_eq!(watched.0, Some(2), "{}", watched.2);
+}
+
+#[test]
 fn a_slave_begins_anew_only_where_it_is_and_when_that_is_confirmed() {
     let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
-    let file = dir.path().join("a.toml");
-    let text = format!(
-        "listen = \"{address}\"\nadvertise = \"{address}\"\nname_servers = [\"{address}:9876\"]\n\
-         [[broker]]\ngroup = \"b\"\nrole = \"slave\"\nport = 10921\n"
-    );
-    std::fs::write(&file, text).unwrap();
-    let resync = |arguments: &[&str]| {
-        let mut command = rmq_node(&["admin", "replication", "resync", "--config"]);
-        let output = command.arg(&file).args(arguments).output().unwrap();
-        (output.status.code(), String::from_utf8(output.stderr).unwrap())
-    };
-    let (code, error) = resync(&["a", "--yes"]);
-    assert_eq!(code, Some(4), "{error}");
+    let _node = Node::start(address, dir.path());
+    let resync = ["replication", "resync", "b"];
     // Nobody is there to say yes.
-    let (code, error) = resync(&["b"]);
+    let (code, _, error) = admin_beside(dir.path(), &resync);
     assert_eq!(code, Some(1), "{error}");
     assert!(error.contains("error: not done: it was not confirmed"), "{error}");
-    let (code, error) = resync(&["b", "--yes"]);
-    assert_eq!(code, Some(3), "{error}");
+    let confirmed = [&resync[..], &["--yes"]].concat();
+    let (code, _, error) = admin_beside(dir.path(), &confirmed);
+    assert_eq!(code, Some(4), "{error}");
+    let (code, _, error) = admin(address, &confirmed);
+    assert_eq!((code, error.contains("only a node itself can")), (Some(1), true), "{error}");
+}
+
+#[test]
+fn a_node_tells_how_it_is_and_reads_its_settings_again() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let file = dir.path().join("a.toml");
+    let data_dir = dir.path().join("data");
+    let text = |level: &str| {
+        format!("listen = \"{address}\"\ndata_dir = {data_dir:?}\n[log]\nlevel = \"{level}\"\n")
+    };
+    fs::write(&file, text("info")).unwrap();
+    let node = Node::spawn(&mut rmq_node(&["run", "--config", file.to_str().unwrap()]));
+    let (code, printed, error) = admin_beside(&data_dir, &["node", "-o", "json"]);
+    assert_eq!(code, Some(0), "{error}");
+    let status: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(status["pid"], node.pid());
+    assert!(status["status"].as_str().unwrap().starts_with("serving"), "{printed}");
+    fs::write(&file, text("warn")).unwrap();
+    let (code, printed, error) = admin_beside(&data_dir, &["node", "reload"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(printed.contains("log.level"), "{printed}");
+    fs::write(&file, "listen = 7\n").unwrap();
+    let (code, _, error) = admin_beside(&data_dir, &["node", "reload"]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("a.toml:1"), "{error}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod hostile;
 mod mqadmin;
 mod node;
 mod pair;
+mod protocol;
 mod roles;
 mod shipped;
 mod support;

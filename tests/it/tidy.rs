@@ -37,7 +37,7 @@ const GRAPH: &[(&str, &str)] = &[
         "console broker admin replication nameserver store acl transport filter kv remoting message \
          config task proto systemd model metrics clock",
     ),
-    ("demo", "node admin transport remoting message config model clock task"),
+    ("demo", "node admin transport remoting message config proto model clock task"),
     (
         "cli",
         "demo node admin bench config message remoting transport acl proto model clock task metrics",

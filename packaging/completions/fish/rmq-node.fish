@@ -143,6 +143,7 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "consume" -d 'Pull all queues of a topic from their beginning'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "echo" -d 'A peer that only answers: the floor that brokers are compared with'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+<<<<<<< HEAD
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -s n -l name-server -d 'Name servers as HOST:PORT, separated by `,` or `;` [default: those of this host\'s settings, else 127.0.0.1:9876]' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -s o -l output -d 'How results are printed' -r -f -a "table\t''
 json\t''"
@@ -178,42 +179,196 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l tls-key -d 'PEM file with its private key' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -s h -l help -d 'Print help'
+=======
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -s n -l name-server -d 'Name servers of the cluster as HOST:PORT, separated by `,` or `;`' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -l socket -d 'The socket of a node [default: /run/rmq-node/admin.sock, else that in the data directory]' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -s o -l output -d 'How results are printed' -r -f -a "table\t'Columns for people'
+wide\t'The same with more columns'
+json\t'Everything that is known, for programs'
+yaml\t'The same as YAML'
+tsv\t'The wide columns, with tabs between them'
+name\t'Only names, one a line'"
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -l watch -d 'Ask again every so many seconds, until it is interrupted; not for what changes something' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -f -a "cluster" -d 'Show every broker group with its master and slaves: addresses, versions, messages a second, and how they are'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -f -a "replication" -d 'How slaves copy their masters: list (also without a verb), resync'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -f -a "timers" -d 'Messages that wait for a time of their own (`TIMER_DELIVER_MS` and the like): list, cancel'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -f -a "topics" -d 'Topics: list (also without a verb), show, create, delete, repair'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -f -a "groups" -d 'Consumer groups: list (also without a verb), show'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -f -a "messages" -d 'Messages: show, find, tail'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -f -a "offsets" -d 'Positions of groups: reset'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -f -a "node" -d 'The node of this host: status (also without a verb), reload'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -f -a "audit" -d 'What was changed through the node of this host, and by whom'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -s n -l name-server -d 'Name servers of the cluster as HOST:PORT, separated by `,` or `;`' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l socket -d 'The socket of a node [default: /run/rmq-node/admin.sock, else that in the data directory]' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -s o -l output -d 'How results are printed' -r -f -a "table\t'Columns for people'
+wide\t'The same with more columns'
+json\t'Everything that is known, for programs'
+yaml\t'The same as YAML'
+tsv\t'The wide columns, with tabs between them'
+name\t'Only names, one a line'"
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l watch -d 'Ask again every so many seconds, until it is interrupted; not for what changes something' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -s n -l name-server -d 'Name servers of the cluster as HOST:PORT, separated by `,` or `;`' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l socket -d 'The socket of a node [default: /run/rmq-node/admin.sock, else that in the data directory]' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -s o -l output -d 'How results are printed' -r -f -a "table\t'Columns for people'
+wide\t'The same with more columns'
+json\t'Everything that is known, for programs'
+yaml\t'The same as YAML'
+tsv\t'The wide columns, with tabs between them'
+name\t'Only names, one a line'"
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l watch -d 'Ask again every so many seconds, until it is interrupted; not for what changes something' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -s h -l help -d 'Print help (see more with \'--help\')'
+>>>>>>> grpc
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -f -a "list" -d 'List slaves, each with its master, how far it is behind, and what went wrong last'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -f -a "resync" -d 'Let this host\'s slave of a group set its folder aside, beside the others, and copy all that its master has'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -s n -l name-server -d 'Name servers as HOST:PORT, separated by `,` or `;` [default: those of this host\'s settings, else 127.0.0.1:9876]' -r
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -s o -l output -d 'How results are printed' -r -f -a "table\t''
-json\t''"
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -s n -l name-server -d 'Name servers of the cluster as HOST:PORT, separated by `,` or `;`' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -l socket -d 'The socket of a node [default: /run/rmq-node/admin.sock, else that in the data directory]' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -s o -l output -d 'How results are printed' -r -f -a "table\t'Columns for people'
+wide\t'The same with more columns'
+json\t'Everything that is known, for programs'
+yaml\t'The same as YAML'
+tsv\t'The wide columns, with tabs between them'
+name\t'Only names, one a line'"
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -l watch -d 'Ask again every so many seconds, until it is interrupted; not for what changes something' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+<<<<<<< HEAD
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -l tls-key -d 'PEM file with its private key' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -s h -l help -d 'Print help'
+=======
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -s h -l help -d 'Print help (see more with \'--help\')'
+>>>>>>> grpc
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -f -a "list" -d 'List what waits, in the order of its times: when it is due, its topic and its id'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -f -a "cancel" -d 'Do not deliver a message that still waits'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -s n -l name-server -d 'Name servers as HOST:PORT, separated by `,` or `;` [default: those of this host\'s settings, else 127.0.0.1:9876]' -r
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -s o -l output -d 'How results are printed' -r -f -a "table\t''
-json\t''"
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -s n -l name-server -d 'Name servers of the cluster as HOST:PORT, separated by `,` or `;`' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -l socket -d 'The socket of a node [default: /run/rmq-node/admin.sock, else that in the data directory]' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -s o -l output -d 'How results are printed' -r -f -a "table\t'Columns for people'
+wide\t'The same with more columns'
+json\t'Everything that is known, for programs'
+yaml\t'The same as YAML'
+tsv\t'The wide columns, with tabs between them'
+name\t'Only names, one a line'"
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -l watch -d 'Ask again every so many seconds, until it is interrupted; not for what changes something' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+<<<<<<< HEAD
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -l tls-key -d 'PEM file with its private key' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -s h -l help -d 'Print help'
+=======
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -s h -l help -d 'Print help (see more with \'--help\')'
+>>>>>>> grpc
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "list" -d 'List topics with their queues and permissions on each broker, and where they differ'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "show" -d 'Show one topic with the offsets of each queue'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "create" -d 'Create a topic on every master; one that is there is not changed'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "repair" -d 'Make topics equal on all masters of their cluster: where one is missing it is created, and every master gets the most queues and all permissions that one of them has. Nothing is taken away'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "delete" -d 'Delete a topic with its messages'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from groups" -s n -l name-server -d 'Name servers of the cluster as HOST:PORT, separated by `,` or `;`' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from groups" -l socket -d 'The socket of a node [default: /run/rmq-node/admin.sock, else that in the data directory]' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from groups" -s o -l output -d 'How results are printed' -r -f -a "table\t'Columns for people'
+wide\t'The same with more columns'
+json\t'Everything that is known, for programs'
+yaml\t'The same as YAML'
+tsv\t'The wide columns, with tabs between them'
+name\t'Only names, one a line'"
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from groups" -l watch -d 'Ask again every so many seconds, until it is interrupted; not for what changes something' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from groups" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from groups" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from groups" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from groups" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from groups" -f -a "list" -d 'List groups with what they have not got yet; `-o wide` counts members too, with a call for each group'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from groups" -f -a "show" -d 'Show one group: its members, and each queue with its lag, its owner, and when that pulled last'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from groups" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from messages" -s n -l name-server -d 'Name servers of the cluster as HOST:PORT, separated by `,` or `;`' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from messages" -l socket -d 'The socket of a node [default: /run/rmq-node/admin.sock, else that in the data directory]' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from messages" -s o -l output -d 'How results are printed' -r -f -a "table\t'Columns for people'
+wide\t'The same with more columns'
+json\t'Everything that is known, for programs'
+yaml\t'The same as YAML'
+tsv\t'The wide columns, with tabs between them'
+name\t'Only names, one a line'"
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from messages" -l watch -d 'Ask again every so many seconds, until it is interrupted; not for what changes something' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from messages" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from messages" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from messages" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from messages" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from messages" -f -a "show" -d 'Show the message of an id with its body, and which groups have got it'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from messages" -f -a "find" -d 'List messages of a topic that have a key, newest first'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from messages" -f -a "tail" -d 'Show messages of a topic as they are stored, until it is interrupted'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from messages" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from offsets" -s n -l name-server -d 'Name servers of the cluster as HOST:PORT, separated by `,` or `;`' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from offsets" -l socket -d 'The socket of a node [default: /run/rmq-node/admin.sock, else that in the data directory]' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from offsets" -s o -l output -d 'How results are printed' -r -f -a "table\t'Columns for people'
+wide\t'The same with more columns'
+json\t'Everything that is known, for programs'
+yaml\t'The same as YAML'
+tsv\t'The wide columns, with tabs between them'
+name\t'Only names, one a line'"
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from offsets" -l watch -d 'Ask again every so many seconds, until it is interrupted; not for what changes something' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from offsets" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from offsets" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from offsets" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from offsets" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from offsets" -f -a "reset" -d 'Let a group go on elsewhere in a topic. Connected members are told, which is possible for `earliest`, `latest` and a time; without members any target is'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from offsets" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from node" -s n -l name-server -d 'Name servers of the cluster as HOST:PORT, separated by `,` or `;`' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from node" -l socket -d 'The socket of a node [default: /run/rmq-node/admin.sock, else that in the data directory]' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from node" -s o -l output -d 'How results are printed' -r -f -a "table\t'Columns for people'
+wide\t'The same with more columns'
+json\t'Everything that is known, for programs'
+yaml\t'The same as YAML'
+tsv\t'The wide columns, with tabs between them'
+name\t'Only names, one a line'"
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from node" -l watch -d 'Ask again every so many seconds, until it is interrupted; not for what changes something' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from node" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from node" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from node" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from node" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from node" -f -a "status" -d 'Show the node\'s version, process, and how its roles are'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from node" -f -a "reload" -d 'Have the node read its settings again; nothing changes if they are wrong or need a restart'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from node" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from audit" -s l -l limit -d 'The last so many changes' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from audit" -s n -l name-server -d 'Name servers of the cluster as HOST:PORT, separated by `,` or `;`' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from audit" -l socket -d 'The socket of a node [default: /run/rmq-node/admin.sock, else that in the data directory]' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from audit" -s o -l output -d 'How results are printed' -r -f -a "table\t'Columns for people'
+wide\t'The same with more columns'
+json\t'Everything that is known, for programs'
+yaml\t'The same as YAML'
+tsv\t'The wide columns, with tabs between them'
+name\t'Only names, one a line'"
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from audit" -l watch -d 'Ask again every so many seconds, until it is interrupted; not for what changes something' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from audit" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from audit" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from audit" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from audit" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "cluster" -d 'Show every broker group with its master and slaves: addresses, versions, messages a second, and how they are'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "replication" -d 'How slaves copy their masters: list (also without a verb), resync'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "timers" -d 'Messages that wait for a time of their own (`TIMER_DELIVER_MS` and the like): list, cancel'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "topics" -d 'Topics: list (also without a verb), show, create, delete, repair'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "groups" -d 'Consumer groups: list (also without a verb), show'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "messages" -d 'Messages: show, find, tail'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "offsets" -d 'Positions of groups: reset'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "node" -d 'The node of this host: status (also without a verb), reload'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "audit" -d 'What was changed through the node of this host, and by whom'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand doctor" -s c -l config -d 'The file with the settings; conf.d/*.toml beside it follow [default: /etc/rmq-node/rmq-node.toml if there]' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand doctor" -l data-dir -d 'Where everything is kept [default: $STATE_DIRECTORY, else ./rmq-node-data]' -r
@@ -262,4 +417,9 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from admin" -f -a "replication" -d 'How slaves copy their masters: list (also without a verb), resync'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from admin" -f -a "timers" -d 'Messages that wait for a time of their own (`TIMER_DELIVER_MS` and the like): list, cancel'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from admin" -f -a "topics" -d 'Topics: list (also without a verb), show, create, delete, repair'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from admin" -f -a "groups" -d 'Consumer groups: list (also without a verb), show'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from admin" -f -a "messages" -d 'Messages: show, find, tail'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from admin" -f -a "offsets" -d 'Positions of groups: reset'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from admin" -f -a "node" -d 'The node of this host: status (also without a verb), reload'
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from admin" -f -a "audit" -d 'What was changed through the node of this host, and by whom'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand help; and __fish_seen_subcommand_from store" -f -a "adopt" -d 'Take the store of a stopped 4.9 broker over: its log, topics, groups and positions'

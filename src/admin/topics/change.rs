@@ -3,52 +3,20 @@
 //! Not changing them: creating a topic never touches one that is there. Invariant: everything that can
 //! be refused is, before the first broker is changed.
 
-use serde::Serialize;
-
-use super::{Admin, AdminError, TopicOnBroker, no_topic, permission_text};
+use super::{Admin, AdminError, no_topic, permission_from_text, permission_text};
+use crate::admin::{Became, done, dry_run, failed, outcome, unchanged};
 use crate::model::{Permission, TopicConfig, TopicName, system, validate_topic};
+use crate::proto::v1::{
+    CreateTopicRequest, CreateTopicResponse, DeleteTopicRequest, DeleteTopicResponse, Outcome,
+    TopicOnBroker,
+};
 use crate::remoting::bodies::route::BrokerData;
 use crate::remoting::headers::create_topic;
 use crate::remoting::{Command, request, response};
 
-/// A topic to create.
-#[derive(Clone, Debug)]
-pub struct CreateTopic {
-    /// Its name.
-    pub name: String,
-    /// Read and write queues on each broker.
-    pub queues: u32,
-    /// What clients may do.
-    pub permission: Permission,
-    /// Only on the masters of this cluster.
-    pub cluster: Option<String>,
-    /// Only on this broker group.
-    pub broker: Option<String>,
-}
-
-/// What became of an action at one place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct WhereDone {
-    /// A broker group's or a name server's name.
-    pub at: String,
-    /// Its address; `None` for a group without master.
-    pub address: Option<String>,
-    /// What became of it.
-    #[serde(flatten)]
-    pub outcome: Outcome,
-}
-
-/// See [`WhereDone`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "outcome", content = "reason")]
-pub enum Outcome {
-    /// It was done now.
-    Done,
-    /// It was so already.
-    Unchanged,
-    /// It was not done; why.
-    Failed(String),
-}
+/// Read and write queues of a topic to create, if nothing else is asked for: `mqadmin`'s own.
+const QUEUES: u32 = 8;
+const QUEUES_MAX: u32 = 65_535;
 
 impl Admin {
     /// Creates a topic on all masters that are asked for.
@@ -56,15 +24,12 @@ impl Admin {
     /// # Errors
     /// Nothing was created: the name is illegal, nobody answers, there is no such cluster or broker, or a
     /// topic of that name is there and is different.
-    pub async fn create_topic(&self, topic: &CreateTopic) -> Result<Vec<WhereDone>, AdminError> {
-        let name = &topic.name;
-        validate_topic(name)
-            .map_err(|error| AdminError::Invalid(format!("topic \"{name}\": {error}")))?;
-        let groups = self.groups_to_create_on(topic).await?;
-        let config = TopicConfig {
-            permission: topic.permission,
-            ..TopicConfig::new(TopicName::new(name), topic.queues)
-        };
+    pub async fn create_topic(
+        &self,
+        request: &CreateTopicRequest,
+    ) -> Result<CreateTopicResponse, AdminError> {
+        let (name, config) = (&request.topic, config_of(request)?);
+        let groups = self.groups_to_create_on(request).await?;
         let mut found = Vec::new();
         for group in &groups {
             let there = self.on_master(group, name).await;
@@ -75,21 +40,24 @@ impl Admin {
             }
             found.push((group, there));
         }
-        let mut done = Vec::new();
+        let mut all = Vec::new();
         for (group, there) in found {
-            let request = || create_topic(&config, system::AUTO_CREATE_TOPIC);
-            done.push(match there {
-                Err(error) => at_group(group, Outcome::Failed(error.to_string())),
-                Ok(Some(_)) => at_group(group, Outcome::Unchanged),
-                Ok(None) => at_group(group, self.change(group, request()).await),
-            });
+            let became = match there {
+                Err(error) => failed(&error),
+                Ok(Some(_)) => unchanged(),
+                Ok(None) if request.dry_run => dry_run(),
+                Ok(None) => {
+                    self.change(group, create_topic(&config, system::AUTO_CREATE_TOPIC)).await
+                }
+            };
+            all.push(done(&group.broker_name, group.master(), became));
         }
-        Ok(done)
+        Ok(CreateTopicResponse { done: all })
     }
 
     async fn groups_to_create_on(
         &self,
-        topic: &CreateTopic,
+        topic: &CreateTopicRequest,
     ) -> Result<Vec<BrokerData>, AdminError> {
         let mut groups = self.broker_groups(topic.cluster.as_deref()).await?;
         if let Some(broker) = &topic.broker {
@@ -128,9 +96,9 @@ impl Admin {
     }
 
     /// Asks the master for a change.
-    async fn change(&self, group: &BrokerData, request: Command) -> Outcome {
+    async fn change(&self, group: &BrokerData, request: Command) -> Became {
         // Looked for before: on_master() fails without one.
-        let Some(master) = group.master() else { return Outcome::Unchanged };
+        let Some(master) = group.master() else { return unchanged() };
         outcome(self.call(master, request).await)
     }
 
@@ -141,39 +109,41 @@ impl Admin {
     /// Nothing was deleted: nobody answers, or there is no such cluster or topic.
     pub async fn delete_topic(
         &self,
-        name: &str,
-        cluster: Option<&str>,
-    ) -> Result<Vec<WhereDone>, AdminError> {
+        request: &DeleteTopicRequest,
+    ) -> Result<DeleteTopicResponse, AdminError> {
+        let (name, cluster) = (&request.topic, request.cluster.as_deref());
         let groups = self.broker_groups(cluster).await?;
-        let mut done = Vec::new();
+        let mut all = Vec::new();
         for group in &groups {
-            let request =
+            let deletion =
                 || Command::request(request::DELETE_TOPIC_IN_BROKER).with_field("topic", name);
-            done.push(match self.on_master(group, name).await {
+            let became = match self.on_master(group, name).await {
                 Ok(None) => continue,
-                Ok(Some(_)) => at_group(group, self.change(group, request()).await),
-                Err(error) => at_group(group, Outcome::Failed(error.to_string())),
-            });
+                Ok(Some(_)) if request.dry_run => dry_run(),
+                Ok(Some(_)) => self.change(group, deletion()).await,
+                Err(error) => failed(&error),
+            };
+            all.push(done(&group.broker_name, group.master(), became));
         }
-        if done.is_empty() && !self.has_route(name).await? {
+        if all.is_empty() && !self.has_route(name).await? {
             return Err(no_topic(name));
         }
-        if done.iter().any(|one| matches!(one.outcome, Outcome::Failed(_))) {
-            return Ok(done);
+        if all.iter().any(|one| one.outcome() == Outcome::Failed) {
+            return Ok(DeleteTopicResponse { done: all });
         }
         for address in &self.name_servers {
-            let mut request =
+            let mut deletion =
                 Command::request(request::DELETE_TOPIC_IN_NAMESRV).with_field("topic", name);
             if let Some(cluster) = cluster {
-                request.set_field("clusterName", cluster);
+                deletion.set_field("clusterName", cluster);
             }
-            done.push(WhereDone {
-                at: "name server".to_owned(),
-                address: Some(address.clone()),
-                outcome: outcome(self.call(address, request).await),
-            });
+            let became = match request.dry_run {
+                true => dry_run(),
+                false => outcome(self.call(address, deletion).await),
+            };
+            all.push(done("name server", Some(address), became));
         }
-        Ok(done)
+        Ok(DeleteTopicResponse { done: all })
     }
 
     /// A route may be left of a topic that no broker has any more (S-36).
@@ -187,16 +157,21 @@ impl Admin {
     }
 }
 
-fn at_group(group: &BrokerData, outcome: Outcome) -> WhereDone {
-    let address = group.master().map(str::to_owned);
-    WhereDone { at: group.broker_name.clone(), address, outcome }
-}
-
-pub(in crate::admin) fn outcome(called: Result<Command, AdminError>) -> Outcome {
-    match called {
-        Ok(_) => Outcome::Done,
-        Err(error) => Outcome::Failed(error.to_string()),
+/// What a topic to create is to be.
+fn config_of(request: &CreateTopicRequest) -> Result<TopicConfig, AdminError> {
+    let name = &request.topic;
+    let invalid = |reason: String| AdminError::Invalid(format!("topic \"{name}\": {reason}"));
+    validate_topic(name).map_err(|error| invalid(error.to_string()))?;
+    let queues = request.queues.unwrap_or(QUEUES);
+    if !(1..=QUEUES_MAX).contains(&queues) {
+        return Err(invalid(format!("{queues} queues: write 1 to {QUEUES_MAX}")));
     }
+    let permission = match request.permission.as_deref() {
+        None => Permission::READ_WRITE,
+        Some(text) => permission_from_text(text)
+            .ok_or_else(|| invalid(format!("permission {text}: write rw, r or w")))?,
+    };
+    Ok(TopicConfig { permission, ..TopicConfig::new(TopicName::new(name), queues) })
 }
 
 fn is_equal(there: &TopicOnBroker, wanted: &TopicConfig) -> bool {

@@ -3,44 +3,16 @@
 //! Only what applications own is looked at: retry and dead-letter topics are each broker's, and so are the system's.
 //! Invariant: a repair only adds: a topic where it is missing, queues, permissions. It never takes any away.
 
-use serde::Serialize;
-
-use super::change::outcome;
-use super::{Admin, AdminError, Kind, Outcome, no_topic, permission_text};
+use super::{Admin, AdminError, Found, no_topic, permission_text};
+use crate::admin::{dry_run, outcome};
 use crate::model::{Permission, TopicConfig, system};
+use crate::proto::v1::{
+    RepairTopicsRequest, RepairTopicsResponse, TopicDrift, TopicKind, TopicRepair, TopicSettings,
+};
 use crate::remoting::bodies::route::BrokerData;
 use crate::remoting::headers::create_topic;
 
-/// A master whose topic is not as on the others of its cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Drift {
-    /// The cluster.
-    pub cluster: String,
-    /// The broker group.
-    pub broker: String,
-    /// Its master.
-    pub address: String,
-    /// How the topic is there; `None`: it is missing.
-    pub before: Option<Settings>,
-    /// How it is when it has all that the others have: the most queues, and every permission.
-    pub after: Settings,
-    /// What makes it so.
-    #[serde(skip)]
-    pub(crate) config: TopicConfig,
-}
-
-/// What can differ.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Settings {
-    /// Queues that consumers read.
-    pub read_queues: u32,
-    /// Queues that producers write.
-    pub write_queues: u32,
-    /// `r`, `w`, and `x` for a template of other topics.
-    pub permission: String,
-}
-
-impl Settings {
+impl TopicSettings {
     fn of(config: &TopicConfig) -> Self {
         Self {
             read_queues: config.read_queues,
@@ -50,21 +22,12 @@ impl Settings {
     }
 }
 
-/// A change that repairs a topic.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Repair {
-    /// The topic.
-    pub topic: String,
-    /// Where, and what changes.
-    #[serde(flatten)]
-    pub drift: Drift,
-    /// What became of it; `None`: it was only looked at.
-    #[serde(flatten)]
-    pub outcome: Option<Outcome>,
-}
-
-/// What differs between the masters among `asked`, of a topic that is configured `there`; by cluster and group.
-pub(super) fn drift(asked: &[&BrokerData], there: &[(&BrokerData, TopicConfig)]) -> Vec<Drift> {
+/// What differs between the masters among `asked`, of a topic that is configured `there`, each with what makes it equal;
+/// by cluster and group.
+pub(super) fn drift(
+    asked: &[&BrokerData],
+    there: &[(&BrokerData, TopicConfig)],
+) -> Vec<(TopicDrift, TopicConfig)> {
     let mut clusters: Vec<&str> = there.iter().map(|(group, _)| group.cluster.as_str()).collect();
     clusters.sort_unstable();
     clusters.dedup();
@@ -79,14 +42,14 @@ pub(super) fn drift(asked: &[&BrokerData], there: &[(&BrokerData, TopicConfig)])
             let own = own.map(|(_, config)| config);
             let config = own.map_or_else(|| wanted.clone(), |own| with_settings_of(own, &wanted));
             if own != Some(&config) {
-                all.push(Drift {
+                let drift = TopicDrift {
                     cluster: cluster.to_owned(),
                     broker: group.broker_name.clone(),
                     address: master.to_owned(),
-                    before: own.map(Settings::of),
-                    after: Settings::of(&config),
-                    config,
-                });
+                    before: own.map(TopicSettings::of),
+                    after: Some(TopicSettings::of(&config)),
+                };
+                all.push((drift, config));
             }
         }
     }
@@ -112,38 +75,45 @@ fn with_settings_of(own: &TopicConfig, wanted: &TopicConfig) -> TopicConfig {
 }
 
 impl Admin {
-    /// Makes the topic `name`, or every application's, equal on all masters of its cluster; only says what it would do
-    /// if it `is_dry_run`. With the changes comes one sentence for each broker that did not answer.
+    /// Makes one topic, or every application's, equal on all masters of its cluster.
     ///
     /// # Errors
     /// Nothing was changed: nobody answers, or there is no such topic of an application.
     pub async fn repair_topics(
         &self,
-        name: Option<&str>,
-        is_dry_run: bool,
-    ) -> Result<(Vec<Repair>, Vec<String>), AdminError> {
-        let mut listing = self.topics().await?;
-        if let Some(name) = name {
-            listing.topics.retain(|topic| topic.topic == name);
-            let [topic] = &listing.topics[..] else { return Err(no_topic(name)) };
-            if topic.kind != Kind::Normal {
+        request: &RepairTopicsRequest,
+    ) -> Result<RepairTopicsResponse, AdminError> {
+        let (mut topics, problems) = self.find_topics().await?;
+        if let Some(name) = &request.topic {
+            topics.retain(|found| found.topic.topic == *name);
+            let [found] = &topics[..] else { return Err(no_topic(name)) };
+            if found.topic.kind() != TopicKind::Normal {
                 let text =
                     format!("topic \"{name}\" is the brokers' own: each has it as it needs it");
                 return Err(AdminError::Invalid(text));
             }
         }
         let mut repairs = Vec::new();
-        for topic in listing.topics {
-            for drift in topic.drift {
-                let request = || create_topic(&drift.config, system::AUTO_CREATE_TOPIC);
-                let outcome = match is_dry_run {
-                    true => None,
-                    false => Some(outcome(self.call(&drift.address, request()).await)),
+        for Found { topic, repairs: configs } in topics {
+            for (drift, config) in topic.drift.into_iter().zip(configs) {
+                let request_of = || create_topic(&config, system::AUTO_CREATE_TOPIC);
+                let (outcome, reason) = match request.dry_run {
+                    true => dry_run(),
+                    false => outcome(self.call(&drift.address, request_of()).await),
                 };
-                repairs.push(Repair { topic: topic.topic.clone(), drift, outcome });
+                repairs.push(TopicRepair {
+                    topic: topic.topic.clone(),
+                    cluster: drift.cluster,
+                    broker: drift.broker,
+                    address: drift.address,
+                    before: drift.before,
+                    after: drift.after,
+                    outcome,
+                    reason,
+                });
             }
         }
-        Ok((repairs, listing.problems))
+        Ok(RepairTopicsResponse { repairs, problems })
     }
 }
 
@@ -174,24 +144,21 @@ mod tests {
             ..topic(8, Permission::READ)
         };
         let found = drift(&[&a, &b, &c], &[(&a, multi.clone()), (&b, topic(4, Permission(6)))]);
-        let brokers: Vec<_> = found.iter().map(|one| one.broker.as_str()).collect();
+        let brokers: Vec<_> = found.iter().map(|(one, _)| one.broker.as_str()).collect();
         assert_eq!(brokers, ["a", "b", "c"]);
-        let of = |read_queues, write_queues, permission: &str| Settings {
+        let of = |read_queues, write_queues, permission: &str| TopicSettings {
             read_queues,
             write_queues,
             permission: permission.to_owned(),
         };
-        assert_eq!(found[0].before, Some(of(8, 2, "r")));
-        assert_eq!(found[1].before, Some(of(4, 4, "rw")));
-        assert_eq!(found[2].before, None);
-        assert!(found.iter().all(|one| one.after == of(8, 4, "rw")), "{found:?}");
+        assert_eq!(found[0].0.before, Some(of(8, 2, "r")));
+        assert_eq!(found[1].0.before, Some(of(4, 4, "rw")));
+        assert_eq!(found[2].0.before, None);
+        assert!(found.iter().all(|(one, _)| one.after == Some(of(8, 4, "rw"))), "{found:?}");
         // Who has it keeps the rest of it; who does not gets it from the one with the most queues to write.
-        assert_eq!(
-            found[0].config,
-            TopicConfig { write_queues: 4, permission: Permission(6), ..multi }
-        );
-        assert_eq!(found[2].config, TopicConfig { read_queues: 8, ..topic(4, Permission(6)) });
-        let equal = found.iter().map(|one| one.config.clone());
+        assert_eq!(found[0].1, TopicConfig { write_queues: 4, permission: Permission(6), ..multi });
+        assert_eq!(found[2].1, TopicConfig { read_queues: 8, ..topic(4, Permission(6)) });
+        let equal = found.iter().map(|(_, config)| config.clone());
         let equal: Vec<_> = [&a, &b, &c].into_iter().zip(equal).collect();
         assert_eq!(drift(&[&a, &b, &c], &equal), []);
     }

@@ -13,63 +13,15 @@ mod drift;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
-use super::{Admin, AdminError};
+use super::{Admin, AdminError, all, problem};
 use crate::model::{DLQ_PREFIX, Permission, RETRY_PREFIX, TopicConfig, system};
+use crate::proto::v1::{
+    ListTopicsResponse, Problem, QueueStatus, Topic, TopicKind, TopicOnBroker, TopicStatus,
+};
 use crate::remoting::bodies::route::{BrokerData, QueueData, TopicRoute};
 use crate::remoting::bodies::topic_stats::{TopicOffset, parse_topic_stats};
 use crate::remoting::bodies::topics::parse_topic_table;
 use crate::remoting::{Command, request, response};
-
-pub(super) use change::outcome;
-pub use change::{CreateTopic, Outcome, WhereDone};
-pub use drift::{Drift, Repair, Settings};
-
-/// Whose a topic is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// An application's.
-    Normal,
-    /// A consumer group's messages that are delivered again.
-    Retry,
-    /// A consumer group's messages that were delivered too often.
-    DeadLetter,
-    /// The brokers' own (B-052).
-    System,
-}
-
-/// A topic with all brokers that have it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Topic {
-    /// Its name.
-    pub topic: String,
-    /// Whose it is.
-    pub kind: Kind,
-    /// Where it is.
-    pub brokers: Vec<TopicOnBroker>,
-    /// The masters where it is not as on the others; only in a listing, and only of applications' topics.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub drift: Vec<Drift>,
-}
-
-/// A topic as one broker group is configured.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TopicOnBroker {
-    /// The cluster of the group.
-    pub cluster: String,
-    /// The group's name.
-    pub broker: String,
-    /// Who was asked.
-    pub address: String,
-    /// Queues that consumers read.
-    pub read_queues: u32,
-    /// Queues that producers write.
-    pub write_queues: u32,
-    /// `r`, `w`, and `x` for a template of other topics.
-    pub permission: String,
-}
 
 impl TopicOnBroker {
     fn of(group: &BrokerData, address: &str, config: &TopicConfig) -> Self {
@@ -88,52 +40,20 @@ impl TopicOnBroker {
     }
 }
 
-/// All topics, and who could not be asked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listing {
-    /// By name.
-    pub topics: Vec<Topic>,
-    /// One sentence for each broker that did not answer.
-    pub problems: Vec<String>,
-}
-
-/// One topic, with how full its queues are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TopicStats {
-    /// What it is and where.
-    #[serde(flatten)]
-    pub topic: Topic,
-    /// Messages in all queues.
-    pub messages: i64,
-    /// By broker and number.
-    pub queues: Vec<QueueStats>,
-    /// One sentence for each broker that did not answer.
-    #[serde(skip)]
-    pub problems: Vec<String>,
-}
-
-/// One queue of one broker.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct QueueStats {
-    /// The broker group.
-    pub broker: String,
-    /// The queue's number.
-    pub queue: i64,
-    /// Offset of its first message.
-    pub min_offset: i64,
-    /// Offset of the next message.
-    pub max_offset: i64,
-    /// Store time of the last message in milliseconds since 1970; `None` if the queue is empty or the broker
-    /// does not tell.
-    pub last_stored_ms: Option<i64>,
-}
-
-impl QueueStats {
+impl QueueStatus {
     /// How many messages it has.
     #[must_use]
     pub fn messages(&self) -> i64 {
         self.max_offset.saturating_sub(self.min_offset).max(0)
     }
+}
+
+/// What a listing is made of, before it is told.
+struct Found {
+    /// With `drift` in it.
+    topic: Topic,
+    /// What repairs each drift, in its order.
+    repairs: Vec<TopicConfig>,
 }
 
 /// `rw`, `r`, `w` or `-`, and `x` for a template (B-059).
@@ -159,20 +79,20 @@ pub fn permission_from_text(text: &str) -> Option<Permission> {
     }
 }
 
-fn kind(name: &str, groups: &[BrokerData]) -> Kind {
+fn kind(name: &str, groups: &[BrokerData]) -> TopicKind {
     let cluster_part = name.strip_suffix("_REPLY_TOPIC").unwrap_or(name);
     let is_groups = |group: &BrokerData| group.cluster == cluster_part || group.broker_name == name;
     if name.starts_with(RETRY_PREFIX) {
-        Kind::Retry
+        TopicKind::Retry
     } else if name.starts_with(DLQ_PREFIX) {
-        Kind::DeadLetter
+        TopicKind::DeadLetter
     } else if system::TOPICS.contains(&name)
         || name.starts_with(system::TOPIC_PREFIX)
         || groups.iter().any(is_groups)
     {
-        Kind::System
+        TopicKind::System
     } else {
-        Kind::Normal
+        TopicKind::Normal
     }
 }
 
@@ -181,49 +101,41 @@ impl Admin {
     ///
     /// # Errors
     /// No name server answers, or no broker is registered, or none of them answers.
-    pub async fn topics(&self) -> Result<Listing, AdminError> {
+    pub async fn topics(&self) -> Result<ListTopicsResponse, AdminError> {
+        let (found, problems) = self.find_topics().await?;
+        Ok(ListTopicsResponse {
+            topics: found.into_iter().map(|found| found.topic).collect(),
+            problems,
+        })
+    }
+
+    async fn find_topics(&self) -> Result<(Vec<Found>, Vec<Problem>), AdminError> {
         let groups = self.broker_groups(None).await?;
+        let answers = all(groups.iter().map(|group| self.configs_of(group))).await;
         let mut topics: BTreeMap<String, Vec<(&BrokerData, TopicConfig)>> = BTreeMap::new();
-        let (mut asked, mut failed) = (Vec::new(), Vec::new());
-        for group in &groups {
-            match self.configs_of(group).await {
+        let (mut asked, mut problems, mut last_error) = (Vec::new(), Vec::new(), None);
+        for (group, answer) in groups.iter().zip(answers) {
+            match answer {
                 Ok(found) => {
                     asked.push(group);
                     for (name, config) in found {
                         topics.entry(name).or_default().push((group, config));
                     }
                 }
-                Err(error) => failed.push((group, error)),
+                Err(error) => {
+                    let reason = format!("topics of {} are missing: {error}", group.broker_name);
+                    problems.push(problem(group, reason));
+                    last_error = Some(error);
+                }
             }
         }
-        if failed.len() == groups.len()
-            && let Some((_, error)) = failed.pop()
+        if let Some(error) = last_error
+            && asked.is_empty()
         {
             return Err(error);
         }
-        let topic = |(name, there): (String, Vec<(&BrokerData, TopicConfig)>)| {
-            let kind = kind(&name, &groups);
-            let drift = match kind {
-                Kind::Normal => drift::drift(&asked, &there),
-                Kind::Retry | Kind::DeadLetter | Kind::System => Vec::new(),
-            };
-            let on_broker = |(group, config): &(&BrokerData, TopicConfig)| {
-                Some(TopicOnBroker::of(group, group.address()?, config))
-            };
-            Topic {
-                topic: name,
-                kind,
-                brokers: there.iter().filter_map(on_broker).collect(),
-                drift,
-            }
-        };
-        let problem = |(group, error): (&BrokerData, AdminError)| {
-            format!("topics of {} are missing: {error}", group.broker_name)
-        };
-        Ok(Listing {
-            topics: topics.into_iter().map(topic).collect(),
-            problems: failed.into_iter().map(problem).collect(),
-        })
+        let found = topics.iter().map(|(name, there)| found(name, there, &asked, &groups));
+        Ok((found.collect(), problems))
     }
 
     /// All topics of one broker group by their names.
@@ -242,7 +154,7 @@ impl Admin {
     ///
     /// # Errors
     /// No name server answers, there is no such topic, or none of its brokers answers.
-    pub async fn topic(&self, name: &str) -> Result<TopicStats, AdminError> {
+    pub async fn topic(&self, name: &str) -> Result<TopicStatus, AdminError> {
         let route = Command::request(request::GET_ROUTEINFO_BY_TOPIC).with_field("topic", name);
         let (address, answer) = match self.call_name_server(&route).await {
             Err(error) if error.is_refused(response::TOPIC_NOT_EXIST) => {
@@ -258,7 +170,11 @@ impl Admin {
             match self.queues_of(name, one).await {
                 Ok(found) => queues.extend(found),
                 Err(error) => {
-                    problems.push(format!("queues of {} are missing: {error}", one.broker));
+                    problems.push(Problem {
+                        at: one.broker.clone(),
+                        address: Some(one.address.clone()),
+                        reason: format!("queues of {} are missing: {error}", one.broker),
+                    });
                     last_error = Some(error);
                 }
             }
@@ -268,15 +184,15 @@ impl Admin {
         {
             return Err(error);
         }
-        queues.sort();
-        let messages = queues.iter().map(QueueStats::messages).fold(0, i64::saturating_add);
-        let topic = Topic {
+        queues.sort_by(|a, b| (&a.broker, a.queue).cmp(&(&b.broker, b.queue)));
+        Ok(TopicStatus {
             topic: name.to_owned(),
-            kind: kind(name, &route.brokers),
+            kind: kind(name, &route.brokers).into(),
             brokers,
-            drift: Vec::new(),
-        };
-        Ok(TopicStats { topic, messages, queues, problems })
+            messages: queues.iter().map(QueueStatus::messages).fold(0, i64::saturating_add),
+            queues,
+            problems,
+        })
     }
 
     /// By 202 (B-315), or by two calls a queue of a broker that does not know it.
@@ -284,7 +200,7 @@ impl Admin {
         &self,
         topic: &str,
         broker: &TopicOnBroker,
-    ) -> Result<Vec<QueueStats>, AdminError> {
+    ) -> Result<Vec<QueueStatus>, AdminError> {
         let address = &broker.address;
         let request = Command::request(request::GET_TOPIC_STATS_INFO).with_field("topic", topic);
         let answer = match self.call(address, request).await {
@@ -295,9 +211,9 @@ impl Admin {
         };
         let offsets = parse_topic_stats(&answer.body);
         let offsets = offsets.map_err(|error| AdminError::unreadable(address, &error))?;
-        let stats = |one: TopicOffset| QueueStats {
+        let stats = |one: TopicOffset| QueueStatus {
             broker: broker.broker.clone(),
-            queue: one.queue.queue_id.into(),
+            queue: one.queue.queue_id,
             min_offset: one.min_offset,
             max_offset: one.max_offset,
             last_stored_ms: Some(one.last_update_timestamp).filter(|time| *time > 0),
@@ -309,7 +225,7 @@ impl Admin {
         &self,
         topic: &str,
         broker: &TopicOnBroker,
-    ) -> Result<Vec<QueueStats>, AdminError> {
+    ) -> Result<Vec<QueueStatus>, AdminError> {
         let mut queues = Vec::new();
         for queue in 0..broker.write_queues {
             let offset = async |code| {
@@ -321,9 +237,9 @@ impl Admin {
                     reason: error.to_string(),
                 })
             };
-            queues.push(QueueStats {
+            queues.push(QueueStatus {
                 broker: broker.broker.clone(),
-                queue: queue.into(),
+                queue: i32::try_from(queue).unwrap_or(i32::MAX),
                 min_offset: offset(request::GET_MIN_OFFSET).await?,
                 max_offset: offset(request::GET_MAX_OFFSET).await?,
                 last_stored_ms: None,
@@ -337,6 +253,30 @@ fn no_topic(name: &str) -> AdminError {
     AdminError::NotFound(format!(
         "there is no topic \"{name}\": `rmq-node admin topics list --all` shows what there is"
     ))
+}
+
+fn found(
+    name: &str,
+    there: &[(&BrokerData, TopicConfig)],
+    asked: &[&BrokerData],
+    groups: &[BrokerData],
+) -> Found {
+    let kind = kind(name, groups);
+    let drift = match kind {
+        TopicKind::Normal => drift::drift(asked, there),
+        _ => Vec::new(),
+    };
+    let (drift, repairs) = drift.into_iter().unzip();
+    let on_broker = |(group, config): &(&BrokerData, TopicConfig)| {
+        Some(TopicOnBroker::of(group, group.address()?, config))
+    };
+    let topic = Topic {
+        topic: name.to_owned(),
+        kind: kind.into(),
+        brokers: there.iter().filter_map(on_broker).collect(),
+        drift,
+    };
+    Found { topic, repairs }
 }
 
 /// The topic on each broker group of its route.

@@ -51,6 +51,8 @@ use super::admin::{EXIT_USAGE, hint};
 use super::credentials::CredentialsArgs;
 use super::table::safe;
 use super::{addresses, print};
+use tonic::Status;
+
 use crate::admin::Admin;
 use crate::config::{self, Sources};
 
@@ -122,7 +124,8 @@ pub(super) fn main(words: &[String]) -> anyhow::Result<ExitCode> {
         Err(Failure::Output(error)) => Err(error.into()),
         Err(Failure::Other(error)) => Err(error),
         Err(Failure::Admin(error)) => {
-            eprintln!("error: {}{}", safe(&error.to_string()), hint(&error));
+            let error = Status::from(error);
+            eprintln!("error: {}{}", safe(error.message()), hint(&error));
             Ok(ExitCode::from(super::admin::exit_code(&error)))
         }
     }

@@ -7,6 +7,8 @@ use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use tonic::Status;
+
 use super::arguments::Arguments;
 use super::time::Zone;
 use crate::admin::{Admin, AdminError};
@@ -135,8 +137,9 @@ impl Run {
     /// A part failed: the others go on.
     pub(super) fn failed(&mut self, error: &AdminError) -> Done {
         self.flush()?;
-        eprintln!("error: {}{}", safe(&error.to_string()), hint(error));
-        self.failed.get_or_insert(exit_code(error));
+        let error = Status::from(error.clone());
+        eprintln!("error: {}{}", safe(error.message()), hint(&error));
+        self.failed.get_or_insert(exit_code(&error));
         Ok(())
     }
 

@@ -13,10 +13,11 @@ use tokio::sync::oneshot;
 
 use super::host::{Host, PortKind, dialled_here};
 use crate::acl::Acl;
-use crate::admin::{Admin, ClusterState, Listing};
+use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::config::{Config, properties};
 use crate::node::options;
+use crate::proto::v1::{ClusterState, ListTopicsResponse};
 use crate::remoting::bodies::dial_back::{DialBack, PORTS_MAX, dial_back_request};
 use crate::remoting::bodies::route::{BrokerData, ClusterInfo};
 use crate::remoting::json;
@@ -127,7 +128,7 @@ pub struct Cluster {
     pub brokers: Vec<Registered>,
     pub asked_back: Vec<AskedBack>,
     /// What masters have; `None` if nobody could be asked.
-    pub topics: Option<Listing>,
+    pub topics: Option<ListTopicsResponse>,
     /// How brokers say that they are; `None` if nobody could be asked.
     pub members: Option<ClusterState>,
 }

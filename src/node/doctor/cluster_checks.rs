@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 
 use super::cluster::{Registered, Who};
 use super::{Context, Finding};
-use crate::admin::{ACCOUNTS_DIFFER_FIX, Drift, Kind, Member, Settings as TopicSettings, Topic};
+use crate::admin::ACCOUNTS_DIFFER_FIX;
 use crate::config::{Config, internal_address};
+use crate::proto::v1::{Broker, Topic, TopicDrift, TopicKind, TopicSettings};
 use crate::remoting::bodies::dial_back::PortState;
 use crate::transport::Dialled;
 
@@ -415,7 +416,7 @@ pub fn topics(context: &Context<'_>) -> Vec<Finding> {
     if masters.len() < 2 {
         return Vec::new();
     }
-    let normal = || listing.topics.iter().filter(|topic| topic.kind == Kind::Normal);
+    let normal = || listing.topics.iter().filter(|topic| topic.kind() == TopicKind::Normal);
     let repair = format!("rmq-node admin topics repair -n '{}'", config.name_servers.join(";"));
     let of_topic = |topic: &Topic| {
         let its = topic.drift.iter().filter(|drift| drift.cluster == config.cluster);
@@ -444,9 +445,9 @@ pub fn topics(context: &Context<'_>) -> Vec<Finding> {
 
 /// Nodes have the same accounts.
 pub fn accounts(context: &Context<'_>) -> Vec<Finding> {
-    let members = context.cluster.members.iter().flat_map(|state| &state.members);
+    let members = context.cluster.members.iter().flat_map(|state| &state.brokers);
     let differing = members.filter(|one| !one.accounts_differ_from.is_empty());
-    let finding = |one: &Member| {
+    let finding = |one: &Broker| {
         let (group, id, address) = (&one.group, one.id, one.address.as_deref().unwrap_or("?"));
         let others = one.accounts_differ_from.join(", ");
         Finding::error(
@@ -461,7 +462,7 @@ pub fn accounts(context: &Context<'_>) -> Vec<Finding> {
     differing.map(finding).collect()
 }
 
-fn drifted(name: &str, drift: &Drift, repair: &str) -> Finding {
+fn drifted(name: &str, drift: &TopicDrift, repair: &str) -> Finding {
     let text = |one: &TopicSettings| {
         format!(
             "{} read and {} write queues, {}",
@@ -478,7 +479,7 @@ fn drifted(name: &str, drift: &Drift, repair: &str) -> Finding {
                 "topic {name} has {} on {}, and {} with what the other masters have",
                 text(before),
                 drift.broker,
-                text(&drift.after)
+                drift.after.as_ref().map_or_else(String::new, text)
             ),
             "load is not even, and ordered consumers meet other queues after a fail-over",
         ),

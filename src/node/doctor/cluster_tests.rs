@@ -3,8 +3,9 @@
 use super::cluster::{Ahead, AskedBack, NameServer, Registered, Who};
 use super::host_tests::{PAIR, context, loaded, only, told};
 use super::*;
-use crate::admin::{ClusterState, Drift, Kind, Listing, Member, Settings, Topic};
-use crate::model::{TopicConfig, TopicName};
+use crate::proto::v1::{
+    Broker, ClusterState, ListTopicsResponse, Topic, TopicDrift, TopicKind, TopicSettings,
+};
 use crate::remoting::bodies::dial_back::{DialBack, PortState};
 use crate::remoting::bodies::route::BrokerData;
 use crate::transport::Dialled;
@@ -38,33 +39,35 @@ fn broker(group: &str, id: i64, host: &str, port: u16) -> Registered {
 }
 
 /// A topic of an application, and one of a broker.
-fn topics(name: &str, drift: Vec<Drift>) -> Listing {
-    let topic = |name: &str, kind, drift| Topic {
+fn topics(name: &str, drift: Vec<TopicDrift>) -> ListTopicsResponse {
+    let topic = |name: &str, kind: TopicKind, drift| Topic {
         topic: name.to_owned(),
-        kind,
+        kind: kind.into(),
         brokers: Vec::new(),
         drift,
     };
-    Listing {
-        topics: vec![topic(name, Kind::Normal, drift), topic("broker-a", Kind::System, Vec::new())],
+    ListTopicsResponse {
+        topics: vec![
+            topic(name, TopicKind::Normal, drift),
+            topic("broker-a", TopicKind::System, Vec::new()),
+        ],
         problems: Vec::new(),
     }
 }
 
 /// A topic with so many queues on broker-b, and 8 where it is as it should be.
-fn drift(cluster: &str, before: Option<u32>) -> Drift {
-    let settings = |queues| Settings {
+fn drift(cluster: &str, before: Option<u32>) -> TopicDrift {
+    let settings = |queues| TopicSettings {
         read_queues: queues,
         write_queues: queues,
         permission: "rw".to_owned(),
     };
-    Drift {
+    TopicDrift {
         cluster: cluster.to_owned(),
         broker: "broker-b".to_owned(),
         address: format!("{B}:10911"),
         before: before.map(settings),
-        after: settings(8),
-        config: TopicConfig::new(TopicName::new("T"), 8),
+        after: Some(settings(8)),
     }
 }
 
@@ -525,15 +528,15 @@ fn accounts_that_differ_are_told_at_each_of_the_two() {
     let loaded = loaded(PAIR);
     let mut context = pair(&loaded);
     assert!(cluster_checks::accounts(&context).is_empty());
-    let member = |id, others: &[&str]| Member {
+    let member = |id, others: &[&str]| Broker {
         group: "broker-a".to_owned(),
         id,
         address: Some(format!("{A}:10911")),
         accounts_differ_from: others.iter().map(|&other| other.to_owned()).collect(),
-        ..Member::default()
+        ..Broker::default()
     };
-    let members = vec![member(0, &[B, "h:1"]), member(1, &[])];
-    context.cluster.members = Some(ClusterState { members, problems: Vec::new() });
+    let brokers = vec![member(0, &[B, "h:1"]), member(1, &[])];
+    context.cluster.members = Some(ClusterState { brokers, problems: Vec::new() });
     let finding = only(cluster_checks::accounts(&context));
     let what = format!(
         "broker-a (0) at {A}:10911 has other accounts than {B}, h:1, under the same counter"

@@ -1,0 +1,273 @@
+//! Messages: of an id (33, or 12 with the topic), of a key (12), and as they are stored (11).
+//!
+//! Nothing is changed: whoever looks on is no member of a group, and leaves no position. Invariant: what a topic's
+//! brokers did not say is told.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use super::{Admin, AdminError, Message, Pull, PullStatus, all, problem};
+use crate::message::{MessageId, properties};
+use crate::model::system;
+use crate::proto::v1::{
+    FindMessagesRequest, FindMessagesResponse, GetMessageRequest, GetMessageResponse, MessageTrack,
+    Problem, StoredMessage, TailMessagesRequest, TailMessagesResponse,
+};
+use crate::remoting::bodies::route::BrokerData;
+use crate::remoting::response;
+
+/// Messages of a key that are found if nothing is asked for.
+const FOUND: u32 = 32;
+/// Messages of one pull.
+const PULLED: i32 = 32;
+/// How long new messages are waited for.
+const TAIL_PAUSE: Duration = Duration::from_millis(300);
+
+impl StoredMessage {
+    fn of(message: Message, broker: Option<&str>) -> Self {
+        let all: BTreeMap<_, _> = message
+            .properties
+            .iter()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
+        Self {
+            id: message.id(),
+            offset_id: message.offset_id(),
+            broker: broker.map(str::to_owned),
+            queue: message.queue_id,
+            queue_offset: message.queue_offset,
+            tags: all.get(properties::TAGS).cloned(),
+            keys: all.get(properties::KEYS).cloned(),
+            born_ms: message.born_timestamp,
+            born_host: message.born_host.to_string(),
+            stored_ms: message.store_timestamp,
+            store_host: message.store_host.to_string(),
+            store_bytes: u64::try_from(message.store_bytes).unwrap_or(u64::MAX),
+            reconsume_times: message.reconsume_times,
+            flag: message.flag,
+            sys_flag: message.sys_flag,
+            body_text: std::str::from_utf8(&message.body).ok().map(str::to_owned),
+            body: message.body.to_vec(),
+            topic: message.topic,
+            properties: all,
+        }
+    }
+}
+
+impl Admin {
+    /// The messages of an id, each broker of the topic asked.
+    ///
+    /// # Errors
+    /// It is no id, the topic is needed, there is none, or nobody answers.
+    pub async fn message(
+        &self,
+        request: &GetMessageRequest,
+    ) -> Result<GetMessageResponse, AdminError> {
+        let mut answer = GetMessageResponse::default();
+        match (&request.topic, request.id.parse::<MessageId>()) {
+            (None, Err(_)) => {
+                let text = format!(
+                    "\"{}\" does not tell where it is stored: name its topic too",
+                    request.id
+                );
+                return Err(AdminError::Invalid(text));
+            }
+            (None, Ok(id)) => {
+                let (address, offset) = (id.store_host.to_string(), id.offset.to_wire());
+                let found = self.message_at(&address, offset).await?;
+                answer.messages.push(StoredMessage::of(found, None));
+            }
+            (Some(topic), _) => {
+                let (messages, problems) = self.by_key(topic, &request.id, true, FOUND).await?;
+                (answer.messages, answer.problems) = (messages, problems);
+            }
+        }
+        let Some(first) = answer.messages.first().cloned() else {
+            let text = format!("no broker that answers has a message \"{}\"", request.id);
+            return Err(AdminError::NotFound(text));
+        };
+        match self.tracks(&first).await {
+            Ok(tracks) => answer.tracks = tracks,
+            Err(error) => answer.problems.push(Problem {
+                at: first.topic.clone(),
+                reason: format!("which groups have got it is missing: {error}"),
+                ..Problem::default()
+            }),
+        }
+        Ok(answer)
+    }
+
+    /// Messages of a topic that have a key, newest first.
+    ///
+    /// # Errors
+    /// No name server knows the topic, or nobody answers.
+    pub async fn find_messages(
+        &self,
+        request: &FindMessagesRequest,
+    ) -> Result<FindMessagesResponse, AdminError> {
+        let limit = request.limit.unwrap_or(FOUND);
+        let (messages, problems) = self.by_key(&request.topic, &request.key, false, limit).await?;
+        Ok(FindMessagesResponse { messages, problems })
+    }
+
+    async fn by_key(
+        &self,
+        topic: &str,
+        key: &str,
+        is_unique: bool,
+        limit: u32,
+    ) -> Result<(Vec<StoredMessage>, Vec<Problem>), AdminError> {
+        let brokers = self.route(topic).await?.brokers;
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+        let answers = all(brokers.iter().map(async |group| {
+            let address = group.address().unwrap_or_default();
+            self.messages_by_key(address, topic, key, is_unique, (limit, i64::MAX)).await
+        }));
+        let (mut found, mut problems, mut last_error) = (Vec::new(), Vec::new(), None);
+        for (group, answer) in brokers.iter().zip(answers.await) {
+            match answer {
+                Ok(messages) => found.extend(
+                    messages
+                        .into_iter()
+                        .map(|one| StoredMessage::of(one, Some(&group.broker_name))),
+                ),
+                Err(error) if error.is_refused(response::QUERY_NOT_FOUND) => {}
+                Err(error) => {
+                    let reason = format!("messages of {} are missing: {error}", group.broker_name);
+                    problems.push(problem(group, reason));
+                    last_error = Some(error);
+                }
+            }
+        }
+        if let Some(error) = last_error
+            && problems.len() == brokers.len()
+        {
+            return Err(error);
+        }
+        found.sort_by_key(|message| std::cmp::Reverse(message.stored_ms));
+        Ok((found, problems))
+    }
+
+    /// Which groups have got a message: where each is in its queue (300, then 208 and 203 of each).
+    async fn tracks(&self, message: &StoredMessage) -> Result<Vec<MessageTrack>, AdminError> {
+        let brokers = self.route(&message.topic).await?.brokers;
+        let is_its = |group: &&BrokerData| {
+            group.addresses.values().any(|address| *address == message.store_host)
+                || message.broker.as_ref() == Some(&group.broker_name)
+        };
+        let Some(group) = brokers.iter().find(is_its) else { return Ok(Vec::new()) };
+        let Some(address) = group.address() else { return Ok(Vec::new()) };
+        let names = self.groups_of_topic(address, &message.topic).await?;
+        let tracks = all(names.iter().map(async |name| {
+            let stats = self.consume_stats(address, name, Some(&message.topic)).await?;
+            let members = self.members_of(std::iter::once(group), name).await?;
+            let its = stats.queues.iter().find(|one| one.queue.queue_id == message.queue);
+            Ok(MessageTrack {
+                group: name.clone(),
+                is_consumed: its.is_some_and(|one| one.consumer_offset > message.queue_offset),
+                is_online: !members.connections.is_empty(),
+            })
+        }));
+        tracks.await.into_iter().collect()
+    }
+
+    /// Sends messages of a topic to `out` as they are stored, until nobody takes them.
+    ///
+    /// # Errors
+    /// No name server knows the topic, or nobody answers at the beginning.
+    pub async fn tail(
+        &self,
+        request: &TailMessagesRequest,
+        out: &mpsc::Sender<Result<TailMessagesResponse, Status>>,
+    ) -> Result<(), AdminError> {
+        let mut queues = self.ends(request).await?;
+        loop {
+            let pulled = all(queues.iter().map(|queue| self.pull_from(request, queue))).await;
+            let mut answer = TailMessagesResponse::default();
+            for (queue, pulled) in queues.iter_mut().zip(pulled) {
+                match pulled {
+                    Ok((next_offset, messages)) => {
+                        queue.has_failed = false;
+                        queue.offset = next_offset;
+                        let of = |one| StoredMessage::of(one, Some(&queue.broker));
+                        answer.messages.extend(messages.into_iter().map(of));
+                    }
+                    // Told once.
+                    Err(_) if queue.has_failed => {}
+                    Err(error) => {
+                        queue.has_failed = true;
+                        answer.problems.push(Problem {
+                            at: queue.broker.clone(),
+                            address: Some(queue.address.clone()),
+                            reason: format!("queue {} of {}: {error}", queue.number, queue.broker),
+                        });
+                    }
+                }
+            }
+            let is_idle = answer.messages.is_empty();
+            if !(is_idle && answer.problems.is_empty()) && out.send(Ok(answer)).await.is_err() {
+                return Ok(());
+            }
+            if is_idle {
+                tokio::select! {
+                    () = tokio::time::sleep(TAIL_PAUSE) => {}
+                    () = out.closed() => return Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Where each queue of the topic is looked at first.
+    async fn ends(&self, request: &TailMessagesRequest) -> Result<Vec<Queue>, AdminError> {
+        let (topic, mut queues) = (&request.topic, Vec::new());
+        for group in self.route(topic).await?.brokers {
+            let Some(address) = group.address() else { continue };
+            for one in self.topic_offsets(address, topic).await? {
+                let number = one.queue.queue_id;
+                let offset = match request.from_ms {
+                    Some(time) => self.search_offset(address, topic, number, time).await?,
+                    None => one.max_offset,
+                };
+                let (broker, address) = (group.broker_name.clone(), address.to_owned());
+                queues.push(Queue { broker, address, number, offset, has_failed: false });
+            }
+        }
+        Ok(queues)
+    }
+
+    async fn pull_from(
+        &self,
+        request: &TailMessagesRequest,
+        queue: &Queue,
+    ) -> Result<(i64, Vec<Message>), AdminError> {
+        let pull = Pull {
+            group: system::TOOLS_CONSUMER,
+            topic: &request.topic,
+            queue_id: queue.number,
+            offset: queue.offset,
+            count: PULLED,
+            expression: request.tags.as_deref().unwrap_or("*"),
+        };
+        let pulled = self.pull(&queue.address, pull).await?;
+        let next_offset = match pulled.status {
+            PullStatus::Found | PullStatus::NoMatchedMsg | PullStatus::OffsetIllegal => {
+                pulled.next_offset
+            }
+            PullStatus::NoNewMsg => queue.offset,
+        };
+        Ok((next_offset, pulled.messages))
+    }
+}
+
+/// A queue that is looked at.
+struct Queue {
+    broker: String,
+    address: String,
+    number: i32,
+    /// Of its next message.
+    offset: i64,
+    has_failed: bool,
+}

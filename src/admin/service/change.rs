@@ -1,0 +1,163 @@
+//! A change that is asked for, until it is answered: the audit log's line of it.
+//!
+//! Invariant: every change has a line, also one whose caller did not wait for its end.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tonic::transport::server::UdsConnectInfo;
+use tonic::{Code, Request, Response, Status};
+
+use super::{Answered, Api};
+use crate::admin::{AdminError, AuditLog};
+use crate::clock::Clock;
+use crate::proto::v1::AuditRecord;
+use crate::task;
+
+/// A change that is not answered yet.
+pub struct Change {
+    log: Option<Arc<AuditLog>>,
+    /// Without its end.
+    record: AuditRecord,
+}
+
+impl Api {
+    /// Notes who asks for what; `method` is as `Topics/Create`.
+    pub(super) fn change<T: Serialize>(&self, method: &str, request: &Request<T>) -> Change {
+        let record = AuditRecord {
+            who: who(request),
+            method: method.to_owned(),
+            arguments: json(request.get_ref()),
+            ..AuditRecord::default()
+        };
+        let log = self.of_node.as_ref().map(|node| Arc::clone(&node.audit));
+        Change { log, record }
+    }
+}
+
+impl Change {
+    /// Answers, and writes down what became of it.
+    ///
+    /// # Errors
+    /// Those of the change.
+    pub(super) async fn end<T: Serialize>(mut self, result: Result<T, AdminError>) -> Answered<T> {
+        let answer = result.map_err(Status::from);
+        let (code, text) = match &answer {
+            Ok(answer) => (Code::Ok, json(answer)),
+            Err(error) => (error.code(), error.message().to_owned()),
+        };
+        if let Some(writing) = self.write(code, text) {
+            // It fails only if it panics, which is reported.
+            let _ = writing.await;
+        }
+        answer.map(Response::new)
+    }
+
+    /// Writes the line, once.
+    fn write(&mut self, code: Code, result: String) -> Option<tokio::task::JoinHandle<()>> {
+        let log = self.log.take()?;
+        let record = AuditRecord {
+            time_ms: Clock::system().now_ms(),
+            code: name(code),
+            result,
+            ..std::mem::take(&mut self.record)
+        };
+        Some(task::spawn_blocking("audit log", move || {
+            if let Err(error) = log.append(&record) {
+                let AuditRecord { who, method, arguments, code, .. } = &record;
+                tracing::error!(%error, who, method, arguments, code, "not in the audit log");
+            }
+        }))
+    }
+}
+
+impl Drop for Change {
+    fn drop(&mut self) {
+        // Only of a change that was not answered.
+        self.write(Code::Cancelled, "nobody waited for its end".to_owned());
+    }
+}
+
+/// As the kernel says for a socket's peer.
+fn who<T>(request: &Request<T>) -> String {
+    let peer = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
+    let Some(peer) = peer else { return "somebody in this process".to_owned() };
+    let user = nix::unistd::User::from_uid(peer.uid().into()).ok().flatten();
+    let name = user.map(|user| format!(" ({})", user.name)).unwrap_or_default();
+    let process = peer.pid().map(|pid| format!(", process {pid}")).unwrap_or_default();
+    format!("uid {}{name}{process}", peer.uid())
+}
+
+/// As gRPC's documents spell it.
+fn name(code: Code) -> String {
+    let mut name = String::new();
+    for (at, c) in format!("{code:?}").chars().enumerate() {
+        if c.is_ascii_uppercase() && at > 0 && code != Code::Ok {
+            name.push('_');
+        }
+        name.push(c.to_ascii_uppercase());
+    }
+    name
+}
+
+fn json(message: &impl Serialize) -> String {
+    serde_json::to_string(message).expect("messages have text for keys")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::{Admin, NodeControl, OfNode};
+    use crate::proto::v1::{CancelTimerRequest, CancelTimerResponse, NodeStatus};
+
+    #[derive(Debug)]
+    struct Nobody;
+
+    impl NodeControl for Nobody {
+        fn status(&self) -> NodeStatus {
+            NodeStatus::default()
+        }
+
+        fn reload(&self) -> Result<Vec<String>, AdminError> {
+            Ok(Vec::new())
+        }
+
+        fn slave_address(&self, group: &str) -> Result<String, AdminError> {
+            Err(AdminError::NotFound(group.to_owned()))
+        }
+    }
+
+    #[test]
+    fn codes_are_spelled_as_elsewhere() {
+        assert_eq!(name(Code::Ok), "OK");
+        assert_eq!(name(Code::FailedPrecondition), "FAILED_PRECONDITION");
+    }
+
+    #[tokio::test]
+    async fn each_change_has_a_line_whatever_becomes_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Arc::new(AuditLog::new(dir.path()));
+        let admin = Arc::new(Admin::new(Vec::new(), Default::default()));
+        let of_node = OfNode { audit: Arc::clone(&log), control: Arc::new(Nobody) };
+        let api = Api { admin, of_node: Some(of_node) };
+        let request = Request::new(CancelTimerRequest { id: "7".to_owned() });
+        let change = || api.change("Messages/CancelTimer", &request);
+        change().end(Ok(CancelTimerResponse::default())).await.unwrap();
+        let none = AdminError::NotFound("none".to_owned());
+        change().end::<CancelTimerResponse>(Err(none)).await.unwrap_err();
+        drop(change());
+        let records = loop {
+            let records = log.last(10).unwrap();
+            if records.len() == 3 {
+                break records;
+            }
+            tokio::task::yield_now().await;
+        };
+        let ends: Vec<_> =
+            records.iter().map(|one| (one.code.as_str(), one.result.as_str())).collect();
+        assert_eq!(ends[..2], [("OK", r#"{"done":[]}"#), ("NOT_FOUND", "none")]);
+        assert_eq!(ends[2].0, "CANCELLED");
+        assert_eq!(records[0].arguments, r#"{"id":"7"}"#);
+        assert_eq!(records[0].method, "Messages/CancelTimer");
+    }
+}

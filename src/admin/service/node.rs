@@ -1,0 +1,40 @@
+//! The service `Node`; the node does it (`admin::NodeControl`).
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{Answered, Api};
+use crate::admin::AdminError;
+use crate::proto::v1::node_server::Node;
+use crate::proto::v1::{
+    NodeStatus, NodeStatusRequest, ReloadNodeRequest, ReloadNodeResponse, ResyncRequest,
+    ResyncResponse,
+};
+use crate::task;
+
+#[async_trait]
+impl Node for Api {
+    async fn status(&self, _: Request<NodeStatusRequest>) -> Answered<NodeStatus> {
+        Ok(Response::new(self.node()?.control.status()))
+    }
+
+    async fn reload(&self, request: Request<ReloadNodeRequest>) -> Answered<ReloadNodeResponse> {
+        let control = Arc::clone(&self.node()?.control);
+        let change = self.change("Node/Reload", &request);
+        let reloading = task::spawn_blocking("reload", move || control.reload()).await;
+        // That it did not end is a bug.
+        let changed = reloading.map_err(|error| Status::internal(error.to_string()))?;
+        change.end(changed.map(|changed| ReloadNodeResponse { changed })).await
+    }
+
+    async fn resync(&self, request: Request<ResyncRequest>) -> Answered<ResyncResponse> {
+        let slave = self.node()?.control.slave_address(&request.get_ref().group);
+        let change = self.change("Node/Resync", &request);
+        let resync = async || -> Result<ResyncResponse, AdminError> {
+            self.admin.resync(&slave?).await?;
+            Ok(ResyncResponse {})
+        };
+        change.end(resync().await).await
+    }
+}

@@ -1,0 +1,42 @@
+//! The service `Topics`; what it does is in `admin::topics`.
+
+use tonic::{Request, async_trait};
+
+use super::{Answered, Api, Parts, answer, in_parts};
+use crate::proto::v1::topics_server::Topics;
+use crate::proto::v1::{
+    CreateTopicRequest, CreateTopicResponse, DeleteTopicRequest, DeleteTopicResponse,
+    GetTopicRequest, ListTopicsRequest, ListTopicsResponse, RepairTopicsRequest,
+    RepairTopicsResponse, TopicStatus,
+};
+
+#[async_trait]
+impl Topics for Api {
+    type ListStream = Parts<ListTopicsResponse>;
+
+    async fn list(&self, _: Request<ListTopicsRequest>) -> Answered<Self::ListStream> {
+        in_parts(self.admin.topics().await, |part| &mut part.topics)
+    }
+
+    async fn get(&self, request: Request<GetTopicRequest>) -> Answered<TopicStatus> {
+        answer(self.admin.topic(&request.get_ref().topic).await)
+    }
+
+    async fn create(&self, request: Request<CreateTopicRequest>) -> Answered<CreateTopicResponse> {
+        let change = self.change("Topics/Create", &request);
+        change.end(self.admin.create_topic(request.get_ref()).await).await
+    }
+
+    async fn repair(
+        &self,
+        request: Request<RepairTopicsRequest>,
+    ) -> Answered<RepairTopicsResponse> {
+        let change = self.change("Topics/Repair", &request);
+        change.end(self.admin.repair_topics(request.get_ref()).await).await
+    }
+
+    async fn delete(&self, request: Request<DeleteTopicRequest>) -> Answered<DeleteTopicResponse> {
+        let change = self.change("Topics/Delete", &request);
+        change.end(self.admin.delete_topic(request.get_ref()).await).await
+    }
+}

@@ -1,0 +1,109 @@
+//! The way from a command to the services: over this host's socket, or to the same services in this process.
+//!
+//! Without an address, the node of this host is asked, which asks its cluster as itself. With one, with an account, or
+//! without a node, this process asks the name servers: those that are named, else those of this host's settings.
+//! Invariant: a socket that nobody answers on, or that is not for this user, stands in nobody's way unless it was named.
+
+use std::convert::Infallible;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use tonic::body::Body;
+use tonic::codegen::{StdError, http};
+use tonic::transport::Endpoint;
+use tonic::{Code, Status};
+use tower::ServiceExt;
+use tower::util::BoxCloneService;
+
+use crate::admin::Admin;
+use crate::admin::service::{routes, socket};
+use crate::cli::Addresses;
+use crate::cli::credentials::CredentialsArgs;
+use crate::config::{self, Config, ConfigError, Sources};
+use crate::transport::Credentials;
+
+/// Where the package's unit has its socket.
+const RUNTIME_DIR: &str = "/run/rmq-node";
+
+/// What generated clients call.
+pub type Door = BoxCloneService<http::Request<Body>, http::Response<Body>, StdError>;
+
+/// Where to look for the services.
+pub struct Way {
+    /// Name servers, if they are named.
+    pub name_servers: Option<Addresses>,
+    /// The socket, if it is named.
+    pub socket: Option<PathBuf>,
+    /// With what this process asks.
+    pub credentials: CredentialsArgs,
+}
+
+impl Way {
+    /// Opens the door.
+    ///
+    /// # Errors
+    /// This host's settings are needed, and wrong; or the credentials are.
+    pub async fn open(self) -> anyhow::Result<Result<Door, Status>> {
+        if let Some(Addresses(name_servers)) = self.name_servers {
+            return Ok(Ok(in_process(name_servers, self.credentials.credentials(None, None)?)));
+        }
+        if let Some(path) = &self.socket {
+            return Ok(match over_socket(path).await {
+                Ok(door) => Ok(door),
+                Err(error) => Err(no_socket(path, &error)),
+            });
+        }
+        let as_this_host = |config: Config| {
+            let credentials = self.credentials.credentials(Some(&config.tls), None)?;
+            Ok(Ok(in_process(config.name_servers, credentials)))
+        };
+        if self.credentials.are_given() {
+            return as_this_host(settings()?);
+        }
+        let runtime_dir = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from);
+        let runtime_dir = runtime_dir.unwrap_or_else(|| RUNTIME_DIR.into()).join(socket::FILE);
+        let denied = match over_socket(&runtime_dir).await {
+            Ok(door) => return Ok(Ok(door)),
+            Err(error) => (error.kind() == io::ErrorKind::PermissionDenied)
+                .then(|| no_socket(&runtime_dir, &error)),
+        };
+        let config = match (settings(), denied) {
+            (Ok(config), _) => config,
+            (Err(_), Some(denied)) => return Ok(Err(denied)),
+            (Err(error), None) => return Err(error.into()),
+        };
+        // Where a node that no service manager started has it.
+        if let Ok(door) = over_socket(&config.data_dir.join(socket::FILE)).await {
+            return Ok(Ok(door));
+        }
+        as_this_host(config)
+    }
+}
+
+fn settings() -> Result<Config, ConfigError> {
+    let environment = crate::cli::environment();
+    Ok(config::load(&Sources { environment, ..Sources::default() })?.config)
+}
+
+fn in_process(name_servers: Vec<String>, credentials: Credentials) -> Door {
+    let routes = routes(Admin::new(name_servers, credentials), None);
+    let infallible = |never: Infallible| match never {};
+    BoxCloneService::new(ServiceExt::<http::Request<Body>>::map_err(routes, infallible))
+}
+
+async fn over_socket(path: &Path) -> io::Result<Door> {
+    // Says in the system's words why not, which a channel does not.
+    UnixStream::connect(path)?;
+    let endpoint = Endpoint::from_shared(format!("unix:{}", path.display()));
+    let channel = endpoint.map_err(io::Error::other)?.connect().await.map_err(io::Error::other)?;
+    Ok(BoxCloneService::new(channel.map_err(Into::into)))
+}
+
+fn no_socket(path: &Path, error: &io::Error) -> Status {
+    let code = match error.kind() {
+        io::ErrorKind::PermissionDenied => Code::PermissionDenied,
+        _ => Code::Unavailable,
+    };
+    Status::new(code, format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,267 @@
+//! `rmq-node admin`: its arguments, and which noun does what.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `door` | the way to the services: a socket, or this process |
+//! | `output` | what is printed, and the exit code |
+//! | `sheet` | results as tables, JSON, YAML, TSV and names |
+//! | `cluster`, `topics`, `groups`, `offsets`, `messages`, `timers`, `resync`, `node`, `audit` | the nouns |
+//!
+//! Not the actions (`crate::admin`), which are asked of the services only. Invariant: a noun alone lists.
+
+mod audit;
+mod cluster;
+mod door;
+mod groups;
+mod messages;
+mod node;
+mod offsets;
+mod output;
+mod resync;
+mod sheet;
+mod timers;
+mod topics;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use tonic::{Status, Streaming};
+
+use super::credentials::CredentialsArgs;
+use super::{Addresses, addresses};
+use audit::AuditArgs;
+use door::{Door, Way};
+use groups::GroupsAction;
+use messages::MessagesAction;
+use node::NodeAction;
+use offsets::OffsetsAction;
+pub(super) use output::{EXIT_PARTIAL, EXIT_USAGE, exit_code, hint};
+use output::{Output, Reported};
+use resync::Resync;
+use timers::TimersAction;
+use topics::TopicsAction;
+
+/// Look at and change a cluster, ours or Apache's.
+///
+/// Without -n the node of this host is asked over its socket; where none runs, the name servers of this host's settings
+/// are, else 127.0.0.1:9876.
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nobody answers, 4 no such thing, 5 denied, 6 done or told in part. The
+/// commands of RocketMQ's mqadmin work here too, under their names and with their flags.
+#[derive(Debug, Args)]
+pub struct AdminArgs {
+    /// Name servers of the cluster as HOST:PORT, separated by `,` or `;`.
+    #[arg(short, long, global = true, value_name = "ADDRESSES", value_parser = addresses)]
+    name_server: Option<Addresses>,
+    /// The socket of a node [default: /run/rmq-node/admin.sock, else that in the data directory].
+    #[arg(long, global = true, value_name = "PATH", conflicts_with = "name_server")]
+    socket: Option<PathBuf>,
+    /// How results are printed.
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    /// Ask again every so many seconds, until it is interrupted; not for what changes something.
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
+    watch: Option<u64>,
+    #[command(flatten)]
+    credentials: CredentialsArgs,
+    #[command(subcommand)]
+    noun: Noun,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum Noun {
+    /// Show every broker group with its master and slaves: addresses, versions, messages a second, and how they are.
+    Cluster,
+    /// How slaves copy their masters: list (also without a verb), resync.
+    Replication {
+        #[command(subcommand)]
+        action: Option<ReplicationAction>,
+    },
+    /// Messages that wait for a time of their own (`TIMER_DELIVER_MS` and the like): list, cancel.
+    Timers {
+        #[command(subcommand)]
+        action: TimersAction,
+    },
+    /// Topics: list (also without a verb), show, create, delete, repair.
+    Topics {
+        #[command(subcommand)]
+        action: Option<TopicsAction>,
+    },
+    /// Consumer groups: list (also without a verb), show.
+    Groups {
+        #[command(subcommand)]
+        action: Option<GroupsAction>,
+    },
+    /// Messages: show, find, tail.
+    Messages {
+        #[command(subcommand)]
+        action: MessagesAction,
+    },
+    /// Positions of groups: reset.
+    Offsets {
+        #[command(subcommand)]
+        action: OffsetsAction,
+    },
+    /// The node of this host: status (also without a verb), reload.
+    Node {
+        #[command(subcommand)]
+        action: Option<NodeAction>,
+    },
+    /// What was changed through the node of this host, and by whom.
+    Audit(AuditArgs),
+}
+
+impl Noun {
+    /// Whether it only looks, as a noun alone and `list` and `show` do.
+    fn only_reads(&self) -> bool {
+        match self {
+            Self::Cluster | Self::Audit(_) | Self::Groups { .. } => true,
+            Self::Replication { action } => !matches!(action, Some(ReplicationAction::Resync(_))),
+            Self::Topics { action } => {
+                matches!(action, None | Some(TopicsAction::List { .. } | TopicsAction::Show { .. }))
+            }
+            Self::Node { action } => !matches!(action, Some(NodeAction::Reload)),
+            Self::Messages { action } => !matches!(action, MessagesAction::Tail { .. }),
+            Self::Timers { action } => matches!(action, TimersAction::List(_)),
+            Self::Offsets { .. } => false,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum ReplicationAction {
+    /// List slaves, each with its master, how far it is behind, and what went wrong last.
+    List,
+    /// Let this host's slave of a group set its folder aside, beside the others, and copy all that its master has.
+    Resync(Resync),
+}
+
+/// Runs the action and prints what it tells.
+///
+/// # Errors
+/// This host's settings are wrong and were needed, or the result cannot be printed.
+pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
+    let AdminArgs { name_server, socket, output, watch, credentials, noun } = arguments;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if watch.is_some() && !noun.only_reads() {
+        return Ok(output::print_error(&Status::invalid_argument(
+            "--watch is for what only looks",
+        )));
+    }
+    let way = Way { name_servers: name_server, socket, credentials };
+    let door = match runtime.block_on(way.open())? {
+        Ok(door) => door,
+        Err(error) => return Ok(output::print_error(&error)),
+    };
+    let printed = match watch {
+        None => print(runtime.block_on(act(noun, door, output))),
+        Some(seconds) => runtime.block_on(async {
+            loop {
+                let reported = act(noun.clone(), door.clone(), output).await;
+                if io::stdout().is_terminal() {
+                    io::stdout().write_all(CLEAR)?;
+                }
+                print(reported)?;
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+            }
+        }),
+    };
+    match printed {
+        // Whoever reads it has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        printed => Ok(printed?),
+    }
+}
+
+/// Moves the cursor to the first line of a terminal and clears everything.
+const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
+
+fn print(reported: Reported) -> io::Result<ExitCode> {
+    match reported {
+        Ok(report) => report.print(),
+        Err(error) => Ok(output::print_error(&error)),
+    }
+}
+
+async fn act(noun: Noun, door: Door, output: Output) -> Reported {
+    match noun {
+        Noun::Cluster => cluster::cluster(door, output).await,
+        Noun::Replication { action: Some(ReplicationAction::Resync(resync)) } => {
+            resync::run(resync, door, output).await
+        }
+        Noun::Replication { .. } => cluster::replication(door, output).await,
+        Noun::Node { action } => node::run(action, door, output).await,
+        Noun::Timers { action } => timers::run(action, door, output).await,
+        Noun::Topics { action } => topics::run(action, door, output).await,
+        Noun::Groups { action } => groups::run(action, door, output).await,
+        Noun::Messages { action } => messages::run(action, door, output).await,
+        Noun::Offsets { action } => offsets::run(action, door, output).await,
+        Noun::Audit(arguments) => audit::run(arguments, door, output).await,
+    }
+}
+
+/// An answer that came in parts: the first, with the `items` of all.
+async fn whole<T: Default, I>(
+    mut parts: Streaming<T>,
+    items: fn(&mut T) -> &mut Vec<I>,
+) -> Result<T, Status> {
+    let mut first = parts.message().await?.unwrap_or_default();
+    while let Some(mut part) = parts.message().await? {
+        items(&mut first).append(items(&mut part));
+    }
+    Ok(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        admin: AdminArgs,
+    }
+
+    fn parse(line: &str) -> Result<AdminArgs, clap::Error> {
+        Cli::try_parse_from(line.split(' ')).map(|cli| cli.admin)
+    }
+
+    #[test]
+    fn a_noun_alone_lists() {
+        let arguments = parse("admin topics -n a:1;b:2, -o json").unwrap();
+        assert!(matches!(arguments.noun, Noun::Topics { action: None }));
+        assert_eq!(arguments.name_server.unwrap().0, ["a:1", "b:2"]);
+        assert_eq!(arguments.output, Output::Json);
+        assert!(matches!(parse("admin cluster").unwrap().noun, Noun::Cluster));
+        let arguments = parse("admin replication resync broker-b --yes").unwrap();
+        let Noun::Replication { action: Some(ReplicationAction::Resync(_)) } = arguments.noun
+        else {
+            panic!("it is resync")
+        };
+    }
+
+    #[test]
+    fn create_has_4_9_4s_defaults() {
+        let arguments = parse("admin topics create T --permission r").unwrap();
+        let Noun::Topics { action: Some(TopicsAction::Create { queues, permission, .. }) } =
+            arguments.noun
+        else {
+            panic!("it is create")
+        };
+        assert_eq!((queues, permission.as_str()), (8, "r"));
+        for line in [
+            "admin topics create T --permission x",
+            "admin topics create T --queues 0",
+            "admin topics -n a",
+            "admin topics -n a:99999",
+            "admin topics -n ,",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}
