@@ -143,43 +143,6 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "consume" -d 'Pull all queues of a topic from their beginning'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "echo" -d 'A peer that only answers: the floor that brokers are compared with'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-<<<<<<< HEAD
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -s n -l name-server -d 'Name servers as HOST:PORT, separated by `,` or `;` [default: those of this host\'s settings, else 127.0.0.1:9876]' -r
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -s o -l output -d 'How results are printed' -r -f -a "table\t''
-json\t''"
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -l tls-key -d 'PEM file with its private key' -r -F
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -f -a "cluster" -d 'Show every broker group with its master and slaves: addresses, versions, messages a second, and how they are'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -f -a "replication" -d 'How slaves copy their masters: list (also without a verb), resync'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -f -a "timers" -d 'Messages that wait for a time of their own (`TIMER_DELIVER_MS` and the like): list, cancel'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -f -a "topics" -d 'Topics: list (also without a verb), show, create, delete, repair'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -s n -l name-server -d 'Name servers as HOST:PORT, separated by `,` or `;` [default: those of this host\'s settings, else 127.0.0.1:9876]' -r
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -s o -l output -d 'How results are printed' -r -f -a "table\t''
-json\t''"
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l tls-key -d 'PEM file with its private key' -r -F
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -s h -l help -d 'Print help'
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -s n -l name-server -d 'Name servers as HOST:PORT, separated by `,` or `;` [default: those of this host\'s settings, else 127.0.0.1:9876]' -r
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -s o -l output -d 'How results are printed' -r -f -a "table\t''
-json\t''"
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l tls-key -d 'PEM file with its private key' -r -F
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -s h -l help -d 'Print help'
-=======
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -s n -l name-server -d 'Name servers of the cluster as HOST:PORT, separated by `,` or `;`' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -l socket -d 'The socket of a node [default: /run/rmq-node/admin.sock, else that in the data directory]' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -s o -l output -d 'How results are printed' -r -f -a "table\t'Columns for people'
@@ -192,6 +155,9 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -l tls-key -d 'PEM file with its private key' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -f -a "cluster" -d 'Show every broker group with its master and slaves: addresses, versions, messages a second, and how they are'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and not __fish_seen_subcommand_from cluster replication timers topics groups messages offsets node audit help" -f -a "replication" -d 'How slaves copy their masters: list (also without a verb), resync'
@@ -215,6 +181,9 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -l tls-key -d 'PEM file with its private key' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from cluster" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -s n -l name-server -d 'Name servers of the cluster as HOST:PORT, separated by `,` or `;`' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l socket -d 'The socket of a node [default: /run/rmq-node/admin.sock, else that in the data directory]' -r -F
@@ -228,8 +197,10 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -l tls-key -d 'PEM file with its private key' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -s h -l help -d 'Print help (see more with \'--help\')'
->>>>>>> grpc
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -f -a "list" -d 'List slaves, each with its master, how far it is behind, and what went wrong last'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -f -a "resync" -d 'Let this host\'s slave of a group set its folder aside, beside the others, and copy all that its master has'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from replication" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -245,14 +216,10 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
-<<<<<<< HEAD
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -l tls-key -d 'PEM file with its private key' -r -F
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -s h -l help -d 'Print help'
-=======
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -s h -l help -d 'Print help (see more with \'--help\')'
->>>>>>> grpc
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -f -a "list" -d 'List what waits, in the order of its times: when it is due, its topic and its id'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -f -a "cancel" -d 'Do not deliver a message that still waits'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from timers" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -268,14 +235,10 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
-<<<<<<< HEAD
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -l tls-key -d 'PEM file with its private key' -r -F
-complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -s h -l help -d 'Print help'
-=======
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -s h -l help -d 'Print help (see more with \'--help\')'
->>>>>>> grpc
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "list" -d 'List topics with their queues and permissions on each broker, and where they differ'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "show" -d 'Show one topic with the offsets of each queue'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from topics" -f -a "create" -d 'Create a topic on every master; one that is there is not changed'
@@ -294,6 +257,9 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from groups" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from groups" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from groups" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from groups" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from groups" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from groups" -l tls-key -d 'PEM file with its private key' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from groups" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from groups" -f -a "list" -d 'List groups with what they have not got yet; `-o wide` counts members too, with a call for each group'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from groups" -f -a "show" -d 'Show one group: its members, and each queue with its lag, its owner, and when that pulled last'
@@ -310,6 +276,9 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from messages" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from messages" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from messages" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from messages" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from messages" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from messages" -l tls-key -d 'PEM file with its private key' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from messages" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from messages" -f -a "show" -d 'Show the message of an id with its body, and which groups have got it'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from messages" -f -a "find" -d 'List messages of a topic that have a key, newest first'
@@ -327,6 +296,9 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from offsets" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from offsets" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from offsets" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from offsets" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from offsets" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from offsets" -l tls-key -d 'PEM file with its private key' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from offsets" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from offsets" -f -a "reset" -d 'Let a group go on elsewhere in a topic. Connected members are told, which is possible for `earliest`, `latest` and a time; without members any target is'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from offsets" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -342,6 +314,9 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from node" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from node" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from node" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from node" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from node" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from node" -l tls-key -d 'PEM file with its private key' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from node" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from node" -f -a "status" -d 'Show the node\'s version, process, and how its roles are'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from node" -f -a "reload" -d 'Have the node read its settings again; nothing changes if they are wrong or need a restart'
@@ -359,6 +334,9 @@ complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from audit" -l access-key -d 'Account that signs the requests, where the cluster has accounts' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from audit" -l secret-key -d 'Its secret; others on this host can see flags, so better RMQ_SECRET_KEY or --credentials' -r
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from audit" -l credentials -d 'File with accessKey and secretKey, as 4.9.4\'s conf/tools.yml' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from audit" -l tls-ca -d 'Encrypt all connections (TLS), to whoever has a certificate of the CAs in this PEM file' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from audit" -l tls-certificate -d 'PEM file with the certificate to show, where the cluster lets nobody in without one' -r -F
+complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from audit" -l tls-key -d 'PEM file with its private key' -r -F
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from audit" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "cluster" -d 'Show every broker group with its master and slaves: addresses, versions, messages a second, and how they are'
 complete -c rmq-node -n "__fish_rmq_node_using_subcommand admin; and __fish_seen_subcommand_from help" -f -a "replication" -d 'How slaves copy their masters: list (also without a verb), resync'
