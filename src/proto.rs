@@ -11,7 +11,12 @@ use serde::{Serialize, Serializer};
 
 /// The package `rmqnode.admin.v1`.
 pub mod v1 {
-    #![expect(unused_qualifications, clippy::allow_attributes_without_reason, reason = "generated")]
+    #![expect(
+        unused_qualifications,
+        clippy::allow_attributes_without_reason,
+        clippy::too_many_lines,
+        reason = "generated"
+    )]
 
     tonic::include_proto!("rmqnode.admin.v1");
 }
