@@ -144,10 +144,16 @@ impl Servers {
             servers.asks(client, &guarded, request::GET_BROKER_RUNTIME_INFO);
         }
         let kv_config_file = dir.join("kvConfig.json");
-        let options = NameServerOptions { kv_config_file, port: 9876, acl: None };
+        let limits = Arc::<Limits>::default();
+        let options = NameServerOptions {
+            kv_config_file,
+            port: 9876,
+            acl: None,
+            limits: Arc::clone(&limits),
+        };
         let name_server = NameServer::open(options, &Clock::system()).expect("a name server");
         name_server.start(servers.runtime.handle(), &servers.stop);
-        let address = servers.serve(Arc::new(NameServerService(name_server)));
+        let address = servers.serve(Arc::new(NameServerService(name_server)), limits);
         servers.asks(Client::new(None), &address, request::GET_BROKER_CLUSTER_INFO);
         servers
     }
@@ -168,7 +174,9 @@ impl Servers {
             transactions: TransactionOptions::default(),
             acl,
             signer: Signer::default(),
+            limits: Arc::default(),
         };
+        let limits = Arc::clone(&options.limits);
         let store_options = StoreOptions {
             segment_bytes: 1 << 20,
             allocate_ahead_bytes: 64 << 10,
@@ -189,16 +197,16 @@ impl Servers {
         let broker = Broker::new(options, member, &clock, Arc::new(Metrics::default()));
         let handle = self.runtime.handle();
         broker.start(handle, handle, &self.stop);
-        let address = self.serve(Arc::new(BrokerService(Arc::clone(&broker))));
+        let address = self.serve(Arc::new(BrokerService(Arc::clone(&broker))), limits);
         self.brokers.push(broker);
         self.stores.push(store);
         address
     }
 
-    fn serve(&self, service: Arc<dyn Service>) -> String {
+    fn serve(&self, service: Arc<dyn Service>, limits: Arc<Limits>) -> String {
         let _entered = self.runtime.enter();
         let any = "127.0.0.1:0".parse().expect("an address");
-        let server = Server::bind(any, Arc::new(Limits::default())).expect("a port");
+        let server = Server::bind(any, limits).expect("a port");
         let address = server.local_addr().to_string();
         self.runtime.spawn(server.serve(service, self.stop.clone()));
         address
