@@ -21,7 +21,7 @@ use rmq_node::nameserver::{NameServer, NameServerOptions, NameServerService};
 use rmq_node::remoting::{Command, decode, frame_length, request};
 use rmq_node::replication::{Member, Past, Sender};
 use rmq_node::store::{StartTopics, Store, StoreOptions};
-use rmq_node::transport::{CallError, Client, Limits, Server, Service, Signer};
+use rmq_node::transport::{CallError, Client, Credentials, Limits, Server, Service, Signer, Tls};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -140,7 +140,8 @@ impl Servers {
         for who in ["user", "admin"] {
             let key = Key::new(&format!("{who}-secret"));
             let sign = move |request: &mut Command| key.sign(&format!("{who}-account"), request);
-            let client = Client::signing(None, Signer::new(sign));
+            let credentials = Credentials { signer: Signer::new(sign), tls: Tls::default() };
+            let client = Client::with(None, credentials);
             servers.asks(client, &guarded, request::GET_BROKER_RUNTIME_INFO);
         }
         let kv_config_file = dir.join("kvConfig.json");
@@ -173,7 +174,7 @@ impl Servers {
             name_servers: Vec::new(),
             transactions: TransactionOptions::default(),
             acl,
-            signer: Signer::default(),
+            credentials: Credentials::default(),
             limits: Arc::default(),
         };
         let limits = Arc::clone(&options.limits);
