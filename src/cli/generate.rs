@@ -34,7 +34,7 @@ pub fn files() -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
     let mut files = Vec::new();
     man_pages(&command, &mut files)?;
     // One page for all of them, not to be mistaken for that of 4.9.4's own tool.
-    files.push((Path::new("man").join("rmq-node-mqadmin.1"), man_page(mqadmin::command())?));
+    files.push((Path::new("man").join("rmq-node-mqadmin.1"), mqadmin_page()?));
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         for (program, mut command) in
             [("rmq-node", Cli::command()), ("mqadmin", mqadmin::command())]
@@ -56,6 +56,17 @@ pub fn files() -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
 fn man_page(command: clap::Command) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     clap_mangen::Man::new(command).date("").manual("rmq-node").render(&mut content)?;
+    Ok(content)
+}
+
+/// The page of the old commands: the help of each as it is printed.
+fn mqadmin_page() -> io::Result<Vec<u8>> {
+    let mut content = man_page(mqadmin::program())?;
+    content.extend_from_slice(b".SH COMMANDS\n");
+    for (name, help) in mqadmin::helps() {
+        let help = help.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq");
+        content.extend_from_slice(format!(".SS {name}\n.nf\n{help}.fi\n").as_bytes());
+    }
     Ok(content)
 }
 

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_mqadmin_global_optspecs
-    string join \n h/help
+    string join \n
 end
 
 function __fish_mqadmin_needs_command
@@ -24,7 +24,6 @@ function __fish_mqadmin_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c mqadmin -n "__fish_mqadmin_needs_command" -s h -l help -d 'Print help'
 complete -c mqadmin -n "__fish_mqadmin_needs_command" -f -a "updateTopic" -d 'Update or create topic'
 complete -c mqadmin -n "__fish_mqadmin_needs_command" -f -a "deleteTopic" -d 'Delete topic from broker and NameServer.'
 complete -c mqadmin -n "__fish_mqadmin_needs_command" -f -a "updateSubGroup" -d 'Update or create subscription group'

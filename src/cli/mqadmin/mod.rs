@@ -202,7 +202,23 @@ fn credentials(words: &[String]) -> Result<(Vec<String>, CredentialsArgs), Failu
     Ok((others, signing.credentials))
 }
 
-/// The commands as clap has them, for completions and the manual.
+/// The name and the help of each command, for the manual.
+pub(super) fn helps() -> impl Iterator<Item = (&'static str, String)> {
+    table::COMMANDS.iter().map(|command| (command.name, help::usage(command)))
+}
+
+/// The program as clap has it, for completions and the manual.
+pub(super) fn program() -> clap::Command {
+    clap::Command::new(TOOL)
+        .about("The commands of RocketMQ 4.9.4's mqadmin: names in any case, flags and output as they are there")
+        .after_help(
+            "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nobody answers, 4 no such thing, 5 not allowed, 6 done in part.",
+        )
+        .disable_help_subcommand(true)
+        .disable_help_flag(true)
+}
+
+/// The program with its commands, for completions.
 pub(super) fn command() -> clap::Command {
     let flag = |flag: &table::Flag| {
         let arg = clap::Arg::new(flag.long).short(flag.short).help(flag.about);
@@ -217,13 +233,7 @@ pub(super) fn command() -> clap::Command {
         let flags = command.all_flags().map(flag);
         clap::Command::new(command.name).about(command.about).disable_help_flag(true).args(flags)
     };
-    clap::Command::new(TOOL)
-        .about("The commands of RocketMQ 4.9.4's mqadmin: names in any case, flags and output as they are there")
-        .after_help(
-            "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nobody answers, 4 no such thing, 5 not allowed, 6 done in part.",
-        )
-        .disable_help_subcommand(true)
-        .subcommands(table::COMMANDS.iter().map(old))
+    program().subcommands(table::COMMANDS.iter().map(old))
 }
 
 /// The command of a name.
