@@ -174,12 +174,14 @@ fn lives(events: &[Event]) -> BTreeMap<(&'static str, u32), Lives> {
         match event {
             Event::Acknowledged { topic, queue, offset, body, .. } => {
                 let lives = all.entry((topic, *queue)).or_insert_with(|| vec![Vec::new()]);
-                if let [.., before, after] = lives.as_slice()
-                    && after.is_empty()
-                    && before.last().is_some_and(|(last, _)| last + 1 == *offset)
+                let went_on = |life: &Vec<(u64, String)>| {
+                    life.last().is_some_and(|(last, _)| last + 1 == *offset)
+                };
+                // A process that is killed a moment after deletions may come back with the topic, which then goes on.
+                if let Some(newest) = lives.iter().rposition(|life| !life.is_empty())
+                    && went_on(&lives[newest])
                 {
-                    // A process that is killed a moment after a deletion may come back with the topic, which then goes on.
-                    lives.pop();
+                    lives.truncate(newest + 1);
                 }
                 lives.last_mut().unwrap().push((*offset, body.clone()));
             }
