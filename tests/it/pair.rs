@@ -201,10 +201,9 @@ fn topics_that_differ_between_masters_are_shown_and_repaired() {
     );
     assert_eq!(done(&["topics", "repair"]).0, expected);
     let (printed, error) = done(&["topics", "repair", "-o", "json"]);
-    assert_eq!(
-        (printed.as_str(), error.as_str()),
-        ("[]\n", "Topics are the same on all masters that answered.\n")
-    );
+    assert_eq!((printed.as_str(), error.as_str()), ("[]\n", ""), "notes are for people");
+    let same = "Topics are the same on all masters that answered.\n";
+    assert_eq!(done(&["topics", "repair"]).1, same);
     let (printed, _) = done(&["topics"]);
     assert!(!printed.contains("DRIFT"), "{printed}");
 }

@@ -24,8 +24,11 @@ pub const EXIT_PARTIAL: u8 = 6;
 
 const UNREACHABLE_HINT: &str =
     "Start a node with `rmq-node run`, or name the cluster's name server with -n HOST:9876.";
-const DENIED_HINT: &str = "The node's socket is for root and the group rmq-node. A cluster with accounts is asked with an admin's: name a \
-                           file with its accessKey and secretKey by --credentials, or set RMQ_ACCESS_KEY and RMQ_SECRET_KEY.";
+const SOCKET_HINT: &str = "The node's socket is for root and the group rmq-node.";
+const ACCOUNT_HINT: &str = "A cluster with accounts is asked with an admin's: name a file with its accessKey and secretKey by --credentials, \
+                            or set RMQ_ACCESS_KEY and RMQ_SECRET_KEY.";
+/// What brokers and name servers with accounts say to who does not sign, or not as who may.
+const NO_ACCOUNT: &str = "AclException";
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -117,6 +120,9 @@ impl Report {
         for problem in &self.problems {
             eprintln!("error: {}", safe(problem));
         }
+        if self.problems.iter().any(|problem| problem.contains(NO_ACCOUNT)) {
+            eprintln!("{ACCOUNT_HINT}");
+        }
         Ok(match (self.has_failed, self.problems.is_empty()) {
             (true, _) => ExitCode::FAILURE,
             (false, true) => ExitCode::SUCCESS,
@@ -144,12 +150,13 @@ pub fn exit_code(error: &Status) -> u8 {
 
 /// What to do next, behind what an error says; nothing where that says it.
 pub fn hint(error: &Status) -> String {
-    let hint = match error.code() {
-        Code::Unavailable | Code::DeadlineExceeded => UNREACHABLE_HINT,
-        Code::PermissionDenied | Code::Unauthenticated => DENIED_HINT,
-        _ => return String::new(),
-    };
-    format!(". {hint}")
+    match error.code() {
+        Code::Unavailable | Code::DeadlineExceeded => format!(". {UNREACHABLE_HINT}"),
+        Code::PermissionDenied | Code::Unauthenticated => {
+            format!(". {SOCKET_HINT} {ACCOUNT_HINT}")
+        }
+        _ => String::new(),
+    }
 }
 
 /// What became of a change at each place: `what` is `changed`, or would be.
