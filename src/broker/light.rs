@@ -51,7 +51,6 @@ pub(super) fn check(broker: &Broker, fields: &JavaProperties<'_>) -> Result<(), 
     if new.is_empty() || broker.store.light_queues() + new.len() <= options.light_queues_max {
         return Ok(());
     }
-    tracing::warn!(limit = options.light_queues_max, "too many light queues: no more are made");
     // 4.9.4 has this answer and never gives it: it gives out nothing of any light queue from then on.
     let remark = format!(
         "[LMQ_CONSUME_QUEUE_NUM_EXCEEDED]broker config enableLmq and enableMultiDispatch, lmq consumeQueue num exceed \
