@@ -9,7 +9,7 @@ use super::{Admin, AdminError, all, no_name_server};
 use crate::proto::v1::{Broker, ClusterState, Problem};
 use crate::remoting::bodies::extension::{self, Hello};
 use crate::remoting::bodies::route::{BrokerData, ClusterInfo};
-use crate::remoting::{Command, json, request, response};
+use crate::remoting::{Command, request, response};
 
 /// How a broker is of which only the slaves are registered.
 const NOT_REGISTERED: &str = "not registered";
@@ -213,13 +213,7 @@ impl Admin {
 
     /// What a broker says of itself.
     async fn tell(&self, address: &str) -> Result<Told, AdminError> {
-        let answer = self.call(address, Command::request(request::GET_BROKER_RUNTIME_INFO)).await?;
-        let value = json::parse(&answer.body);
-        let value = value.map_err(|error| AdminError::unreadable(address, &error))?;
-        let text = |(key, value): &(json::Value<'_>, json::Value<'_>)| {
-            Some((key.as_str()?.to_owned(), value.as_str()?.to_owned()))
-        };
-        let info = value.get("table").entries().iter().filter_map(text).collect();
+        let info = self.runtime_info(address).await?;
         // A plain broker does not know the question.
         let hello = self.call(address, Command::request(request::EXTENSION_HELLO)).await;
         let hello = hello.ok().and_then(|answer| extension::parse(&answer.body).ok());

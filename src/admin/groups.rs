@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::{Admin, AdminError, all, problem};
+use super::{Admin, AdminError, all, from_each};
 use crate::clock::Clock;
 use crate::model::{MessageQueue, RETRY_PREFIX, system};
 use crate::proto::v1::{
@@ -25,8 +25,7 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(15);
 const GROUPS_AT_ONCE: usize = 64;
 
 /// What one master says of its groups.
-struct OfMaster<'a> {
-    group: &'a BrokerData,
+struct OfMaster {
     names: Vec<String>,
     progress: Vec<(String, Vec<ConsumeStats>)>,
 }
@@ -42,22 +41,7 @@ impl Admin {
     ) -> Result<ListGroupsResponse, AdminError> {
         let brokers = self.broker_groups(None).await?;
         let answers = all(brokers.iter().map(|group| self.groups_of(group))).await;
-        let (mut told, mut problems, mut last_error) = (Vec::new(), Vec::new(), None);
-        for (group, answer) in brokers.iter().zip(answers) {
-            match answer {
-                Ok(of_master) => told.push(of_master),
-                Err(error) => {
-                    let reason = format!("groups of {} are missing: {error}", group.broker_name);
-                    problems.push(problem(group, reason));
-                    last_error = Some(error);
-                }
-            }
-        }
-        if let Some(error) = last_error
-            && told.is_empty()
-        {
-            return Err(error);
-        }
+        let (told, problems) = from_each(&brokers, answers, "groups")?;
         let mut groups = merged(&told, Clock::system().now_ms());
         if request.with_members {
             self.count_members(&mut groups, &brokers).await;
@@ -65,7 +49,7 @@ impl Admin {
         Ok(ListGroupsResponse { groups, problems })
     }
 
-    async fn groups_of<'a>(&self, group: &'a BrokerData) -> Result<OfMaster<'a>, AdminError> {
+    async fn groups_of(&self, group: &BrokerData) -> Result<OfMaster, AdminError> {
         let Some(address) = group.address() else {
             let text = format!("no broker of {} is registered", group.broker_name);
             return Err(AdminError::Unreachable(text));
@@ -73,7 +57,7 @@ impl Admin {
         let names = self.group_configs(address).await?;
         let progress = self.broker_consume_stats(address, false, LIST_TIMEOUT).await?;
         let names = names.into_iter().map(|one| one.name.as_str().to_owned()).collect();
-        Ok(OfMaster { group, names, progress: progress.groups })
+        Ok(OfMaster { names, progress: progress.groups })
     }
 
     /// A consumer is connected to every broker, so that one which answers is enough.
@@ -120,26 +104,11 @@ impl Admin {
             let address = group.address().unwrap_or_default();
             self.consume_stats(address, name, None).await
         }));
-        let mut status = GroupStatus { group: name.to_owned(), ..GroupStatus::default() };
-        let (mut last_error, mut has_answer) = (None, false);
-        for (group, answer) in brokers.iter().zip(answers.await) {
-            match answer {
-                Ok(stats) => {
-                    has_answer = true;
-                    status.tps += stats.tps;
-                    status.queues.extend(stats.queues.iter().map(queue_of));
-                }
-                Err(error) => {
-                    let reason = format!("queues of {} are missing: {error}", group.broker_name);
-                    status.problems.push(problem(group, reason));
-                    last_error = Some(error);
-                }
-            }
-        }
-        if let Some(error) = last_error
-            && !has_answer
-        {
-            return Err(error);
+        let (told, problems) = from_each(&brokers, answers.await, "queues")?;
+        let mut status = GroupStatus { group: name.to_owned(), problems, ..GroupStatus::default() };
+        for (_, stats) in told {
+            status.tps += stats.tps;
+            status.queues.extend(stats.queues.iter().map(queue_of));
         }
         match self.members_of(brokers.iter(), name).await {
             Ok(members) => self.add_members(&mut status, &members, &brokers).await,
@@ -254,10 +223,10 @@ fn lag(progress: &QueueProgress) -> i64 {
 }
 
 /// Each group with what all masters say of it together.
-fn merged(told: &[OfMaster<'_>], now_ms: i64) -> Vec<Group> {
+fn merged(told: &[(&BrokerData, OfMaster)], now_ms: i64) -> Vec<Group> {
     let mut groups: BTreeMap<&str, Group> = BTreeMap::new();
-    for of_master in told {
-        let broker = &of_master.group.broker_name;
+    for (master, of_master) in told {
+        let broker = &master.broker_name;
         let with_progress = of_master.progress.iter().map(|(name, stats)| (name, &stats[..]));
         let named = of_master.names.iter().map(|name| (name, &[][..]));
         for (name, stats) in named.chain(with_progress) {
@@ -275,7 +244,7 @@ fn merged(told: &[OfMaster<'_>], now_ms: i64) -> Vec<Group> {
         }
     }
     let mut topics: HashMap<&str, std::collections::HashSet<&str>> = HashMap::new();
-    for (name, stats) in told.iter().flat_map(|of_master| &of_master.progress) {
+    for (name, stats) in told.iter().flat_map(|(_, of_master)| &of_master.progress) {
         let queues = stats.iter().flat_map(|stats| &stats.queues);
         let names = queues.map(|one| one.queue.topic.as_str());
         topics.entry(name).or_default().extend(names.filter(|one| !one.starts_with(RETRY_PREFIX)));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tonic::Status;
 
-use super::{Admin, AdminError, Message, Pull, PullStatus, all, problem};
+use super::{Admin, AdminError, Message, Pull, PullStatus, all, from_each};
 use crate::message::{MessageId, properties};
 use crate::model::system;
 use crate::proto::v1::{
@@ -124,29 +124,17 @@ impl Admin {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let answers = all(brokers.iter().map(async |group| {
             let address = group.address().unwrap_or_default();
-            self.messages_by_key(address, topic, key, is_unique, (limit, i64::MAX)).await
-        }));
-        let (mut found, mut problems, mut last_error) = (Vec::new(), Vec::new(), None);
-        for (group, answer) in brokers.iter().zip(answers.await) {
-            match answer {
-                Ok(messages) => found.extend(
-                    messages
-                        .into_iter()
-                        .map(|one| StoredMessage::of(one, Some(&group.broker_name))),
-                ),
-                Err(error) if error.is_refused(response::QUERY_NOT_FOUND) => {}
-                Err(error) => {
-                    let reason = format!("messages of {} are missing: {error}", group.broker_name);
-                    problems.push(problem(group, reason));
-                    last_error = Some(error);
-                }
+            match self.messages_by_key(address, topic, key, is_unique, (limit, i64::MAX)).await {
+                Err(error) if error.is_refused(response::QUERY_NOT_FOUND) => Ok(Vec::new()),
+                answered => answered,
             }
-        }
-        if let Some(error) = last_error
-            && problems.len() == brokers.len()
-        {
-            return Err(error);
-        }
+        }));
+        let (told, problems) = from_each(&brokers, answers.await, "messages")?;
+        let of = |(group, messages): (&BrokerData, Vec<Message>)| {
+            let broker = group.broker_name.clone();
+            messages.into_iter().map(move |one| StoredMessage::of(one, Some(&broker)))
+        };
+        let mut found: Vec<_> = told.into_iter().flat_map(of).collect();
         found.sort_by_key(|message| std::cmp::Reverse(message.stored_ms));
         Ok((found, problems))
     }

@@ -50,7 +50,7 @@ use std::time::Duration;
 
 use crate::proto::v1::{Done, Outcome, Problem};
 use crate::remoting::bodies::route::BrokerData;
-use crate::remoting::{Command, DecodeError, response};
+use crate::remoting::{Command, response};
 use crate::transport::{CallError, Client, Credentials};
 
 pub use audit::AuditLog;
@@ -103,7 +103,7 @@ pub enum AdminError {
 }
 
 impl AdminError {
-    fn unreadable(address: &str, error: &DecodeError) -> Self {
+    fn unreadable(address: &str, error: &impl ToString) -> Self {
         Self::Answer { address: address.to_owned(), reason: error.to_string() }
     }
 
@@ -226,6 +226,35 @@ fn done(at: &str, address: Option<&str>, (outcome, reason): Became) -> Done {
 /// What the broker that is asked for its group did not say.
 fn problem(group: &BrokerData, reason: String) -> Problem {
     Problem { at: group.broker_name.clone(), address: group.address().map(str::to_owned), reason }
+}
+
+/// A value from each broker that answered, with its group, and a problem for each other.
+type FromEach<'a, T> = (Vec<(&'a BrokerData, T)>, Vec<Problem>);
+
+/// What the brokers of these groups answered, and what is missing without the others: `what`.
+///
+/// # Errors
+/// Brokers were asked, and none of them answered.
+fn from_each<'a, T>(
+    groups: &'a [BrokerData],
+    answers: Vec<Result<T, AdminError>>,
+    what: &str,
+) -> Result<FromEach<'a, T>, AdminError> {
+    let (mut told, mut problems, mut last_error) = (Vec::new(), Vec::new(), None);
+    for (group, answer) in groups.iter().zip(answers) {
+        match answer {
+            Ok(value) => told.push((group, value)),
+            Err(error) => {
+                let reason = format!("{what} of {} are missing: {error}", group.broker_name);
+                problems.push(problem(group, reason));
+                last_error = Some(error);
+            }
+        }
+    }
+    match last_error {
+        Some(error) if told.is_empty() => Err(error),
+        _ => Ok((told, problems)),
+    }
 }
 
 /// Runs futures side by side; the values come in their order.

@@ -4,7 +4,7 @@
 //! Invariants: members that are connected write their own positions over ours, so that with them positions are never set
 //! but by them; nothing is changed before everything is known.
 
-use super::{Admin, AdminError, Became, Reset, all, dry_run, failed, outcome, problem};
+use super::{Admin, AdminError, Became, Reset, all, dry_run, failed, from_each, outcome};
 use crate::model::MessageQueue;
 use crate::proto::v1::{QueueReset, ResetOffsetsRequest, ResetOffsetsResponse, ResetTarget};
 use crate::remoting::Language;
@@ -43,24 +43,9 @@ impl Admin {
         }
         let is_cpp = members.connections.iter().any(|one| one.language == Language::CPP);
         let plans = all(brokers.iter().map(|group| self.plan(group, request))).await;
+        let (planned, problems) = from_each(&brokers, plans, "queues")?;
         let mut answer =
-            ResetOffsetsResponse { members_told: has_members, ..ResetOffsetsResponse::default() };
-        let (mut planned, mut last_error) = (Vec::new(), None);
-        for (group, plan) in brokers.iter().zip(plans) {
-            match plan {
-                Ok(queues) => planned.push((group, queues)),
-                Err(error) => {
-                    let reason = format!("queues of {} are missing: {error}", group.broker_name);
-                    answer.problems.push(problem(group, reason));
-                    last_error = Some(error);
-                }
-            }
-        }
-        if let Some(error) = last_error
-            && planned.is_empty()
-        {
-            return Err(error);
-        }
+            ResetOffsetsResponse { members_told: has_members, problems, queues: Vec::new() };
         for (group, mut queues) in planned {
             match (request.dry_run, has_members) {
                 (true, _) => queues.iter_mut().for_each(|queue| became(queue, dry_run())),

@@ -11,7 +11,7 @@ use super::super::{Admin, AdminError};
 use crate::message::{MessageId, Properties, Record, properties, sys_flag};
 use crate::remoting::headers::{PullHeader, PullResponse, SendHeader, SendResponse, pull_flag};
 use crate::remoting::json::Value;
-use crate::remoting::{Command, DecodeError, FieldError, json, request, response};
+use crate::remoting::{Command, DecodeError, json, request, response};
 
 /// For what a broker looks up on its disk, or asks a client.
 const LONG_TIMEOUT: Duration = Duration::from_secs(15);
@@ -262,7 +262,8 @@ impl Admin {
             response::PULL_OFFSET_MOVED => PullStatus::OffsetIllegal,
             _ => return Err(AdminError::refused(address, answer)),
         };
-        let said = PullResponse::parse(&answer).map_err(|error| unreadable(address, &error))?;
+        let said = PullResponse::parse(&answer)
+            .map_err(|error| AdminError::unreadable(address, &error))?;
         let messages = match status {
             PullStatus::Found => read_records(&answer.body),
             _ => Ok(Vec::new()),
@@ -302,8 +303,8 @@ impl Admin {
             response::SLAVE_NOT_AVAILABLE => "SLAVE_NOT_AVAILABLE",
             _ => return Err(AdminError::refused(address, answer)),
         };
-        let SendResponse { msg_id, queue_id, queue_offset } =
-            SendResponse::parse(&answer).map_err(|error| unreadable(address, &error))?;
+        let SendResponse { msg_id, queue_id, queue_offset } = SendResponse::parse(&answer)
+            .map_err(|error| AdminError::unreadable(address, &error))?;
         Ok(Sent { status, offset_id: msg_id, queue_id, queue_offset })
     }
 
@@ -365,10 +366,6 @@ impl Admin {
             json::parse(&answer.body).map_err(|error| AdminError::unreadable(address, &error))?;
         Ok(read(&value))
     }
-}
-
-fn unreadable(address: &str, error: &FieldError) -> AdminError {
-    AdminError::Answer { address: address.to_owned(), reason: error.to_string() }
 }
 
 #[cfg(test)]

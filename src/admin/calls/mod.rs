@@ -47,12 +47,18 @@ impl Admin {
     /// # Errors
     /// No name server answers, or none knows the topic.
     pub async fn route(&self, topic: &str) -> Result<TopicRoute, AdminError> {
+        let route = self.route_if_any(topic).await?;
+        route.ok_or_else(|| {
+            AdminError::NotFound(format!("no name server knows a topic \"{topic}\""))
+        })
+    }
+
+    /// The same; `None` if no name server knows the topic.
+    pub(super) async fn route_if_any(&self, topic: &str) -> Result<Option<TopicRoute>, AdminError> {
         let request = Command::request(request::GET_ROUTEINFO_BY_TOPIC).with_field("topic", topic);
         match self.of_name_server(&request, TopicRoute::parse).await {
-            Err(error) if error.is_refused(response::TOPIC_NOT_EXIST) => {
-                Err(AdminError::NotFound(format!("no name server knows a topic \"{topic}\"")))
-            }
-            answered => answered,
+            Err(error) if error.is_refused(response::TOPIC_NOT_EXIST) => Ok(None),
+            answered => answered.map(Some),
         }
     }
 

@@ -111,11 +111,7 @@ impl Admin {
         field: &'static str,
     ) -> Result<i64, AdminError> {
         let answer = self.at_name_server(name_server, request).await?;
-        let unreadable = |error: crate::remoting::FieldError| AdminError::Answer {
-            address: name_server.to_owned(),
-            reason: error.to_string(),
-        };
-        answer.required_i64(field).map_err(unreadable)
+        answer.required_i64(field).map_err(|error| AdminError::unreadable(name_server, &error))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::{Admin, AdminError};
 use crate::model::MessageQueue;
 use crate::remoting::bodies::client_calls::parse_offset_table;
-use crate::remoting::{Command, FieldError, Language, request};
+use crate::remoting::{Command, Language, request};
 
 /// Where the consumers of a group are to go on.
 #[derive(Clone, Copy, Debug)]
@@ -101,11 +101,7 @@ impl Admin {
 
     async fn offset(&self, address: &str, request: Command) -> Result<i64, AdminError> {
         let answer = self.call(address, request).await?;
-        let unreadable = |error: FieldError| AdminError::Answer {
-            address: address.to_owned(),
-            reason: error.to_string(),
-        };
-        answer.required_i64("offset").map_err(unreadable)
+        answer.required_i64("offset").map_err(|error| AdminError::unreadable(address, &error))
     }
 }
 

@@ -4,15 +4,14 @@
 //! be refused is, before the first broker is changed.
 
 use super::{Admin, AdminError, no_topic, permission_from_text, permission_text};
-use crate::admin::{Became, done, dry_run, failed, outcome, unchanged};
-use crate::model::{Permission, TopicConfig, TopicName, system, validate_topic};
+use crate::admin::{done, dry_run, failed, outcome, unchanged};
+use crate::model::{Permission, TopicConfig, TopicName, validate_topic};
 use crate::proto::v1::{
     CreateTopicRequest, CreateTopicResponse, DeleteTopicRequest, DeleteTopicResponse, Outcome,
     TopicOnBroker,
 };
 use crate::remoting::bodies::route::BrokerData;
-use crate::remoting::headers::create_topic;
-use crate::remoting::{Command, request, response};
+use crate::remoting::{Command, request};
 
 /// Read and write queues of a topic to create, if nothing else is asked for: `mqadmin`'s own.
 const QUEUES: u32 = 8;
@@ -33,7 +32,7 @@ impl Admin {
         let mut found = Vec::new();
         for group in &groups {
             let there = self.on_master(group, name).await;
-            if let Ok(Some(there)) = &there
+            if let Ok((_, Some(there))) = &there
                 && !is_equal(there, &config)
             {
                 return Err(AdminError::Conflict(different(name, there)));
@@ -44,11 +43,9 @@ impl Admin {
         for (group, there) in found {
             let became = match there {
                 Err(error) => failed(&error),
-                Ok(Some(_)) => unchanged(),
-                Ok(None) if request.dry_run => dry_run(),
-                Ok(None) => {
-                    self.change(group, create_topic(&config, system::AUTO_CREATE_TOPIC)).await
-                }
+                Ok((_, Some(_))) => unchanged(),
+                Ok(_) if request.dry_run => dry_run(),
+                Ok((master, None)) => outcome(self.put_topic(master, &config).await),
             };
             all.push(done(&group.broker_name, group.master(), became));
         }
@@ -81,25 +78,18 @@ impl Admin {
         Ok(groups)
     }
 
-    /// The master's configuration of the topic, if it has one.
-    async fn on_master(
+    /// The master, with its configuration of the topic if it has one.
+    async fn on_master<'a>(
         &self,
-        group: &BrokerData,
+        group: &'a BrokerData,
         name: &str,
-    ) -> Result<Option<TopicOnBroker>, AdminError> {
+    ) -> Result<(&'a str, Option<TopicOnBroker>), AdminError> {
         let Some(master) = group.master() else {
             let text = format!("the master of {} is not registered", group.broker_name);
             return Err(AdminError::Unreachable(text));
         };
         let config = self.configs_of(group).await?.remove(name);
-        Ok(config.map(|config| TopicOnBroker::of(group, master, &config)))
-    }
-
-    /// Asks the master for a change.
-    async fn change(&self, group: &BrokerData, request: Command) -> Became {
-        // Looked for before: on_master() fails without one.
-        let Some(master) = group.master() else { return unchanged() };
-        outcome(self.call(master, request).await)
+        Ok((master, config.map(|config| TopicOnBroker::of(group, master, &config))))
     }
 
     /// Deletes a topic with its messages on all masters that have it, whose slaves follow, and then takes it
@@ -115,17 +105,16 @@ impl Admin {
         let groups = self.broker_groups(cluster).await?;
         let mut all = Vec::new();
         for group in &groups {
-            let deletion =
-                || Command::request(request::DELETE_TOPIC_IN_BROKER).with_field("topic", name);
             let became = match self.on_master(group, name).await {
-                Ok(None) => continue,
-                Ok(Some(_)) if request.dry_run => dry_run(),
-                Ok(Some(_)) => self.change(group, deletion()).await,
+                Ok((_, None)) => continue,
+                Ok(_) if request.dry_run => dry_run(),
+                Ok((master, _)) => outcome(self.delete_topic_at(master, name).await),
                 Err(error) => failed(&error),
             };
             all.push(done(&group.broker_name, group.master(), became));
         }
-        if all.is_empty() && !self.has_route(name).await? {
+        // A route may be left of a topic that no broker has any more (S-36).
+        if all.is_empty() && self.route_if_any(name).await?.is_none() {
             return Err(no_topic(name));
         }
         if all.iter().any(|one| one.outcome() == Outcome::Failed) {
@@ -144,16 +133,6 @@ impl Admin {
             all.push(done("name server", Some(address), became));
         }
         Ok(DeleteTopicResponse { done: all })
-    }
-
-    /// A route may be left of a topic that no broker has any more (S-36).
-    async fn has_route(&self, name: &str) -> Result<bool, AdminError> {
-        let request = Command::request(request::GET_ROUTEINFO_BY_TOPIC).with_field("topic", name);
-        match self.call_name_server(&request).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_refused(response::TOPIC_NOT_EXIST) => Ok(false),
-            Err(error) => Err(error),
-        }
     }
 }
 

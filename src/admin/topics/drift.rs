@@ -5,12 +5,11 @@
 
 use super::{Admin, AdminError, Found, no_topic, permission_text};
 use crate::admin::{dry_run, outcome};
-use crate::model::{Permission, TopicConfig, system};
+use crate::model::{Permission, TopicConfig};
 use crate::proto::v1::{
     RepairTopicsRequest, RepairTopicsResponse, TopicDrift, TopicKind, TopicRepair, TopicSettings,
 };
 use crate::remoting::bodies::route::BrokerData;
-use crate::remoting::headers::create_topic;
 
 impl TopicSettings {
     fn of(config: &TopicConfig) -> Self {
@@ -96,10 +95,9 @@ impl Admin {
         let mut repairs = Vec::new();
         for Found { topic, repairs: configs } in topics {
             for (drift, config) in topic.drift.into_iter().zip(configs) {
-                let request_of = || create_topic(&config, system::AUTO_CREATE_TOPIC);
                 let (outcome, reason) = match request.dry_run {
                     true => dry_run(),
-                    false => outcome(self.call(&drift.address, request_of()).await),
+                    false => outcome(self.put_topic(&drift.address, &config).await),
                 };
                 repairs.push(TopicRepair {
                     topic: topic.topic.clone(),

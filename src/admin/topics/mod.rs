@@ -13,15 +13,14 @@ mod drift;
 
 use std::collections::BTreeMap;
 
-use super::{Admin, AdminError, all, problem};
+use super::{Admin, AdminError, all, from_each};
 use crate::model::{DLQ_PREFIX, Permission, RETRY_PREFIX, TopicConfig, system};
 use crate::proto::v1::{
     ListTopicsResponse, Problem, QueueStatus, Topic, TopicKind, TopicOnBroker, TopicStatus,
 };
 use crate::remoting::bodies::route::{BrokerData, QueueData, TopicRoute};
-use crate::remoting::bodies::topic_stats::{TopicOffset, parse_topic_stats};
-use crate::remoting::bodies::topics::parse_topic_table;
-use crate::remoting::{Command, request, response};
+use crate::remoting::bodies::topic_stats::TopicOffset;
+use crate::remoting::response;
 
 impl TopicOnBroker {
     fn of(group: &BrokerData, address: &str, config: &TopicConfig) -> Self {
@@ -112,27 +111,13 @@ impl Admin {
     async fn find_topics(&self) -> Result<(Vec<Found>, Vec<Problem>), AdminError> {
         let groups = self.broker_groups(None).await?;
         let answers = all(groups.iter().map(|group| self.configs_of(group))).await;
+        let (told, problems) = from_each(&groups, answers, "topics")?;
+        let asked: Vec<_> = told.iter().map(|(group, _)| *group).collect();
         let mut topics: BTreeMap<String, Vec<(&BrokerData, TopicConfig)>> = BTreeMap::new();
-        let (mut asked, mut problems, mut last_error) = (Vec::new(), Vec::new(), None);
-        for (group, answer) in groups.iter().zip(answers) {
-            match answer {
-                Ok(found) => {
-                    asked.push(group);
-                    for (name, config) in found {
-                        topics.entry(name).or_default().push((group, config));
-                    }
-                }
-                Err(error) => {
-                    let reason = format!("topics of {} are missing: {error}", group.broker_name);
-                    problems.push(problem(group, reason));
-                    last_error = Some(error);
-                }
+        for (group, found) in told {
+            for (name, config) in found {
+                topics.entry(name).or_default().push((group, config));
             }
-        }
-        if let Some(error) = last_error
-            && asked.is_empty()
-        {
-            return Err(error);
         }
         let found = topics.iter().map(|(name, there)| found(name, there, &asked, &groups));
         Ok((found.collect(), problems))
@@ -144,9 +129,7 @@ impl Admin {
         group: &BrokerData,
     ) -> Result<BTreeMap<String, TopicConfig>, AdminError> {
         let Some(address) = group.address() else { return Ok(BTreeMap::new()) };
-        let answer = self.call(address, Command::request(request::GET_ALL_TOPIC_CONFIG)).await?;
-        let table = parse_topic_table(&answer.body);
-        let (_, topics) = table.map_err(|error| AdminError::unreadable(address, &error))?;
+        let topics = self.topic_configs(address).await?;
         Ok(topics.into_iter().map(|topic| (topic.name.as_str().to_owned(), topic)).collect())
     }
 
@@ -155,15 +138,7 @@ impl Admin {
     /// # Errors
     /// No name server answers, there is no such topic, or none of its brokers answers.
     pub async fn topic(&self, name: &str) -> Result<TopicStatus, AdminError> {
-        let route = Command::request(request::GET_ROUTEINFO_BY_TOPIC).with_field("topic", name);
-        let (address, answer) = match self.call_name_server(&route).await {
-            Err(error) if error.is_refused(response::TOPIC_NOT_EXIST) => {
-                return Err(no_topic(name));
-            }
-            answered => answered?,
-        };
-        let route = TopicRoute::parse(&answer.body);
-        let route = route.map_err(|error| AdminError::unreadable(address, &error))?;
+        let route = self.route_if_any(name).await?.ok_or_else(|| no_topic(name))?;
         let brokers = on_brokers(&route);
         let (mut queues, mut problems, mut last_error) = (Vec::new(), Vec::new(), None);
         for one in &brokers {
@@ -201,16 +176,12 @@ impl Admin {
         topic: &str,
         broker: &TopicOnBroker,
     ) -> Result<Vec<QueueStatus>, AdminError> {
-        let address = &broker.address;
-        let request = Command::request(request::GET_TOPIC_STATS_INFO).with_field("topic", topic);
-        let answer = match self.call(address, request).await {
+        let offsets = match self.topic_offsets(&broker.address, topic).await {
             Err(error) if error.is_refused(response::REQUEST_CODE_NOT_SUPPORTED) => {
                 return self.queues_one_by_one(topic, broker).await;
             }
             answered => answered?,
         };
-        let offsets = parse_topic_stats(&answer.body);
-        let offsets = offsets.map_err(|error| AdminError::unreadable(address, &error))?;
         let stats = |one: TopicOffset| QueueStatus {
             broker: broker.broker.clone(),
             queue: one.queue.queue_id,
@@ -226,22 +197,13 @@ impl Admin {
         topic: &str,
         broker: &TopicOnBroker,
     ) -> Result<Vec<QueueStatus>, AdminError> {
-        let mut queues = Vec::new();
-        for queue in 0..broker.write_queues {
-            let offset = async |code| {
-                let request = Command::request(code).with_field("topic", topic);
-                let address = &broker.address;
-                let answer = self.call(address, request.with_field("queueId", queue)).await?;
-                answer.required_i64("offset").map_err(|error| AdminError::Answer {
-                    address: address.clone(),
-                    reason: error.to_string(),
-                })
-            };
+        let (address, mut queues) = (&broker.address, Vec::new());
+        for queue in 0..i32::try_from(broker.write_queues).unwrap_or(i32::MAX) {
             queues.push(QueueStatus {
                 broker: broker.broker.clone(),
-                queue: i32::try_from(queue).unwrap_or(i32::MAX),
-                min_offset: offset(request::GET_MIN_OFFSET).await?,
-                max_offset: offset(request::GET_MAX_OFFSET).await?,
+                queue,
+                min_offset: self.min_offset(address, topic, queue).await?,
+                max_offset: self.max_offset(address, topic, queue).await?,
                 last_stored_ms: None,
             });
         }
