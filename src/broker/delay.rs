@@ -5,7 +5,7 @@
 //! comes meanwhile is not due earlier. Invariants: a level's position passes a message only when that is stored again,
 //! or can never be; a level with much to deliver does not hold up the others.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,14 +13,13 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::Refusal;
+use super::copies::{append_all, bound_for, copy_of, destination};
 use super::java_properties::JavaProperties;
 use super::{Broker, send};
 use crate::message::{NewMessage, Record, properties, sys_flag};
 use crate::model::{QueueId, QueueOffset, TopicName, system};
 use crate::remoting::response;
-use crate::store::{
-    All, AppendError, AppendResult, Appended, Durability, PullRequest, PullStatus, Pulled, Store,
-};
+use crate::store::{All, AppendError, PullRequest, PullStatus, Pulled, Store};
 use crate::task::{self, Kind};
 
 /// Messages of one level that are delivered before the next level has its turn.
@@ -68,39 +67,10 @@ pub(super) fn scheduled(
     topic: &TopicName,
     queue_id: QueueId,
 ) -> String {
-    let (level, queue_id) = (level.to_string(), queue_id.to_string());
+    let level = level.to_string();
     let mut fields = fields;
     fields.set(properties::DELAY, &level);
-    fields.set(properties::REAL_TOPIC, topic.as_str());
-    fields.set(properties::REAL_QUEUE_ID, &queue_id);
-    fields.into_text()
-}
-
-/// Stores messages of any queues with one write, without waiting for the disk; results in their order. Blocks.
-pub(super) fn append_all(
-    store: &Store,
-    messages: Vec<NewMessage>,
-) -> Vec<Result<(Appended, Durability), AppendError>> {
-    let mut results = vec![Err(AppendError::Stopping); messages.len()];
-    let (sender, receiver) = mpsc::channel();
-    for (at, message) in messages.into_iter().enumerate() {
-        let sender = sender.clone();
-        let done = move |result: AppendResult| {
-            let only = result.and_then(|(appended, durability)| {
-                let only = appended.first().copied().ok_or(AppendError::Stopping)?;
-                Ok((only, durability))
-            });
-            // The receiver waits below for as long as there is a sender.
-            let _ = sender.send((at, only));
-        };
-        store.enqueue(&[message], false, Box::new(done));
-    }
-    drop(sender);
-    store.write_enqueued();
-    for (at, result) in receiver {
-        results[at] = result;
-    }
-    results
+    bound_for(fields, topic, queue_id)
 }
 
 /// Delivers until `stop`; a slave gets what its master delivers.
@@ -322,10 +292,7 @@ impl Level {
 
 /// What is stored for a message that is due, a record in `bytes` (B-273); `None` if it cannot be delivered.
 pub(super) fn delivered(broker: &Broker, bytes: &Bytes, record: &Record<'_>) -> Option<NewMessage> {
-    let text = record.properties();
-    let topic = properties::find(text, properties::REAL_TOPIC);
-    let queue_id = properties::find(text, properties::REAL_QUEUE_ID);
-    let (Some(topic), Some(queue_id)) = (topic, queue_id.and_then(|id| id.parse().ok())) else {
+    let Some((topic, queue_id)) = destination(record) else {
         tracing::error!(at = %record.physical_offset(), "a delayed message without a real queue: dropped");
         return None;
     };
@@ -339,19 +306,8 @@ pub(super) fn delivered(broker: &Broker, bytes: &Bytes, record: &Record<'_>) -> 
         tracing::warn!(topic, at = %record.physical_offset(), "a delayed message of a deleted topic: dropped");
         return None;
     }
-    Some(NewMessage {
-        topic: TopicName::new(topic),
-        queue_id: QueueId(queue_id),
-        flag: record.flag(),
-        sys_flag: record.sys_flag(),
-        born_timestamp: record.born_timestamp(),
-        born_host: record.born_host(),
-        store_host: record.store_host(),
-        reconsume_times: record.reconsume_times(),
-        prepared_transaction_offset: 0,
-        body: bytes.slice_ref(record.body()),
-        properties: text.to_owned(),
-    })
+    let (body, text) = (bytes.slice_ref(record.body()), record.properties().to_owned());
+    Some(copy_of(record, body, (topic, queue_id), text))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::super::tests_support::{TestBroker, eventually, properties, readable};
 use super::*;
 use crate::message::Record;
+use crate::store::Durability;
 
 const SECOND: Duration = Duration::from_secs(1);
 

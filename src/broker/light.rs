@@ -41,9 +41,10 @@ pub(super) fn position_queue(broker: &Broker, group: &str, queue_id: QueueId) ->
 /// Refuses a message that names what is no light queue, or more new ones than there is room for.
 pub(super) fn check(broker: &Broker, fields: &JavaProperties<'_>) -> Result<(), Refusal> {
     let options = broker.store.options();
-    let Some(value) = fields.get(properties::LIGHT_QUEUES).filter(|_| options.light_queues) else {
+    if !options.light_queues {
         return Ok(());
-    };
+    }
+    let Some(value) = fields.get(properties::LIGHT_QUEUES) else { return Ok(()) };
     let names = light::names(value)
         .map_err(|error| Refusal::new(response::MESSAGE_ILLEGAL, error.to_string()))?;
     let is_new = |name: &&str| !broker.store.has_queue(name, QueueId(0));

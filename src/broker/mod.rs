@@ -19,11 +19,13 @@
 //! | `client_calls` | what tools ask of them through the broker (222, 223, 307, 309 → 220, 221, 307, 309) |
 //! | `client_lists` | how tools are told of them (38, 203, 204, 328) |
 //! | `order_locks` | which consumer may read a queue in order (41, 42) |
+//! | `copies` | what the broker itself stores: copies of messages, and marks |
 //! | `delay` | the delay levels |
 //! | `timers` | messages that wait for a time of their own (9007) |
 //! | `transactions` | half messages and their ends (37, 323) |
 //! | `transaction_check` | asking producers what became of half messages (39) |
 //! | `java_properties` | in which order properties are stored |
+//! | `light` | light queues, as clients see them |
 //! | `topics`, `groups` | their configuration (17, 21, 215, 305, 351; 200, 201, 207, 314, 352) |
 //! | `topic_spread` | topics that sends made, on the cluster's other masters (17) |
 //! | `topic_stats` | how full their queues are (202) |
@@ -53,6 +55,7 @@ mod broker_config;
 mod client_calls;
 mod client_lists;
 mod clients;
+mod copies;
 mod delay;
 mod dial_back;
 mod extension;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::answers::{Answer, Refusal};
+use super::copies::{append_all, copy_of};
 use super::java_properties::JavaProperties;
 use super::{Broker, delay, send, topics};
 use crate::message::{MessageId, NewMessage, Record, properties};
@@ -122,23 +123,14 @@ fn given_back(
         }
     };
     Ok(NewMessage {
-        topic,
-        queue_id,
-        flag: record.flag(),
-        sys_flag: record.sys_flag(),
-        born_timestamp: record.born_timestamp(),
-        born_host: record.born_host(),
-        store_host: record.store_host(),
         reconsume_times: record.reconsume_times().saturating_add(1),
-        prepared_transaction_offset: 0,
-        body,
-        properties,
+        ..copy_of(record, body, (topic.as_str(), queue_id), properties)
     })
 }
 
 /// Stores a message; what fails is named as 4.9.4 names it (B-135).
 fn append(broker: &Broker, message: NewMessage) -> Result<(), Refusal> {
-    let status = match delay::append_all(&broker.store, vec![message]).pop() {
+    let status = match append_all(&broker.store, vec![message]).pop() {
         Some(Ok((_, Durability::Reached))) => return Ok(()),
         Some(Ok((_, Durability::FlushTimeout))) => "FLUSH_DISK_TIMEOUT",
         Some(Ok((_, Durability::SlaveNotAvailable))) => "SLAVE_NOT_AVAILABLE",

@@ -19,13 +19,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{Answer, Refusal};
+use super::copies::{append, append_all, bound_for, copy_of, own_message};
 use super::java_properties::JavaProperties;
-use super::{Broker, delay, send, transactions};
+use super::{Broker, delay, send};
 use crate::message::{NewMessage, Record, properties, sys_flag};
 use crate::model::{PhysicalOffset, QueueId, TopicName, system};
 use crate::remoting::bodies::extension::{self, CancelTimer, ListTimers, TimerRow, TimersPart};
@@ -129,12 +129,10 @@ pub(super) fn waiting(
     topic: &TopicName,
     queue_id: QueueId,
 ) -> String {
-    let (due_ms, queue_id) = (due_ms.to_string(), queue_id.to_string());
+    let due_ms = due_ms.to_string();
     let mut fields = fields;
     fields.set(properties::TIMER_OUT_MS, &due_ms);
-    fields.set(properties::REAL_TOPIC, topic.as_str());
-    fields.set(properties::REAL_QUEUE_ID, &queue_id);
-    fields.into_text()
+    bound_for(fields, topic, queue_id)
 }
 
 /// Delivers until `stop`; a slave gets what its master delivers.
@@ -248,7 +246,7 @@ impl Moves {
                 messages.push(moved(broker, timer));
             }
         }
-        for result in delay::append_all(&broker.store, messages) {
+        for result in append_all(&broker.store, messages) {
             result?;
         }
         Ok(!self.rest.is_empty() || wanted_below > self.done_below)
@@ -276,7 +274,7 @@ fn deliver(broker: &Broker, due: &[Timer]) -> Result<(), AppendError> {
         .iter()
         .map(|message| (message.topic.clone(), send::record_bytes(message)))
         .collect();
-    let results = delay::append_all(&broker.store, messages);
+    let results = append_all(&broker.store, messages);
     for (((timer, is_dropped), (topic, bytes)), result) in
         due.iter().zip(dropped).zip(counted).zip(results)
     {
@@ -285,7 +283,7 @@ fn deliver(broker: &Broker, due: &[Timer]) -> Result<(), AppendError> {
             Ok(_) => broker.statistics.messages_in(topic.as_str(), 1, bytes),
             Err(error @ (AppendError::Illegal(_) | AppendError::TooLarge { .. })) => {
                 tracing::error!(topic = topic.as_str(), %error, "a message whose time has come can never be delivered: dropped");
-                transactions::append(&broker.store, end(broker, *timer, ""))?;
+                append(&broker.store, end(broker, *timer, ""))?;
             }
             Err(error) => {
                 broker.statistics.append_failed();
@@ -303,7 +301,7 @@ fn moved(broker: &Broker, timer: Timer) -> NewMessage {
         let record = Record::parse(bytes).ok()?;
         let body = bytes.slice_ref(record.body());
         let to = (system::TIMER_TOPIC, QUEUE);
-        let copy = transactions::copy_of(&record, body, to, record.properties().to_owned());
+        let copy = copy_of(&record, body, to, record.properties().to_owned());
         Some(after(timer, copy))
     });
     copy.unwrap_or_else(|| {
@@ -324,21 +322,9 @@ fn end(broker: &Broker, timer: Timer, id: &str) -> NewMessage {
     let mut fields = JavaProperties::parse("");
     fields.set(properties::TIMER_OUT_MS, &due_ms);
     fields.set(properties::TIMER_DEL_UNIQKEY, if id.is_empty() { &offset } else { id });
-    let address = broker.options.address;
-    let message = NewMessage {
-        topic: TopicName::new(system::TIMER_TOPIC),
-        queue_id: QUEUE,
-        flag: 0,
-        sys_flag: 0,
-        born_timestamp: broker.clock.now_ms(),
-        born_host: address,
-        store_host: address,
-        reconsume_times: 0,
-        prepared_transaction_offset: 0,
-        body: Bytes::from(offset.clone()),
-        properties: fields.into_text(),
-    };
-    after(timer, message)
+    let to = (system::TIMER_TOPIC, QUEUE);
+    let text = fields.into_text();
+    after(timer, own_message(broker, to, offset, text))
 }
 
 /// 9007: cancels the messages of an id that wait. Blocks.
@@ -363,8 +349,7 @@ pub(super) fn cancel(broker: &Arc<Broker>, request: &Command, by: &Connection) -
             continue;
         };
         if broker.store.timers().is_waiting(timer).map_err(|error| unreadable(&error))? {
-            transactions::append(&broker.store, end(broker, timer, &id))
-                .map_err(|error| unreadable(&error))?;
+            append(&broker.store, end(broker, timer, &id)).map_err(|error| unreadable(&error))?;
             cancelled += 1;
         }
     }

@@ -285,7 +285,7 @@ async fn what_can_never_be_delivered_does_not_stop_the_rest() {
             prepared_transaction_offset: 0,
             ..end(&broker.broker, timer, "")
         };
-        transactions::append(&broker.broker.store, record).unwrap();
+        append(&broker.broker.store, record).unwrap();
     }
     assert_eq!(count_waiting(&broker.broker.store), 3);
     send(&broker, "TIMER_DELAY_MS=1000", "good").await;

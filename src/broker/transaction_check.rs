@@ -18,8 +18,9 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::copies::{append, copy_of, destination};
 use super::java_properties::JavaProperties;
-use super::transactions::{self, OVER_TAG, QUEUE, TransactionOptions};
+use super::transactions::{OVER_TAG, QUEUE, TransactionOptions};
 use super::{Broker, topics};
 use crate::message::{self, MessageId, Record, properties};
 use crate::model::{Permission, system};
@@ -288,8 +289,8 @@ impl<'a> Run<'a> {
         properties: String,
     ) -> Result<Appended, AppendError> {
         let (to, body) = ((system::HALF_TOPIC, half.queue_id()), bytes.slice_ref(half.body()));
-        let copy = transactions::copy_of(half, body, to, properties);
-        transactions::append(&self.broker.store, copy)
+        let copy = copy_of(half, body, to, properties);
+        append(&self.broker.store, copy)
     }
 
     /// Whether it was checked often enough, or is older than anything that is kept (B-262).
@@ -306,8 +307,8 @@ impl<'a> Run<'a> {
         topics::create_in_send_back(self.broker, topic, 1, Permission::READ_WRITE, 0);
         let text = JavaProperties::parse(half.properties()).into_text();
         let body = bytes.slice_ref(half.body());
-        let copy = transactions::copy_of(half, body, (topic, QUEUE), text);
-        transactions::append(&self.broker.store, copy)?;
+        let copy = copy_of(half, body, (topic, QUEUE), text);
+        append(&self.broker.store, copy)?;
         let real_topic = properties::find(half.properties(), properties::REAL_TOPIC);
         let id = properties::find(half.properties(), properties::UNIQ_KEY);
         let checks = times_checked(half);
@@ -387,12 +388,12 @@ fn immunity_ms(half: &Record<'_>) -> Option<i64> {
 
 /// The request 39 about a half message that is stored again as `copied` (B-267).
 fn question(half: &Record<'_>, bytes: &Bytes, copied: Appended, times: &str) -> Option<Command> {
-    let (topic, queue_id) = transactions::destination(half)?;
+    let (topic, queue_id) = destination(half)?;
     let mut fields = JavaProperties::parse(half.properties());
     fields.set(properties::TRANSACTION_CHECK_TIMES, times);
     fields.set(properties::WAIT, "false");
     let body = bytes.slice_ref(half.body());
-    let shown = transactions::copy_of(half, body, (topic, queue_id), fields.into_text());
+    let shown = copy_of(half, body, (topic, queue_id), fields.into_text());
     let mut record = message::encode(&shown).ok()?;
     message::stamp(
         &mut record,

@@ -15,12 +15,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::answers::{Answer, Refusal, send_answer};
+use super::copies::{append, bound_for, copy_of, destination, own_message};
 use super::java_properties::JavaProperties;
-use super::{Broker, delay, send, timers};
+use super::{Broker, send, timers};
 use crate::message::{MessageId, NewMessage, Record, properties, sys_flag};
 use crate::model::{PhysicalOffset, QueueId, TopicName, system};
 use crate::remoting::{Command, FieldError, response};
-use crate::store::{AppendError, AppendResult, Appended, Store};
+use crate::store::{AppendError, AppendResult};
 use crate::task;
 use crate::transport::{Connection, Responder};
 
@@ -54,48 +55,9 @@ impl Default for TransactionOptions {
 /// The properties text of a half message that is for a queue of `topic` (B-250). A delay is taken away, as the Java
 /// client does: 4.9.4 would acknowledge the message, let it wait, and drop it (repairs S-66).
 pub(super) fn prepared(fields: JavaProperties<'_>, topic: &TopicName, queue_id: QueueId) -> String {
-    let queue_id = queue_id.to_string();
     let mut fields = fields;
     fields.remove(properties::DELAY);
-    fields.set(properties::REAL_TOPIC, topic.as_str());
-    fields.set(properties::REAL_QUEUE_ID, &queue_id);
-    fields.into_text()
-}
-
-/// Where a half message goes in the end; `None` if it does not say.
-pub(super) fn destination<'a>(half: &Record<'a>) -> Option<(&'a str, QueueId)> {
-    let topic = properties::find(half.properties(), properties::REAL_TOPIC)?;
-    let queue_id = properties::find(half.properties(), properties::REAL_QUEUE_ID)?;
-    Some((topic, QueueId(queue_id.parse().ok()?)))
-}
-
-/// A half message once more, in another queue or with other properties.
-pub(super) fn copy_of(
-    half: &Record<'_>,
-    body: Bytes,
-    (topic, queue_id): (&str, QueueId),
-    properties: String,
-) -> NewMessage {
-    NewMessage {
-        topic: TopicName::new(topic),
-        queue_id,
-        // 4.9.4 loses the application's flag with the first check.
-        flag: half.flag(),
-        sys_flag: half.sys_flag(),
-        born_timestamp: half.born_timestamp(),
-        born_host: half.born_host(),
-        store_host: half.store_host(),
-        reconsume_times: half.reconsume_times(),
-        prepared_transaction_offset: 0,
-        body,
-        properties,
-    }
-}
-
-/// Stores one message without waiting for the disk or for slaves (H-033). Blocks.
-pub(super) fn append(store: &Store, message: NewMessage) -> Result<Appended, AppendError> {
-    let result = delay::append_all(store, vec![message]).pop();
-    result.unwrap_or(Err(AppendError::Stopping)).map(|(appended, _)| appended)
+    bound_for(fields, topic, queue_id)
 }
 
 /// How a producer ended its transaction, or answered a check.
@@ -303,20 +265,8 @@ fn refused(broker: &Broker, error: &AppendError) -> Refusal {
 
 /// The mark that a half message is over (B-256, B-257).
 fn mark_of(broker: &Broker, half: &Record<'_>) -> NewMessage {
-    let address = broker.options.address;
-    NewMessage {
-        topic: TopicName::new(system::OP_HALF_TOPIC),
-        queue_id: half.queue_id(),
-        flag: 0,
-        sys_flag: 0,
-        born_timestamp: broker.clock.now_ms(),
-        born_host: address,
-        store_host: address,
-        reconsume_times: 0,
-        prepared_transaction_offset: 0,
-        body: Bytes::from(half.queue_offset().to_string()),
-        properties: over_properties(),
-    }
+    let to = (system::OP_HALF_TOPIC, half.queue_id());
+    own_message(broker, to, half.queue_offset().to_string(), over_properties())
 }
 
 fn over_properties() -> String {

@@ -3,8 +3,8 @@
 //!
 //! A sender names them in the property `INNER_MULTI_DISPATCH`; who appends notes the record's offsets there in
 //! `INNER_MULTI_QUEUE_OFFSET`, so that slaves, recovery and rebuilding file it as the master did. To `consume_queue` they are
-//! queues as all others. Invariants: a record says only offsets that its appender gave it; nothing of this is looked at
-//! unless light queues are on.
+//! queues as all others. Invariants: a record says only offsets that its appender gave it; unless
+//! light queues are on nothing else of this is looked at.
 //!
 //! Not as in 4.9.4, which takes any topic's name: without the prefix nothing is filed, as that would be sending to a topic
 //! without being asked for the permission. And a message that waits (half messages, delays, retries) is filed when it is

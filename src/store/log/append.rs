@@ -120,11 +120,10 @@ enum Outcome {
 impl CommitLog {
     /// Queues the messages (a batch, or one; of one queue) for appending; `done` is called after the write.
     pub fn enqueue(&self, messages: &[NewMessage], wait: bool, done: Done) {
-        let group = self.refuse_or_encode(messages);
-        match group {
+        let queued_at = self.clock.monotonic();
+        match self.refuse_or_encode(messages, queued_at) {
             Ok(Encoded { bytes, facts, light }) => {
                 let (topic, queue_id) = (messages[0].topic.clone(), messages[0].queue_id);
-                let queued_at = self.clock.monotonic();
                 let done = Some(done);
                 let group = Group { topic, queue_id, queued_at, bytes, facts, light, wait, done };
                 self.pending_bytes.fetch_add(group.bytes.len(), Ordering::Relaxed);
@@ -134,7 +133,11 @@ impl CommitLog {
         }
     }
 
-    fn refuse_or_encode(&self, messages: &[NewMessage]) -> Result<Encoded, AppendError> {
+    fn refuse_or_encode(
+        &self,
+        messages: &[NewMessage],
+        now: Instant,
+    ) -> Result<Encoded, AppendError> {
         if self.stopping.load(Ordering::Relaxed) {
             return Err(AppendError::Stopping);
         }
@@ -144,7 +147,7 @@ impl CommitLog {
         if self.is_read_only() {
             return Err(AppendError::DiskFull);
         }
-        self.refuse_if_stalled()?;
+        self.refuse_if_stalled(now)?;
         let queued = self.pending_bytes.load(Ordering::Relaxed);
         if queued > PENDING_BYTES_MAX {
             return Err(AppendError::Busy(Busy::QueueFull { bytes: queued }));

@@ -86,8 +86,8 @@ fn millis(duration: Duration) -> u64 {
 
 impl CommitLog {
     /// Whether the write under way lasts too long.
-    pub(super) fn refuse_if_stalled(&self) -> Result<(), AppendError> {
-        let write_ms = self.stall.lasts_ms(self.clock.monotonic());
+    pub(super) fn refuse_if_stalled(&self, now: Instant) -> Result<(), AppendError> {
+        let write_ms = self.stall.lasts_ms(now);
         let is_stalled = write_ms > self.options.busy_after_ms;
         if is_stalled { Err(AppendError::Busy(Busy::Stalled { write_ms })) } else { Ok(()) }
     }
