@@ -264,24 +264,14 @@ impl Importer {
                 }
                 Err(_) => bad("a number of percent"),
             },
-            HostKey::Accounts if value.eq_ignore_ascii_case("true") => {
-                self.shared(at, "acl.enabled", "true".to_owned())
+            HostKey::Feature(key, _) if value.eq_ignore_ascii_case("true") => {
+                self.shared(at, key, "true".to_owned())
             }
-            HostKey::Accounts => (
-                Outcome::NotNeeded,
-                "it is so here: accounts are off unless they are on".to_owned(),
-            ),
+            HostKey::Feature(_, off) => (Outcome::NotNeeded, format!("it is so here: {off}")),
             // K-003: whatever is not true is false.
             HostKey::Flag(key) => {
                 self.shared(at, key, value.eq_ignore_ascii_case("true").to_string())
             }
-            HostKey::LightQueues if value.eq_ignore_ascii_case("true") => {
-                self.shared(at, "store.light_queues", "true".to_owned())
-            }
-            HostKey::LightQueues => (
-                Outcome::NotNeeded,
-                "it is so here: there are no light queues unless they are on".to_owned(),
-            ),
             HostKey::File(key) => self.shared(at, key, toml::Value::from(value).to_string()),
             HostKey::Word(key, words) => match named(value, words) {
                 Some((_, word)) => self.shared(at, key, format!("\"{word}\"")),

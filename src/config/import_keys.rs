@@ -41,12 +41,10 @@ pub(super) enum HostKey {
     Address(&'static str),
     DeleteHours,
     DiskExpirePercent,
-    /// Whether there are accounts.
-    Accounts,
     /// True or false.
     Flag(&'static str),
-    /// Whether there are light queues, which two keys must say.
-    LightQueues,
+    /// What is off unless it is on, and what is said of a file that leaves it off.
+    Feature(&'static str, &'static str),
     /// A file.
     File(&'static str),
     /// A word, as 4.9.4 and as a file of ours write it.
@@ -58,10 +56,15 @@ pub(super) enum HostKey {
 use BrokerKey::{Flush, Group, Id, Role};
 use Fate::{Fixed, NotNeeded, Taken};
 use HostKey::{
-    Accounts, Address, Cluster, DeleteHours, DiskExpirePercent, File, Flag, LightQueues,
-    NameServers, Number, Word,
+    Address, Cluster, DeleteHours, DiskExpirePercent, Feature, File, Flag, NameServers, Number,
+    Word,
 };
 use Target::{Broker, Host, Port};
+
+const ACCOUNTS: HostKey = Feature("acl.enabled", "accounts are off unless they are on");
+/// What two keys must say.
+const LIGHT_QUEUES: HostKey =
+    Feature("store.light_queues", "there are no light queues unless they are on");
 
 const CLIENT: &str = "one client serves all of it";
 const DLEDGER: &str = "it is for DLedger";
@@ -208,7 +211,7 @@ const BROKER: &[(&str, Fate)] = &[
     ("transactionTimeOut", Taken(Host(Number("transactions.timeout_ms")))),
     ("transactionCheckMax", Taken(Host(Number("transactions.checks_max")))),
     ("transactionCheckInterval", Taken(Host(Number("transactions.check_interval_ms")))),
-    ("aclEnable", Taken(Host(Accounts))),
+    ("aclEnable", Taken(Host(ACCOUNTS))),
     ("storeReplyMessageEnable", Fixed("true", "replies are always stored")),
     ("enableDetailStat", NotNeeded("statistics need no setting")),
     ("autoDeleteUnusedStats", NotNeeded("statistics need no setting")),
@@ -306,8 +309,8 @@ const STORE: &[(&str, Fate)] = &[
     // What 4.9.4 reads instead of the one above (K-002).
     ("enableBatchPush", NotNeeded(DLEDGER)),
     ("enableScheduleMessageStats", NotNeeded("statistics need no setting")),
-    ("enableLmq", Taken(Host(LightQueues))),
-    ("enableMultiDispatch", Taken(Host(LightQueues))),
+    ("enableLmq", Taken(Host(LIGHT_QUEUES))),
+    ("enableMultiDispatch", Taken(Host(LIGHT_QUEUES))),
     ("maxLmqConsumeQueueNum", Taken(Host(Number("store.light_queues_max")))),
     ("enableScheduleAsyncDeliver", NotNeeded("deliveries need no setting")),
     ("scheduleAsyncDeliverMaxPendingLimit", NotNeeded("deliveries need no setting")),

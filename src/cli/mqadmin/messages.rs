@@ -16,6 +16,7 @@ use crate::message::{MessageId, properties};
 use crate::model::{MessageQueue, PhysicalOffset};
 use crate::remoting::bodies::clients::ConsumerConnections;
 use crate::remoting::bodies::heartbeat::ConsumeType;
+use crate::remoting::bodies::route::ClusterInfo;
 use crate::remoting::response;
 
 /// Where 4.9.4's tool writes bodies to.
@@ -249,9 +250,10 @@ async fn tracks(run: &Run, message: &Message) -> Result<Vec<String>, AdminError>
     };
     let mut groups = run.admin.groups_of_topic(address, &message.topic).await?;
     groups.sort();
+    let clusters = run.admin.cluster_info().await;
     let mut tracks = Vec::new();
     for group in groups {
-        let (kind, why) = match track(run, message, &group).await {
+        let (kind, why) = match track(run, message, &group, &clusters).await {
             Ok(kind) => (kind, None),
             Err(AdminError::Refused { code, remark, .. }) => {
                 let is_offline = code == response::CONSUMER_NOT_ONLINE;
@@ -268,12 +270,17 @@ async fn tracks(run: &Run, message: &Message) -> Result<Vec<String>, AdminError>
     Ok(tracks)
 }
 
-async fn track(run: &Run, message: &Message, group: &str) -> Result<&'static str, AdminError> {
+async fn track(
+    run: &Run,
+    message: &Message,
+    group: &str,
+    clusters: &Result<ClusterInfo, AdminError>,
+) -> Result<&'static str, AdminError> {
     let found: ConsumerConnections = groups::consumers(run, group).await?;
     if found.mode.consume_type == ConsumeType::Actively {
         return Ok("PULL");
     }
-    if !is_consumed(run, message, group).await? {
+    if !is_consumed(run, message, group, clusters).await? {
         return Ok("NOT_CONSUME_YET");
     }
     let wants = |tags: &[String]| {
@@ -286,9 +293,14 @@ async fn track(run: &Run, message: &Message, group: &str) -> Result<&'static str
 }
 
 /// Whether the group's position at the broker that has the message is behind it.
-async fn is_consumed(run: &Run, message: &Message, group: &str) -> Result<bool, AdminError> {
+async fn is_consumed(
+    run: &Run,
+    message: &Message,
+    group: &str,
+    clusters: &Result<ClusterInfo, AdminError>,
+) -> Result<bool, AdminError> {
     let stats = groups::stats(run, group, None).await?;
-    let info = run.admin.cluster_info().await?;
+    let info = clusters.as_ref().map_err(Clone::clone)?;
     let host = message.store_host.to_string();
     let is_there = |queue: &MessageQueue| {
         let broker = info.brokers.iter().find(|broker| broker.broker_name == queue.broker_name);

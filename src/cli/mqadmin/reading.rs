@@ -68,9 +68,17 @@ impl Queue {
         Ok((first, last))
     }
 
-    async fn pull(&self, run: &Run, pull: Pull<'_>) -> Result<Pulled, AdminError> {
-        let own = Pull { topic: &self.queue.topic, queue_id: self.queue.queue_id, ..pull };
-        let mut pulled = run.admin.pull(&self.address, own).await?;
+    async fn pull(
+        &self,
+        run: &Run,
+        group: &str,
+        offset: i64,
+        count: i32,
+        expression: &str,
+    ) -> Result<Pulled, AdminError> {
+        let (topic, queue_id) = (&self.queue.topic, self.queue.queue_id);
+        let pull = Pull { group, topic, queue_id, offset, count, expression };
+        let mut pulled = run.admin.pull(&self.address, pull).await?;
         mark(&mut pulled);
         Ok(pulled)
     }
@@ -129,15 +137,7 @@ pub(super) async fn print(run: &mut Run) -> Done {
         run.line(format_args!("minOffset={first}, maxOffset={last}, {name}"))?;
         let mut offset = first;
         while offset < last {
-            let pull = Pull {
-                group: GROUP,
-                topic: "",
-                queue_id: 0,
-                offset,
-                count: PULL_COUNT,
-                expression: &expression,
-            };
-            let pulled = queue.pull(run, pull).await?;
+            let pulled = queue.pull(run, GROUP, offset, PULL_COUNT, &expression).await?;
             let before = offset;
             offset = pulled.next_offset;
             let status = pulled.status.name();
@@ -225,15 +225,7 @@ pub(super) async fn print_queue(run: &mut Run) -> Done {
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     let mut offset = first;
     while offset < last {
-        let pull = Pull {
-            group: GROUP,
-            topic: "",
-            queue_id: 0,
-            offset,
-            count: PULL_COUNT,
-            expression: &expression,
-        };
-        let pulled = queue.pull(run, pull).await?;
+        let pulled = queue.pull(run, GROUP, offset, PULL_COUNT, &expression).await?;
         if pulled.status != PullStatus::Found || pulled.next_offset <= offset {
             break;
         }
@@ -337,8 +329,7 @@ async fn read(run: &mut Run, queue: &Queue, group: &str, (first, last): (i64, i6
     while offset <= last {
         let count =
             i32::try_from(last.saturating_sub(offset).saturating_add(1)).unwrap_or(i32::MAX);
-        let pull = Pull { group, topic: "", queue_id: 0, offset, count, expression: "*" };
-        let pulled = queue.pull(run, pull).await?;
+        let pulled = queue.pull(run, group, offset, count, "*").await?;
         let before = offset;
         offset = pulled.next_offset;
         let (name, status) = (queue_text(&queue.queue), pulled.status.name());
