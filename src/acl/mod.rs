@@ -31,6 +31,13 @@ pub use guard::{Acl, AclOptions};
 /// What 4.9.4 and we begin a refusal's remark with.
 const EXCEPTION: &str = "org.apache.rocketmq.acl.common.AclException: ";
 
+/// Whether an answer's remark is what brokers and name servers with accounts, ours and 4.9.4's, say to who does not sign, or
+/// not as who may.
+#[must_use]
+pub fn is_refusal(remark: &str) -> bool {
+    remark.contains("AclException")
+}
+
 /// The words that somebody answered to a call of the node's own; where they are about its account, with what to write.
 #[must_use]
 pub fn advised(remark: String) -> String {

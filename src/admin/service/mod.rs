@@ -26,6 +26,7 @@ use tonic::service::Routes;
 use tonic::{Response, Status};
 
 use super::{Admin, AdminError, OfNode};
+use crate::acl;
 use crate::proto::v1::audit_server::AuditServer;
 use crate::proto::v1::cluster_server::ClusterServer;
 use crate::proto::v1::groups_server::GroupsServer;
@@ -37,8 +38,6 @@ use crate::remoting::response;
 
 /// Items of one part of an answer that comes in parts; far below what a gRPC message may hold (4 MiB).
 const ITEMS_OF_A_PART: usize = 500;
-/// What brokers and name servers with accounts say to who does not sign, or not as who may.
-const NO_ACCOUNT: &str = "AclException";
 
 /// Answers that tell of something that is not there.
 const NOT_THERE: [i32; 4] = [
@@ -90,7 +89,7 @@ impl From<AdminError> for Status {
             AdminError::Conflict(_) => Self::failed_precondition(text),
             AdminError::Refused { code, .. } if NOT_THERE.contains(&code) => Self::not_found(text),
             AdminError::Refused { code, remark, .. }
-                if code == response::NO_PERMISSION || remark.contains(NO_ACCOUNT) =>
+                if code == response::NO_PERMISSION || acl::is_refusal(&remark) =>
             {
                 Self::permission_denied(text)
             }

@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use tonic::{Code, Status};
 
 use super::sheet::{Sheet, words};
+use crate::acl;
 use crate::cli::table::safe;
 use crate::proto::v1::{Done, Outcome, Problem};
 
@@ -27,8 +28,6 @@ const UNREACHABLE_HINT: &str =
 const SOCKET_HINT: &str = "The node's socket is for root and the group rmq-node.";
 const ACCOUNT_HINT: &str = "A cluster with accounts is asked with an admin's: name a file with its accessKey and secretKey by --credentials, \
                             or set RMQ_ACCESS_KEY and RMQ_SECRET_KEY.";
-/// What brokers and name servers with accounts say to who does not sign, or not as who may.
-const NO_ACCOUNT: &str = "AclException";
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -120,7 +119,7 @@ impl Report {
         for problem in &self.problems {
             eprintln!("error: {}", safe(problem));
         }
-        if self.problems.iter().any(|problem| problem.contains(NO_ACCOUNT)) {
+        if self.problems.iter().any(|problem| acl::is_refusal(problem)) {
             eprintln!("{ACCOUNT_HINT}");
         }
         Ok(match (self.has_failed, self.problems.is_empty()) {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use super::cluster::{Registered, Who};
 use super::{Context, Finding};
+use crate::acl;
 use crate::admin::ACCOUNTS_DIFFER_FIX;
 use crate::config::{Config, internal_address};
 use crate::proto::v1::{Broker, Topic, TopicDrift, TopicKind, TopicSettings};
@@ -248,7 +249,7 @@ fn wrong_identity(broker: &Registered, who: &Result<Who, String>) -> Option<Find
              reads from it reaches the other, and its messages are not found",
         ),
         // Who refuses this host's account is a broker; what is wrong with the account is told elsewhere.
-        Err(reason) if reason.contains("AclException") => {
+        Err(reason) if acl::is_refusal(reason) => {
             return Some(Finding::warning(
                 format!("{}: {reason}", broker.shown()),
                 "it does not take the account of this host (acl.node_account), and nothing more is known of it",
