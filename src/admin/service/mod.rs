@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `topics`, `groups`, `offsets`, `cluster`, `messages`, `node`, `audit` | one service each |
+//! | `acl`, `topics`, `groups`, `clients`, `offsets`, `cluster`, `messages`, `name_servers`, `node`, `audit` | one service each |
 //! | `change` | a change until it is answered, for the audit log |
 //! | `socket` | serving them on a unix socket, with health and reflection |
 //!
@@ -10,11 +10,14 @@
 //! to ask, one way to fail. Not here: what is done (`crate::admin`). Invariant: what a service cannot tell is a problem in
 //! its answer, and an error only if nothing could be told or done.
 
+mod acl;
 mod audit;
 mod change;
+mod clients;
 mod cluster;
 mod groups;
 mod messages;
+mod name_servers;
 mod node;
 mod offsets;
 pub mod socket;
@@ -26,11 +29,14 @@ use tonic::service::Routes;
 use tonic::{Response, Status};
 
 use super::{Admin, AdminError, OfNode};
-use crate::acl;
+use crate::acl::is_refusal;
+use crate::proto::v1::acl_server::AclServer;
 use crate::proto::v1::audit_server::AuditServer;
+use crate::proto::v1::clients_server::ClientsServer;
 use crate::proto::v1::cluster_server::ClusterServer;
 use crate::proto::v1::groups_server::GroupsServer;
 use crate::proto::v1::messages_server::MessagesServer;
+use crate::proto::v1::name_servers_server::NameServersServer;
 use crate::proto::v1::node_server::NodeServer;
 use crate::proto::v1::offsets_server::OffsetsServer;
 use crate::proto::v1::topics_server::TopicsServer;
@@ -70,10 +76,13 @@ impl Api {
 #[must_use]
 pub fn routes(admin: Admin, of_node: Option<OfNode>) -> Routes {
     let api = Api { admin: Arc::new(admin), of_node };
-    Routes::new(AuditServer::new(api.clone()))
+    Routes::new(AclServer::new(api.clone()))
+        .add_service(AuditServer::new(api.clone()))
+        .add_service(ClientsServer::new(api.clone()))
         .add_service(ClusterServer::new(api.clone()))
         .add_service(GroupsServer::new(api.clone()))
         .add_service(MessagesServer::new(api.clone()))
+        .add_service(NameServersServer::new(api.clone()))
         .add_service(NodeServer::new(api.clone()))
         .add_service(OffsetsServer::new(api.clone()))
         .add_service(TopicsServer::new(api))
@@ -89,7 +98,7 @@ impl From<AdminError> for Status {
             AdminError::Conflict(_) => Self::failed_precondition(text),
             AdminError::Refused { code, .. } if NOT_THERE.contains(&code) => Self::not_found(text),
             AdminError::Refused { code, remark, .. }
-                if code == response::NO_PERMISSION || acl::is_refusal(&remark) =>
+                if code == response::NO_PERMISSION || is_refusal(&remark) =>
             {
                 Self::permission_denied(text)
             }
