@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::Console;
 use super::check::Findings;
-use super::layers::DEFAULT;
+use super::layers::{DEFAULT, Origins};
 use super::settings::{Settings, TlsMode};
 
 /// What whoever wants it on the network has to have.
@@ -14,17 +14,18 @@ const NEEDS_TLS: &str = "passwords would cross the network in plain: write tls.c
                          \"/etc/rmq-node/tls/node.crt\" and tls.key_file, or leave this line out and come through \
                          `ssh -L 8080:127.0.0.1:8080 HOST`";
 
+/// Whether anything of the table is more than a default.
+pub(super) fn is_written(origins: &Origins) -> bool {
+    let mut table = origins.iter().filter(|(path, _)| path.starts_with("console."));
+    table.any(|(_, found)| !found.origin.starts_with(DEFAULT))
+}
+
 /// The console of these settings.
 pub(super) fn check_console(settings: &Settings, findings: &mut Findings<'_>) -> Console {
     let table = &settings.console;
-    let is_written = |key: &str| {
-        let found = findings.origins.get(&format!("console.{key}"));
-        found.is_some_and(|found| !found.origin.starts_with(DEFAULT))
-    };
-    let is_explicit = ["enabled", "listen", "port"].into_iter().any(is_written);
     let host = table.listen.unwrap_or(Ipv4Addr::LOCALHOST.into());
     let address = (table.port != 0).then(|| SocketAddr::new(host, table.port));
-    if let (true, Some(address)) = (is_explicit, address) {
+    if let (true, Some(address)) = (is_written(findings.origins), address) {
         check_port(address, settings, findings);
     }
     let has_tls = !settings.tls.certificate_file.as_os_str().is_empty()
@@ -33,7 +34,7 @@ pub(super) fn check_console(settings: &Settings, findings: &mut Findings<'_>) ->
         let text = format!("the console listens at {host}, and there is no TLS: {NEEDS_TLS}");
         findings.add("console.listen", text);
     }
-    Console { is_enabled: table.enabled, address, is_explicit }
+    Console { is_enabled: table.enabled, address }
 }
 
 /// A port that a role here has as well.
@@ -81,8 +82,8 @@ mod tests {
         assert_eq!(address("listen = \"192.168.1.161\"").as_deref(), Some("127.0.0.1:8080"));
         assert_eq!(address(PAIR).as_deref(), Some("127.0.0.1:8080"));
         assert_eq!(address("[console]\nport = 0"), None);
-        assert!(!console("").is_explicit && console("").is_enabled);
-        assert!(console("[console]\nport = 8080").is_explicit);
+        let is_wanted = |text: &str| check_text("a.toml", text).unwrap().wants_console();
+        assert!(!is_wanted("listen = \"127.0.0.9\"") && is_wanted("[console]\nport = 8080"));
     }
 
     #[test]

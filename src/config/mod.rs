@@ -116,8 +116,6 @@ pub struct Console {
     pub is_enabled: bool,
     /// Where it listens; `None`: nowhere (`server.port`).
     pub address: Option<SocketAddr>,
-    /// Whether the operator asked for it, so that the node does not start without it.
-    pub is_explicit: bool,
 }
 
 /// A broker to run; no two here are of one group.
@@ -153,6 +151,14 @@ pub struct Loaded {
     pub standalone: bool,
     /// What it was made of; [`load`] reads them again.
     pub sources: Sources,
+}
+
+impl Loaded {
+    /// Whether the operator wrote a console down, so that the node does not start without it.
+    #[must_use]
+    pub fn wants_console(&self) -> bool {
+        check_console::is_written(&self.origins)
+    }
 }
 
 /// Something that is wrong, and what to write instead.

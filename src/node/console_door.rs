@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::live::Live;
 use super::{Base, StartError, ports, status};
-use crate::config::Config;
+use crate::config::{Config, Loaded};
 use crate::console::{self, Console, Health};
 use crate::task::{self, Kind};
 use crate::transport::{Stream, Tls};
@@ -23,13 +23,13 @@ const ROLE: &str = "port of the console";
 ///
 /// # Errors
 /// The operator asked for it, and somebody else has the port.
-pub fn bind(config: &Config, base: &Base) -> Result<Option<TcpListener>, StartError> {
-    let Some(address) = config.console.address else { return Ok(None) };
+pub fn bind(loaded: &Loaded, base: &Base) -> Result<Option<TcpListener>, StartError> {
+    let Some(address) = loaded.config.console.address else { return Ok(None) };
     let _entered = base.control.enter();
     let bound = ports::reserve(ROLE, address).and_then(|socket| Ok(ports::listen(socket)?));
     match bound {
         Ok(listener) => Ok(Some(listener)),
-        Err(error) if config.console.is_explicit => Err(error),
+        Err(error) if loaded.wants_console() => Err(error),
         Err(error) => {
             tracing::warn!(
                 "{error}; the node runs without console and /metrics, console.port moves them"

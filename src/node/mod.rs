@@ -162,7 +162,7 @@ async fn start_and_stop(
     let data_dir = Arc::new(DataDir::lock(&config.data_dir)?);
     // 3. Every port is bound, and connections to it find room.
     let ports = roles::bind(config, &base)?;
-    let console_port = console_door::bind(config, &base)?;
+    let console_port = console_door::bind(loaded, &base)?;
     ports::raise_file_limit(config.limits.connections_max);
     // 4. What lies in the directory is in our format.
     data_dir.check_format(config.store.segment_bytes)?;
