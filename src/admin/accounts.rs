@@ -73,7 +73,7 @@ impl Admin {
     pub async fn list_accounts(&self) -> Result<ListAccountsResponse, AdminError> {
         let places = self.places(None).await?;
         let told = all(places.iter().map(async |place| {
-            let accounts = self.accounts(&place.address).await?;
+            let accounts = self.accounts_at(&place.address).await?;
             Ok((accounts, self.account_versions(&place.address).await?))
         }));
         let told: Vec<Result<_, AdminError>> = told.await;
@@ -184,7 +184,7 @@ impl Admin {
         }
         let mut all = Vec::new();
         for Place { at, address } in &places {
-            let became = match self.accounts(address).await {
+            let became = match self.accounts_at(address).await {
                 Err(error) => failed(&error),
                 Ok(accounts) if find(&accounts, access_key).is_none() => unchanged(),
                 Ok(_) if *is_dry => dry_run(),
@@ -208,7 +208,7 @@ impl Admin {
         let text = addresses.join(",");
         let mut all = Vec::new();
         for Place { at, address } in &places {
-            let became = match self.accounts(address).await {
+            let became = match self.accounts_at(address).await {
                 Err(error) => failed(&error),
                 Ok(accounts) if accounts.global_white_addresses == *addresses => unchanged(),
                 Ok(_) if *is_dry => dry_run(),
@@ -233,6 +233,17 @@ impl Admin {
         Ok(groups.iter().flat_map(of_group).collect())
     }
 
+    /// A broker's accounts; one of 4.9.4 that answers anything but that has none (B-344).
+    async fn accounts_at(&self, address: &str) -> Result<Accounts, AdminError> {
+        match self.accounts(address).await {
+            Err(AdminError::Unreachable(_)) if self.runtime_info(address).await.is_ok() => {
+                let text = format!("accounts are off at {address}: aclEnable turns them on");
+                Err(AdminError::Conflict(text))
+            }
+            answered => answered,
+        }
+    }
+
     /// The brokers that have an account; why one does not say it, if any does not.
     ///
     /// # Errors
@@ -242,7 +253,7 @@ impl Admin {
         places: &'a [Place],
         access_key: &str,
     ) -> Result<(Vec<&'a Place>, Option<AdminError>), AdminError> {
-        let told = all(places.iter().map(|place| self.accounts(&place.address))).await;
+        let told = all(places.iter().map(|place| self.accounts_at(&place.address))).await;
         let (mut found, mut answered, mut silent) = (Vec::new(), false, None);
         for (place, accounts) in places.iter().zip(told) {
             match accounts {
@@ -269,7 +280,7 @@ impl Admin {
         let new = Account { access_key: access_key.to_owned(), ..Account::default() };
         let mut all = Vec::new();
         for Place { at, address } in places {
-            let became = match self.accounts(address).await {
+            let became = match self.accounts_at(address).await {
                 Err(error) => failed(&error),
                 Ok(accounts) => match (find(&accounts, access_key), secret) {
                     (None, None) => failed(&NO_SECRET),

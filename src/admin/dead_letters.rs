@@ -275,7 +275,15 @@ impl Admin {
                 return Err(AdminError::NotFound(text));
             }
         };
-        let to = self.route(&letter.topic).await?;
+        let to = self.route_if_any(&letter.topic).await?.ok_or_else(|| {
+            AdminError::NotFound(match request.target() {
+                ResendTarget::Group => format!(
+                    "the group has no topic \"{}\" yet: its first consumer that connects makes it",
+                    letter.topic
+                ),
+                ResendTarget::Topic => format!("topic \"{}\" is not there any more", letter.topic),
+            })
+        })?;
         let master = writable(&to, &place.broker).ok_or_else(|| {
             AdminError::Conflict(format!("no master takes messages of topic \"{}\"", letter.topic))
         })?;

@@ -51,7 +51,7 @@ async fn creating_a_group_changes_none_that_is_there() {
     let given = given.lock().unwrap();
     let made = (given[0].name.as_str(), given[0].retry_max_times, given[0].retry_queue_nums);
     assert_eq!((given.len(), made), (1, ("h", 4, 1)));
-    for wrong in [request(" ", 1), request(&"g".repeat(256), 1), request("h", -1)] {
+    for wrong in [request("a b", 1), request(&"g".repeat(256), 1), request("h", -1)] {
         let refused = create(wrong).await;
         assert!(matches!(refused, Err(AdminError::Invalid(_))), "{refused:?}");
     }

@@ -79,8 +79,11 @@ impl Admin {
         request: &CreateGroupRequest,
     ) -> Result<CreateGroupResponse, AdminError> {
         let (name, settings) = (&request.group, request.settings.unwrap_or_default());
-        if name.trim().is_empty() || name.len() > NAME_BYTES_MAX {
-            let text = format!("group \"{name}\": a name has 1 to {NAME_BYTES_MAX} characters");
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "%|-_".contains(c);
+        if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(is_allowed) {
+            let text = format!(
+                "group \"{name}\": a name has 1 to {NAME_BYTES_MAX} letters, digits, `-`, `_`, `%` and `|`"
+            );
             return Err(AdminError::Invalid(text));
         }
         settings.check(name)?;

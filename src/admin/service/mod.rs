@@ -42,8 +42,10 @@ use crate::proto::v1::offsets_server::OffsetsServer;
 use crate::proto::v1::topics_server::TopicsServer;
 use crate::remoting::response;
 
-/// Items of one part of an answer that comes in parts; far below what a gRPC message may hold (4 MiB).
+/// Items of one part of an answer that comes in parts, and their bytes, unless one item has more; far below what a gRPC
+/// message may hold (4 MiB).
 const ITEMS_OF_A_PART: usize = 500;
+const BYTES_OF_A_PART: usize = 1 << 20;
 
 /// Answers that tell of something that is not there.
 const NOT_THERE: [i32; 4] = [
@@ -119,22 +121,24 @@ fn answer<T>(result: Result<T, AdminError>) -> Answered<T> {
 type Parts<T> = tokio_stream::Iter<std::vec::IntoIter<Result<T, Status>>>;
 
 /// Cuts the `items` of an answer; what else it has is in the first part.
-fn in_parts<T: Default, I>(
+fn in_parts<T: Default, I: prost::Message>(
     result: Result<T, AdminError>,
     items: fn(&mut T) -> &mut Vec<I>,
 ) -> Answered<Parts<T>> {
     let mut first = result?;
     let all = std::mem::take(items(&mut first));
     let mut parts = vec![Ok(first)];
-    let mut filled = 0;
+    let (mut filled, mut filled_bytes) = (0, 0);
     for item in all {
-        if filled == ITEMS_OF_A_PART {
+        let bytes = item.encoded_len();
+        if filled == ITEMS_OF_A_PART || (filled > 0 && filled_bytes + bytes > BYTES_OF_A_PART) {
             parts.push(Ok(T::default()));
-            filled = 0;
+            (filled, filled_bytes) = (0, 0);
         }
         if let Some(Ok(part)) = parts.last_mut() {
             items(part).push(item);
             filled += 1;
+            filled_bytes += bytes;
         }
     }
     Ok(Response::new(tokio_stream::iter(parts)))
@@ -145,7 +149,9 @@ mod tests {
     use tokio_stream::StreamExt;
 
     use super::*;
-    use crate::proto::v1::{ListTopicsResponse, Problem, Topic};
+    use crate::proto::v1::{
+        FindMessagesResponse, ListTopicsResponse, Problem, StoredMessage, Topic,
+    };
 
     #[tokio::test]
     async fn long_answers_come_in_parts_and_problems_once() {
@@ -165,6 +171,17 @@ mod tests {
             let topics = parts.into_iter().flat_map(|part| part.topics).collect::<Vec<_>>();
             assert_eq!(topics, answer(count).topics);
         }
+    }
+
+    #[tokio::test]
+    async fn parts_stay_below_what_clients_take() {
+        let message = |bytes| StoredMessage { body: vec![0; bytes], ..StoredMessage::default() };
+        let messages = [700_000, 200_000, 200_000, 3_000_000, 1].map(message).to_vec();
+        let answer = FindMessagesResponse { messages, problems: Vec::new() };
+        let parts = in_parts(Ok(answer), |part| &mut part.messages).unwrap();
+        let parts: Vec<_> = parts.into_inner().map(Result::unwrap).collect().await;
+        let sizes: Vec<_> = parts.iter().map(|part| part.messages.len()).collect();
+        assert_eq!(sizes, [2, 1, 1, 1]);
     }
 
     #[test]

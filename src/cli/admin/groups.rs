@@ -235,8 +235,8 @@ fn show(group: GroupStatus, output: Output) -> Report {
         numbers("LAG"),
         words("LAST GOT (UTC)"),
         words("OWNER"),
-        words("LAST PULL (UTC)").wide(),
-        words("LOCKED").wide(),
+        words("LAST PULL (UTC)"),
+        words("LOCKED"),
     ];
     let row = |queue: &GroupQueue| {
         vec![
@@ -379,8 +379,8 @@ member   c1 at h:1 (JAVA 4.9.4)
 reads    T: *
 settings a: 16 retries over 1 queues, NOTHING IS CONSUMED (consume = false), slow broker id 2
 
-TOPIC  BROKER  QUEUE  OFFSET  MAX OFFSET  LAG  LAST GOT (UTC)  OWNER
-T      a           3       8          20   12  -               c1
+TOPIC  BROKER  QUEUE  OFFSET  MAX OFFSET  LAG  LAST GOT (UTC)  OWNER  LAST PULL (UTC)  LOCKED
+T      a           3       8          20   12  -               c1     -                yes
 ";
         assert_eq!(show(group, Output::Table).text, expected);
     }
