@@ -33,6 +33,7 @@ pub struct Settings {
     pub tls: Tls,
     pub acl: Acl,
     pub admin: Admin,
+    pub console: Console,
     pub log: Log,
 }
 
@@ -304,6 +305,15 @@ pub struct Admin {
     pub listen: Option<SocketAddr>,
     /// Who may do what there; needed with `listen`.
     pub logins_file: PathBuf,
+}
+
+/// `[console]`: the web console and `/metrics`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Console {
+    pub enabled: bool,
+    pub listen: Option<IpAddr>,
+    pub port: u16,
 }
 
 /// `[log]`: what is told on standard error or to the journal.

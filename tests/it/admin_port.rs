@@ -71,7 +71,7 @@ fn programs_log_in_over_tcp_and_are_named_in_the_audit_log() {
     let printed = admin_beside(&data_dir, &["audit", "-o", "json"]).1;
     let records: serde_json::Value = serde_json::from_str(&printed).unwrap();
     let who = records[1]["who"].as_str().unwrap();
-    assert!(who.starts_with(&"token changing, 127."), "{printed}");
+    assert!(who.starts_with("token changing, 127."), "{printed}");
     assert_eq!(records[1]["method"], "Topics/Create");
     // One that is wrong changes nothing.
     fs::write(&logins, "").unwrap();

@@ -7,6 +7,7 @@ mod admin;
 mod admin_port;
 mod codes;
 mod config;
+mod console;
 mod demo;
 mod doctor;
 mod golden;
