@@ -194,7 +194,7 @@ async fn the_original_topic_gets_it_as_a_message_of_its_own() {
     let request = again(&[("a", 4)], ResendTarget::Topic, false);
     let answer = peer.admin().resend_dead_letters(&request).await.unwrap();
     assert_eq!(answer.letters[0].topic, "T");
-    let sent = sent.lock().unwrap();
+    let sent = sent.lock().unwrap().clone();
     let header = SendHeader::parse(&sent[0]).unwrap();
     assert_eq!(header.topic, "T");
     assert_eq!(Properties::parse(header.properties).get(properties::RETRY_TOPIC), None);

@@ -48,7 +48,7 @@ async fn creating_a_group_changes_none_that_is_there() {
     assert_eq!(given.lock().unwrap().len(), 0);
     let done = create(request("h", 4)).await.unwrap().done;
     assert_eq!(outcomes(&done), [("a", Outcome::Done)]);
-    let given = given.lock().unwrap();
+    let given = given.lock().unwrap().clone();
     let made = (given[0].name.as_str(), given[0].retry_max_times, given[0].retry_queue_nums);
     assert_eq!((given.len(), made), (1, ("h", 4, 1)));
     for wrong in [request("a b", 1), request(&"g".repeat(256), 1), request("h", -1)] {
