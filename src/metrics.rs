@@ -35,6 +35,10 @@ pub struct Metrics {
     pub logins_refused: Counter,
     /// `rmq_acl_permissions_refused_total`: requests whose sender may not.
     pub permissions_refused: Counter,
+    /// `rmq_admin_logins_refused_total`: connections and calls of the admin API without a login that is known.
+    pub admin_logins_refused: Counter,
+    /// `rmq_admin_permissions_refused_total`: calls of the admin API whose login has too small a role.
+    pub admin_permissions_refused: Counter,
     /// `rmq_limit_reached_total`, by `limit`.
     limits_reached: Family<LimitLabel, Counter>,
     registry: Mutex<Registry>,
@@ -259,6 +263,14 @@ impl Default for Metrics {
             permissions_refused: counter(
                 "acl_permissions_refused",
                 "Requests of senders that may not",
+            ),
+            admin_logins_refused: counter(
+                "admin_logins_refused",
+                "Connections and calls of the admin API without a known login",
+            ),
+            admin_permissions_refused: counter(
+                "admin_permissions_refused",
+                "Calls of the admin API whose login has too small a role",
             ),
             limits_reached: limits_reached(&mut registry),
             registry: Mutex::new(registry),
