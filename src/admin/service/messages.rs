@@ -9,10 +9,11 @@ use tonic::{Request, Response, Status, async_trait};
 use super::{Answered, Api, ITEMS_OF_A_PART, Parts, answer, in_parts};
 use crate::proto::v1::messages_server::Messages;
 use crate::proto::v1::{
-    CancelTimerRequest, CancelTimerResponse, FindMessagesRequest, FindMessagesResponse,
-    GetMessageRequest, GetMessageResponse, ListDeadLettersRequest, ListDeadLettersResponse,
-    ListTimersRequest, ListTimersResponse, ResendDeadLettersRequest, ResendDeadLettersResponse,
-    TailMessagesRequest, TailMessagesResponse, TimersOnBroker,
+    CancelTimerRequest, CancelTimerResponse, CountDeadLettersRequest, CountDeadLettersResponse,
+    FindMessagesRequest, FindMessagesResponse, GetMessageRequest, GetMessageResponse,
+    ListDeadLettersRequest, ListDeadLettersResponse, ListTimersRequest, ListTimersResponse,
+    ResendDeadLettersRequest, ResendDeadLettersResponse, TailMessagesRequest, TailMessagesResponse,
+    TimersOnBroker,
 };
 use crate::task::{self, Kind};
 
@@ -44,6 +45,13 @@ impl Messages for Api {
             }
         });
         Ok(Response::new(ReceiverStream::new(parts)))
+    }
+
+    async fn count_dead_letters(
+        &self,
+        _: Request<CountDeadLettersRequest>,
+    ) -> Answered<CountDeadLettersResponse> {
+        answer(self.admin.count_dead_letters().await)
     }
 
     async fn list_dead_letters(
