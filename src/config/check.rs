@@ -44,6 +44,7 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
     check_limits(&settings, &mut findings);
     check_tls(&settings.tls, &mut findings);
     check_acl(&settings, &mut findings);
+    check_metrics(&settings, &mut findings);
     let addresses = check_advertise(&settings, &mut findings);
     if settings.data_dir.as_os_str().is_empty() {
         findings.add(
@@ -78,6 +79,7 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
         limits: settings.limits,
         tls: settings.tls,
         acl: settings.acl,
+        metrics: settings.metrics,
         log: settings.log,
     })
 }
@@ -106,6 +108,12 @@ fn check_names(settings: &Settings, findings: &mut Findings<'_>) {
             );
             findings.add(&path, text);
         }
+    }
+}
+
+fn check_metrics(settings: &Settings, findings: &mut Findings<'_>) {
+    if !(1..=3600).contains(&settings.metrics.interval_s) {
+        findings.add("metrics.interval_s", "write 1 to 3600".to_owned());
     }
 }
 

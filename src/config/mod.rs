@@ -46,8 +46,8 @@ use layers::Origins;
 pub use reference::REFERENCE;
 pub use runtime_keys::{fixed_properties, why_not_now};
 pub use settings::{
-    Acl, ClientCertificates, Flush, Level, Limits, Log, Replication, Role, Store, Tls, TlsMode,
-    Transactions,
+    Acl, ClientCertificates, Flush, Level, Limits, Log, Metrics, Replication, Role, Store, Tls,
+    TlsMode, Transactions,
 };
 
 /// Read when no file is named, if it is there.
@@ -95,6 +95,8 @@ pub struct Config {
     pub tls: Tls,
     /// Who may do what.
     pub acl: Acl,
+    /// What is shown to Prometheus.
+    pub metrics: Metrics,
     /// What is logged.
     pub log: Log,
 }

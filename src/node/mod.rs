@@ -8,6 +8,7 @@
 //! | `broker_role` | one broker, from its opening to its end |
 //! | `admin_door` | the socket for operators |
 //! | `status` | how the roles are: one line, and metrics |
+//! | `figures` | what brokers reckon now and then, as metrics |
 //! | `options` | what each role is told, made of the settings |
 //! | `logging` | where events go |
 //! | `certificates` | what TLS needs of files, and when it ends |
@@ -30,6 +31,7 @@ mod broker_role;
 mod certificates;
 mod data_dir;
 pub mod doctor;
+mod figures;
 mod journal;
 mod live;
 mod logging;
