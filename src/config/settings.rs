@@ -32,6 +32,7 @@ pub struct Settings {
     pub limits: Limits,
     pub tls: Tls,
     pub acl: Acl,
+    pub console: Console,
     pub metrics: Metrics,
     pub log: Log,
 }
@@ -296,6 +297,15 @@ pub struct Acl {
     pub accounts_dir: PathBuf,
     /// The access key of the account that this node signs its own requests with.
     pub node_account: String,
+}
+
+/// `[console]`: the web console and `/metrics`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Console {
+    pub enabled: bool,
+    pub listen: Option<IpAddr>,
+    pub port: u16,
 }
 
 /// `[metrics]`: what `/metrics` shows.
