@@ -29,6 +29,7 @@ const ELSEWHERE: [(i32, &str); 14] = [
     (9006, "src/broker/accounts.rs"),
     (9007, "src/broker/timers_tests.rs"),
     (9008, "src/broker/timers_tests.rs"),
+    (9009, "src/broker/figures.rs"),
 ];
 /// How many exchanges of one code are named.
 const NAMED: usize = 3;
