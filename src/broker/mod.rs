@@ -35,6 +35,7 @@
 //! | `registration` | what name servers are told, and where the master is |
 //! | `metadata_sync` | what a slave copies of its master besides the log (43, 45) |
 //! | `extension` | who our own nodes are (9001) |
+//! | `figures` | what is reckoned now and then, for metrics and alerts (9009) |
 //! | `positions` | positions with generations, between our own nodes (9004) |
 //! | `start_step` | what a master does before it serves, and answers until then |
 //! | `runtime_info` | what tools are told about this broker (28) |
@@ -59,6 +60,7 @@ mod copies;
 mod delay;
 mod dial_back;
 mod extension;
+mod figures;
 mod flow_control;
 mod groups;
 mod heartbeats;
@@ -163,6 +165,7 @@ pub struct Broker {
     checks: delay::Moving,
     timer_moves: delay::Moving,
     dial_backs: dial_back::DialBacks,
+    reckoned: figures::Reckoned,
     /// When it was made, in wall time.
     booted_ms: i64,
 }
@@ -186,6 +189,7 @@ impl Broker {
             checks: delay::Moving::default(),
             timer_moves: delay::Moving::default(),
             dial_backs: dial_back::DialBacks::new(clock),
+            reckoned: figures::Reckoned::default(),
             registration: registration::Registration::new(&options),
             topic_spread: topic_spread::TopicSpread::new(),
             booted_ms: clock.now_ms(),

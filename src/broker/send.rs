@@ -423,6 +423,7 @@ impl Sent {
         let statistics = &self.broker.statistics;
         let took = self.broker.clock.monotonic().saturating_duration_since(self.begun);
         statistics.latencies.put_took(took);
+        self.broker.metrics.send.observe(took);
         let answer = match result {
             Ok((appended, durability)) => {
                 let count = u64::try_from(appended.len()).unwrap_or(u64::MAX);

@@ -48,7 +48,7 @@ pub use read::mistake;
 pub use reference::REFERENCE;
 pub use runtime_keys::{fixed_properties, why_not_now};
 pub use settings::{
-    Acl, Admin, ClientCertificates, Flush, Level, Limits, Log, Replication, Role, Store, Tls,
+    Acl, Admin, ClientCertificates, Flush, Level, Limits, Log, Metrics, Replication, Role, Store, Tls,
     TlsMode, Transactions,
 };
 
@@ -101,6 +101,8 @@ pub struct Config {
     pub admin: Admin,
     /// Where operators and Prometheus find the node.
     pub console: Console,
+    /// What is shown to Prometheus.
+    pub metrics: Metrics,
     /// What is logged.
     pub log: Log,
 }

@@ -12,7 +12,7 @@ use super::{admin_door, certificates, options, ports};
 use crate::admin::service::logins::Logins;
 use crate::clock::Clock;
 use crate::config::changes::changes;
-use crate::config::{self, ConfigError, Loaded, Problem};
+use crate::config::{self, Config, ConfigError, Loaded, Problem};
 use crate::metrics::Metrics;
 use crate::store::SharedRetention;
 use crate::transport::{Limits, Tls};
@@ -71,6 +71,11 @@ impl Live {
     /// Says how the roles are.
     pub fn set_status(&self, text: &str) {
         text.clone_into(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Something of the settings that it runs with.
+    pub fn settings<T>(&self, read: impl FnOnce(&Config) -> T) -> T {
+        read(&self.lock().config)
     }
 
     /// The folder for what is there while the node runs, if it has one.

@@ -130,6 +130,7 @@ pub mod request {
         EXTENSION_ACCOUNTS = 9006,
         EXTENSION_CANCEL_TIMER = 9007,
         EXTENSION_LIST_TIMERS = 9008,
+        EXTENSION_FIGURES = 9009,
     }
 }
 
