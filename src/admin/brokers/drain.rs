@@ -1,9 +1,9 @@
 //! Taking a master out of use, how far that is, and putting it to use again: `brokerPermission` 4 and 6 (25; B-023, B-101).
 //!
 //! A broker that may only be read tells name servers so of all its topics, and its producers look there every 30 s; what
-//! they send until then is taken. A wipe at name servers (205) is not it: the next registration undoes that. Invariants:
-//! nothing is called gone that can come back by itself; what is waited for is said; topics that nobody else takes are
-//! not closed unasked.
+//! they send until then is taken. A wipe at name servers (205) is not it: 4.9.4's forget it with the broker's next change
+//! (N-064). Invariants: nothing is called gone that can come back by itself; what is waited for is said; topics that
+//! nobody else takes are not closed unasked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use super::super::{Admin, AdminError, all, done, dry_run, outcome, unchanged};
 use super::{PERMISSION, member, permission_of};
 use crate::model::{Permission, human_bytes};
 use crate::proto::v1::{
-    Broker, DrainBrokerRequest, DrainBrokerResponse, DrainState, ResumeBrokerRequest,
+    Broker, DrainBrokerRequest, DrainBrokerResponse, DrainState, Problem, ResumeBrokerRequest,
     ResumeBrokerResponse, Topic, TopicKind,
 };
 use crate::remoting::bodies::extension::BrokerState;
@@ -36,7 +36,10 @@ impl Admin {
         let (_, address) = member(&group, None)?;
         let permission = permission_of(&self.broker_settings(&address).await?);
         let only_here = self.only_at(&group).await?;
-        let became = if permission == Some(Permission::READ) {
+        // One that somebody has told otherwise listens to the broker's next change (N-064).
+        let is_so = permission == Some(Permission::READ)
+            && self.named(&group.broker_name).await.iter().all(|(_, told)| !is_open(told));
+        let became = if is_so {
             unchanged()
         } else if request.dry_run {
             dry_run()
@@ -70,7 +73,12 @@ impl Admin {
             let all = Permission::READ_WRITE.0.to_string();
             outcome(Ok(self.set_broker_setting(&address, PERMISSION, &all).await?))
         };
-        Ok(ResumeBrokerResponse { done: Some(done(&group.broker_name, Some(&address), became)) })
+        let told = if request.dry_run { Vec::new() } else { self.named(&group.broker_name).await };
+        let wiped = told.iter().filter(|(_, told)| matches!(told, Ok(Some(_))) && !is_open(told));
+        let problems = wiped.map(|(name_server, _)| still_wiped(name_server, &group.broker_name));
+        let problems = problems.collect();
+        let done = Some(done(&group.broker_name, Some(&address), became));
+        Ok(ResumeBrokerResponse { done, problems })
     }
 
     /// Topics of applications that take messages on a master of this group, and on no other one of its cluster.
@@ -132,29 +140,44 @@ impl Admin {
 
     /// Name servers that tell producers of this group still, and those that do not answer.
     async fn still_named(&self, group: &str) -> (Vec<String>, Vec<String>) {
-        let asked = self.name_servers.iter().map(async |name_server| {
-            // Every broker has a topic of its own name.
-            (name_server, self.route_at(name_server, group).await)
-        });
         let (mut still, mut silent) = (Vec::new(), Vec::new());
-        for (name_server, route) in all(asked).await {
-            match route {
-                Ok(route) => {
-                    let queues = route.queues.iter().find(|queues| queues.broker_name == group);
-                    if queues.is_some_and(|queues| queues.permission.contains(Permission::WRITE)) {
-                        still
-                            .push(format!("name server {name_server} sends producers there still"));
-                    }
-                }
-                Err(AdminError::Unreachable(why)) => {
-                    silent.push(format!("name server {name_server} does not answer: {why}"));
-                }
-                // It does not know the topic.
-                Err(_) => {}
+        for (name_server, told) in self.named(group).await {
+            if is_open(&told) {
+                still.push(format!("name server {name_server} sends producers there still"));
+            } else if let Err(AdminError::Unreachable(why)) = told {
+                silent.push(format!("name server {name_server} does not answer: {why}"));
             }
         }
         (still, silent)
     }
+
+    /// What each name server says that clients may do with a group's own topic: every broker has one of its name.
+    async fn named(&self, group: &str) -> Vec<(&String, Told)> {
+        let asked = self.name_servers.iter().map(async |name_server| {
+            let route = self.route_at(name_server, group).await;
+            let told = route.map(|route| {
+                let queues = route.queues.iter().find(|queues| queues.broker_name == group);
+                queues.map(|queues| queues.permission)
+            });
+            (name_server, told)
+        });
+        all(asked).await
+    }
+}
+
+/// A permission that a name server tells, if it knows the topic.
+type Told = Result<Option<Permission>, AdminError>;
+
+fn is_open(told: &Told) -> bool {
+    matches!(told, Ok(Some(permission)) if permission.contains(Permission::WRITE))
+}
+
+fn still_wiped(name_server: &str, group: &str) -> Problem {
+    let reason = format!(
+        "name server {name_server} keeps producers away from {group} still, as somebody has told it (wipeWritePerm): \
+         `rmq-node admin addWritePerm -b {group} -n {name_server}` gives it back"
+    );
+    Problem { at: "name server".to_owned(), address: Some(name_server.to_owned()), reason }
 }
 
 /// Why a master is not drained that some topics are alone on.

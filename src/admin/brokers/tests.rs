@@ -70,7 +70,14 @@ async fn what_is_so_already_is_not_changed() {
     let resume = |dry_run| ResumeBrokerRequest { broker: None, dry_run };
     let done = peer.admin().resume(&resume(true)).await.unwrap().done.unwrap();
     assert_eq!((done.outcome(), done.at.as_str()), (Outcome::DryRun, "a"));
-    let done = peer.admin().resume(&resume(false)).await.unwrap().done.unwrap();
+    // The peer that is the name server too says the same as before.
+    let answer = peer.admin().resume(&resume(false)).await.unwrap();
+    assert_eq!(answer.done.unwrap().outcome(), Outcome::Done);
+    assert!(answer.problems[0].reason.contains("keeps producers away from a still"));
+    assert!(peer.asked().contains(&25));
+    // A name server that was told otherwise is told again.
+    peer.answer_body(105, &route(6));
+    let done = peer.admin().drain(&drain(true)).await.unwrap().done.unwrap();
     assert_eq!(done.outcome(), Outcome::Done);
     assert!(peer.asked().contains(&25));
 }

@@ -78,8 +78,11 @@ pub async fn run(action: Option<BrokersAction>, door: Door, output: Output) -> R
         BrokersAction::Drain(drain) => drain::run(drain, brokers, output).await?,
         BrokersAction::Resume { group, dry_run } => {
             let request = ResumeBrokerRequest { broker: group, dry_run };
-            let done = brokers.resume(request).await?.into_inner().done;
-            what_was_done(&Vec::from_iter(done), "broker", "resumed", output)
+            let answer = brokers.resume(request).await?.into_inner();
+            let done = Vec::from_iter(answer.done);
+            let mut report = what_was_done(&done, "broker", "resumed", output);
+            report.problems.extend(answer.problems.into_iter().map(|problem| problem.reason));
+            report
         }
         BrokersAction::Config { action } => brokers_config::run(action, door, output).await?,
     })
