@@ -250,6 +250,10 @@ fn topics_of_one_master_stand_in_the_way_and_what_name_servers_are_told_by_other
     assert_eq!((code, error.contains("for these topics, ")), (Some(1), true), "{error}");
     assert_eq!(show(&data_dir, "broker-a")["permission"], "rw");
     done(&data_dir, &["topics", "create", TOPIC, "--broker", "broker-b"]);
+    // The first host may have been up before the other's name server was.
+    wait_until("both name servers know it", || {
+        hosts.iter().all(|host| is_sent_to(*host, "broker-a"))
+    });
     let planned = done(&data_dir, &["brokers", "drain", "broker-a", "--dry-run"]);
     assert!(planned.starts_with("broker would be drained: broker-a"), "{planned}");
     assert_eq!(show(&data_dir, "broker-a")["permission"], "rw");
