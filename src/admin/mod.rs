@@ -3,6 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `cluster` | which brokers there are, and how they are: 106, then 28 and 9001 of each |
+//! | `brokers/` | brokers one by one: list, show, out of use and back, their settings |
 //! | `topics` | topics: list, show, create, delete, repair |
 //! | `groups` | consumer groups: list, show |
 //! | `messages` | messages: of an id, of a key, as they are stored |
@@ -33,6 +34,7 @@
 //! 5. Tests: the facade against a scripted peer (`tests.rs`), the tables in the file of 4, the command in `tests/it/admin.rs`.
 
 mod audit;
+mod brokers;
 mod calls;
 mod cluster;
 mod groups;

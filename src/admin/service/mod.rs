@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `topics`, `groups`, `offsets`, `cluster`, `messages`, `node`, `audit` | one service each |
+//! | `brokers`, `topics`, `groups`, `offsets`, `cluster`, `messages`, `node`, `audit` | one service each |
 //! | `change` | a change until it is answered, for the audit log |
 //! | `socket`, `port` | the unix socket and the TCP port that they are served on |
 //! | `server` | serving them, with health and reflection |
@@ -13,6 +13,7 @@
 //! its answer, and an error only if nothing could be told or done.
 
 mod audit;
+mod brokers;
 mod change;
 mod cluster;
 pub mod gate;
@@ -35,6 +36,7 @@ use tonic::{Response, Status};
 use super::{Admin, AdminError, OfNode};
 use crate::acl;
 use crate::proto::v1::audit_server::AuditServer;
+use crate::proto::v1::brokers_server::BrokersServer;
 use crate::proto::v1::cluster_server::ClusterServer;
 use crate::proto::v1::groups_server::GroupsServer;
 use crate::proto::v1::messages_server::MessagesServer;
@@ -78,6 +80,7 @@ impl Api {
 pub fn routes(admin: Admin, of_node: Option<OfNode>) -> Routes {
     let api = Api { admin: Arc::new(admin), of_node };
     Routes::new(AuditServer::new(api.clone()))
+        .add_service(BrokersServer::new(api.clone()))
         .add_service(ClusterServer::new(api.clone()))
         .add_service(GroupsServer::new(api.clone()))
         .add_service(MessagesServer::new(api.clone()))
