@@ -7,6 +7,8 @@
 //! Nothing is taken away: a dead letter stays where it is. Invariants: what is sent again has the id, keys and properties
 //! that it had, but for those that would delay it, or make it a half message or another light queue's.
 
+use std::collections::BTreeMap;
+
 use super::{Admin, AdminError, Message, Pull, PullStatus, all, dry_run, from_each, outcome};
 use crate::message::{Properties, properties};
 use crate::model::{DLQ_PREFIX, Permission, TopicName, system};
@@ -95,10 +97,10 @@ impl Admin {
         for some in names.chunks(TOPICS_AT_ONCE) {
             let asked = all(some.iter().map(async |group| {
                 let topic = TopicName::dead_letter_of(group);
-                Ok(((*group).to_owned(), self.topic_offsets(address, topic.as_str()).await?))
+                ((*group).to_owned(), self.topic_offsets(address, topic.as_str()).await)
             }));
-            for one in asked.await {
-                found.push(one?);
+            for (group, queues) in asked.await {
+                found.push((group, queues?));
             }
         }
         Ok(found)

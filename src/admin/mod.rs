@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `accounts` | accounts on all brokers: list, create, update, delete, white list |
 //! | `cluster` | which brokers there are, and how they are: 106, then 28 and 9001 of each |
+//! | `brokers/` | brokers one by one: list, show, out of use and back, their settings |
 //! | `topics` | topics: list, show, create, delete, repair |
 //! | `groups` | consumer groups: list, show, create, update, delete |
 //! | `clients` | producers and consumers that are connected: list, show |
@@ -41,6 +42,7 @@ mod accounts;
 #[cfg(test)]
 mod accounts_tests;
 mod audit;
+mod brokers;
 mod calls;
 mod clients;
 #[cfg(test)]

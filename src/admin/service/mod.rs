@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `acl`, `topics`, `groups`, `clients`, `offsets`, `cluster`, `messages`, `name_servers`, `node`, `audit` | one service each |
+//! | `acl`, `brokers`, `topics`, `groups`, `clients`, `offsets`, `cluster`, `messages`, `name_servers`, `node`, `audit` | one service each |
 //! | `change` | a change until it is answered, for the audit log |
 //! | `socket`, `port` | the unix socket and the TCP port that they are served on |
 //! | `server` | serving them, with health and reflection |
@@ -14,6 +14,7 @@
 
 mod acl;
 mod audit;
+mod brokers;
 mod change;
 mod clients;
 mod cluster;
@@ -39,6 +40,7 @@ use super::{Admin, AdminError, OfNode};
 use crate::acl::is_refusal;
 use crate::proto::v1::acl_server::AclServer;
 use crate::proto::v1::audit_server::AuditServer;
+use crate::proto::v1::brokers_server::BrokersServer;
 use crate::proto::v1::clients_server::ClientsServer;
 use crate::proto::v1::cluster_server::ClusterServer;
 use crate::proto::v1::groups_server::GroupsServer;
@@ -87,6 +89,7 @@ pub fn routes(admin: Admin, of_node: Option<OfNode>) -> Routes {
     let api = Api { admin: Arc::new(admin), of_node };
     Routes::new(AclServer::new(api.clone()))
         .add_service(AuditServer::new(api.clone()))
+        .add_service(BrokersServer::new(api.clone()))
         .add_service(ClientsServer::new(api.clone()))
         .add_service(ClusterServer::new(api.clone()))
         .add_service(GroupsServer::new(api.clone()))

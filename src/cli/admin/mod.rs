@@ -5,15 +5,18 @@
 //! | `door` | the way to the services: a socket, or this process |
 //! | `output` | what is printed, and the exit code |
 //! | `sheet` | results as tables, JSON, YAML, TSV and names |
-//! | `acl`, `cluster`, `topics`, `groups`, `clients`, `offsets`, `messages`, `timers`, `nameservers`, `resync`, `node`, `audit` | the nouns |
+//! | `acl`, `brokers` with `brokers_config` and `drain`, `cluster`, `topics`, `groups`, `clients`, `offsets`, `messages`, `timers`, `nameservers`, `resync`, `node`, `audit` | the nouns |
 //!
 //! Not the actions (`crate::admin`), which are asked of the services only. Invariant: a noun alone lists.
 
 mod acl;
 mod audit;
+mod brokers;
+mod brokers_config;
 mod clients;
 mod cluster;
 mod door;
+mod drain;
 mod groups;
 mod messages;
 mod nameservers;
@@ -37,6 +40,7 @@ use super::credentials::CredentialsArgs;
 use super::{Addresses, addresses};
 use acl::AclAction;
 use audit::AuditArgs;
+use brokers::BrokersAction;
 use clients::ClientsAction;
 use door::{Door, Way};
 use groups::GroupsAction;
@@ -81,6 +85,11 @@ pub struct AdminArgs {
 enum Noun {
     /// Show every broker group with its master and slaves: addresses, versions, messages a second, and how they are.
     Cluster,
+    /// Brokers: list (also without a verb), show, drain, resume, config.
+    Brokers {
+        #[command(subcommand)]
+        action: Option<BrokersAction>,
+    },
     /// How slaves copy their masters: list (also without a verb), resync.
     Replication {
         #[command(subcommand)]
@@ -143,6 +152,7 @@ impl Noun {
             Self::Groups { action } => {
                 matches!(action, None | Some(GroupsAction::List { .. } | GroupsAction::Show { .. }))
             }
+            Self::Brokers { action } => action.as_ref().is_none_or(BrokersAction::only_reads),
             Self::Replication { action } => !matches!(action, Some(ReplicationAction::Resync(_))),
             Self::Topics { action } => {
                 matches!(action, None | Some(TopicsAction::List { .. } | TopicsAction::Show { .. }))
@@ -217,6 +227,7 @@ fn print(reported: Reported) -> io::Result<ExitCode> {
 async fn act(noun: Noun, door: Door, output: Output) -> Reported {
     match noun {
         Noun::Cluster => cluster::cluster(door, output).await,
+        Noun::Brokers { action } => brokers::run(action, door, output).await,
         Noun::Replication { action: Some(ReplicationAction::Resync(resync)) } => {
             resync::run(resync, door, output).await
         }

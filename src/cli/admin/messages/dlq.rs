@@ -146,6 +146,23 @@ fn left_out(found: &ListDeadLettersResponse) -> Option<String> {
     (more > 0).then(|| format!("{more} older ones do not (--limit)"))
 }
 
+/// The groups that have dead letters.
+fn groups(found: &CountDeadLettersResponse, output: Output) -> Report {
+    let columns =
+        vec![words("GROUP"), numbers("DEAD LETTERS"), words("LAST (UTC)"), words("BROKERS")];
+    let row = |one: &GroupDeadLetters| {
+        let last = one.last_stored_ms.map_or_else(|| "-".to_owned(), utc);
+        vec![one.group.clone(), one.count.to_string(), last, one.brokers.join(",")]
+    };
+    let mut notes = Vec::new();
+    if found.groups.is_empty() {
+        notes.push("No group has dead letters.".to_owned());
+    }
+    let sheet = Sheet::new(columns, found.groups.iter().map(row).collect());
+    let text = sheet.render(&found.groups, output);
+    Report { notes: output.notes(notes), ..Report::new(text, found.problems.clone()) }
+}
+
 fn list(group: &str, found: &ListDeadLettersResponse, with_counts: bool, output: Output) -> Report {
     let columns = vec![
         words("ID"),
