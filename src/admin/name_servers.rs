@@ -160,6 +160,8 @@ impl Admin {
                 for (topic, route) in some.iter().zip(routes) {
                     match route {
                         Ok(route) => told.known.extend(in_words(topic, &route)),
+                        // It has gone meanwhile.
+                        Err(error) if error.is_refused(response::TOPIC_NOT_EXIST) => {}
                         Err(error) => {
                             let reason = format!("routes of {address} are missing: {error}");
                             return Some(Problem {
@@ -174,16 +176,6 @@ impl Admin {
             None
         }));
         problems.extend(missing.await.into_iter().flatten());
-    }
-
-    /// Where a topic is for one name server; nowhere if it does not know it.
-    async fn route_at(&self, address: &str, topic: &str) -> Result<TopicRoute, AdminError> {
-        let request = Command::request(request::GET_ROUTEINFO_BY_TOPIC).with_field("topic", topic);
-        match self.at_name_server(address, request).await {
-            Err(error) if error.is_refused(response::TOPIC_NOT_EXIST) => Ok(TopicRoute::default()),
-            answered => TopicRoute::parse(&answered?.body)
-                .map_err(|error| AdminError::unreadable(address, &error)),
-        }
     }
 
     /// The values of a namespace.
