@@ -156,12 +156,10 @@ impl Admin {
         let missing = all(both.map(async |(address, told)| {
             let topics: Vec<String> = told.topics.iter().cloned().collect();
             for some in topics.chunks(ROUTES_AT_ONCE) {
-                let routes = all(some.iter().map(|topic| self.route_at(address, topic))).await;
+                let routes = all(some.iter().map(|topic| self.route_or_none(address, topic))).await;
                 for (topic, route) in some.iter().zip(routes) {
                     match route {
                         Ok(route) => told.known.extend(in_words(topic, &route)),
-                        // It has gone meanwhile.
-                        Err(error) if error.is_refused(response::TOPIC_NOT_EXIST) => {}
                         Err(error) => {
                             let reason = format!("routes of {address} are missing: {error}");
                             return Some(Problem {
@@ -176,6 +174,14 @@ impl Admin {
             None
         }));
         problems.extend(missing.await.into_iter().flatten());
+    }
+
+    /// Where a topic is for one name server; nowhere if it does not know it.
+    async fn route_or_none(&self, address: &str, topic: &str) -> Result<TopicRoute, AdminError> {
+        match self.route_at(address, topic).await {
+            Err(error) if error.is_refused(response::TOPIC_NOT_EXIST) => Ok(TopicRoute::default()),
+            answered => answered,
+        }
     }
 
     /// The values of a namespace.

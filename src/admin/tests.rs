@@ -33,7 +33,7 @@ impl Service for Peer {
 /// A peer that is served until the test ends.
 pub(super) struct Running {
     peer: Arc<Peer>,
-    pub address: String,
+    pub(super) address: String,
     stop: CancellationToken,
 }
 
@@ -44,7 +44,7 @@ impl Drop for Running {
 }
 
 impl Running {
-    pub fn start() -> Self {
+    pub(super) fn start() -> Self {
         let server =
             Server::bind("127.0.0.1:0".parse().unwrap(), Arc::<Limits>::default()).unwrap();
         let peer = Arc::new(Peer { answers: Mutex::default(), asked: Mutex::default() });
@@ -53,11 +53,11 @@ impl Running {
         Self { peer, address, stop }
     }
 
-    pub fn answer(&self, code: i32, answer: Command) {
+    pub(super) fn answer(&self, code: i32, answer: Command) {
         self.answer_with(code, move |_| answer.clone());
     }
 
-    pub fn answer_with(
+    pub(super) fn answer_with(
         &self,
         code: i32,
         answer: impl Fn(&Command) -> Command + Send + Sync + 'static,
@@ -65,12 +65,12 @@ impl Running {
         self.peer.answers.lock().unwrap().insert(0, (code, Box::new(answer)));
     }
 
-    pub fn answer_body(&self, code: i32, body: &str) {
+    pub(super) fn answer_body(&self, code: i32, body: &str) {
         self.answer(code, Command::response(0).with_body(body.as_bytes().to_vec()));
     }
 
     /// Registers groups, given as name and address.
-    pub fn register(&self, groups: &[(&str, &str)]) {
+    pub(super) fn register(&self, groups: &[(&str, &str)]) {
         let group = |(name, address): &(&str, &str)| {
             format!(
                 "\"{name}\":{{\"brokerAddrs\":{{0:\"{address}\"}},\"brokerName\":\"{name}\",\"cluster\":\"C\"}}"
@@ -80,11 +80,11 @@ impl Running {
         self.answer_body(106, &format!("{{\"brokerAddrTable\":{{{}}}}}", groups.join(",")));
     }
 
-    pub fn admin(&self) -> Admin {
+    pub(super) fn admin(&self) -> Admin {
         Admin::new(vec![self.address.clone()], Default::default())
     }
 
-    pub fn asked(&self) -> Vec<i32> {
+    pub(super) fn asked(&self) -> Vec<i32> {
         std::mem::take(&mut self.peer.asked.lock().unwrap())
     }
 }

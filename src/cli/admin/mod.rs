@@ -149,10 +149,10 @@ impl Noun {
     fn only_reads(&self) -> bool {
         match self {
             Self::Cluster | Self::Audit(_) | Self::Clients { .. } => true,
+            Self::Brokers { action } => action.as_ref().is_none_or(BrokersAction::only_reads),
             Self::Groups { action } => {
                 matches!(action, None | Some(GroupsAction::List { .. } | GroupsAction::Show { .. }))
             }
-            Self::Brokers { action } => action.as_ref().is_none_or(BrokersAction::only_reads),
             Self::Replication { action } => !matches!(action, Some(ReplicationAction::Resync(_))),
             Self::Topics { action } => {
                 matches!(action, None | Some(TopicsAction::List { .. } | TopicsAction::Show { .. }))
