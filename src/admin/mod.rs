@@ -7,6 +7,7 @@
 //! | `groups` | consumer groups: list, show |
 //! | `messages` | messages: of an id, of a key, as they are stored |
 //! | `offsets` | letting a group go on elsewhere |
+//! | `metadata/` | what a cluster is configured to be, as a whole |
 //! | `node` | what only the node itself can tell and do |
 //! | `audit` | who changed what through this node |
 //! | `calls` | one request each, at one address: what the others and the old commands of mqadmin are made of |
@@ -36,6 +37,7 @@ mod calls;
 mod cluster;
 mod groups;
 mod messages;
+mod metadata;
 mod node;
 mod offsets;
 pub mod service;
@@ -59,6 +61,7 @@ pub use calls::{
     statistics,
 };
 pub use cluster::{ACCOUNTS_DIFFER, ACCOUNTS_DIFFER_FIX};
+pub use metadata::MetadataPlan;
 pub use node::{NodeControl, OfNode};
 pub use topics::{permission_from_text, permission_text};
 

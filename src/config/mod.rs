@@ -43,6 +43,7 @@ use std::path::PathBuf;
 pub use check_addresses::{check_address, internal_address};
 pub use layers::Origin;
 use layers::Origins;
+pub use read::did_you_mean;
 pub use reference::REFERENCE;
 pub use runtime_keys::{fixed_properties, why_not_now};
 pub use settings::{

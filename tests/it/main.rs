@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod golden;
 mod hostile;
+mod metadata;
 mod mqadmin;
 mod node;
 mod pair;

@@ -81,7 +81,7 @@ pub(super) fn parse_properties(body: &[u8]) -> Result<BTreeMap<String, String>, 
 }
 
 /// Reads a table of texts.
-fn parse_table(body: &[u8]) -> Result<BTreeMap<String, String>, DecodeError> {
+pub(super) fn parse_table(body: &[u8]) -> Result<BTreeMap<String, String>, DecodeError> {
     let value = json::parse(body)?;
     value.expect_object("the table")?;
     let text = |(key, value): &(json::Value<'_>, json::Value<'_>)| {

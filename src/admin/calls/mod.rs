@@ -6,11 +6,11 @@
 //! | `topics` | topics: 17, 21, 202, 215, 216, 300, 305 |
 //! | `groups` | consumer groups and clients: 200, 201, 203, 204, 207, 208, 307, 317, 328 |
 //! | `brokers` | a broker's state, settings and cleaning: 25, 26, 28, 306, 316, 329 |
-//! | `offsets` | positions: 15, 29 to 31, 222 |
+//! | `offsets` | positions: 15, 29 to 31, 43, 222 |
 //! | `messages` | messages: 11, 12, 33, 309, 310, 321 |
 //! | `statistics` | what brokers count: 315 |
 //! | `accounts` | accounts: 50 to 54 |
-//! | `name_servers` | key-value settings, permissions and settings of name servers: 100 to 102, 205, 318, 319, 327 |
+//! | `name_servers` | key-value settings, permissions and settings of name servers: 100 to 102, 205, 219, 318, 319, 327 |
 //!
 //! Not what is done with several brokers. Invariant: what a name server or broker refuses comes back as it said it.
 

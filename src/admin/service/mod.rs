@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `topics`, `groups`, `offsets`, `cluster`, `messages`, `node`, `audit` | one service each |
+//! | `topics`, `groups`, `offsets`, `cluster`, `messages`, `metadata`, `node`, `audit` | one service each |
 //! | `change` | a change until it is answered, for the audit log |
 //! | `socket` | serving them on a unix socket, with health and reflection |
 //!
@@ -15,6 +15,7 @@ mod change;
 mod cluster;
 mod groups;
 mod messages;
+pub mod metadata;
 mod node;
 mod offsets;
 pub mod socket;
@@ -31,6 +32,7 @@ use crate::proto::v1::audit_server::AuditServer;
 use crate::proto::v1::cluster_server::ClusterServer;
 use crate::proto::v1::groups_server::GroupsServer;
 use crate::proto::v1::messages_server::MessagesServer;
+use crate::proto::v1::metadata_server::MetadataServer;
 use crate::proto::v1::node_server::NodeServer;
 use crate::proto::v1::offsets_server::OffsetsServer;
 use crate::proto::v1::topics_server::TopicsServer;
@@ -74,6 +76,10 @@ pub fn routes(admin: Admin, of_node: Option<OfNode>) -> Routes {
         .add_service(ClusterServer::new(api.clone()))
         .add_service(GroupsServer::new(api.clone()))
         .add_service(MessagesServer::new(api.clone()))
+        .add_service(
+            MetadataServer::new(api.clone())
+                .max_decoding_message_size(metadata::MESSAGE_BYTES_MAX),
+        )
         .add_service(NodeServer::new(api.clone()))
         .add_service(OffsetsServer::new(api.clone()))
         .add_service(TopicsServer::new(api))

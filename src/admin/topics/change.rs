@@ -4,6 +4,7 @@
 //! be refused is, before the first broker is changed.
 
 use super::{Admin, AdminError, no_topic, permission_from_text, permission_text};
+use crate::admin::cluster::must_be_one_cluster;
 use crate::admin::{done, dry_run, failed, outcome, unchanged};
 use crate::model::{Permission, TopicConfig, TopicName, validate_topic};
 use crate::proto::v1::{
@@ -66,15 +67,7 @@ impl Admin {
                 return Err(AdminError::NotFound(text));
             }
         }
-        let mut clusters: Vec<&str> = groups.iter().map(|group| group.cluster.as_str()).collect();
-        clusters.sort_unstable();
-        clusters.dedup();
-        if clusters.len() > 1 {
-            let clusters = clusters.join(", ");
-            let text =
-                format!("there are several clusters ({clusters}): choose one with --cluster");
-            return Err(AdminError::Invalid(text));
-        }
+        must_be_one_cluster(&groups)?;
         Ok(groups)
     }
 

@@ -6,6 +6,7 @@
 //! | `output` | what is printed, and the exit code |
 //! | `sheet` | results as tables, JSON, YAML, TSV and names |
 //! | `cluster`, `topics`, `groups`, `offsets`, `messages`, `timers`, `resync`, `node`, `audit` | the nouns |
+//! | `metadata`, `metadata_file` | `export`, `diff` and `apply`, and their file |
 //!
 //! Not the actions (`crate::admin`), which are asked of the services only. Invariant: a noun alone lists.
 
@@ -14,6 +15,8 @@ mod cluster;
 mod door;
 mod groups;
 mod messages;
+mod metadata;
+mod metadata_file;
 mod node;
 mod offsets;
 mod output;
@@ -49,8 +52,8 @@ use topics::TopicsAction;
 /// Without -n the node of this host is asked over its socket; where none runs, the name servers of this host's settings
 /// are, else 127.0.0.1:9876.
 ///
-/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nobody answers, 4 no such thing, 5 denied, 6 done or told in part. The
-/// commands of RocketMQ's mqadmin work here too, under their names and with their flags.
+/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nobody answers, 4 no such thing, 5 denied, 6 done or told in part, 7
+/// different (`diff`). The commands of RocketMQ's mqadmin work here too, under their names and with their flags.
 #[derive(Debug, Args)]
 pub struct AdminArgs {
     /// Name servers of the cluster as HOST:PORT, separated by `,` or `;`.
@@ -112,13 +115,20 @@ enum Noun {
     },
     /// What was changed through the node of this host, and by whom.
     Audit(AuditArgs),
+    /// Write what a cluster is configured to be as one YAML file: topics, groups, accounts, ordered topics.
+    Export(metadata::Export),
+    /// Show what `apply` would do; exit 0 if nothing differs, 7 if something does.
+    Diff(metadata::Diff),
+    /// Make a cluster, ours or Apache's, what a file says: change only what differs, tell each step, go on after a failed
+    /// one.
+    Apply(metadata::Apply),
 }
 
 impl Noun {
     /// Whether it only looks, as a noun alone and `list` and `show` do.
     fn only_reads(&self) -> bool {
         match self {
-            Self::Cluster | Self::Audit(_) | Self::Groups { .. } => true,
+            Self::Cluster | Self::Audit(_) | Self::Groups { .. } | Self::Diff(_) => true,
             Self::Replication { action } => !matches!(action, Some(ReplicationAction::Resync(_))),
             Self::Topics { action } => {
                 matches!(action, None | Some(TopicsAction::List { .. } | TopicsAction::Show { .. }))
@@ -126,7 +136,7 @@ impl Noun {
             Self::Node { action } => !matches!(action, Some(NodeAction::Reload)),
             Self::Messages { action } => !matches!(action, MessagesAction::Tail { .. }),
             Self::Timers { action } => matches!(action, TimersAction::List(_)),
-            Self::Offsets { .. } => false,
+            Self::Offsets { .. } | Self::Export(_) | Self::Apply(_) => false,
         }
     }
 }
@@ -200,6 +210,9 @@ async fn act(noun: Noun, door: Door, output: Output) -> Reported {
         Noun::Messages { action } => messages::run(action, door, output).await,
         Noun::Offsets { action } => offsets::run(action, door, output).await,
         Noun::Audit(arguments) => audit::run(arguments, door, output).await,
+        Noun::Export(arguments) => metadata::export(arguments, door, output).await,
+        Noun::Diff(arguments) => metadata::diff(arguments, door, output).await,
+        Noun::Apply(arguments) => metadata::apply(arguments, door, output).await,
     }
 }
 
