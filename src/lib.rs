@@ -24,6 +24,7 @@
 //! | 3 | [`admin`] | every operator action on a cluster |
 //! | 3 | [`bench`](mod@bench) | the load generator |
 //! | 4 | [`broker`] | answers producers, consumers and tools |
+//! | 5 | [`console`] | web pages over the admin facade, and `/metrics` |
 //! | 6 | [`node`] | builds all roles, starts and stops them in a listed order |
 //! | 7 | [`demo`] | a pair on this machine, killed under load, with a count |
 //! | 8 | [`cli`] | arguments and output |
@@ -35,6 +36,7 @@ pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod demo;
 pub mod filter;
 pub mod kv;

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::check_addresses::{check_advertise, check_name_servers};
+use super::check_console::check_console;
 use super::layers::{DEFAULT, Origins};
 use super::settings::{BrokerTable, ClientCertificates, Replication, Role, Settings, Tls, TlsMode};
 use super::{Broker, Config, ConfigError, NameServer, Problem};
@@ -44,6 +45,7 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
     check_limits(&settings, &mut findings);
     check_tls(&settings.tls, &mut findings);
     check_acl(&settings, &mut findings);
+    let console = check_console(&settings, &mut findings);
     let addresses = check_advertise(&settings, &mut findings);
     if settings.data_dir.as_os_str().is_empty() {
         findings.add(
@@ -78,6 +80,7 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
         limits: settings.limits,
         tls: settings.tls,
         acl: settings.acl,
+        console,
         log: settings.log,
     })
 }

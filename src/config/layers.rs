@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use config::{ConfigError as MergeError, Map, Source, Value, ValueKind};
@@ -197,7 +197,7 @@ pub fn environment(variables: &[(String, String)]) -> Result<Document, Vec<Probl
 
 /// One `_` is part of a key's name, so that `STORE_SEGMENT_BYTES` is no setting.
 fn with_two_lines(path: &str, text: String) -> String {
-    let tables = ["name_server", "store", "transactions", "limits", "log"];
+    let tables = ["name_server", "store", "transactions", "limits", "console", "log"];
     let split =
         tables.iter().find_map(|table| Some((table, path.strip_prefix(table)?.strip_prefix('_')?)));
     match split {
@@ -264,7 +264,7 @@ pub fn derived(settings: &Settings, sources: &Sources) -> Document {
     let mut table = toml::Table::new();
     let mut positions = BTreeMap::new();
     let mut set = |key: &str, origin: &str, value: toml::Value| {
-        table.insert(key.to_owned(), value);
+        put(&mut table, key, value);
         positions.insert(key.to_owned(), origin.to_owned());
     };
     let listen = settings.listen.filter(|address| !address.is_unspecified());
@@ -278,6 +278,9 @@ pub fn derived(settings: &Settings, sources: &Sources) -> Document {
         let own = SocketAddr::new(address, server.port).to_string();
         set("name_servers", "default: the name server here", vec![own].into());
     }
+    let loopback =
+        settings.listen.filter(IpAddr::is_loopback).unwrap_or(Ipv4Addr::LOCALHOST.into());
+    set("console.listen", "default: loopback", loopback.to_string().into());
     let is_state = |(name, _): &&(String, String)| name == "STATE_DIRECTORY";
     match sources.environment.iter().find(is_state) {
         // systemd separates several by colons; ours has one.

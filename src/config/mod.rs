@@ -9,7 +9,7 @@
 //! | `import`, `import_keys`, `import_host` | a file of ours out of 4.9.4's property files |
 //! | `init` | the files of a new cluster |
 //! | `properties` | Java properties text |
-//! | `check`, `check_addresses` | what they mean together |
+//! | `check`, `check_addresses`, `check_console` | what they mean together |
 //! | `listing` | every value with its origin, as a file |
 //! | `changes` | what a running node can take over |
 //!
@@ -20,6 +20,7 @@
 pub mod changes;
 mod check;
 mod check_addresses;
+mod check_console;
 pub mod import;
 mod import_host;
 mod import_keys;
@@ -37,7 +38,7 @@ mod settings;
 mod tests;
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 pub use check_addresses::{check_address, internal_address};
@@ -96,6 +97,8 @@ pub struct Config {
     pub tls: Tls,
     /// Who may do what.
     pub acl: Acl,
+    /// Where operators and Prometheus find the node.
+    pub console: Console,
     /// What is logged.
     pub log: Log,
 }
@@ -105,6 +108,15 @@ pub struct Config {
 pub struct NameServer {
     /// Its port (`listenPort`).
     pub port: u16,
+}
+
+/// The web console, and what is served beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Console {
+    /// Whether there are pages; `/metrics` is served without them, too.
+    pub is_enabled: bool,
+    /// Where it listens; `None`: nowhere (`server.port`).
+    pub address: Option<SocketAddr>,
 }
 
 /// A broker to run; no two here are of one group.
@@ -140,6 +152,14 @@ pub struct Loaded {
     pub standalone: bool,
     /// What it was made of; [`load`] reads them again.
     pub sources: Sources,
+}
+
+impl Loaded {
+    /// Whether the operator wrote a console down, so that the node does not start without it.
+    #[must_use]
+    pub fn wants_console(&self) -> bool {
+        check_console::is_written(&self.origins)
+    }
 }
 
 /// Something that is wrong, and what to write instead.

@@ -32,6 +32,7 @@ pub struct Settings {
     pub limits: Limits,
     pub tls: Tls,
     pub acl: Acl,
+    pub console: Console,
     pub log: Log,
 }
 
@@ -293,6 +294,15 @@ pub struct Acl {
     pub accounts_dir: PathBuf,
     /// The access key of the account that this node signs its own requests with.
     pub node_account: String,
+}
+
+/// `[console]`: the web console and `/metrics`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Console {
+    pub enabled: bool,
+    pub listen: Option<IpAddr>,
+    pub port: u16,
 }
 
 /// `[log]`: what is told on standard error or to the journal.

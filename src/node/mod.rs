@@ -6,7 +6,7 @@
 //! | `ports` | binding, and who has a port |
 //! | `roles` | the name server and the brokers: each step of their start and stop together |
 //! | `broker_role` | one broker, from its opening to its end |
-//! | `admin_door` | the socket for operators |
+//! | `admin_door`, `console_door` | where operators come in: the socket, and HTTP |
 //! | `status` | how the roles are: one line, and metrics |
 //! | `options` | what each role is told, made of the settings |
 //! | `logging` | where events go |
@@ -28,6 +28,7 @@ pub mod adopt;
 mod banner;
 mod broker_role;
 mod certificates;
+mod console_door;
 mod data_dir;
 pub mod doctor;
 mod journal;
@@ -161,6 +162,7 @@ async fn start_and_stop(
     let data_dir = Arc::new(DataDir::lock(&config.data_dir)?);
     // 3. Every port is bound, and connections to it find room.
     let ports = roles::bind(config, &base)?;
+    let console_port = console_door::bind(loaded, &base)?;
     ports::raise_file_limit(config.limits.connections_max);
     // 4. What lies in the directory is in our format.
     data_dir.check_format(config.store.segment_bytes)?;
@@ -174,6 +176,7 @@ async fn start_and_stop(
     let admin_stop = CancellationToken::new();
     let _admin_ends = admin_stop.clone().drop_guard();
     let admin_door = admin_door::open(config, &base, &data_dir, &admin_stop);
+    let console = console_port.map(|port| console_door::open(port, config, &base, &admin_stop));
     // 7. The roles start, and run until somebody or something ends them.
     task::spawn(Kind::Ignore, "log report", report(rate_limit));
     task::spawn(Kind::Ignore, "watchdog", watchdog::run(base.data.clone()));
@@ -195,9 +198,9 @@ async fn start_and_stop(
             return Err(StartError::new("told twice to stop: not all was answered or flushed"));
         }
     };
-    // 3. The socket for operators is gone.
+    // 3. The doors for operators are closed.
     admin_stop.cancel();
-    if let Some(door) = admin_door {
+    for door in admin_door.into_iter().chain(console) {
         // It fails only if it panics, which is reported.
         let _ = door.await;
     }

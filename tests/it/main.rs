@@ -6,6 +6,7 @@ mod accounts;
 mod admin;
 mod codes;
 mod config;
+mod console;
 mod demo;
 mod doctor;
 mod golden;

@@ -27,7 +27,9 @@ pub fn free_address() -> Ipv4Addr {
         let [_, a, b, c] = (number << 1 | 1).to_be_bytes();
         let address = Ipv4Addr::new(127, a, b, c);
         let is_free = |port: u16| TcpListener::bind((address, port)).is_ok();
-        if address != Ipv4Addr::LOCALHOST && [9876, 10909, 10911, 10912].into_iter().all(is_free) {
+        if address != Ipv4Addr::LOCALHOST
+            && [8080, 9876, 10909, 10911, 10912].into_iter().all(is_free)
+        {
             return address;
         }
     }
@@ -72,6 +74,12 @@ impl Node {
             }
         }
         Self { child, log, banner }
+    }
+
+    /// How its roles were when it was up, as a line.
+    pub fn status_line(&self) -> &str {
+        let first = self.banner.lines().next().unwrap();
+        first.split_once(" is up: ").unwrap().1
     }
 
     pub fn pid(&self) -> u32 {

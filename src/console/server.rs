@@ -1,0 +1,150 @@
+//! HTTP/1 connections: taken, bounded and ended.
+//!
+//! Not what is answered. Invariants: there are at most [`CONNECTIONS_MAX`] connections; who is slow to ask is closed; a
+//! connection that should be encrypted and is not only hears where to go instead.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::task::{self, Kind};
+
+/// Connections at a time; more wait.
+const CONNECTIONS_MAX: usize = 256;
+/// How long a connection may take until it speaks, encrypts, or has sent the head of a request.
+const HEAD_MAX: Duration = Duration::from_secs(15);
+/// How long an answer may take until it begins.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// How long answers that are on their way are waited for at the end.
+const GRACE: Duration = Duration::from_secs(1);
+/// What is read ahead of one connection.
+const BUFFER_BYTES: usize = 64 << 10;
+/// How long to wait when the system has no more files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Makes streams of accepted connections.
+pub trait Door: Send + Sync + 'static {
+    /// What is read and written.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The connection when it is ready, and whether it may be served: a plain one may not where passwords cross a
+    /// network.
+    ///
+    /// # Errors
+    /// It is lost, or cannot be encrypted.
+    fn accept(
+        &self,
+        tcp: TcpStream,
+    ) -> impl Future<Output = io::Result<(Self::Stream, bool)>> + Send;
+}
+
+/// Who a request comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// Serves until `stop`; then answers what is on its way.
+pub async fn serve<D: Door>(
+    listener: TcpListener,
+    door: D,
+    router: Router,
+    stop: CancellationToken,
+) {
+    let (door, places) = (Arc::new(door), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await.expect("it is never closed");
+            (place, listener.accept().await)
+        };
+        let (place, (tcp, peer)) = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = accepted => match accepted {
+                (place, Ok(connection)) => (place, connection),
+                (_, Err(error)) => {
+                    tracing::warn!(%error, "the console cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            },
+        };
+        let (door, router, stop) = (Arc::clone(&door), router.clone(), stop.clone());
+        task::spawn(Kind::Ignore, "console connection", async move {
+            let _place = place;
+            match tokio::time::timeout(HEAD_MAX, door.accept(tcp)).await {
+                Ok(Ok((stream, may_be_served))) => {
+                    connection(stream, may_be_served, Peer(peer), router, stop).await
+                }
+                Ok(Err(error)) => {
+                    tracing::debug!(%peer, %error, "a connection to the console is refused")
+                }
+                Err(_) => tracing::debug!(%peer, "a connection to the console said nothing"),
+            }
+        });
+    }
+    drop(listener);
+    // All places are free when the last connection has ended.
+    let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
+    let _ = tokio::time::timeout(GRACE, places.acquire_many(all)).await;
+}
+
+async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    may_be_served: bool,
+    peer: Peer,
+    router: Router,
+    stop: CancellationToken,
+) {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        let router = router.clone();
+        async move {
+            if !may_be_served {
+                return Ok::<_, Infallible>(elsewhere(&request));
+            }
+            match tokio::time::timeout(ANSWER_MAX, router.oneshot(request)).await {
+                Ok(answered) => answered,
+                Err(_) => Ok(StatusCode::GATEWAY_TIMEOUT.into_response()),
+            }
+        }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX).max_buf_size(BUFFER_BYTES);
+    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = stop.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            match tokio::time::timeout(GRACE, serving).await {
+                Ok(ended) => ended,
+                Err(_) => return,
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(peer = %peer.0, %error, "a connection to the console is lost");
+    }
+}
+
+/// The same page with HTTPS, for those who write addresses without it.
+fn elsewhere(request: &Request<Incoming>) -> Response<Body> {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let Some(host) = host else { return StatusCode::BAD_REQUEST.into_response() };
+    let to = format!("https://{host}{}", request.uri());
+    (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, to)]).into_response()
+}
