@@ -71,7 +71,8 @@ fn a_wrong_file_is_told_with_its_line_and_a_step_that_fails_is_not_the_end() {
     let write = |text: &str| fs::write(&file, text).unwrap();
     write("version: 1\ntopics:\n  Orders: {read_queue: 3}\n");
     let (code, _, error) = admin(address, &["apply", path]);
-    let expected = format!("error: {path}:3: unknown key `read_queue`; did you mean `read_queues`?\n");
+    let expected =
+        format!("error: {path}:3: unknown key `read_queue`; did you mean `read_queues`?\n");
     assert_eq!((code, error), (Some(2), expected));
     assert_eq!(admin(address, &["diff", "/nonexistent/metadata.yml"]).0, Some(2));
     // Offsets in a topic that is not there.

@@ -133,8 +133,7 @@ fn plan_at(plan: &mut MetadataPlan, there: &There<'_>, wanted: &AccountsMetadata
         if before.is_some() && changes.is_empty() {
             continue;
         }
-        let action =
-            if before.is_some() { MetadataAction::Change } else { MetadataAction::Create };
+        let action = if before.is_some() { MetadataAction::Change } else { MetadataAction::Create };
         let step = step(MetadataKind::Account, key, action, place, changes);
         if before.is_none() && account.secret_key.is_none() {
             let reason = "a new account needs its secret_key, which is not said".to_owned();

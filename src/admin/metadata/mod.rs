@@ -114,10 +114,13 @@ impl MetadataPlan {
     pub fn into_dry_run(self) -> ApplyMetadataResponse {
         let head = self.head();
         let steps = self.steps.into_iter().map(|(mut step, action)| {
-            became(&mut step, match action {
-                Action::Impossible(reason) => failed(&reason),
-                _ => dry_run(),
-            });
+            became(
+                &mut step,
+                match action {
+                    Action::Impossible(reason) => failed(&reason),
+                    _ => dry_run(),
+                },
+            );
             step
         });
         ApplyMetadataResponse { steps: steps.collect(), ..head }
@@ -266,9 +269,7 @@ impl Admin {
             }
             Action::PutAccount(account) => self.put_account(address, &account).await,
             Action::DeleteAccount => self.delete_account(address, name).await,
-            Action::SetWhiteAddresses(list) => {
-                self.set_white_addresses(address, &list, None).await
-            }
+            Action::SetWhiteAddresses(list) => self.set_white_addresses(address, &list, None).await,
             Action::PutKv { namespace, key, value } => {
                 self.put_kv(address, &namespace, &key, &value).await
             }

@@ -30,9 +30,9 @@ impl Admin {
         groups: &'a [BrokerData],
         problems: &mut Vec<Problem>,
     ) -> Result<Vec<(&'a BrokerData, ConsumerOffsetTable)>, AdminError> {
-        let answers = all(groups.iter().map(async |group| {
-            self.consumer_offsets(group.address().unwrap_or_default()).await
-        }));
+        let answers = all(groups
+            .iter()
+            .map(async |group| self.consumer_offsets(group.address().unwrap_or_default()).await));
         let (tables, mut missing) = from_each(groups, answers.await, "offsets")?;
         problems.append(&mut missing);
         Ok(tables)

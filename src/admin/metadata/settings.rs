@@ -36,7 +36,8 @@ pub(super) trait Configured: Clone + Sized {
 
 /// Whether nothing differs of what is looked at.
 pub(super) fn is_same<T: Configured>(one: &T, other: &T) -> bool {
-    let values = |config: &T| config.settings().into_iter().map(|one| one.value).collect::<Vec<_>>();
+    let values =
+        |config: &T| config.settings().into_iter().map(|one| one.value).collect::<Vec<_>>();
     values(one) == values(other)
 }
 
@@ -88,9 +89,11 @@ impl Configured for TopicConfig {
         let filter_types = [TopicFilterType::SingleTag, TopicFilterType::MultiTag];
         let filter_type = match message.filter_type.as_deref() {
             None => TopicFilterType::default(),
-            Some(text) => *filter_types.iter().find(|one| one.as_str() == text).ok_or_else(
-                || invalid(name, &format!("filter_type {text}: write SINGLE_TAG or MULTI_TAG")),
-            )?,
+            Some(text) => {
+                *filter_types.iter().find(|one| one.as_str() == text).ok_or_else(|| {
+                    invalid(name, &format!("filter_type {text}: write SINGLE_TAG or MULTI_TAG"))
+                })?
+            }
         };
         Ok(Self {
             name: TopicName::new(name),

@@ -61,8 +61,7 @@ fn read<T: Configured>(
     brokers: &BTreeMap<String, T::Message>,
 ) -> Result<Spread<T>, AdminError> {
     let read = |message| T::from_message(name, message);
-    let brokers =
-        brokers.iter().map(|(broker, message)| Ok((broker.clone(), read(message)?)));
+    let brokers = brokers.iter().map(|(broker, message)| Ok((broker.clone(), read(message)?)));
     Ok(Spread {
         everywhere: everywhere.map(read).transpose()?,
         brokers: brokers.collect::<Result<_, AdminError>>()?,

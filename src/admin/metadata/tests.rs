@@ -14,8 +14,7 @@ use crate::remoting::Command;
 const TOPICS: &str = r#"{"topicConfigTable":{"T":{"perm":6,"readQueueNums":8,"writeQueueNums":8,"order":true},
     "Old":{"perm":4,"readQueueNums":2,"writeQueueNums":2},"TBW102":{},"%RETRY%g":{}}}"#;
 const GROUPS: &str = r#"{"subscriptionGroupTable":{"g":{"groupName":"g","retryMaxTimes":3},"TOOLS_CONSUMER":{"groupName":"TOOLS_CONSUMER"}}}"#;
-const OFFSETS: &str =
-    r#"{"offsetTable":{"T@g":{0:5,1:7},"%RETRY%g@g":{0:1},"SCHEDULE_TOPIC_XXXX@x":{0:1},"T@TOOLS_CONSUMER":{0:1}}}"#;
+const OFFSETS: &str = r#"{"offsetTable":{"T@g":{0:5,1:7},"%RETRY%g@g":{0:1},"SCHEDULE_TOPIC_XXXX@x":{0:1},"T@TOOLS_CONSUMER":{0:1}}}"#;
 const ACCOUNTS: &str = r#"{"globalWhiteAddrs":["10.0.0.1"],"plainAccessConfigs":[
     {"accessKey":"the-admin","admin":true,"secretKey":"12345678"},
     {"accessKey":"orders-app","secretKey":"87654321","defaultTopicPerm":"DENY","topicPerms":["T=PUB","S=SUB"]}]}"#;
@@ -113,8 +112,7 @@ async fn what_is_told_is_the_applications_and_planned_again_it_is_nothing() {
 async fn what_differs_is_a_step_each_and_what_is_not_named_goes_only_if_it_is_to() {
     let peer = peer();
     let write_queues = Some(4);
-    let wanted =
-        topics("T", TopicConfiguration { write_queues, ..TopicConfiguration::default() });
+    let wanted = topics("T", TopicConfiguration { write_queues, ..TopicConfiguration::default() });
     let plan = planned(&peer, wanted.clone(), false).await;
     assert_eq!(lines(&plan.steps), ["change topic T at a", "change topic T at b"]);
     assert_eq!(plan.steps[0].changes, [change("write_queues", Some("8"), Some("4"))]);

@@ -77,8 +77,7 @@ pub fn routes(admin: Admin, of_node: Option<OfNode>) -> Routes {
         .add_service(GroupsServer::new(api.clone()))
         .add_service(MessagesServer::new(api.clone()))
         .add_service(
-            MetadataServer::new(api.clone())
-                .max_decoding_message_size(metadata::MESSAGE_BYTES_MAX),
+            MetadataServer::new(api.clone()).max_decoding_message_size(metadata::MESSAGE_BYTES_MAX),
         )
         .add_service(NodeServer::new(api.clone()))
         .add_service(OffsetsServer::new(api.clone()))

@@ -226,7 +226,8 @@ fn question(steps: &[MetadataStep]) -> Option<String> {
     let moved = steps.iter().filter(|step| step.kind() == MetadataKind::Offsets).count();
     let mut parts = Vec::new();
     if deleted > 0 {
-        parts.push(format!("{deleted} of these steps delete something, topics with their messages"));
+        parts
+            .push(format!("{deleted} of these steps delete something, topics with their messages"));
     }
     if moved > 0 {
         parts.push(format!(
@@ -367,7 +368,8 @@ mod tests {
         };
         let deleted = step(MetadataAction::Delete, Outcome::DryRun);
         let report = shown(answer(vec![changed, deleted.clone()]), Output::Table);
-        let expected = "~ topic T at a (h:1): read_queues 8 -> 4, permission r\n- topic T at a (h:1)\n";
+        let expected =
+            "~ topic T at a (h:1): read_queues 8 -> 4, permission r\n- topic T at a (h:1)\n";
         assert_eq!((report.text.as_str(), report.differs), (expected, true));
         let left = "Not named by the file and left alone: 2; with --prune they are deleted.";
         assert_eq!(report.notes, [left]);
@@ -384,8 +386,7 @@ mod tests {
     #[test]
     fn only_what_destroys_is_asked_about() {
         let created = step(MetadataAction::Create, Outcome::DryRun);
-        let moved =
-            MetadataStep { kind: MetadataKind::Offsets.into(), ..created.clone() };
+        let moved = MetadataStep { kind: MetadataKind::Offsets.into(), ..created.clone() };
         let deleted = step(MetadataAction::Delete, Outcome::DryRun);
         assert_eq!(question(&[created.clone()]), None);
         assert!(question(&[created, deleted]).unwrap().starts_with("1 of these steps delete"));

@@ -197,11 +197,7 @@ fn group(node: &Node) -> Read<GroupMetadata> {
             retry_queue_nums: of(node, "retry_queue_nums", number)?,
             retry_max_times: of(node, "retry_max_times", number)?,
             broker_id: of(node, "broker_id", number)?,
-            which_broker_when_consume_slowly: of(
-                node,
-                "which_broker_when_consume_slowly",
-                number,
-            )?,
+            which_broker_when_consume_slowly: of(node, "which_broker_when_consume_slowly", number)?,
             notify_consumer_ids_changed_enable: of(
                 node,
                 "notify_consumer_ids_changed_enable",
@@ -515,17 +511,18 @@ mod tests {
                 "2: here must be a list: `[a, b]`",
             ),
             ("version: 1\nkv: {N: {k: [v]}}\n", "2: here must be a text"),
-            (
-                "version: 1\noffsets: {G: {T: {b: {x: 1}}}}\n",
-                "2: `x` is no number of a queue",
-            ),
+            ("version: 1\noffsets: {G: {T: {b: {x: 1}}}}\n", "2: `x` is no number of a queue"),
         ] {
             assert_eq!(parse(text).unwrap_err().to_string(), expected, "{text}");
         }
     }
 
     fn name() -> impl Strategy<Value = String> {
-        prop_oneof!["[a-z%|_-]{1,8}", "[ -~]{1,6}", any::<String>().prop_filter("", |t| !t.is_empty())]
+        prop_oneof![
+            "[a-z%|_-]{1,8}",
+            "[ -~]{1,6}",
+            any::<String>().prop_filter("", |t| !t.is_empty())
+        ]
     }
 
     fn one<T>(name: &str, value: T) -> BTreeMap<String, T> {
