@@ -388,7 +388,7 @@ mod tests {
         let created = step(MetadataAction::Create, Outcome::DryRun);
         let moved = MetadataStep { kind: MetadataKind::Offsets.into(), ..created.clone() };
         let deleted = step(MetadataAction::Delete, Outcome::DryRun);
-        assert_eq!(question(&[created.clone()]), None);
+        assert_eq!(question(std::slice::from_ref(&created)), None);
         assert!(question(&[created, deleted]).unwrap().starts_with("1 of these steps delete"));
         assert!(question(&[moved]).unwrap().starts_with("1 let groups go on elsewhere"));
     }
