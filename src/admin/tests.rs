@@ -30,7 +30,7 @@ impl Service for Peer {
 /// A peer that is served until the test ends.
 pub(super) struct Running {
     peer: Arc<Peer>,
-    pub(super) address: String,
+    pub address: String,
     stop: CancellationToken,
 }
 
@@ -41,7 +41,7 @@ impl Drop for Running {
 }
 
 impl Running {
-    pub(super) fn start() -> Self {
+    pub fn start() -> Self {
         let server =
             Server::bind("127.0.0.1:0".parse().unwrap(), Arc::<Limits>::default()).unwrap();
         let peer = Arc::new(Peer { answers: Mutex::default(), asked: Mutex::default() });
@@ -50,16 +50,16 @@ impl Running {
         Self { peer, address, stop }
     }
 
-    pub(super) fn answer(&self, code: i32, answer: Command) {
+    pub fn answer(&self, code: i32, answer: Command) {
         self.peer.answers.lock().unwrap().insert(0, (code, answer));
     }
 
-    pub(super) fn answer_body(&self, code: i32, body: &str) {
+    pub fn answer_body(&self, code: i32, body: &str) {
         self.answer(code, Command::response(0).with_body(body.as_bytes().to_vec()));
     }
 
     /// Registers groups, given as name and address.
-    pub(super) fn register(&self, groups: &[(&str, &str)]) {
+    pub fn register(&self, groups: &[(&str, &str)]) {
         let group = |(name, address): &(&str, &str)| {
             format!(
                 "\"{name}\":{{\"brokerAddrs\":{{0:\"{address}\"}},\"brokerName\":\"{name}\",\"cluster\":\"C\"}}"
@@ -69,11 +69,11 @@ impl Running {
         self.answer_body(106, &format!("{{\"brokerAddrTable\":{{{}}}}}", groups.join(",")));
     }
 
-    pub(super) fn admin(&self) -> Admin {
+    pub fn admin(&self) -> Admin {
         Admin::new(vec![self.address.clone()], Default::default())
     }
 
-    pub(super) fn asked(&self) -> Vec<i32> {
+    pub fn asked(&self) -> Vec<i32> {
         std::mem::take(&mut self.peer.asked.lock().unwrap())
     }
 }
