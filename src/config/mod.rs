@@ -47,12 +47,12 @@ pub use check_addresses::{check_address, internal_address};
 pub use layers::Origin;
 use layers::Origins;
 pub use overrides::{Kept, KeptStore, Overrides};
-pub use read::mistake;
+pub use read::{did_you_mean, mistake};
 pub use reference::REFERENCE;
 pub use runtime_keys::{fixed_properties, why_not_now};
 pub use settings::{
-    Acl, Admin, ClientCertificates, Flush, Level, Limits, Log, Metrics, Replication, Role, Store, Tls,
-    TlsMode, Transactions,
+    Acl, Admin, ClientCertificates, Flush, Level, Limits, Log, Metrics, Replication, Role, Store,
+    Tls, TlsMode, Transactions,
 };
 
 /// Read when no file is named, if it is there.
