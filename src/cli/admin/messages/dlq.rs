@@ -32,10 +32,10 @@ pub struct DeadLetters {
     #[arg(long = "id", value_name = "ID", requires = "group", conflicts_with_all = ["from", "to", "limit"])]
     ids: Vec<String>,
     /// Only those that became dead letters at this time or later, `2026-11-25T01:26:19` in UTC or milliseconds since 1970.
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, requires = "group")]
     from: Option<i64>,
     /// Only those that became dead letters before this time.
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, requires = "group")]
     to: Option<i64>,
     /// At most so many, the newest.
     #[arg(short, long, default_value_t = 100, value_name = "COUNT")]
