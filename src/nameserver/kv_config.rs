@@ -127,11 +127,15 @@ impl KvConfig {
     /// # Errors
     /// The table could not be written; nothing was changed.
     pub(super) fn delete(&self, namespace: &str, key: &str) -> Result<(), KvError> {
-        self.change(usize::MAX, |_| 0, |namespaces| {
-            if let Some(table) = namespaces.get_mut(namespace) {
-                table.remove(key);
-            }
-        })
+        self.change(
+            usize::MAX,
+            |_| 0,
+            |namespaces| {
+                if let Some(table) = namespaces.get_mut(namespace) {
+                    table.remove(key);
+                }
+            },
+        )
     }
 
     /// A key's value (N-032).
