@@ -40,6 +40,7 @@ impl Documented {
         let text = match (self.table, self.key) {
             ("[[broker]]", "port") => "3 to 65534",
             ("[console]", "port") => "0 to 65535",
+            ("[metrics]", "interval_s") => "1 to 3600",
             (_, "port") => "1 to 65535",
             ("[[broker]]", "id") => "0 for a master, 1 or more for a slave",
             ("[[broker]]", "role") => "master, slave",
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_value_that_is_told_is_taken_and_one_less_is_not() {
+    fn the_least_value_that_is_told_is_taken_and_what_is_beyond_is_not() {
         let mut checked = 0;
         for setting in settings() {
             let Some(values) = setting.values() else { continue };
@@ -226,6 +227,11 @@ mod tests {
             assert!(is_one_of_some || is_taken(&setting, &written(least)), "{name:?} = {least}");
             if least > 0 {
                 assert!(!is_taken(&setting, &written(least - 1)), "{name:?} = {}", least - 1);
+            }
+            let greatest = values.split(' ').nth(2).filter(|_| values.contains(" to "));
+            if let Some(greatest) = greatest.and_then(|word| word.parse::<u64>().ok()) {
+                let name = (setting.table, setting.key);
+                assert!(!is_taken(&setting, &written(greatest + 1)), "{name:?} > {greatest}");
             }
             checked += 1;
         }
