@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(find("[store]", "delete_hours").kind(), "list of whole numbers");
         assert!(about_table("[name_server]").contains("broker = [] above all tables"));
         assert_eq!(introduction().len(), 3, "{:#?}", introduction());
-        assert!(settings.iter().all(|one| one.table != "" || one.key != "broker"));
+        assert!(settings.iter().all(|one| !one.table.is_empty() || one.key != "broker"));
     }
 
     /// One line more than a file that is right.
