@@ -146,7 +146,7 @@ fn about(command: &Command) -> String {
     about.map(ToString::to_string).unwrap_or_default()
 }
 
-/// How a command is called, what it does, and its own arguments.
+/// How a command is called, what it does, and its own arguments; then those below it.
 fn one_command(page: &mut Roff, command: &Command) {
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ").replace('\n', " ");
@@ -154,6 +154,9 @@ fn one_command(page: &mut Roff, command: &Command) {
     let own = |argument: &&Arg| !argument.is_global_set() && !argument.is_hide_set();
     for argument in command.get_arguments().filter(own).filter(|one| one.get_id() != "help") {
         page.control("TP", []).text(tag(argument)).text([roman(help(argument))]);
+    }
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+        one_command(page, below);
     }
 }
 
@@ -168,7 +171,11 @@ fn tag(argument: &Arg) -> Vec<Inline> {
     let short = argument.get_short().map(|short| format!("-{short}"));
     let long = argument.get_long().map(|long| format!("--{long}"));
     let flags: Vec<_> = short.into_iter().chain(long).collect();
-    vec![bold(flags.join(", ")), roman(" "), italic(values)]
+    let mut tag = vec![bold(flags.join(", "))];
+    if !values.is_empty() {
+        tag.extend([roman(" "), italic(values)]);
+    }
+    tag
 }
 
 fn help(argument: &Arg) -> String {
@@ -295,11 +302,11 @@ mod tests {
             String::from_utf8(found.unwrap().1.clone()).unwrap().replace("\\-", "-")
         };
         let text = page("rmq-node-admin.1");
-        let mut command = Cli::command();
+        let mut command = Cli::command().disable_help_subcommand(true);
         command.build();
         let admin = command.find_subcommand("admin").unwrap();
         for noun in admin.get_subcommands().filter(|noun| !noun.is_hide_set()) {
-            for verb in noun.get_subcommands().filter(|verb| verb.get_name() != "help") {
+            for verb in noun.get_subcommands().filter(|verb| !verb.is_hide_set()) {
                 let words = format!("rmq-node admin {} {} ", noun.get_name(), verb.get_name());
                 assert!(text.contains(words.trim_end()), "{words}");
             }

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::admin::admin;
 use crate::support::{Node, free_address, rmq_node};
 
-/// The answers to fish, whose question has everything in its words.
+/// The answers to fish, whose question has everything in its words; without flags.
 fn fish(words: &[&str]) -> Vec<String> {
     let mut command = rmq_node(&["--"]);
     // Not the machine's own node.
@@ -14,7 +14,9 @@ fn fish(words: &[&str]) -> Vec<String> {
     let output = command.args(words).env("RMQ_COMPLETE", "fish").output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect()
+    let answers = text.lines().map(|line| line.split('\t').next().unwrap());
+    // Flags can stand nearly everywhere.
+    answers.filter(|answer| !answer.starts_with('-')).map(str::to_owned).collect()
 }
 
 /// The answers that bash has from the packaged file, of which it cuts the words at colons.
