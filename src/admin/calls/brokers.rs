@@ -97,7 +97,9 @@ pub(super) fn properties_text(key: &str, value: &str) -> String {
 }
 
 /// Reads the answer to 26 or 319.
-pub(super) fn parse_properties(body: &[u8]) -> Result<BTreeMap<String, String>, DecodeError> {
+pub(in crate::admin) fn parse_properties(
+    body: &[u8],
+) -> Result<BTreeMap<String, String>, DecodeError> {
     let text =
         std::str::from_utf8(body).map_err(|error| DecodeError(format!("properties: {error}")))?;
     Ok(properties::parse(text))

@@ -31,6 +31,7 @@ use crate::remoting::bodies::topics::parse_topic_list;
 use crate::remoting::{Command, DecodeError, request, response};
 
 pub use accounts::AccountVersions;
+pub(super) use brokers::parse_properties;
 pub use messages::{ConsumedDirectly, Message, Pull, PullStatus, Pulled, Sent};
 pub use offsets::Reset;
 pub use statistics::Statistics;
@@ -122,7 +123,11 @@ impl Admin {
     }
 
     /// Asks one name server; who does not know what all of 4.9 know is none.
-    async fn at_name_server(&self, address: &str, request: Command) -> Result<Command, AdminError> {
+    pub(super) async fn at_name_server(
+        &self,
+        address: &str,
+        request: Command,
+    ) -> Result<Command, AdminError> {
         match self.call(address, request).await {
             Err(error) if error.is_refused(response::REQUEST_CODE_NOT_SUPPORTED) => {
                 Err(no_name_server(address))

@@ -32,7 +32,7 @@ impl Admin {
         Ok(answer.field("value").unwrap_or_default().to_owned())
     }
 
-    /// All values of a namespace at a name server (219); none if it does not know it (N-034).
+    /// All values of a namespace at a name server (219); none if it does not know the namespace.
     ///
     /// # Errors
     /// It does not answer, or refuses.
@@ -41,13 +41,12 @@ impl Admin {
         name_server: &str,
         namespace: &str,
     ) -> Result<BTreeMap<String, String>, AdminError> {
-        let request = Command::request(request::GET_KVLIST_BY_NAMESPACE);
-        let request = request.with_field("namespace", namespace);
+        let request =
+            Command::request(request::GET_KVLIST_BY_NAMESPACE).with_field("namespace", namespace);
         match self.at_name_server(name_server, request).await {
-            Ok(answer) => parse_table(&answer.body)
-                .map_err(|error| AdminError::unreadable(name_server, &error)),
             Err(error) if error.is_refused(response::QUERY_NOT_FOUND) => Ok(BTreeMap::new()),
-            Err(error) => Err(error),
+            answered => parse_table(&answered?.body)
+                .map_err(|error| AdminError::unreadable(name_server, &error)),
         }
     }
 

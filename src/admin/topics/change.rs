@@ -4,7 +4,6 @@
 //! be refused is, before the first broker is changed.
 
 use super::{Admin, AdminError, no_topic, permission_from_text, permission_text};
-use crate::admin::cluster::must_be_one_cluster;
 use crate::admin::{done, dry_run, failed, outcome, unchanged};
 use crate::model::{Permission, TopicConfig, TopicName, validate_topic};
 use crate::proto::v1::{
@@ -29,7 +28,8 @@ impl Admin {
         request: &CreateTopicRequest,
     ) -> Result<CreateTopicResponse, AdminError> {
         let (name, config) = (&request.topic, config_of(request)?);
-        let groups = self.groups_to_create_on(request).await?;
+        let (cluster, broker) = (request.cluster.as_deref(), request.broker.as_deref());
+        let groups = self.groups_meant(cluster, broker).await?;
         let mut found = Vec::new();
         for group in &groups {
             let there = self.on_master(group, name).await;
@@ -51,24 +51,6 @@ impl Admin {
             all.push(done(&group.broker_name, group.master(), became));
         }
         Ok(CreateTopicResponse { done: all })
-    }
-
-    async fn groups_to_create_on(
-        &self,
-        topic: &CreateTopicRequest,
-    ) -> Result<Vec<BrokerData>, AdminError> {
-        let mut groups = self.broker_groups(topic.cluster.as_deref()).await?;
-        if let Some(broker) = &topic.broker {
-            let known: Vec<String> = groups.iter().map(|group| group.broker_name.clone()).collect();
-            groups.retain(|group| group.broker_name == *broker);
-            if groups.is_empty() {
-                let known = known.join(", ");
-                let text = format!("no broker \"{broker}\" is registered; there is: {known}");
-                return Err(AdminError::NotFound(text));
-            }
-        }
-        must_be_one_cluster(&groups)?;
-        Ok(groups)
     }
 
     /// The master, with its configuration of the topic if it has one.

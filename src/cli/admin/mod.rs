@@ -6,14 +6,16 @@
 //! | `output` | what is printed, and the exit code |
 //! | `sheet` | results as tables, JSON, YAML, TSV and names |
 //! | `names` | names of the cluster for completions |
-//! | `brokers` with `brokers_config` and `drain`, `cluster`, `topics`, `groups`, `offsets`, `messages`, `timers`, `resync`, `node`, `audit` | the nouns |
+//! | `acl`, `brokers` with `brokers_config` and `drain`, `cluster`, `topics`, `groups`, `clients`, `offsets`, `messages`, `timers`, `nameservers`, `resync`, `node`, `audit` | the nouns |
 //! | `metadata`, `metadata_file` | `export`, `diff` and `apply`, and their file |
 //!
 //! Not the actions (`crate::admin`), which are asked of the services only. Invariant: a noun alone lists.
 
+mod acl;
 mod audit;
 mod brokers;
 mod brokers_config;
+mod clients;
 mod cluster;
 mod door;
 mod drain;
@@ -22,6 +24,7 @@ mod messages;
 mod metadata;
 mod metadata_file;
 mod names;
+mod nameservers;
 mod node;
 mod offsets;
 mod output;
@@ -40,12 +43,15 @@ use tonic::{Status, Streaming};
 
 use super::credentials::CredentialsArgs;
 use super::{Addresses, addresses};
+use acl::AclAction;
 use audit::AuditArgs;
 use brokers::BrokersAction;
+use clients::ClientsAction;
 use door::{Door, Way};
 use groups::GroupsAction;
 use messages::MessagesAction;
 pub(super) use names::with_names;
+use nameservers::NameServersAction;
 use node::NodeAction;
 use offsets::OffsetsAction;
 pub(super) use output::{EXIT_CODES, EXIT_PARTIAL, EXIT_USAGE, exit_code, hint};
@@ -105,12 +111,17 @@ enum Noun {
         #[command(subcommand)]
         action: Option<TopicsAction>,
     },
-    /// Consumer groups: list (also without a verb), show.
+    /// Consumer groups: list (also without a verb), show, create, update, delete.
     Groups {
         #[command(subcommand)]
         action: Option<GroupsAction>,
     },
-    /// Messages: show, find, tail.
+    /// Producers and consumers that are connected: list (also without a verb), show.
+    Clients {
+        #[command(subcommand)]
+        action: Option<ClientsAction>,
+    },
+    /// Messages: show, find, tail, dlq.
     Messages {
         #[command(subcommand)]
         action: MessagesAction,
@@ -119,6 +130,16 @@ enum Noun {
     Offsets {
         #[command(subcommand)]
         action: OffsetsAction,
+    },
+    /// Name servers: list (also without a verb), kv, config, wipe-write, add-write.
+    Nameservers {
+        #[command(subcommand)]
+        action: Option<NameServersAction>,
+    },
+    /// Accounts: list (also without a verb), show, create, update, delete, white-list.
+    Acl {
+        #[command(subcommand)]
+        action: Option<AclAction>,
     },
     /// The node of this host: status (also without a verb), reload.
     Node {
@@ -140,14 +161,21 @@ impl Noun {
     /// Whether it only looks, as a noun alone and `list` and `show` do.
     fn only_reads(&self) -> bool {
         match self {
-            Self::Cluster | Self::Audit(_) | Self::Groups { .. } | Self::Diff(_) => true,
+            Self::Cluster | Self::Audit(_) | Self::Clients { .. } | Self::Diff(_) => true,
             Self::Brokers { action } => action.as_ref().is_none_or(BrokersAction::only_reads),
+            Self::Groups { action } => {
+                matches!(action, None | Some(GroupsAction::List { .. } | GroupsAction::Show { .. }))
+            }
             Self::Replication { action } => !matches!(action, Some(ReplicationAction::Resync(_))),
             Self::Topics { action } => {
                 matches!(action, None | Some(TopicsAction::List { .. } | TopicsAction::Show { .. }))
             }
             Self::Node { action } => !matches!(action, Some(NodeAction::Reload)),
-            Self::Messages { action } => !matches!(action, MessagesAction::Tail { .. }),
+            Self::Messages { action } => action.only_reads(),
+            Self::Acl { action } => action.as_ref().is_none_or(AclAction::only_reads),
+            Self::Nameservers { action } => {
+                action.as_ref().is_none_or(NameServersAction::only_reads)
+            }
             Self::Timers { action } => matches!(action, TimersAction::List(_)),
             Self::Offsets { .. } | Self::Export(_) | Self::Apply(_) => false,
         }
@@ -221,7 +249,10 @@ async fn act(noun: Noun, door: Door, output: Output) -> Reported {
         Noun::Timers { action } => timers::run(action, door, output).await,
         Noun::Topics { action } => topics::run(action, door, output).await,
         Noun::Groups { action } => groups::run(action, door, output).await,
+        Noun::Clients { action } => clients::run(action, door, output).await,
         Noun::Messages { action } => messages::run(action, door, output).await,
+        Noun::Acl { action } => acl::run(action, door, output).await,
+        Noun::Nameservers { action } => nameservers::run(action, door, output).await,
         Noun::Offsets { action } => offsets::run(action, door, output).await,
         Noun::Audit(arguments) => audit::run(arguments, door, output).await,
         Noun::Export(arguments) => metadata::export(arguments, door, output).await,
