@@ -5,6 +5,7 @@
 //! | `door` | the way to the services: a socket, or this process |
 //! | `output` | what is printed, and the exit code |
 //! | `sheet` | results as tables, JSON, YAML, TSV and names |
+//! | `names` | names of the cluster for completions |
 //! | `acl`, `brokers` with `brokers_config` and `drain`, `cluster`, `topics`, `groups`, `clients`, `offsets`, `messages`, `timers`, `nameservers`, `resync`, `node`, `audit` | the nouns |
 //! | `metadata`, `metadata_file` | `export`, `diff` and `apply`, and their file |
 //!
@@ -22,6 +23,7 @@ mod groups;
 mod messages;
 mod metadata;
 mod metadata_file;
+mod names;
 mod nameservers;
 mod node;
 mod offsets;
@@ -48,10 +50,11 @@ use clients::ClientsAction;
 use door::{Door, Way};
 use groups::GroupsAction;
 use messages::MessagesAction;
+pub(super) use names::with_names;
 use nameservers::NameServersAction;
 use node::NodeAction;
 use offsets::OffsetsAction;
-pub(super) use output::{EXIT_PARTIAL, EXIT_USAGE, exit_code, hint};
+pub(super) use output::{EXIT_CODES, EXIT_PARTIAL, EXIT_USAGE, exit_code, hint};
 use output::{Output, Reported};
 use resync::Resync;
 use timers::TimersAction;
@@ -201,7 +204,7 @@ pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
     }
     let way = Way { name_servers: name_server, socket, credentials };
     let door = match runtime.block_on(way.open())? {
-        Ok(door) => door,
+        Ok(door) => door::with_spinner(door),
         Err(error) => return Ok(output::print_error(&error)),
     };
     let printed = match watch {
