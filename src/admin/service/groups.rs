@@ -11,10 +11,10 @@ impl Groups for Api {
     type ListStream = Parts<ListGroupsResponse>;
 
     async fn list(&self, request: Request<ListGroupsRequest>) -> Answered<Self::ListStream> {
-        in_parts(self.admin.groups(request.get_ref()).await, |part| &mut part.groups)
+        in_parts(self.admin(&request).groups(request.get_ref()).await, |part| &mut part.groups)
     }
 
     async fn get(&self, request: Request<GetGroupRequest>) -> Answered<GroupStatus> {
-        answer(self.admin.group(&request.get_ref().group).await)
+        answer(self.admin(&request).group(&request.get_ref().group).await)
     }
 }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `topics`, `groups`, `offsets`, `cluster`, `messages`, `node`, `audit` | one service each |
 //! | `change` | a change until it is answered, for the audit log |
+//! | `deadline` | until when a caller waits |
 //! | `socket`, `port` | the unix socket and the TCP port that they are served on |
 //! | `server` | serving them, with health and reflection |
 //! | `gate`, `logins`, `roles` | who is let in, who they are, and what each method needs over TCP |
@@ -15,6 +16,7 @@
 mod audit;
 mod change;
 mod cluster;
+mod deadline;
 pub mod gate;
 mod groups;
 pub mod logins;
@@ -30,7 +32,9 @@ mod topics;
 use std::sync::Arc;
 
 use tonic::service::Routes;
-use tonic::{Response, Status};
+use tonic::{Request, Response, Status};
+
+use deadline::deadline;
 
 use super::{Admin, AdminError, OfNode};
 use crate::acl;
@@ -63,6 +67,11 @@ struct Api {
 }
 
 impl Api {
+    /// The facade, for as long as the caller of this request waits.
+    fn admin<T>(&self, request: &Request<T>) -> Admin {
+        self.admin.until(deadline(request))
+    }
+
     /// What only a node has.
     fn node(&self) -> Result<&OfNode, Status> {
         self.of_node.as_ref().ok_or_else(|| {
