@@ -104,7 +104,8 @@ mod tests {
                 request::GET_TOPIC_STATS_INFO => {
                     r#"{"offsetTable":{{"brokerName":"a","queueId":0,"topic":"T"}:{"lastUpdateTimestamp":0,"maxOffset":0,"minOffset":0}}}"#.to_owned()
                 }
-                _ => return responder.send(Command::response(19)),
+                // A pull: it is never answered.
+                _ => return,
             };
             responder.send(Command::response(0).with_body(body));
         }
@@ -124,7 +125,7 @@ mod tests {
         request.set_timeout(Duration::from_secs(1));
         let parts = api.tail(request).await.unwrap().into_inner();
         let told: Vec<_> = parts.collect().await;
-        let [Err(error)] = &told[..] else { panic!("it ends, and nothing comes: {told:?}") };
+        let Some(Err(error)) = told.last() else { panic!("it ends: {told:?}") };
         assert!(matches!(error.code(), tonic::Code::DeadlineExceeded), "{error}");
         stop.cancel();
     }
