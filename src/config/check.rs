@@ -47,6 +47,7 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
     check_acl(&settings, &mut findings);
     check_admin(&settings, &mut findings);
     let console = check_console(&settings, &mut findings);
+    check_metrics(&settings, &mut findings);
     let addresses = check_advertise(&settings, &mut findings);
     if settings.data_dir.as_os_str().is_empty() {
         findings.add(
@@ -83,6 +84,7 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
         acl: settings.acl,
         admin: settings.admin,
         console,
+        metrics: settings.metrics,
         log: settings.log,
     })
 }
@@ -111,6 +113,12 @@ fn check_names(settings: &Settings, findings: &mut Findings<'_>) {
             );
             findings.add(&path, text);
         }
+    }
+}
+
+fn check_metrics(settings: &Settings, findings: &mut Findings<'_>) {
+    if !(1..=3600).contains(&settings.metrics.interval_s) {
+        findings.add("metrics.interval_s", "write 1 to 3600".to_owned());
     }
 }
 

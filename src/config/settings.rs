@@ -34,6 +34,7 @@ pub struct Settings {
     pub acl: Acl,
     pub admin: Admin,
     pub console: Console,
+    pub metrics: Metrics,
     pub log: Log,
 }
 
@@ -130,8 +131,6 @@ pub struct Store {
     pub max_message_bytes: usize,
     /// Whether messages can go to light queues too (`enableLmq` with `enableMultiDispatch`).
     pub light_queues: bool,
-    /// The most light queues of a broker (`maxLmqConsumeQueueNum`).
-    pub light_queues_max: usize,
 }
 
 /// `[transactions]`: how the brokers here ask producers what became of transactions.
@@ -188,6 +187,8 @@ pub struct Limits {
     pub registered_topics_max: usize,
     /// What the key-value configuration of a name server may take in memory.
     pub kv_config_bytes_max: usize,
+    /// Light queues of one broker (`maxLmqConsumeQueueNum`).
+    pub light_queues_max: usize,
 }
 
 impl Default for Limits {
@@ -211,6 +212,7 @@ impl Default for Limits {
             registered_brokers_max: 2_000,
             registered_topics_max: 400_000,
             kv_config_bytes_max: 4 << 20,
+            light_queues_max: 20_000,
         }
     }
 }
@@ -218,7 +220,7 @@ impl Default for Limits {
 impl Limits {
     /// Every number but that of a frame, which has its own rule, with its key.
     #[must_use]
-    pub fn counts(&self) -> [(Limit, usize); 17] {
+    pub fn counts(&self) -> [(Limit, usize); 18] {
         [
             (Limit::Connections, self.connections_max),
             (Limit::ConnectionInFlight, self.connection_in_flight_max),
@@ -237,6 +239,7 @@ impl Limits {
             (Limit::RegisteredBrokers, self.registered_brokers_max),
             (Limit::RegisteredTopics, self.registered_topics_max),
             (Limit::KvConfigBytes, self.kv_config_bytes_max),
+            (Limit::LightQueues, self.light_queues_max),
         ]
     }
 }
@@ -314,6 +317,18 @@ pub struct Console {
     pub enabled: bool,
     pub listen: Option<IpAddr>,
     pub port: u16,
+}
+
+/// `[metrics]`: what `/metrics` shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// How often topics and groups are reckoned.
+    pub interval_s: u64,
+    /// Whether each queue that a group is behind in is shown.
+    pub queue_lag: bool,
+    /// Whether the families of rocketmq-exporter are shown too.
+    pub exporter_names: bool,
 }
 
 /// `[log]`: what is told on standard error or to the journal.

@@ -8,6 +8,7 @@
 //! | `broker_role` | one broker, from its opening to its end |
 //! | `admin_door`, `console_door` | where operators come in: the socket, the port for programs, and HTTP |
 //! | `status` | how the roles are: one line, and metrics |
+//! | `figures` | what brokers reckon now and then, as metrics |
 //! | `options` | what each role is told, made of the settings |
 //! | `logging` | where events go |
 //! | `certificates` | what TLS needs of files, and when it ends |
@@ -31,6 +32,7 @@ mod certificates;
 mod console_door;
 mod data_dir;
 pub mod doctor;
+mod figures;
 mod journal;
 mod live;
 mod logging;

@@ -1,4 +1,4 @@
-//! The service `Messages`; what it does is in `admin::messages` and `admin::timers`.
+//! The service `Messages`; what it does is in `admin::messages`, `admin::dead_letters` and `admin::timers`.
 
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -8,7 +8,8 @@ use super::{Answered, Api, ITEMS_OF_A_PART, Parts, answer, in_parts};
 use crate::proto::v1::messages_server::Messages;
 use crate::proto::v1::{
     CancelTimerRequest, CancelTimerResponse, FindMessagesRequest, FindMessagesResponse,
-    GetMessageRequest, GetMessageResponse, ListTimersRequest, ListTimersResponse,
+    GetMessageRequest, GetMessageResponse, ListDeadLettersRequest, ListDeadLettersResponse,
+    ListTimersRequest, ListTimersResponse, ResendDeadLettersRequest, ResendDeadLettersResponse,
     TailMessagesRequest, TailMessagesResponse, TimersOnBroker,
 };
 use crate::task::{self, Kind};
@@ -18,6 +19,7 @@ const PARTS_WAITING: usize = 4;
 
 #[async_trait]
 impl Messages for Api {
+    type ListDeadLettersStream = Parts<ListDeadLettersResponse>;
     type ListTimersStream = Parts<ListTimersResponse>;
     type FindStream = Parts<FindMessagesResponse>;
     type TailStream = ReceiverStream<Result<TailMessagesResponse, Status>>;
@@ -48,6 +50,23 @@ impl Messages for Api {
             }
         });
         Ok(Response::new(ReceiverStream::new(parts)))
+    }
+
+    async fn list_dead_letters(
+        &self,
+        request: Request<ListDeadLettersRequest>,
+    ) -> Answered<Self::ListDeadLettersStream> {
+        in_parts(self.admin(&request).dead_letters(request.get_ref()).await, |part| {
+            &mut part.letters
+        })
+    }
+
+    async fn resend_dead_letters(
+        &self,
+        request: Request<ResendDeadLettersRequest>,
+    ) -> Answered<ResendDeadLettersResponse> {
+        let change = self.change("Messages/ResendDeadLetters", &request);
+        change.end(self.admin(&request).resend_dead_letters(request.get_ref()).await).await
     }
 
     async fn list_timers(
