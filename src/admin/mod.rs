@@ -70,7 +70,6 @@ mod topics;
 mod tracks;
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -159,7 +158,7 @@ impl From<CallError> for AdminError {
 pub struct Admin {
     client: Client,
     /// Each as `host:port`.
-    name_servers: Arc<[String]>,
+    name_servers: Vec<String>,
     /// When whoever asked stops waiting.
     deadline: Option<Instant>,
 }
@@ -169,7 +168,7 @@ impl Admin {
     #[must_use]
     pub fn new(name_servers: Vec<String>, credentials: Credentials) -> Self {
         let client = Client::with(None, credentials);
-        Self { client, name_servers: name_servers.into(), deadline: None }
+        Self { client, name_servers, deadline: None }
     }
 
     /// The same for somebody who waits until `deadline`: what is known by then is told before it, and what is missing.
@@ -223,7 +222,7 @@ impl Admin {
     /// The same of the first name server that can be reached, with its address: they all know the same.
     async fn call_name_server(&self, request: &Command) -> Result<(&str, Command), AdminError> {
         let mut reasons = Vec::new();
-        for address in self.name_servers.iter() {
+        for address in &self.name_servers {
             match self.call(address, request.clone()).await {
                 Err(AdminError::Unreachable(reason)) => reasons.push(reason),
                 Err(error) if error.is_refused(response::REQUEST_CODE_NOT_SUPPORTED) => {

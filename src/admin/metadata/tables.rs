@@ -213,7 +213,7 @@ impl Admin {
     /// Adds the steps that take a topic from the name servers.
     fn plan_forgetting(&self, plan: &mut MetadataPlan, name: &str, groups: &[BrokerData]) {
         let cluster = groups.first().map(|group| group.cluster.clone()).unwrap_or_default();
-        for address in self.name_servers.iter() {
+        for address in &self.name_servers {
             let place = Place { at: "name server", address };
             let step = step(MetadataKind::Topic, name, MetadataAction::Delete, place, Vec::new());
             plan.deletions.push((step, Action::ForgetTopic { cluster: cluster.clone() }));

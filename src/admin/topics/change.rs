@@ -95,7 +95,7 @@ impl Admin {
         if all.iter().any(|one| one.outcome() == Outcome::Failed) {
             return Ok(DeleteTopicResponse { done: all });
         }
-        for address in self.name_servers.iter() {
+        for address in &self.name_servers {
             let mut deletion =
                 Command::request(request::DELETE_TOPIC_IN_NAMESRV).with_field("topic", name);
             if let Some(cluster) = cluster {
