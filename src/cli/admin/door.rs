@@ -90,6 +90,16 @@ pub fn with_spinner(door: Door) -> Door {
     }))
 }
 
+/// The same door for calls that may take so many seconds each.
+pub fn within(door: &Door, seconds: u64) -> Door {
+    let value = http::HeaderValue::from_str(&format!("{seconds}S")).expect("digits and a letter");
+    let limited = move |mut request: http::Request<Body>| {
+        request.headers_mut().insert("grpc-timeout", value.clone());
+        request
+    };
+    BoxCloneService::new(door.clone().map_request(limited))
+}
+
 fn settings() -> Result<Config, ConfigError> {
     let environment = crate::cli::environment();
     Ok(config::load(&Sources { environment, ..Sources::default() })?.config)
