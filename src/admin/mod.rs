@@ -9,6 +9,7 @@
 //! | `messages` | messages: of an id, of a key, as they are stored |
 //! | `offsets` | letting a group go on elsewhere |
 //! | `node` | what only the node itself can tell and do |
+//! | `upgrade` | whether its host can be stopped now |
 //! | `audit` | who changed what through this node |
 //! | `calls` | one request each, at one address: what the others and the old commands of mqadmin are made of |
 //! | `timers` | messages that wait for a time of their own: list, cancel |
@@ -45,6 +46,7 @@ pub mod service;
 mod tests;
 mod timers;
 mod topics;
+mod upgrade;
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -61,7 +63,7 @@ pub use calls::{
     statistics,
 };
 pub use cluster::{ACCOUNTS_DIFFER, ACCOUNTS_DIFFER_FIX};
-pub use node::{NodeControl, OfNode};
+pub use node::{NodeControl, OfNode, Own};
 pub use topics::{permission_from_text, permission_text};
 
 /// How long one call may take (`mqadmin`'s own).

@@ -5,7 +5,7 @@
 //! | `door` | the way to the services: a socket, or this process |
 //! | `output` | what is printed, and the exit code |
 //! | `sheet` | results as tables, JSON, YAML, TSV and names |
-//! | `brokers` with `brokers_config` and `drain`, `cluster`, `topics`, `groups`, `offsets`, `messages`, `timers`, `resync`, `node`, `audit` | the nouns |
+//! | `brokers` with `brokers_config` and `drain`, `cluster`, `topics`, `groups`, `offsets`, `messages`, `timers`, `resync`, `node` with `stop`, `audit` | the nouns |
 //!
 //! Not the actions (`crate::admin`), which are asked of the services only. Invariant: a noun alone lists.
 
@@ -22,6 +22,7 @@ mod offsets;
 mod output;
 mod resync;
 mod sheet;
+mod stop;
 mod timers;
 mod topics;
 
@@ -114,7 +115,7 @@ enum Noun {
         #[command(subcommand)]
         action: OffsetsAction,
     },
-    /// The node of this host: status (also without a verb), reload.
+    /// The node of this host: status (also without a verb), reload, upgrade-check, stop, restart.
     Node {
         #[command(subcommand)]
         action: Option<NodeAction>,
@@ -133,7 +134,7 @@ impl Noun {
             Self::Topics { action } => {
                 matches!(action, None | Some(TopicsAction::List { .. } | TopicsAction::Show { .. }))
             }
-            Self::Node { action } => !matches!(action, Some(NodeAction::Reload)),
+            Self::Node { action } => action.as_ref().is_none_or(NodeAction::only_reads),
             Self::Messages { action } => !matches!(action, MessagesAction::Tail { .. }),
             Self::Timers { action } => matches!(action, TimersAction::List(_)),
             Self::Offsets { .. } => false,
