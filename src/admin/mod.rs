@@ -2,18 +2,23 @@
 //!
 //! | file | what |
 //! | --- | --- |
+//! | `accounts` | accounts on all brokers: list, create, update, delete, white list |
 //! | `cluster` | which brokers there are, and how they are: 106, then 28 and 9001 of each |
 //! | `brokers/` | brokers one by one: list, show, out of use and back, their settings |
 //! | `topics` | topics: list, show, create, delete, repair |
-//! | `groups` | consumer groups: list, show |
+//! | `groups` | consumer groups: list, show, create, update, delete |
+//! | `clients` | producers and consumers that are connected: list, show |
 //! | `messages` | messages: of an id, of a key, as they are stored |
+//! | `tracks` | what became of a message: in each group, and as traces tell |
+//! | `dead_letters` | dead letters of a group: list, resend |
+//! | `name_servers` | name servers: what each knows, their values and settings, write permissions |
 //! | `offsets` | letting a group go on elsewhere |
 //! | `node` | what only the node itself can tell and do |
 //! | `upgrade` | whether its host can be stopped now |
 //! | `audit` | who changed what through this node |
 //! | `calls` | one request each, at one address: what the others and the old commands of mqadmin are made of |
 //! | `timers` | messages that wait for a time of their own: list, cancel |
-//! | `service/` | the facade as gRPC services, and the socket they are served on |
+//! | `service/` | the facade as gRPC services, and the socket and the port that they are served on |
 //!
 //! The facade is a client of the cluster over remoting codes, and of this process only through `NodeControl`, so that it works on Apache's
 //! and mixed clusters too. Its words are the messages of `proto/admin/v1`: functions take requests and return answers of
@@ -28,17 +33,32 @@
 //!    several places answers with `repeated Done done`.
 //! 2. `src/admin/NOUN.rs`: `impl Admin { pub async fn verb(&self, request: &VerbRequest) -> Result<VerbResponse, AdminError> }`.
 //! 3. `src/admin/service/NOUN.rs`: the generated trait for `Api`, a line a method: `answer` or `in_parts`; if it changes
-//!    something, `change` and its `end`, which write the audit log. A new service is added in `service/mod.rs`.
+//!    something, `change` and its `end`, which write the audit log; a row in `service/roles.rs`. A new service is added in
+//!    `service/mod.rs`.
 //! 4. `src/cli/admin/NOUN.rs`: the verbs as a clap enum, and what each prints: a `Sheet`, which has all formats. What
 //!    destroys something asks first (`Confirmation`).
 //! 5. Tests: the facade against a scripted peer (`tests.rs`), the tables in the file of 4, the command in `tests/it/admin.rs`.
 
+mod accounts;
+#[cfg(test)]
+mod accounts_tests;
 mod audit;
 mod brokers;
 mod calls;
+mod clients;
+#[cfg(test)]
+mod clients_tests;
 mod cluster;
+mod dead_letters;
+#[cfg(test)]
+mod dead_letters_tests;
 mod groups;
+#[cfg(test)]
+mod groups_tests;
 mod messages;
+mod name_servers;
+#[cfg(test)]
+mod name_servers_tests;
 mod node;
 mod offsets;
 pub mod service;
@@ -46,6 +66,7 @@ pub mod service;
 mod tests;
 mod timers;
 mod topics;
+mod tracks;
 mod upgrade;
 
 use std::future::poll_fn;

@@ -2,7 +2,7 @@
 //!
 //! Not the node's settings, which are read at the start, and which nothing here writes. Invariants: what 26 says is in
 //! force; keys that mean nothing here are left out. 25 changes all that it is asked, or nothing. What it changes is kept
-//! over restarts (`config::Overrides`), until it is what the settings say, or 9010 takes it back: `brokerPermission`,
+//! over restarts (`config::Overrides`), until it is what the settings say, or 9011 takes it back: `brokerPermission`,
 //! `rejectTransactionMessage` and `traceOn` of this broker, how long messages are kept of all brokers of the node.
 
 use std::collections::BTreeMap;
@@ -155,7 +155,7 @@ struct Change {
     disk_expire_percent: Option<u8>,
 }
 
-/// 9009: what of this was changed, and how producers are.
+/// 9010: what of this was changed, and how producers are.
 pub(super) fn state(broker: &Arc<Broker>, _: &Command, _: &Connection) -> Answer {
     let settings = settings(broker);
     let instead_of = |key: &str| {
@@ -211,7 +211,7 @@ fn hours_text(hours: &[u8]) -> String {
     hours.join(";")
 }
 
-/// 9010: one key is as the settings say again. Blocks as 25 does.
+/// 9011: one key is as the settings say again. Blocks as 25 does.
 pub(super) fn reset(broker: &Arc<Broker>, request: &Command, connection: &Connection) -> Answer {
     let ResetConfig { key } = extension::parse(&request.body)?;
     let refusal = |remark: String| Refusal::new(response::SYSTEM_ERROR, remark);

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::answers::{Answer, Refusal, blocking, not_supported};
-use super::{Broker, accounts, broker_config, dial_back, positions, timers};
+use super::{Broker, accounts, broker_config, dial_back, figures, positions, timers};
 use crate::remoting::bodies::extension::{self, Hello};
 use crate::remoting::{Command, request, response};
 use crate::replication::past;
@@ -27,6 +27,7 @@ pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responde
         request::EXTENSION_ACCOUNTS => blocking(broker, request, responder, accounts::exchange),
         request::EXTENSION_CANCEL_TIMER => blocking(broker, request, responder, timers::cancel),
         request::EXTENSION_LIST_TIMERS => blocking(broker, request, responder, timers::list),
+        request::EXTENSION_FIGURES => blocking(broker, request, responder, figures::answer),
         request::EXTENSION_BROKER_STATE => {
             blocking(broker, request, responder, broker_config::state);
         }

@@ -35,16 +35,17 @@
 //! | `registration` | what name servers are told, and where the master is |
 //! | `metadata_sync` | what a slave copies of its master besides the log (43, 45) |
 //! | `extension` | who our own nodes are (9001) |
+//! | `figures` | what is reckoned now and then, for metrics and alerts (9009) |
 //! | `positions` | positions with generations, between our own nodes (9004) |
 //! | `start_step` | what a master does before it serves, and answers until then |
 //! | `runtime_info` | what tools are told about this broker (28) |
-//! | `broker_config` | its configuration under 4.9.4's keys (25, 26, 9010) |
+//! | `broker_config` | its configuration under 4.9.4's keys (25, 26, 9011) |
 //! | `flow_control` | senders are told when the log cannot take more |
 //! | `dial_back` | whether ports of the asker can be reached from here (9003) |
 //! | `saved_statistics` | what of them survives a restart |
 //! | `statistics` | messages in and out, in total and per second (315) |
 //! | `statistics_items` | the same by name, with samples |
-//! | `writers` | since when producers are kept away, and when one sent last (9009) |
+//! | `writers` | since when producers are kept away, and when one sent last (9010) |
 //! | `latencies` | how long appends and gets take |
 //!
 //! Not here: bytes on sockets (`transport`), bytes on disks (`store`). Invariants: nothing that may wait for the
@@ -60,6 +61,7 @@ mod copies;
 mod delay;
 mod dial_back;
 mod extension;
+mod figures;
 mod flow_control;
 mod groups;
 mod heartbeats;
@@ -169,6 +171,7 @@ pub struct Broker {
     checks: delay::Moving,
     timer_moves: delay::Moving,
     dial_backs: dial_back::DialBacks,
+    reckoned: figures::Reckoned,
     /// When it was made, in wall time.
     booted_ms: i64,
 }
@@ -196,6 +199,7 @@ impl Broker {
             checks: delay::Moving::default(),
             timer_moves: delay::Moving::default(),
             dial_backs: dial_back::DialBacks::new(clock),
+            reckoned: figures::Reckoned::default(),
             registration: registration::Registration::new(&options),
             topic_spread: topic_spread::TopicSpread::new(),
             booted_ms: clock.now_ms(),

@@ -423,8 +423,10 @@ impl Sent {
     fn answer(self, result: &AppendResult) {
         let statistics = &self.broker.statistics;
         let now = self.broker.clock.monotonic();
+        let took = now.saturating_duration_since(self.begun);
         self.broker.writers.sent(now);
-        statistics.latencies.put_took(now.saturating_duration_since(self.begun));
+        statistics.latencies.put_took(took);
+        self.broker.metrics.send.observe(took);
         let answer = match result {
             Ok((appended, durability)) => {
                 let count = u64::try_from(appended.len()).unwrap_or(u64::MAX);

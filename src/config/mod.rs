@@ -47,11 +47,12 @@ pub use check_addresses::{check_address, internal_address};
 pub use layers::Origin;
 use layers::Origins;
 pub use overrides::{Kept, KeptStore, Overrides};
+pub use read::mistake;
 pub use reference::REFERENCE;
 pub use runtime_keys::{fixed_properties, why_not_now};
 pub use settings::{
-    Acl, ClientCertificates, Flush, Level, Limits, Log, Replication, Role, Store, Tls, TlsMode,
-    Transactions,
+    Acl, Admin, ClientCertificates, Flush, Level, Limits, Log, Metrics, Replication, Role, Store,
+    Tls, TlsMode, Transactions,
 };
 
 /// Read when no file is named, if it is there.
@@ -99,8 +100,12 @@ pub struct Config {
     pub tls: Tls,
     /// Who may do what.
     pub acl: Acl,
+    /// The admin API over TCP.
+    pub admin: Admin,
     /// Where operators and Prometheus find the node.
     pub console: Console,
+    /// What is shown to Prometheus.
+    pub metrics: Metrics,
     /// What is logged.
     pub log: Log,
 }

@@ -327,7 +327,9 @@ impl BrokerRole {
         data_dir: &Arc<DataDir>,
         base: &Base,
     ) -> Result<(Arc<Store>, Past), String> {
-        let (options, clock) = (self.store_options.clone(), base.clock.clone());
+        let times = base.metrics.log_times.clone();
+        let options = StoreOptions { times, ..self.store_options.clone() };
+        let clock = base.clock.clone();
         let (group, held) = (self.settings.group.clone(), Arc::clone(data_dir));
         let start_topics = StartTopics::new(&self.broker_options.cluster, &group);
         let opening = task::spawn_blocking("open store", move || {

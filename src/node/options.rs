@@ -84,7 +84,6 @@ pub fn store(
         max_message_bytes: settings.max_message_bytes,
         retention: retention.clone(),
         light_queues: settings.light_queues,
-        light_queues_max: settings.light_queues_max,
         ..StoreOptions::new(data_dir.join(&broker.group))
     }
 }
@@ -159,7 +158,6 @@ mod tests {
             busy_after_ms = 20
             max_message_bytes = 16000
             light_queues = true
-            light_queues_max = 7
             [transactions]
             timeout_ms = 17
             checks_max = 18
@@ -182,7 +180,7 @@ mod tests {
         assert_eq!((store.flush_interval_ms, store.sync_flush_timeout_ms), (14, 15));
         assert_eq!(store.busy_after_ms, 20);
         assert_eq!(store.max_message_bytes, 16_000);
-        assert_eq!((store.light_queues, store.light_queues_max), (true, 7));
+        assert!(store.light_queues);
         let shared = (&Arc::default(), &Tls::default());
         let broker = broker(&config, &config.brokers[0], None, shared, &Arc::default());
         assert_eq!((broker.cluster.as_str(), broker.group.as_str(), broker.id.0), ("C", "g", 0));

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::broker_role::{Binding, BrokerPorts, BrokerRole, Serving, Stage};
 use super::data_dir::DataDir;
 use super::status::{self, BrokerState};
-use super::{Base, StartError, options, ports};
+use super::{Base, StartError, figures, options, ports};
 use crate::config::{self, Config};
 use crate::metrics::Gauge;
 use crate::nameserver::{NameServer, NameServerService};
@@ -147,6 +147,7 @@ impl Roles {
             self.running.push(task::spawn(Kind::StopNode(base.stop.clone()), "broker", running));
         }
         status::show(&self.brokers, &base.metrics);
+        figures::start(&self.brokers, base);
     }
 
     /// Returns when every broker is open or down.

@@ -1,4 +1,4 @@
-//! Brokers one by one: how each is (28, 26, 9009), and their settings (25, 26, 9010).
+//! Brokers one by one: how each is (28, 26, 9010), and their settings (25, 26, 9011).
 //!
 //! | file | what |
 //! | --- | --- |

@@ -108,7 +108,7 @@ async fn a_plain_broker_is_judged_by_what_it_stores() {
 #[tokio::test]
 async fn one_of_ours_tells_when_a_producer_sent_last() {
     let peer = master(4);
-    peer.answer_body(9009, r#"{"closedMs":5000,"lastSendMs":2500,"producers":3}"#);
+    peer.answer_body(9010, r#"{"closedMs":5000,"lastSendMs":2500,"producers":3}"#);
     let (waits_for, notes) = waits(&peer).await;
     let expected = [
         "producers look for other routes every 30 s: 30 s more, 3 connected",
@@ -116,7 +116,7 @@ async fn one_of_ours_tells_when_a_producer_sent_last() {
     ];
     assert_eq!(waits_for, expected);
     assert_eq!(notes.len(), 1, "{notes:?}");
-    peer.answer_body(9009, r#"{"closedMs":35000,"lastSendMs":5000}"#);
+    peer.answer_body(9010, r#"{"closedMs":35000,"lastSendMs":5000}"#);
     assert_eq!(waits(&peer).await.0, [""; 0]);
     let listed = peer.admin().brokers().await.unwrap().brokers;
     assert_eq!(listed[0].broker.as_ref().unwrap().state, "drained");
@@ -132,7 +132,7 @@ async fn slaves_are_waited_for() {
         peer.address, slave.address
     );
     peer.answer_body(106, &groups);
-    peer.answer_body(9009, r#"{"closedMs":35000}"#);
+    peer.answer_body(9010, r#"{"closedMs":35000}"#);
     slave.answer_body(28, &INFO.replace("\"100\"", "\"60\""));
     let (waits_for, notes) = waits(&peer).await;
     assert_eq!(waits_for[0], format!("slave 1 ({}) lacks 40 B", slave.address));
@@ -168,8 +168,8 @@ async fn a_setting_that_nobody_takes_is_told() {
     let error = admin.reset_broker_config(&reset).await.unwrap_err().to_string();
     assert!(error.contains("is no rmq-node"), "{error}");
     let row = r#"{"overrides":[{"key":"fileReservedTime","value":"48","insteadOf":"72"}]}"#;
-    peer.answer_body(9009, row);
-    peer.answer(9010, Command::response(0));
+    peer.answer_body(9010, row);
+    peer.answer(9011, Command::response(0));
     let answer = admin.reset_broker_config(&reset).await.unwrap();
     assert_eq!((answer.before.as_deref(), answer.after.as_deref()), (Some("48"), Some("72")));
     let get =

@@ -1,4 +1,4 @@
-//! One broker's state, settings and cleaning: 25, 26, 28, 306, 316, 329, and what only ours answer: 9009, 9010.
+//! One broker's state, settings and cleaning: 25, 26, 28, 306, 316, 329, and what only ours answer: 9010, 9011.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ impl Admin {
         self.call(address, request.with_body(properties_text(key, value))).await.map(drop)
     }
 
-    /// What a broker of ours tells of itself besides (9009); `None` of others.
+    /// What a broker of ours tells of itself besides (9010); `None` of others.
     ///
     /// # Errors
     /// It does not answer, or refuses.
@@ -56,7 +56,7 @@ impl Admin {
         }
     }
 
-    /// Makes a setting of a broker of ours what its node's settings say (9010).
+    /// Makes a setting of a broker of ours what its node's settings say (9011).
     ///
     /// # Errors
     /// It does not answer, or refuses.
@@ -97,14 +97,16 @@ pub(super) fn properties_text(key: &str, value: &str) -> String {
 }
 
 /// Reads the answer to 26 or 319.
-pub(super) fn parse_properties(body: &[u8]) -> Result<BTreeMap<String, String>, DecodeError> {
+pub(in crate::admin) fn parse_properties(
+    body: &[u8],
+) -> Result<BTreeMap<String, String>, DecodeError> {
     let text =
         std::str::from_utf8(body).map_err(|error| DecodeError(format!("properties: {error}")))?;
     Ok(properties::parse(text))
 }
 
 /// Reads a table of texts.
-fn parse_table(body: &[u8]) -> Result<BTreeMap<String, String>, DecodeError> {
+pub(super) fn parse_table(body: &[u8]) -> Result<BTreeMap<String, String>, DecodeError> {
     let value = json::parse(body)?;
     value.expect_object("the table")?;
     let text = |(key, value): &(json::Value<'_>, json::Value<'_>)| {
