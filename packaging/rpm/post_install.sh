@@ -9,8 +9,13 @@ if [ "$1" -eq 1 ]; then
 elif [ -d /run/systemd/system ]; then
     systemctl list-units --plain --no-legend --state=active,reloading 'rmq-node.service' 'rmq-node@*.service' |
         while read -r unit rest; do
-            echo "$unit goes on with the version that it was started with. When 'rmq-node admin replication' shows its"
-            echo "slaves in sync, one host after the other:"
-            echo "  systemctl restart $unit"
+            echo "$unit goes on with the version that it was started with. One host after the other; this looks whether anybody"
+            echo "would notice, lets producers go elsewhere, restarts it, and lets them come back:"
+            instance=${unit#rmq-node@}
+            case $unit in
+            rmq-node@*) socket=" --socket /run/rmq-node/${instance%.service}/admin.sock" ;;
+            *) socket="" ;;
+            esac
+            echo "  rmq-node admin node restart --drain$socket"
         done
 fi

@@ -15,6 +15,7 @@
 //! | `offsets` | letting a group go on elsewhere |
 //! | `metadata/` | what a cluster is configured to be, as a whole |
 //! | `node` | what only the node itself can tell and do |
+//! | `upgrade` | whether its host can be stopped now |
 //! | `audit` | who changed what through this node |
 //! | `calls` | one request each, at one address: what the others and the old commands of mqadmin are made of |
 //! | `timers` | messages that wait for a time of their own: list, cancel |
@@ -68,6 +69,7 @@ mod tests;
 mod timers;
 mod topics;
 mod tracks;
+mod upgrade;
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -87,7 +89,7 @@ pub use calls::{
 };
 pub use cluster::{ACCOUNTS_DIFFER, ACCOUNTS_DIFFER_FIX};
 pub use metadata::MetadataPlan;
-pub use node::{NodeControl, OfNode};
+pub use node::{NodeControl, OfNode, Own};
 pub use topics::{permission_from_text, permission_text};
 
 /// How long one call may take (`mqadmin`'s own).

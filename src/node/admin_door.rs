@@ -7,12 +7,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use nix::sys::signal::Signal;
 use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use super::data_dir::DataDir;
+use super::data_dir::{DATA_FORMAT, DataDir};
 use super::live::Live;
 use super::{Base, StartError, options, ports, reload};
 use crate::admin::service::gate::Gate;
@@ -20,7 +21,7 @@ use crate::admin::service::logins::KnownLogins;
 use crate::admin::service::port::AdminPort;
 use crate::admin::service::routes;
 use crate::admin::service::socket::AdminSocket;
-use crate::admin::{Admin, AdminError, AuditLog, NodeControl, OfNode};
+use crate::admin::{Admin, AdminError, AuditLog, NodeControl, OfNode, Own};
 use crate::config::{Config, Role};
 use crate::proto::v1::NodeStatus;
 use crate::task::{self, Kind};
@@ -135,9 +136,20 @@ impl NodeControl for Control {
         reload(&self.live).map_err(|refused| AdminError::Conflict(refused.to_string()))
     }
 
-    fn masters(&self) -> Vec<String> {
-        let masters = self.config.brokers.iter().filter(|broker| broker.role == Role::Master);
-        masters.map(|broker| broker.group.clone()).collect()
+    fn own(&self) -> Own {
+        let brokers = self.config.brokers.iter();
+        Own {
+            brokers: brokers.map(|broker| (broker.group.clone(), broker.id.into())).collect(),
+            disk_read_only_percent: self.config.store.disk_read_only_percent,
+            data_format: DATA_FORMAT,
+        }
+    }
+
+    fn stop(&self) {
+        // What a service manager sends, so that there is one way to stop.
+        if let Err(error) = nix::sys::signal::raise(Signal::SIGTERM) {
+            tracing::error!(%error, "the node cannot be told to stop");
+        }
     }
 
     fn slave_address(&self, group: &str) -> Result<String, AdminError> {

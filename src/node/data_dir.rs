@@ -17,7 +17,7 @@ const DIR_MODE: u32 = 0o750;
 /// How far below a role's folder its files are.
 const FOREIGN_DEPTH: usize = 2;
 /// The format that this version writes.
-const FORMAT: u32 = 1;
+pub const DATA_FORMAT: u32 = 1;
 
 /// The locked data directory.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl DataDir {
                 format.check(segment_bytes).map_err(|error| refuse(&error))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let format = Format { format: FORMAT, segment_bytes };
+                let format = Format { format: DATA_FORMAT, segment_bytes };
                 self.write(&file, &format).map_err(|error| refuse(&error))
             }
             Err(error) => Err(refuse(&error)),
@@ -133,9 +133,9 @@ struct Format {
 
 impl Format {
     fn check(&self, segment_bytes: u64) -> Result<(), String> {
-        if self.format > FORMAT {
+        if self.format > DATA_FORMAT {
             return Err(format!(
-                "written by a newer rmq-node (format {}, this one knows {FORMAT}): start that one",
+                "written by a newer rmq-node (format {}, this one knows {DATA_FORMAT}): start that one",
                 self.format
             ));
         }

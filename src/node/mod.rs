@@ -59,6 +59,7 @@ use crate::systemd;
 use crate::task::{self, Kind};
 use crate::transport::Tls;
 
+pub use data_dir::DATA_FORMAT;
 use data_dir::DataDir;
 use live::Live;
 use logging::RateLimit;

@@ -191,6 +191,10 @@ fn both_hosts_are_stopped_one_after_the_other_and_no_producer_notices() {
     let producer = Producer::start(&hosts);
     for (this, group) in ["broker-a", "broker-b"].into_iter().enumerate() {
         let data_dir = &data_dirs[this];
+        let (code, printed, error) = admin_beside(data_dir, &["node", "upgrade-check"]);
+        let not_yet = format!("no  {group} takes messages: ");
+        assert_eq!((code, printed.matches("no  ").count()), (Some(1), 1), "{printed}{error}");
+        assert!(printed.contains(&not_yet), "{printed}");
         // The master of this host is meant.
         let printed = done(data_dir, &["brokers", "drain", "-o", "json"]);
         let status: Value = serde_json::from_str(&printed).unwrap();
@@ -200,6 +204,7 @@ fn both_hosts_are_stopped_one_after_the_other_and_no_producer_notices() {
             (&"drained".into(), &"r".into())
         );
         assert!(!hosts.iter().any(|host| is_sent_to(*host, group)));
+        done(data_dir, &["node", "upgrade-check"]);
         stop(nodes[this].take().unwrap());
         nodes[this] = Some(start("2m-2s-async", &hosts, this, dir.path()));
         // It has not forgotten.
@@ -327,4 +332,22 @@ fn settings_change_while_a_broker_runs_and_are_what_they_were_when_that_is_taken
         assert_eq!(found, Some(code), "{arguments:?}: {error}");
     }
     stop(node);
+}
+
+#[test]
+fn a_node_without_a_service_manager_stops_and_does_not_restart() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let node = Node::start(address, dir.path());
+    let (code, _, error) = admin_beside(dir.path(), &["node", "restart"]);
+    let why = format!("no unit of systemd runs process {}: ", node.pid());
+    assert_eq!((code, error.contains(&why)), (Some(1), true), "{error}");
+    // Nobody else does its work, and nobody is there to say yes.
+    let (code, _, error) = admin_beside(dir.path(), &["node", "stop", "--drain"]);
+    assert_eq!((code, error.contains("no other master of ")), (Some(1), true), "{error}");
+    let (code, _, error) = admin(address, &["node", "stop"]);
+    assert_eq!((code, error.contains("only a node itself can")), (Some(1), true), "{error}");
+    let printed = done(dir.path(), &["node", "stop"]);
+    assert_eq!(printed, format!("DONE     AT\nstopped  process {}\n", node.pid()));
+    let (status, log) = node.wait();
+    assert!(status.success(), "{log}");
 }

@@ -82,7 +82,10 @@ impl Admin {
     }
 
     /// Topics of applications that take messages on a master of this group, and on no other one of its cluster.
-    async fn only_at(&self, group: &BrokerData) -> Result<Vec<String>, AdminError> {
+    pub(in crate::admin) async fn only_at(
+        &self,
+        group: &BrokerData,
+    ) -> Result<Vec<String>, AdminError> {
         let listing = self.topics().await?;
         let mut others = self.broker_groups(Some(&group.cluster)).await?;
         others.retain(|one| one.broker_name != group.broker_name);

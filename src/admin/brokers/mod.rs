@@ -120,7 +120,7 @@ impl Admin {
     }
 
     /// The group of this name, or the only one.
-    async fn group_named(&self, name: Option<&str>) -> Result<BrokerData, AdminError> {
+    pub(super) async fn group_named(&self, name: Option<&str>) -> Result<BrokerData, AdminError> {
         let mut groups = self.broker_groups(None).await?;
         let known: Vec<_> = groups.iter().map(|group| group.broker_name.clone()).collect();
         let known = known.join(", ");

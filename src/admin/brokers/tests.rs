@@ -1,5 +1,6 @@
 //! Brokers one by one, against peers that answer what the test says.
 
+use super::super::Own;
 use super::super::tests::{NOBODY, Running};
 use super::*;
 use crate::proto::v1::{
@@ -193,4 +194,58 @@ async fn a_broker_is_named_unless_there_is_one() {
     assert_eq!(error, AdminError::Invalid("there are several brokers, name one: a, b".to_owned()));
     let error = peer.admin().broker(&named("b")).await.unwrap_err();
     assert!(matches!(error, AdminError::Unreachable(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_host_is_stopped_only_if_others_do_its_work() {
+    let own = |brokers: &[(&str, i64)]| Own {
+        brokers: brokers.iter().map(|(group, id)| ((*group).to_owned(), *id)).collect(),
+        disk_read_only_percent: 90,
+        data_format: 1,
+    };
+    // Alone, with nobody beside it.
+    let peer = master(6);
+    let check = peer.admin().upgrade_check(&own(&[("a", 0), ("z", 1)])).await.unwrap();
+    assert_eq!(check.not_drained, ["a"]);
+    let expected = [
+        "a has no slave",
+        "no other master of C takes messages",
+        "no other master takes messages for these topics: T",
+        "z 1 of this host is not registered",
+        "no name server of another host answers",
+    ];
+    assert_eq!(check.obstacles.len(), expected.len(), "{:?}", check.obstacles);
+    for (obstacle, expected) in check.obstacles.iter().zip(expected) {
+        assert!(obstacle.starts_with(expected), "{obstacle}");
+    }
+    // A pair: the other host's master and slave, and its name server, are on another address.
+    let (a, b) = (master(4), master(6));
+    let other_host = |peer: &Running| peer.address.replace("127.0.0.1", "localhost");
+    let groups = format!(
+        r#"{{"brokerAddrTable":{{"a":{{"brokerAddrs":{{0:"{}",1:"{1}"}},"brokerName":"a","cluster":"C"}},
+            "b":{{"brokerAddrs":{{0:"{1}",1:"{0}"}},"brokerName":"b","cluster":"C"}}}}}}"#,
+        a.address,
+        other_host(&b)
+    );
+    for peer in [&a, &b] {
+        peer.answer_body(106, &groups);
+    }
+    a.answer_body(9009, r#"{"closedMs":35000}"#);
+    let admin = Admin::new(vec![a.address.clone(), other_host(&b)], Default::default());
+    // What the name server of the other host says of `a`.
+    b.answer_body(105, &route(4));
+    let pair = own(&[("a", 0), ("b", 1)]);
+    let check = admin.upgrade_check(&pair).await.unwrap();
+    assert_eq!((&check.obstacles, &check.not_drained), (&Vec::new(), &Vec::new()));
+    assert_eq!(check.fine.len(), 5, "{:?}", check.fine);
+    // The disk is full, and the other host's master was drained too.
+    a.answer_body(28, &INFO.replace("0.42", "0.95"));
+    b.answer_body(26, "brokerPermission=4\n");
+    b.answer_body(9009, r#"{"closedMs":35000}"#);
+    let obstacles = admin.upgrade_check(&pair).await.unwrap().obstacles.join("; ");
+    for expected in
+        ["the disk of a is 95 % full", "no other master of C takes messages", "topics: T"]
+    {
+        assert!(obstacles.contains(expected), "{obstacles}");
+    }
 }

@@ -17,8 +17,9 @@ impl Api {
         if broker.is_some() {
             return;
         }
-        let masters = self.of_node.as_ref().map(|node| node.control.masters()).unwrap_or_default();
-        if let [only] = masters.as_slice() {
+        let own = self.of_node.as_ref().map(|node| node.control.own()).unwrap_or_default();
+        let mut masters = own.masters();
+        if let (Some(only), None) = (masters.next(), masters.next()) {
             *broker = Some(only.clone());
         }
     }

@@ -123,7 +123,7 @@ fn json(message: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::{Admin, NodeControl, OfNode};
+    use crate::admin::{Admin, NodeControl, OfNode, Own};
     use crate::proto::v1::{CancelTimerRequest, CancelTimerResponse, NodeStatus};
 
     #[derive(Debug)]
@@ -138,9 +138,11 @@ mod tests {
             Ok(Vec::new())
         }
 
-        fn masters(&self) -> Vec<String> {
-            Vec::new()
+        fn own(&self) -> Own {
+            Own::default()
         }
+
+        fn stop(&self) {}
 
         fn slave_address(&self, group: &str) -> Result<String, AdminError> {
             Err(AdminError::NotFound(group.to_owned()))

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Answered, Api};
+use super::{Answered, Api, answer};
 use crate::admin::AdminError;
 use crate::proto::v1::node_server::Node;
 use crate::proto::v1::{
     NodeStatus, NodeStatusRequest, ReloadNodeRequest, ReloadNodeResponse, ResyncRequest,
-    ResyncResponse,
+    ResyncResponse, StopNodeRequest, StopNodeResponse, UpgradeCheckRequest, UpgradeCheckResponse,
 };
 use crate::task;
 
@@ -36,5 +36,20 @@ impl Node for Api {
             Ok(ResyncResponse {})
         };
         change.end(resync().await).await
+    }
+
+    async fn upgrade_check(
+        &self,
+        _: Request<UpgradeCheckRequest>,
+    ) -> Answered<UpgradeCheckResponse> {
+        let own = self.node()?.control.own();
+        answer(self.admin.upgrade_check(&own).await)
+    }
+
+    async fn stop(&self, request: Request<StopNodeRequest>) -> Answered<StopNodeResponse> {
+        let control = Arc::clone(&self.node()?.control);
+        let answer = self.change("Node/Stop", &request).end(Ok(StopNodeResponse {})).await;
+        control.stop();
+        answer
     }
 }

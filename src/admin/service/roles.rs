@@ -92,6 +92,8 @@ const METHODS: &[(&str, Needed)] = &[
     ("rmqnode.admin.v1.Node/Reload", ADMIN),
     ("rmqnode.admin.v1.Node/Resync", ADMIN),
     ("rmqnode.admin.v1.Node/Status", READER),
+    ("rmqnode.admin.v1.Node/Stop", ADMIN),
+    ("rmqnode.admin.v1.Node/UpgradeCheck", READER),
     ("rmqnode.admin.v1.Offsets/Reset", OPERATOR),
     ("rmqnode.admin.v1.Topics/Create", ADMIN),
     ("rmqnode.admin.v1.Topics/Delete", ADMIN),

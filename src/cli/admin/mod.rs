@@ -6,7 +6,7 @@
 //! | `output` | what is printed, and the exit code |
 //! | `sheet` | results as tables, JSON, YAML, TSV and names |
 //! | `names` | names of the cluster for completions |
-//! | `acl`, `brokers` with `brokers_config` and `drain`, `cluster`, `topics`, `groups`, `clients`, `offsets`, `messages`, `timers`, `nameservers`, `resync`, `node`, `audit` | the nouns |
+//! | `acl`, `brokers` with `brokers_config` and `drain`, `cluster`, `topics`, `groups`, `clients`, `offsets`, `messages`, `timers`, `nameservers`, `resync`, `node` with `stop`, `audit` | the nouns |
 //! | `metadata`, `metadata_file` | `export`, `diff` and `apply`, and their file |
 //!
 //! Not the actions (`crate::admin`), which are asked of the services only. Invariant: a noun alone lists.
@@ -30,6 +30,7 @@ mod offsets;
 mod output;
 mod resync;
 mod sheet;
+mod stop;
 mod timers;
 mod topics;
 
@@ -145,7 +146,7 @@ enum Noun {
         #[command(subcommand)]
         action: Option<AclAction>,
     },
-    /// The node of this host: status (also without a verb), reload.
+    /// The node of this host: status (also without a verb), reload, upgrade-check, stop, restart.
     Node {
         #[command(subcommand)]
         action: Option<NodeAction>,
@@ -174,7 +175,7 @@ impl Noun {
             Self::Topics { action } => {
                 matches!(action, None | Some(TopicsAction::List { .. } | TopicsAction::Show { .. }))
             }
-            Self::Node { action } => !matches!(action, Some(NodeAction::Reload)),
+            Self::Node { action } => action.as_ref().is_none_or(NodeAction::only_reads),
             Self::Messages { action } => action.only_reads(),
             Self::Acl { action } => action.as_ref().is_none_or(AclAction::only_reads),
             Self::Nameservers { action } => {

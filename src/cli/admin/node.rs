@@ -1,10 +1,11 @@
-//! `rmq-node admin node`: how the node of this host is, and having it read its settings again.
+//! `rmq-node admin node`: how the node of this host is, and having it read its settings again; `stop` stops it.
 
 use clap::Subcommand;
 
 use super::door::Door;
 use super::output::{Output, Report, Reported};
 use super::sheet::{Sheet, words};
+use super::stop::{self, Stop};
 use crate::cli::table::utc;
 use crate::proto::v1::node_client::NodeClient;
 use crate::proto::v1::{NodeStatus, NodeStatusRequest, ReloadNodeRequest, ReloadNodeResponse};
@@ -16,6 +17,19 @@ pub enum NodeAction {
     Status,
     /// Have the node read its settings again; nothing changes if they are wrong or need a restart.
     Reload,
+    /// Tell whether this host can be stopped now without anybody noticing (exit code 0), or why not (1).
+    UpgradeCheck,
+    /// Stop the node; where a unit of systemd runs it, as root through systemctl.
+    Stop(Stop),
+    /// Restart the node through systemctl, as root.
+    Restart(Stop),
+}
+
+impl NodeAction {
+    /// Whether it only looks.
+    pub fn only_reads(&self) -> bool {
+        matches!(self, Self::Status | Self::UpgradeCheck)
+    }
 }
 
 /// Does what the verb says; shows the status without one.
@@ -23,11 +37,14 @@ pub enum NodeAction {
 /// # Errors
 /// As the service's.
 pub async fn run(action: Option<NodeAction>, door: Door, output: Output) -> Reported {
-    let mut node = NodeClient::new(door);
+    let mut node = NodeClient::new(door.clone());
     Ok(match action.unwrap_or(NodeAction::Status) {
         NodeAction::Status => {
             status(&node.status(NodeStatusRequest {}).await?.into_inner(), output)
         }
+        NodeAction::UpgradeCheck => stop::check(node, output).await?,
+        NodeAction::Stop(arguments) => stop::run(arguments, "stop", door, output).await?,
+        NodeAction::Restart(arguments) => stop::run(arguments, "restart", door, output).await?,
         NodeAction::Reload => {
             reloaded(&node.reload(ReloadNodeRequest {}).await?.into_inner(), output)
         }

@@ -1,0 +1,275 @@
+//! `rmq-node admin node stop`, `restart` and `upgrade-check`: whether this host can be stopped now, and stopping it.
+//!
+//! Not the drain (`drain`), nor what is looked at (`crate::admin`). Invariants: only a unit of systemd whose main process
+//! is the node that answers is stopped or restarted; with `--drain` nothing is stopped that somebody would notice, unless
+//! that is confirmed; only what was drained here is put to use again.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+use tokio::time::{Instant, sleep};
+use tonic::Status;
+
+use super::door::Door;
+use super::drain;
+use super::output::{Confirmation, Output, Report, Reported, not_confirmed};
+use super::sheet::{Sheet, words};
+use crate::node::DATA_FORMAT;
+use crate::proto::v1::brokers_client::BrokersClient;
+use crate::proto::v1::node_client::NodeClient;
+use crate::proto::v1::{
+    Broker, BrokerStatus, DrainBrokerRequest, ListBrokersRequest, NodeStatusRequest,
+    ResumeBrokerRequest, StopNodeRequest, UpgradeCheckRequest, UpgradeCheckResponse,
+};
+
+/// How often it is looked whether a node is back.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The arguments.
+#[derive(Args, Clone, Debug)]
+pub struct Stop {
+    /// First look whether anybody would notice, and drain the masters of this host; `restart` resumes them.
+    #[arg(long)]
+    drain: bool,
+    /// How long to wait for a drain, and for the slaves after a restart.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    timeout_s: u64,
+    #[command(flatten)]
+    confirmation: Confirmation,
+}
+
+/// A step that was taken.
+#[derive(Debug, Serialize)]
+struct Step {
+    what: String,
+    at: String,
+}
+
+/// `admin node upgrade-check`.
+///
+/// # Errors
+/// As the service's.
+pub async fn check(mut node: NodeClient<Door>, output: Output) -> Reported {
+    Ok(checked(node.upgrade_check(UpgradeCheckRequest {}).await?.into_inner(), output))
+}
+
+/// What an upgrade would meet besides.
+fn older_program(check: &UpgradeCheckResponse) -> Option<String> {
+    (check.data_format > DATA_FORMAT).then(|| {
+        format!(
+            "this program knows format {DATA_FORMAT} of the data directory, the node has written {}: install a newer one",
+            check.data_format
+        )
+    })
+}
+
+fn checked(mut check: UpgradeCheckResponse, output: Output) -> Report {
+    check.obstacles.extend(older_program(&check));
+    let drain = check.not_drained.iter().map(|group| {
+        format!(
+            "{group} takes messages: `rmq-node admin brokers drain {group}` takes it out of use"
+        )
+    });
+    let rows: Vec<_> =
+        [("ok", check.fine.clone()), ("no", check.obstacles.clone()), ("no", drain.collect())]
+            .into_iter()
+            .flat_map(|(result, texts)| {
+                texts.into_iter().map(move |text| vec![result.to_owned(), text])
+            })
+            .collect();
+    let has_failed = rows.iter().any(|row| row[0] == "no");
+    let note = match (check.obstacles.is_empty(), has_failed) {
+        (true, false) => "This host can be stopped now, and nobody notices.",
+        (true, true) => "`rmq-node admin node restart --drain` drains, restarts and resumes.",
+        _ => "Not now: somebody would notice.",
+    };
+    let text = Sheet::new(vec![words(""), words("CHECK")], rows).render(&check, output);
+    let notes = output.notes(vec![note.to_owned()]);
+    Report { notes, has_failed, ..Report::new(text, Vec::new()) }
+}
+
+/// `admin node stop` and `admin node restart`, the `verb`.
+///
+/// # Errors
+/// As the services'; no unit of systemd runs the node, or the user may not.
+pub async fn run(stop: Stop, verb: &str, door: Door, output: Output) -> Reported {
+    let Stop { drain, timeout_s, confirmation } = stop;
+    let timeout = Duration::from_secs(timeout_s);
+    let (mut node, mut brokers) = (NodeClient::new(door.clone()), BrokersClient::new(door));
+    let pid = node.status(NodeStatusRequest {}).await?.into_inner().pid;
+    let unit = may(verb, pid, unit_of(pid))?;
+    let (mut steps, mut drained) = (Vec::new(), Vec::new());
+    if drain {
+        let check = node.upgrade_check(UpgradeCheckRequest {}).await?.into_inner();
+        let mut obstacles = check.obstacles.clone();
+        obstacles.extend(older_program(&check));
+        let question = format!("Somebody would notice: {}.", obstacles.join("; "));
+        if !obstacles.is_empty() && !confirmation.is_given(&question) {
+            let refused = not_confirmed();
+            return Ok(Report { problems: [obstacles, refused.problems].concat(), ..refused });
+        }
+        for group in check.not_drained {
+            let request = DrainBrokerRequest {
+                broker: Some(group.clone()),
+                accept_only_here: true,
+                dry_run: false,
+            };
+            brokers.drain(request).await?;
+            let (_, problems) = drain::wait(&Some(group.clone()), timeout, &mut brokers).await?;
+            if !problems.is_empty() {
+                return Ok(not_drained(&group, problems));
+            }
+            steps.push(Step { what: "drained".to_owned(), at: group.clone() });
+            drained.push(group);
+        }
+    }
+    let is_restart = verb == "restart";
+    match &unit {
+        Some(unit) => systemctl(verb, unit)?,
+        None => drop(node.stop(StopNodeRequest {}).await?),
+    }
+    let what = if is_restart { "restarted" } else { "stopped" };
+    let at = unit.unwrap_or_else(|| format!("process {pid}"));
+    steps.push(Step { what: what.to_owned(), at });
+    let mut problems = Vec::new();
+    for group in drained.into_iter().filter(|_| is_restart) {
+        match resume(&group, timeout, &mut brokers).await {
+            Ok(told) => {
+                problems.extend(told);
+                steps.push(Step { what: "resumed".to_owned(), at: group });
+            }
+            Err(why) => problems.push(format!(
+                "{group} is back, or not, and drained: {why}; `rmq-node admin brokers resume {group}` puts it to use"
+            )),
+        }
+    }
+    let rows = steps.iter().map(|step| vec![step.what.clone(), step.at.clone()]).collect();
+    let text = Sheet::new(vec![words("DONE"), words("AT")], rows).render(&steps, output);
+    Ok(Report { problems, ..Report::new(text, Vec::new()) })
+}
+
+fn not_drained(group: &str, problems: Vec<String>) -> Report {
+    let text = format!(
+        "not stopped; {group} stays drained, `rmq-node admin brokers resume {group}` puts it to use again"
+    );
+    Report { problems: [problems, vec![text]].concat(), has_failed: true, ..Report::default() }
+}
+
+/// Puts a master that was drained here to use again, when it is back and its slaves have what it has.
+///
+/// # Errors
+/// What is not so when the time is up.
+async fn resume(
+    group: &str,
+    timeout: Duration,
+    brokers: &mut BrokersClient<Door>,
+) -> Result<Vec<String>, String> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        let missing = match brokers.list(ListBrokersRequest {}).await {
+            Err(error) => error.message().to_owned(),
+            Ok(listing) => {
+                let all = listing.into_inner().brokers;
+                let members = all.iter().filter_map(|one| one.broker.as_ref().map(|it| (one, it)));
+                let members = members.filter(|(_, broker)| broker.group == group);
+                let members: Vec<_> = members.collect();
+                match members.iter().find(|one| !is_back(**one)) {
+                    None if !members.is_empty() => break,
+                    None => format!("{group} is not registered"),
+                    Some((_, broker)) => format!("{group} {}: {}", broker.id, broker.state),
+                }
+            }
+        };
+        if Instant::now() >= deadline {
+            return Err(missing);
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    let request = ResumeBrokerRequest { broker: Some(group.to_owned()), dry_run: false };
+    let answer = brokers.resume(request).await.map_err(|error| error.message().to_owned())?;
+    Ok(answer.into_inner().problems.into_iter().map(|problem| problem.reason).collect())
+}
+
+/// A master that answers, or a slave that has all.
+fn is_back((status, broker): (&BrokerStatus, &Broker)) -> bool {
+    status.permission.is_some() && (broker.id == 0 || broker.behind_bytes == Some(0))
+}
+
+/// The unit whose main process this is.
+fn unit_of(pid: u32) -> Option<String> {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let unit = unit_in(&groups)?;
+    let shown = Command::new("systemctl").args(["show", "-P", "MainPID", unit]).output().ok()?;
+    (String::from_utf8_lossy(&shown.stdout).trim() == pid.to_string()).then(|| unit.to_owned())
+}
+
+/// The service that `/proc/PID/cgroup` names.
+fn unit_in(groups: &str) -> Option<&str> {
+    groups
+        .lines()
+        .filter_map(|line| line.rsplit('/').next())
+        .find(|name| name.ends_with(".service"))
+}
+
+/// Whether this user can do it, and by which unit.
+fn may(verb: &str, pid: u32, unit: Option<String>) -> Result<Option<String>, Status> {
+    match unit {
+        Some(unit) if !nix::unistd::geteuid().is_root() => Err(Status::permission_denied(format!(
+            "systemd runs the node as {unit}: sudo rmq-node admin node {verb}"
+        ))),
+        None if verb == "restart" => Err(Status::failed_precondition(format!(
+            "no unit of systemd runs process {pid}: stop it with `rmq-node admin node stop`, and start it as it was started"
+        ))),
+        unit => Ok(unit),
+    }
+}
+
+fn systemctl(verb: &str, unit: &str) -> Result<(), Status> {
+    let ended = Command::new("systemctl").args([verb, unit]).status();
+    match ended {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Status::internal(format!(
+            "systemctl {verb} {unit} ended with {status}: `systemctl status {unit}` says more"
+        ))),
+        Err(error) => Err(Status::internal(format!("systemctl: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_be_noticed_is_a_failure_and_what_is_only_not_drained_too() {
+        let texts = |text: &str| vec![text.to_owned()];
+        let fine = UpgradeCheckResponse { fine: texts("x"), ..Default::default() };
+        let report = checked(fine.clone(), Output::Table);
+        assert_eq!((report.text.as_str(), report.has_failed), ("    CHECK\nok  x\n", false));
+        let not_drained = UpgradeCheckResponse { not_drained: texts("a"), ..fine.clone() };
+        let report = checked(not_drained, Output::Table);
+        assert!(report.text.ends_with(
+            "no  a takes messages: `rmq-node admin brokers drain a` takes it out of use\n"
+        ));
+        assert!(report.has_failed && report.notes[0].contains("restart --drain"), "{report:?}");
+        let newer = UpgradeCheckResponse { data_format: DATA_FORMAT + 1, ..fine };
+        let report = checked(newer, Output::Table);
+        assert!(report.text.contains("no  this program knows format"), "{}", report.text);
+        assert!(report.has_failed && report.notes[0].starts_with("Not now"), "{report:?}");
+    }
+
+    #[test]
+    fn units_are_read_of_control_groups() {
+        assert_eq!(unit_in("0::/system.slice/rmq-node.service\n"), Some("rmq-node.service"));
+        let instance = "0::/system.slice/system-rmq\\x2dnode.slice/rmq-node@b.service\n";
+        assert_eq!(unit_in(instance), Some("rmq-node@b.service"));
+        assert_eq!(unit_in("0::/user.slice/user-0.slice/session-1.scope\n"), None);
+        // Nobody is this process's unit by being above it.
+        assert_eq!(unit_of(std::process::id()), None);
+        let refused = may("restart", 7, None).unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+        assert_eq!(may("stop", 7, None).unwrap(), None);
+    }
+}
