@@ -9,6 +9,7 @@
 //! | `offsets` | letting a group go on elsewhere |
 //! | `node` | what only the node itself can tell and do |
 //! | `audit` | who changed what through this node |
+//! | `alerts/` | what is not as it should be, and who is told |
 //! | `calls` | one request each, at one address: what the others and the old commands of mqadmin are made of |
 //! | `timers` | messages that wait for a time of their own: list, cancel |
 //! | `service/` | the facade as gRPC services, and the socket they are served on |
@@ -31,6 +32,7 @@
 //!    destroys something asks first (`Confirmation`).
 //! 5. Tests: the facade against a scripted peer (`tests.rs`), the tables in the file of 4, the command in `tests/it/admin.rs`.
 
+pub mod alerts;
 mod audit;
 mod calls;
 mod cluster;

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::alerts::Alerts;
 use super::{AdminError, AuditLog};
 use crate::proto::v1::NodeStatus;
 
@@ -31,6 +32,8 @@ pub trait NodeControl: fmt::Debug + Send + Sync {
 pub struct OfNode {
     /// Where changes are written down.
     pub audit: Arc<AuditLog>,
+    /// What is wrong with the cluster.
+    pub alerts: Arc<Alerts>,
     /// The node.
     pub control: Arc<dyn NodeControl>,
 }

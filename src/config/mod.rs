@@ -47,7 +47,7 @@ use layers::Origins;
 pub use reference::REFERENCE;
 pub use runtime_keys::{fixed_properties, why_not_now};
 pub use settings::{
-    Acl, ClientCertificates, Flush, Level, Limits, Log, Metrics, Replication, Role, Store, Tls,
+    Acl, Alerts, ClientCertificates, Flush, Level, Limits, Log, MailTls, Metrics, Replication, Role, Store, Tls,
     TlsMode, Transactions,
 };
 
@@ -100,6 +100,8 @@ pub struct Config {
     pub console: Console,
     /// What is shown to Prometheus.
     pub metrics: Metrics,
+    /// What is told of when it is wrong, and to whom.
+    pub alerts: Alerts,
     /// What is logged.
     pub log: Log,
 }

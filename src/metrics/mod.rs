@@ -54,6 +54,10 @@ pub struct Metrics {
     pub logins_refused: Counter,
     /// `rmq_acl_permissions_refused_total`: requests whose sender may not.
     pub permissions_refused: Counter,
+    /// `rmq_alerts_told_total`: messages of alerts that a receiver took.
+    pub alerts_told: Counter,
+    /// `rmq_alerts_not_told_total`: those that it did not.
+    pub alerts_not_told: Counter,
     /// `rmq_send_seconds`: from when a message has passed all checks until its sender can be told.
     pub send: Histogram,
     /// `rmq_pull_seconds`: how long it takes to look for messages in a queue.
@@ -115,6 +119,11 @@ impl Default for Metrics {
             permissions_refused: counter(
                 "acl_permissions_refused",
                 "Requests of senders that may not",
+            ),
+            alerts_told: counter("alerts_told", "Messages of alerts that a receiver took"),
+            alerts_not_told: counter(
+                "alerts_not_told",
+                "Messages of alerts that a receiver did not take, after several tries",
             ),
             send: Histogram::default(),
             pull: Histogram::default(),
@@ -204,6 +213,12 @@ impl Metrics {
     ) {
         let mut registry = self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register_collector(Box::new(exporter::Shown(read)));
+    }
+
+    /// Shows how many alerts fire, by rule; `read` is as for [`Self::gauge`].
+    pub fn alerts(&self, read: impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(figures::Alerts(read)));
     }
 
     /// All metrics as OpenMetrics text.

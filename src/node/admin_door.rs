@@ -14,8 +14,9 @@ use super::data_dir::DataDir;
 use super::live::Live;
 use super::{Base, options, reload};
 use crate::admin::service::{routes, socket::AdminSocket};
+use crate::admin::alerts::{Alerts, AlertsHost};
 use crate::admin::{Admin, AdminError, AuditLog, NodeControl, OfNode};
-use crate::config::{Config, Role};
+use crate::config::{self, Config, Role};
 use crate::proto::v1::NodeStatus;
 use crate::task::{self, Kind};
 use crate::transport::Credentials;
@@ -39,8 +40,15 @@ pub fn open(
     };
     let signer = base.acl.as_ref().map(options::signer).unwrap_or_default();
     let credentials = Credentials { signer, tls: base.live.tls.clone() };
-    let admin = Admin::new(config.name_servers.clone(), credentials);
+    let admin = || Admin::new(config.name_servers.clone(), credentials.clone());
+    let alerts = alerts(admin(), config, base, data_dir);
+    let running = Arc::clone(&alerts).run();
+    let ending = stop.clone();
+    task::spawn(Kind::Ignore, "alerts", async move {
+        let _ = ending.run_until_cancelled(running).await;
+    });
     let of_node = OfNode {
+        alerts,
         audit: Arc::new(AuditLog::new(data_dir.path())),
         control: Arc::new(Control {
             live: Arc::clone(&base.live),
@@ -48,13 +56,36 @@ pub fn open(
             started_ms: base.clock.now_ms(),
         }),
     };
-    let routes = routes(admin, Some(of_node));
+    let routes = routes(admin(), Some(of_node));
     let stop = stop.clone();
     Some(task::spawn(Kind::Ignore, "admin socket", async move {
         if let Err(error) = socket.serve(routes, stop).await {
             tracing::error!(%error, "the admin socket has ended");
         }
     }))
+}
+
+/// The alerts of the node; what survived the last stop is read.
+fn alerts(admin: Admin, config: &Config, base: &Base, data_dir: &DataDir) -> Arc<Alerts> {
+    let own = config.brokers.iter().map(|one| SocketAddr::new(config.advertise, one.port).to_string());
+    let of_node = (config.cluster.clone(), own.collect());
+    let host = Arc::new(Host(Arc::clone(&base.live)));
+    let measured = (base.clock.clone(), Arc::clone(&base.metrics));
+    Alerts::open(admin, host, measured, of_node, data_dir.path())
+}
+
+/// What alerts ask of the node.
+#[derive(Debug)]
+struct Host(Arc<Live>);
+
+impl AlertsHost for Host {
+    fn settings(&self) -> config::Alerts {
+        self.0.settings(|settings| settings.alerts.clone())
+    }
+
+    fn certificate_not_after_s(&self) -> Option<i64> {
+        self.0.tls.material()?.not_after_s()
+    }
 }
 
 #[derive(Debug)]
@@ -106,7 +137,7 @@ fn slave_address(group: &str, config: &Config) -> Result<String, AdminError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{self, Sources};
+    use crate::config::Sources;
 
     #[test]
     fn only_a_slave_of_this_host_begins_anew() {

@@ -27,8 +27,10 @@ pub fn start(brokers: &[Arc<BrokerRole>], base: &Base) {
     task::spawn(Kind::Ignore, "figures", async move {
         let rounds = async {
             loop {
-                let settings = base.live.settings(|settings| settings.metrics.clone());
-                reckon(&brokers, settings.queue_lag).await;
+                let (settings, alerts) =
+                    base.live.settings(|settings| (settings.metrics.clone(), settings.alerts.clone()));
+                let sends_alerts = alerts.enabled && alerts.has_receivers();
+                reckon(&brokers, settings.queue_lag, sends_alerts).await;
                 tokio::time::sleep(Duration::from_secs(settings.interval_s)).await;
             }
         };
@@ -36,10 +38,10 @@ pub fn start(brokers: &[Arc<BrokerRole>], base: &Base) {
     });
 }
 
-async fn reckon(brokers: &[Arc<BrokerRole>], with_queues: bool) {
+async fn reckon(brokers: &[Arc<BrokerRole>], with_queues: bool, sends_alerts: bool) {
     let open: Vec<_> = brokers.iter().filter_map(|one| one.running()).collect();
     let reckoning = task::spawn_blocking("figures", move || {
-        open.iter().for_each(|one| one.broker.reckon(with_queues));
+        open.iter().for_each(|one| one.broker.reckon(with_queues, sends_alerts));
     });
     // It fails only if it panics, which is reported.
     let _ = reckoning.await;

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `topics`, `groups`, `offsets`, `cluster`, `messages`, `node`, `audit` | one service each |
+//! | `topics`, `groups`, `offsets`, `cluster`, `messages`, `node`, `audit`, `alerts` | one service each |
 //! | `change` | a change until it is answered, for the audit log |
 //! | `socket` | serving them on a unix socket, with health and reflection |
 //!
@@ -10,6 +10,7 @@
 //! to ask, one way to fail. Not here: what is done (`crate::admin`). Invariant: what a service cannot tell is a problem in
 //! its answer, and an error only if nothing could be told or done.
 
+mod alerts;
 mod audit;
 mod change;
 mod cluster;
@@ -27,6 +28,7 @@ use tonic::{Response, Status};
 
 use super::{Admin, AdminError, OfNode};
 use crate::acl;
+use crate::proto::v1::alerts_server::AlertsServer;
 use crate::proto::v1::audit_server::AuditServer;
 use crate::proto::v1::cluster_server::ClusterServer;
 use crate::proto::v1::groups_server::GroupsServer;
@@ -71,6 +73,7 @@ impl Api {
 pub fn routes(admin: Admin, of_node: Option<OfNode>) -> Routes {
     let api = Api { admin: Arc::new(admin), of_node };
     Routes::new(AuditServer::new(api.clone()))
+        .add_service(AlertsServer::new(api.clone()))
         .add_service(ClusterServer::new(api.clone()))
         .add_service(GroupsServer::new(api.clone()))
         .add_service(MessagesServer::new(api.clone()))

@@ -5,10 +5,11 @@
 //! | `door` | the way to the services: a socket, or this process |
 //! | `output` | what is printed, and the exit code |
 //! | `sheet` | results as tables, JSON, YAML, TSV and names |
-//! | `cluster`, `topics`, `groups`, `offsets`, `messages`, `timers`, `resync`, `node`, `audit` | the nouns |
+//! | `cluster`, `topics`, `groups`, `offsets`, `messages`, `timers`, `resync`, `node`, `audit`, `alerts` | the nouns |
 //!
 //! Not the actions (`crate::admin`), which are asked of the services only. Invariant: a noun alone lists.
 
+mod alerts;
 mod audit;
 mod cluster;
 mod door;
@@ -32,6 +33,7 @@ use tonic::{Status, Streaming};
 
 use super::credentials::CredentialsArgs;
 use super::{Addresses, addresses};
+use alerts::AlertsAction;
 use audit::AuditArgs;
 use door::{Door, Way};
 use groups::GroupsAction;
@@ -110,6 +112,11 @@ enum Noun {
         #[command(subcommand)]
         action: Option<NodeAction>,
     },
+    /// What the node of this host finds wrong with its cluster: list (also without a verb), silence, silences, test.
+    Alerts {
+        #[command(subcommand)]
+        action: Option<AlertsAction>,
+    },
     /// What was changed through the node of this host, and by whom.
     Audit(AuditArgs),
 }
@@ -119,6 +126,9 @@ impl Noun {
     fn only_reads(&self) -> bool {
         match self {
             Self::Cluster | Self::Audit(_) | Self::Groups { .. } => true,
+            Self::Alerts { action } => {
+                matches!(action, None | Some(AlertsAction::List | AlertsAction::Silences))
+            }
             Self::Replication { action } => !matches!(action, Some(ReplicationAction::Resync(_))),
             Self::Topics { action } => {
                 matches!(action, None | Some(TopicsAction::List { .. } | TopicsAction::Show { .. }))
@@ -199,6 +209,7 @@ async fn act(noun: Noun, door: Door, output: Output) -> Reported {
         Noun::Groups { action } => groups::run(action, door, output).await,
         Noun::Messages { action } => messages::run(action, door, output).await,
         Noun::Offsets { action } => offsets::run(action, door, output).await,
+        Noun::Alerts { action } => alerts::run(action, door, output).await,
         Noun::Audit(arguments) => audit::run(arguments, door, output).await,
     }
 }
