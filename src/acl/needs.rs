@@ -125,6 +125,7 @@ pub const BROKER: &[(i32, Need)] = &[
     (request::EXTENSION_CANCEL_TIMER, Admin),
     // Topics and ids, no bodies: what any account is told of queues (317, 321).
     (request::EXTENSION_LIST_TIMERS, Account),
+    (request::EXTENSION_FIGURES, Account),
 ];
 
 /// What name servers answer. Routes are open as in 4.9.4; what changes them is not (S-48): whoever may register a broker
