@@ -43,6 +43,8 @@ use states::{Alert, News, Patience, Silence, States};
 
 /// What survives a restart, in the data directory.
 const FILE: &str = "alerts.json";
+/// How exactly it is kept when brokers were seen.
+const KNOWN_STEP_MS: i64 = 600_000;
 /// The longest comment, and the longest subject, of a silence.
 const TEXT_CHARS_MAX: usize = 1000;
 
@@ -62,7 +64,7 @@ pub struct Alerts {
     clock: Clock,
     metrics: Arc<Metrics>,
     cluster: String,
-    /// What the brokers of this node dial as, the first of all.
+    /// What clients of the brokers of this node dial.
     own: Vec<String>,
     file: PathBuf,
     state: Mutex<State>,
@@ -218,7 +220,10 @@ impl Alerts {
     async fn save(&self) {
         let text = {
             let mut state = self.lock();
-            let book = Book { states: state.states.clone(), known: state.history.known.clone() };
+            // As rough as it may be: not to be written each time.
+            let rough = |(name, seen): (&String, &i64)| (name.clone(), seen - seen % KNOWN_STEP_MS);
+            let known = state.history.known.iter().map(rough).collect();
+            let book = Book { states: state.states.clone(), known };
             let text = serde_json::to_string(&book).unwrap_or_default();
             if text == state.written {
                 return;
