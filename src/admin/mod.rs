@@ -12,7 +12,7 @@
 //! | `alerts/` | what is not as it should be, and who is told |
 //! | `calls` | one request each, at one address: what the others and the old commands of mqadmin are made of |
 //! | `timers` | messages that wait for a time of their own: list, cancel |
-//! | `service/` | the facade as gRPC services, and the socket they are served on |
+//! | `service/` | the facade as gRPC services, and the socket and the port that they are served on |
 //!
 //! The facade is a client of the cluster over remoting codes, and of this process only through `NodeControl`, so that it works on Apache's
 //! and mixed clusters too. Its words are the messages of `proto/admin/v1`: functions take requests and return answers of
@@ -27,7 +27,8 @@
 //!    several places answers with `repeated Done done`.
 //! 2. `src/admin/NOUN.rs`: `impl Admin { pub async fn verb(&self, request: &VerbRequest) -> Result<VerbResponse, AdminError> }`.
 //! 3. `src/admin/service/NOUN.rs`: the generated trait for `Api`, a line a method: `answer` or `in_parts`; if it changes
-//!    something, `change` and its `end`, which write the audit log. A new service is added in `service/mod.rs`.
+//!    something, `change` and its `end`, which write the audit log; a row in `service/roles.rs`. A new service is added in
+//!    `service/mod.rs`.
 //! 4. `src/cli/admin/NOUN.rs`: the verbs as a clap enum, and what each prints: a `Sheet`, which has all formats. What
 //!    destroys something asks first (`Confirmation`).
 //! 5. Tests: the facade against a scripted peer (`tests.rs`), the tables in the file of 4, the command in `tests/it/admin.rs`.

@@ -301,7 +301,9 @@ mod tests {
         let answer = broker.call(Command::request(request::EXTENSION_FIGURES)).await;
         let told: Figures = extension::parse(&answer.body).unwrap();
         assert_eq!((told.readers[0].group.as_str(), told.readers[0].lag), ("G", 0));
-        assert!(told.sends_alerts && told.disk_bytes >= told.disk_free_bytes && told.disk_bytes > 0);
+        assert!(
+            told.sends_alerts && told.disk_bytes >= told.disk_free_bytes && told.disk_bytes > 0
+        );
         assert!(told.at_ms > 0 && told.now_ms >= told.at_ms, "{told:?}");
     }
 

@@ -44,11 +44,12 @@ use std::path::PathBuf;
 pub use check_addresses::{check_address, internal_address};
 pub use layers::Origin;
 use layers::Origins;
+pub use read::mistake;
 pub use reference::REFERENCE;
 pub use runtime_keys::{fixed_properties, why_not_now};
 pub use settings::{
-    Acl, Alerts, ClientCertificates, Flush, Level, Limits, Log, MailTls, Metrics, Replication, Role, Store, Tls,
-    TlsMode, Transactions,
+    Acl, Admin, Alerts, ClientCertificates, Flush, Level, Limits, Log, MailTls, Metrics,
+    Replication, Role, Store, Tls, TlsMode, Transactions,
 };
 
 /// Read when no file is named, if it is there.
@@ -96,6 +97,8 @@ pub struct Config {
     pub tls: Tls,
     /// Who may do what.
     pub acl: Acl,
+    /// The admin API over TCP.
+    pub admin: Admin,
     /// Where operators and Prometheus find the node.
     pub console: Console,
     /// What is shown to Prometheus.

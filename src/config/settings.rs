@@ -7,7 +7,7 @@
 //! ones, for whoever has no settings).
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -32,6 +32,7 @@ pub struct Settings {
     pub limits: Limits,
     pub tls: Tls,
     pub acl: Acl,
+    pub admin: Admin,
     pub console: Console,
     pub metrics: Metrics,
     pub alerts: Alerts,
@@ -298,6 +299,16 @@ pub struct Acl {
     pub accounts_dir: PathBuf,
     /// The access key of the account that this node signs its own requests with.
     pub node_account: String,
+}
+
+/// `[admin]`: the admin API over TCP, beside the socket that every node has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    /// Where it listens; nowhere if it is unset. Elsewhere than on a loopback address it needs TLS.
+    pub listen: Option<SocketAddr>,
+    /// Who may do what there; needed with `listen`.
+    pub logins_file: PathBuf,
 }
 
 /// `[console]`: the web console and `/metrics`.

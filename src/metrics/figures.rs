@@ -134,7 +134,11 @@ where
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let counts = (self.0)();
         let rows = counts.iter().map(|(rule, count)| ([("rule", *rule)], *count as f64));
-        gauges(&mut encoder, ("alerts_firing", "Alerts that this node finds, silenced ones too"), rows)
+        gauges(
+            &mut encoder,
+            ("alerts_firing", "Alerts that this node finds, silenced ones too"),
+            rows,
+        )
     }
 }
 

@@ -58,6 +58,10 @@ pub struct Metrics {
     pub alerts_told: Counter,
     /// `rmq_alerts_not_told_total`: those that it did not.
     pub alerts_not_told: Counter,
+    /// `rmq_admin_logins_refused_total`: connections and calls of the admin API without a login that is known.
+    pub admin_logins_refused: Counter,
+    /// `rmq_admin_permissions_refused_total`: calls of the admin API whose login has too small a role.
+    pub admin_permissions_refused: Counter,
     /// `rmq_send_seconds`: from when a message has passed all checks until its sender can be told.
     pub send: Histogram,
     /// `rmq_pull_seconds`: how long it takes to look for messages in a queue.
@@ -124,6 +128,14 @@ impl Default for Metrics {
             alerts_not_told: counter(
                 "alerts_not_told",
                 "Messages of alerts that a receiver did not take, after several tries",
+            ),
+            admin_logins_refused: counter(
+                "admin_logins_refused",
+                "Connections and calls of the admin API without a known login",
+            ),
+            admin_permissions_refused: counter(
+                "admin_permissions_refused",
+                "Calls of the admin API whose login has too small a role",
             ),
             send: Histogram::default(),
             pull: Histogram::default(),

@@ -27,8 +27,9 @@ pub fn start(brokers: &[Arc<BrokerRole>], base: &Base) {
     task::spawn(Kind::Ignore, "figures", async move {
         let rounds = async {
             loop {
-                let (settings, alerts) =
-                    base.live.settings(|settings| (settings.metrics.clone(), settings.alerts.clone()));
+                let (settings, alerts) = base
+                    .live
+                    .settings(|settings| (settings.metrics.clone(), settings.alerts.clone()));
                 let sends_alerts = alerts.enabled && alerts.has_receivers();
                 reckon(&brokers, settings.queue_lag, sends_alerts).await;
                 tokio::time::sleep(Duration::from_secs(settings.interval_s)).await;

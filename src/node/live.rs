@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::logging::Threshold;
-use super::{certificates, options, ports};
+use super::{admin_door, certificates, options, ports};
+use crate::admin::service::logins::Logins;
 use crate::clock::Clock;
 use crate::config::changes::changes;
 use crate::config::{self, Config, ConfigError, Loaded, Problem};
@@ -30,21 +31,24 @@ pub struct Live {
     pub retention: SharedRetention,
     /// What encrypts the connections of all roles.
     pub tls: Tls,
+    /// Who may use the admin API over TCP.
+    pub logins: Logins,
     clock: Clock,
     runtime_dir: Option<PathBuf>,
     status: Mutex<String>,
 }
 
 impl Live {
-    /// As `loaded` says; `runtime_dir` is systemd's, if there is one.
+    /// As `loaded` says, with what the files that it names hold; `runtime_dir` is systemd's, if there is one.
     pub fn new(
         loaded: &Loaded,
         threshold: Threshold,
         metrics: &Arc<Metrics>,
-        tls: Tls,
+        files: (Tls, Logins),
         clock: Clock,
         runtime_dir: Option<PathBuf>,
     ) -> Self {
+        let (tls, logins) = files;
         let numbers = loaded.config.limits.clone();
         Self {
             running: Mutex::new(loaded.clone()),
@@ -52,6 +56,7 @@ impl Live {
             limits: Arc::new(Limits::new(numbers, Arc::clone(metrics))),
             retention: SharedRetention::from(options::retention(&loaded.config.store)),
             tls,
+            logins,
             clock,
             runtime_dir,
             status: Mutex::new("starting".to_owned()),
@@ -87,7 +92,7 @@ impl Live {
         }
     }
 
-    /// Reads all settings and the files of TLS again and takes over what has changed, which is returned.
+    /// Reads all settings and the files of TLS and of logins again and takes over what has changed, which is returned.
     ///
     /// # Errors
     /// They are wrong, or something of them needs a restart; then nothing has changed.
@@ -95,13 +100,20 @@ impl Live {
         let mut running = self.lock();
         let new = config::load(&running.sources)?;
         let mut changed = changes(&running, &new)?;
-        let material = certificates::read(&new.config).map_err(|error| {
-            let at = new.origins.get("tls.certificate_file").map(|found| found.origin.clone());
+        let refuse = |key: &str, error: &dyn std::fmt::Display| {
+            let at = new.origins.get(key).map(|found| found.origin.clone());
             ConfigError(vec![Problem { at, text: error.to_string() }])
-        })?;
+        };
+        let material = certificates::read(&new.config);
+        let material = material.map_err(|error| refuse("tls.certificate_file", &error))?;
+        let logins = admin_door::read_logins(&new.config);
+        let logins = logins.map_err(|error| refuse("admin.logins_file", &error))?;
         if self.tls.set(material) {
             changed.push("TLS uses what its files hold now".to_owned());
             certificates::tell(&self.tls, &new.config, &self.clock);
+        }
+        if self.logins.set(logins) {
+            changed.push("the admin API lets in whom its logins file names now".to_owned());
         }
         self.threshold.set(new.config.log.level);
         self.limits.set_numbers(new.config.limits.clone());

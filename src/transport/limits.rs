@@ -195,6 +195,12 @@ impl Limits {
         fits
     }
 
+    /// Counts one connection more, until the value is dropped; nothing if there are too many.
+    #[must_use]
+    pub fn admit(self: &Arc<Self>) -> Option<Admitted> {
+        self.open_connection().then(|| Admitted(Arc::clone(self)))
+    }
+
     pub(super) fn close_connection(&self) {
         self.connections.fetch_sub(1, Ordering::Relaxed);
     }
@@ -236,6 +242,16 @@ impl Limits {
         now: usize,
     ) -> Option<Connection> {
         self.unsent.replace(connection, before, now, self.numbers().unsent_bytes_max)
+    }
+}
+
+/// An open connection, as the limits count it.
+#[derive(Debug)]
+pub struct Admitted(Arc<Limits>);
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.0.close_connection();
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod admin;
+mod admin_port;
 mod codes;
 mod config;
 mod console;

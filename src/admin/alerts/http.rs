@@ -42,7 +42,9 @@ const SYSTEM_CAS: [&str; 4] = [
 pub fn trusted(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let system = SYSTEM_CAS.iter().map(Path::new).find(|file| file.exists());
     let file = if file.as_os_str().is_empty() { system } else { Some(file) };
-    let file = file.ok_or("this system has no CAs (apt install ca-certificates), and alerts.ca_file names none")?;
+    let file = file.ok_or(
+        "this system has no CAs (apt install ca-certificates), and alerts.ca_file names none",
+    )?;
     let told = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
     let found = CertificateDer::pem_file_iter(file).map_err(|error| told(&error))?;
     let found: Vec<_> = found.filter_map(Result::ok).collect();
@@ -65,7 +67,11 @@ pub fn address(text: &str) -> Result<Uri, String> {
 ///
 /// # Errors
 /// Nobody answered in time, or not with a success.
-pub async fn post(uri: &Uri, json: String, trusted: &[CertificateDer<'static>]) -> Result<Vec<u8>, String> {
+pub async fn post(
+    uri: &Uri,
+    json: String,
+    trusted: &[CertificateDer<'static>],
+) -> Result<Vec<u8>, String> {
     let sending = async {
         let host = uri.host().unwrap_or_default();
         let is_encrypted = uri.scheme_str() == Some("https");
@@ -117,6 +123,7 @@ where
     if status.is_success() {
         return Ok(body);
     }
-    let words: String = String::from_utf8_lossy(&body).chars().filter(|c| !c.is_control()).take(200).collect();
+    let words: String =
+        String::from_utf8_lossy(&body).chars().filter(|c| !c.is_control()).take(200).collect();
     Err(format!("it answers {status} {words}"))
 }

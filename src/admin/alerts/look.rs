@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::super::groups::LIST_TIMEOUT;
-use super::rules::name;
 use super::super::{Admin, AdminError, all};
+use super::rules::name;
 use crate::clock::Clock;
 use crate::proto::v1::{Broker, Problem};
 use crate::remoting::bodies::extension::{self, Figures};

@@ -81,7 +81,8 @@ impl Mail {
         for to in &self.to {
             mail = mail.to(to.clone());
         }
-        let mail = mail.body(message.lines().join("\n\n") + "\n").map_err(|error| error.to_string())?;
+        let mail =
+            mail.body(message.lines().join("\n\n") + "\n").map_err(|error| error.to_string())?;
         let transport = self.transport(trusted)?;
         match tokio::time::timeout(TIMEOUT, transport.send(mail)).await {
             Ok(sent) => sent.map(drop).map_err(|error| told(&error)),
@@ -108,8 +109,9 @@ impl Mail {
             MailTls::Starttls => Tls::Required(parameters()?),
             MailTls::Tls => Tls::Wrapper(parameters()?),
         };
-        let mut transport =
-            AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&self.host).port(self.port).tls(tls);
+        let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&self.host)
+            .port(self.port)
+            .tls(tls);
         if let Some(credentials) = &self.credentials {
             transport = transport.credentials(credentials.clone());
         }

@@ -107,7 +107,9 @@ impl Alerts {
         let state = Mutex::new(state);
         let alerts = Arc::new(Self { admin, host, clock, metrics, cluster, own, file, state });
         let shown = Arc::downgrade(&alerts);
-        alerts.metrics.alerts(move || shown.upgrade().map(|alerts| alerts.counts()).unwrap_or_default());
+        alerts
+            .metrics
+            .alerts(move || shown.upgrade().map(|alerts| alerts.counts()).unwrap_or_default());
         alerts
     }
 
@@ -144,7 +146,8 @@ impl Alerts {
     /// Nobody answers: this host's own way to the cluster, or all of it, is gone.
     fn blind(self: &Arc<Self>, error: &AdminError, settings: &Settings) {
         let reason = error.to_string();
-        let problem = Problem { at: "cluster".to_owned(), reason: reason.clone(), ..Problem::default() };
+        let problem =
+            Problem { at: "cluster".to_owned(), reason: reason.clone(), ..Problem::default() };
         let servers = self.admin.name_servers.iter().map(|one| (one.clone(), Some(reason.clone())));
         self.round(
             Look {
@@ -167,7 +170,9 @@ impl Alerts {
             // A look that found nobody forgets nobody.
             let observed = if look.brokers.is_empty() {
                 let mut seen = observe(&look, &History::default(), settings);
-                seen.retain(|one| one.rule == Rule::NameServerGone || one.rule == Rule::Certificate);
+                seen.retain(|one| {
+                    one.rule == Rule::NameServerGone || one.rule == Rule::Certificate
+                });
                 seen
             } else {
                 observe(&look, &state.history, settings)
@@ -207,7 +212,11 @@ impl Alerts {
             }
             self.metrics.alerts_not_told.inc();
             let (receiver, reason) = (one.at, one.reason.unwrap_or_default());
-            tracing::error!(receiver, reason, "alerts cannot be told: `rmq-node admin alerts test` tries it");
+            tracing::error!(
+                receiver,
+                reason,
+                "alerts cannot be told: `rmq-node admin alerts test` tries it"
+            );
         }
     }
 
@@ -277,7 +286,8 @@ impl Alerts {
         if settings.enabled {
             return Ok(settings);
         }
-        let text = "this node does not look for what is wrong: alerts.enabled is off in its settings";
+        let text =
+            "this node does not look for what is wrong: alerts.enabled is off in its settings";
         Err(AdminError::Conflict(text.to_owned()))
     }
 
@@ -295,7 +305,10 @@ impl Alerts {
     ///
     /// # Errors
     /// There is no such rule, or there are too many silences.
-    pub async fn silence(&self, request: &SilenceAlertsRequest) -> Result<Vec<AlertSilence>, AdminError> {
+    pub async fn silence(
+        &self,
+        request: &SilenceAlertsRequest,
+    ) -> Result<Vec<AlertSilence>, AdminError> {
         self.settings()?;
         let SilenceAlertsRequest { rule, subject, duration_s, comment } = request;
         if rule != "*" && !Rule::ALL.iter().any(|one| one.name() == rule) {

@@ -200,7 +200,11 @@ impl Hook {
         format!("{} {host}", self.shape.name())
     }
 
-    async fn send(&self, message: &Message, trusted: &[CertificateDer<'static>]) -> Result<(), String> {
+    async fn send(
+        &self,
+        message: &Message,
+        trusted: &[CertificateDer<'static>],
+    ) -> Result<(), String> {
         let mut address = self.address.clone();
         if let (Shape::DingTalk, Some(secret)) = (self.shape, &self.secret) {
             address.push_str(&dingtalk_query(message.at_ms, secret));
@@ -218,7 +222,8 @@ fn refusal(answer: &[u8]) -> Option<String> {
     let code = ["errcode", "code", "StatusCode"].iter().find_map(|key| answer.get(key)?.as_i64());
     let code = code.filter(|code| *code != 0)?;
     let words = ["errmsg", "msg", "StatusMessage"].iter().find_map(|key| answer.get(key)?.as_str());
-    let words: String = words.unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect();
+    let words: String =
+        words.unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect();
     Some(format!("it refuses: {code} {words}"))
 }
 

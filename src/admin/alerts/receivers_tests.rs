@@ -34,7 +34,12 @@ fn every_shape_says_what_is_wrong_and_what_to_do() {
     ] {
         let body = told.body(shape, None);
         let text = body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        for words in ["[C] critical", "(disk): the disk is 90 % full", "What to do: make room", "Told by h:1"] {
+        for words in [
+            "[C] critical",
+            "(disk): the disk is 90 % full",
+            "What to do: make room",
+            "Told by h:1",
+        ] {
             assert!(text.contains(words), "{shape:?}: {words}: {body}");
         }
     }
@@ -61,7 +66,8 @@ fn many_alerts_are_one_message_that_fits() {
 
 /// Reckoned by Python's hmac, as both robots' documents do it.
 const FEISHU_SIGN: &str = "HQV03+so/amIWQSXS50Llvl9vzTATYaRg+mJZ+EZzjY=";
-const DINGTALK_QUERY: &str = "&timestamp=1600000000000&sign=MljFxvXxKg4RBW1mTZDCDsfAQRf0WLgr0jEy%2BiCEN6I%3D";
+const DINGTALK_QUERY: &str =
+    "&timestamp=1600000000000&sign=MljFxvXxKg4RBW1mTZDCDsfAQRf0WLgr0jEy%2BiCEN6I%3D";
 
 #[test]
 fn signatures_are_as_the_robots_documents_say() {
@@ -96,10 +102,15 @@ fn server(answer: &'static str) -> (String, mpsc::Receiver<(String, String)>) {
     (format!("http://{address}"), receiver)
 }
 
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 13\r\nConnection: close\r\n\r\n{\"errcode\":0}";
+const OK: &str =
+    "HTTP/1.1 200 OK\r\nContent-Length: 13\r\nConnection: close\r\n\r\n{\"errcode\":0}";
 
 /// Settings with one file of addresses for a shape.
-fn settings(dir: &Path, lines: &str, set: impl FnOnce(&mut Settings, std::path::PathBuf)) -> Settings {
+fn settings(
+    dir: &Path,
+    lines: &str,
+    set: impl FnOnce(&mut Settings, std::path::PathBuf),
+) -> Settings {
     let file = dir.join("hooks");
     std::fs::write(&file, lines).unwrap();
     let mut settings = Settings::default();
@@ -132,7 +143,8 @@ async fn who_refuses_is_named_with_its_reason() {
     let dir = tempfile::tempdir().unwrap();
     let refusing = "HTTP/1.1 200 OK\r\nContent-Length: 39\r\nConnection: close\r\n\r\n{\"errcode\":310000,\"errmsg\":\"sign wrong\"}";
     let (robot, _asked) = server(refusing);
-    let (gone, _asked_too) = server("HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\nConnection: close\r\n\r\nnone");
+    let (gone, _asked_too) =
+        server("HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\nConnection: close\r\n\r\nnone");
     let lines = format!("{robot}/a\n{gone}/b\nhttp://127.0.0.1:1/c\n");
     let settings = settings(dir.path(), &lines, |settings, file| settings.webhook_file = file);
     let test = Message { news: Vec::new(), ..message(0) };
@@ -199,7 +211,11 @@ async fn a_mail_is_sent_with_what_is_wrong() {
     let done = tell(&settings, &message(0)).await;
     assert_eq!(done, [(format!("mail 127.0.0.1:{port}"), None)]);
     let text = serving.join().unwrap();
-    for line in ["RCPT TO:<a@example.org>", "RCPT TO:<b@example.org>", "Subject: [C] critical: the disk is 90 % full"] {
+    for line in [
+        "RCPT TO:<a@example.org>",
+        "RCPT TO:<b@example.org>",
+        "Subject: [C] critical: the disk is 90 % full",
+    ] {
         assert!(text.lines().any(|one| one.starts_with(line)), "{line}\n{text}");
     }
     assert!(text.contains("What to do: make room"), "{text}");

@@ -109,16 +109,24 @@ impl Rule {
             Self::NameServerGone => {
                 "start it, or open its port; if it is gone for good, take it out of name_servers"
             }
-            Self::Replication => "`rmq-node admin replication` shows what goes wrong; `rmq-node doctor` on the slave's host",
-            Self::Disk | Self::DiskForecast => "make room, or lower store.retention_hours and reload",
-            Self::Certificate => "renew it, write it to tls.certificate_file and `systemctl reload rmq-node`",
+            Self::Replication => {
+                "`rmq-node admin replication` shows what goes wrong; `rmq-node doctor` on the slave's host"
+            }
+            Self::Disk | Self::DiskForecast => {
+                "make room, or lower store.retention_hours and reload"
+            }
+            Self::Certificate => {
+                "renew it, write it to tls.certificate_file and `systemctl reload rmq-node`"
+            }
             Self::DeadLetters => {
                 "`rmq-node admin messages tail %DLQ%GROUP` shows what its consumers failed at"
             }
             Self::Subscriptions => {
                 "give all members of the group the same topics and tags, or the others groups of their own: messages are lost to some"
             }
-            Self::Clock => "on both hosts: apt install chrony, then `chronyc tracking` shows the difference",
+            Self::Clock => {
+                "on both hosts: apt install chrony, then `chronyc tracking` shows the difference"
+            }
         }
     }
 }
@@ -212,7 +220,9 @@ pub fn observe(look: &Look, history: &History, settings: &Settings) -> Vec<Obser
     let mut add = |rule, subject: &str, level: f64, text: String| {
         found.push(Observation { rule, subject: subject.to_owned(), level, text });
     };
-    if let Some(not_after_s) = look.certificate_not_after_s.filter(|_| settings.certificate_days > 0) {
+    if let Some(not_after_s) =
+        look.certificate_not_after_s.filter(|_| settings.certificate_days > 0)
+    {
         let days = (not_after_s - look.at_ms / 1000) as f64 / DAY_S;
         let text = if days > 0.0 {
             format!("the certificate of this node ends in {days:.0} days")
@@ -222,20 +232,37 @@ pub fn observe(look: &Look, history: &History, settings: &Settings) -> Vec<Obser
         add(Rule::Certificate, "this node", part(settings.certificate_days as f64, days), text);
     }
     for (group, samples) in history.dead.iter().filter(|_| settings.dead_letters_per_hour > 0) {
-        let (Some((_, first)), Some((_, last))) = (samples.front(), samples.back()) else { continue };
+        let (Some((_, first)), Some((_, last))) = (samples.front(), samples.back()) else {
+            continue;
+        };
         let new = last.saturating_sub(*first);
         let level = new as f64 / settings.dead_letters_per_hour as f64;
-        add(Rule::DeadLetters, group, level, format!("{new} messages of {group} became dead letters within an hour"));
+        add(
+            Rule::DeadLetters,
+            group,
+            level,
+            format!("{new} messages of {group} became dead letters within an hour"),
+        );
     }
     for (group, who) in look.differ.iter().filter(|_| settings.subscriptions) {
-        add(Rule::Subscriptions, group, 1.0, format!("members of {group} subscribe to different things: {who}"));
+        add(
+            Rule::Subscriptions,
+            group,
+            1.0,
+            format!("members of {group} subscribe to different things: {who}"),
+        );
     }
     for clock in look.clocks.iter().filter(|_| settings.clock_difference_ms > 0) {
         // As far as it is known.
         let differs = clock.ahead_ms.unsigned_abs().saturating_sub(clock.error_ms);
         let side = if clock.ahead_ms > 0 { "ahead of" } else { "behind" };
         let level = differs as f64 / settings.clock_difference_ms as f64;
-        add(Rule::Clock, &clock.host, level, format!("the clock of {} is {differs} ms {side} that of this host", clock.host));
+        add(
+            Rule::Clock,
+            &clock.host,
+            level,
+            format!("the clock of {} is {differs} ms {side} that of this host", clock.host),
+        );
     }
     found
 }
@@ -262,12 +289,20 @@ fn readers(look: &Look, settings: &Settings, found: &mut Vec<Observation>) {
         if let Some(behind_ms) = reader.behind_ms.filter(|_| settings.lag_age_s > 0) {
             let age = human_seconds(behind_ms / 1000);
             let level = behind_ms as f64 / 1000.0 / settings.lag_age_s as f64;
-            add(Rule::LagAge, level, format!("the oldest message of {topic} that {group} has not got is {age} old"));
+            add(
+                Rule::LagAge,
+                level,
+                format!("the oldest message of {topic} that {group} has not got is {age} old"),
+            );
         }
         if let Some(members) = look.members.as_ref().filter(|_| settings.no_consumer) {
             let nobody = members.get(group).copied().unwrap_or(0) == 0;
             let level = if nobody && lag > 0 { 1.0 } else { 0.0 };
-            add(Rule::NoConsumer, level, format!("{lag} messages of {topic} wait for {group}, of which nobody is connected"));
+            add(
+                Rule::NoConsumer,
+                level,
+                format!("{lag} messages of {topic} wait for {group}, of which nobody is connected"),
+            );
         }
     }
 }
@@ -280,8 +315,8 @@ fn brokers(look: &Look, history: &History, found: &mut Vec<Observation>) {
         let subject = name(broker);
         let level = if is_there(broker) { 0.0 } else { 1.0 };
         // One that has no address is told by the address that it had.
-        let is_told_below = broker.address.is_none()
-            && history.known.keys().any(|known| is_of(known, broker));
+        let is_told_below =
+            broker.address.is_none() && history.known.keys().any(|known| is_of(known, broker));
         if !is_told_below {
             let text = format!("{subject}: {}", broker.state);
             add(Rule::BrokerGone, subject, level, text);
@@ -355,7 +390,8 @@ fn hours_left(samples: &VecDeque<(i64, u64)>, reserve: u64) -> Option<f64> {
         return None;
     }
     let count = samples.len() as f64;
-    let points = || samples.iter().map(|(at, free)| ((at - first.0) as f64 / 3_600_000.0, *free as f64));
+    let points =
+        || samples.iter().map(|(at, free)| ((at - first.0) as f64 / 3_600_000.0, *free as f64));
     let (sum_x, sum_y) = points().fold((0.0, 0.0), |(x, y), point| (x + point.0, y + point.1));
     let (mean_x, mean_y) = (sum_x / count, sum_y / count);
     let (above, below) = points().fold((0.0, 0.0), |(above, below), (x, y)| {

@@ -128,7 +128,10 @@ fn a_disk_is_seen_when_it_is_full_and_before() {
     assert_eq!(level(&look(0, 0), &history, Rule::Disk), Some(0.5));
     // It loses 4 GiB an hour, and has 40 until nothing is stored: ten hours.
     for minute in 0..=60 {
-        history.add(&look(minute * MINUTE_MS, 54 * GIB - u64::try_from(minute).unwrap() * 4 * GIB / 60));
+        history.add(&look(
+            minute * MINUTE_MS,
+            54 * GIB - u64::try_from(minute).unwrap() * 4 * GIB / 60,
+        ));
         if minute == 20 {
             assert_eq!(level(&look(0, 0), &history, Rule::DiskForecast), None, "too early");
         }
@@ -144,10 +147,7 @@ fn a_disk_is_seen_when_it_is_full_and_before() {
 #[test]
 fn certificates_dead_letters_subscriptions_and_clocks_are_seen() {
     let none = History::default();
-    let ends = |days: i64| Look {
-        certificate_not_after_s: Some(days * 86_400),
-        ..Look::default()
-    };
+    let ends = |days: i64| Look { certificate_not_after_s: Some(days * 86_400), ..Look::default() };
     assert_eq!(level(&ends(14), &none, Rule::Certificate), Some(1.0));
     assert_eq!(level(&ends(28), &none, Rule::Certificate), Some(0.5));
     assert_eq!(level(&ends(-1), &none, Rule::Certificate), Some(f64::INFINITY));

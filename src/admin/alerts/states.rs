@@ -98,8 +98,11 @@ impl States {
         patience: Patience,
     ) -> Vec<(News, Alert)> {
         self.silences.retain(|silence| silence.until_ms > now_ms);
-        let mut before: BTreeMap<Key, Alert> =
-            self.alerts.drain(..).map(|alert| ((alert.rule, alert.subject.clone()), alert)).collect();
+        let mut before: BTreeMap<Key, Alert> = self
+            .alerts
+            .drain(..)
+            .map(|alert| ((alert.rule, alert.subject.clone()), alert))
+            .collect();
         let mut news = Vec::new();
         let mut seen = BTreeSet::new();
         for one in observed {
@@ -211,7 +214,9 @@ impl States {
             return Ok(());
         }
         if self.silences.len() >= SILENCES_MAX {
-            return Err(format!("there are {SILENCES_MAX} silences, lift some: their subjects may end with *"));
+            return Err(format!(
+                "there are {SILENCES_MAX} silences, lift some: their subjects may end with *"
+            ));
         }
         self.silences.push(silence);
         Ok(())
@@ -295,7 +300,12 @@ mod tests {
             assert_eq!(states.silences(300).count(), 0, "it was lifted");
         }
         let mut states = States::default();
-        let other = Silence { rule: "disk".to_owned(), subject: "*".to_owned(), until_ms: 900, comment: String::new() };
+        let other = Silence {
+            rule: "disk".to_owned(),
+            subject: "*".to_owned(),
+            until_ms: 900,
+            comment: String::new(),
+        };
         states.silence(other, 0).unwrap();
         assert_eq!(told(&mut states, 0, &[1.0; 3]), [(60, News::Fires)]);
     }

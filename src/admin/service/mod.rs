@@ -4,7 +4,9 @@
 //! | --- | --- |
 //! | `topics`, `groups`, `offsets`, `cluster`, `messages`, `node`, `audit`, `alerts` | one service each |
 //! | `change` | a change until it is answered, for the audit log |
-//! | `socket` | serving them on a unix socket, with health and reflection |
+//! | `socket`, `port` | the unix socket and the TCP port that they are served on |
+//! | `server` | serving them, with health and reflection |
+//! | `gate`, `logins`, `roles` | who is let in, who they are, and what each method needs over TCP |
 //!
 //! The command line speaks through the generated clients, over the socket or to [`routes`] in its own process: one way
 //! to ask, one way to fail. Not here: what is done (`crate::admin`). Invariant: what a service cannot tell is a problem in
@@ -14,10 +16,15 @@ mod alerts;
 mod audit;
 mod change;
 mod cluster;
+pub mod gate;
 mod groups;
+pub mod logins;
 mod messages;
 mod node;
 mod offsets;
+pub mod port;
+pub mod roles;
+mod server;
 pub mod socket;
 mod topics;
 

@@ -156,8 +156,7 @@ mod tests {
 
     #[test]
     fn each_alert_has_a_line() {
-        let found =
-            ListAlertsResponse { alerts: vec![alert()], round_ms: 1, ..Default::default() };
+        let found = ListAlertsResponse { alerts: vec![alert()], round_ms: 1, ..Default::default() };
         let report = list(found, Output::Table);
         let expected = "\
 SEVERITY  RULE  STATE             SINCE (UTC)          WHAT
