@@ -102,7 +102,7 @@ impl Alerts {
         let file = data_dir.join(FILE);
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         let book: Book = serde_json::from_str(&text).unwrap_or_default();
-        let history = History { known: book.known, ..History::default() };
+        let history = History::of(book.known);
         let state = State { history, states: book.states, written: text, ..State::default() };
         let state = Mutex::new(state);
         let alerts = Arc::new(Self { admin, host, clock, metrics, cluster, own, file, state });

@@ -156,6 +156,12 @@ pub struct History {
 }
 
 impl History {
+    /// Only when brokers were seen is known.
+    #[must_use]
+    pub fn of(known: BTreeMap<String, i64>) -> Self {
+        Self { known, ..Self::default() }
+    }
+
     /// Takes what was looked at.
     pub fn add(&mut self, look: &Look) {
         for broker in look.brokers.iter().filter(|one| is_there(one)) {
