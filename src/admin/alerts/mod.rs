@@ -355,3 +355,108 @@ impl Alerts {
 fn in_order(address: &str) -> (Option<std::net::SocketAddr>, &str) {
     (address.parse().ok(), address)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::v1::Broker;
+
+    #[derive(Debug)]
+    struct Here;
+
+    impl AlertsHost for Here {
+        fn settings(&self) -> Settings {
+            Settings { enabled: true, pending_s: 60, ..Settings::default() }
+        }
+
+        fn certificate_not_after_s(&self) -> Option<i64> {
+            None
+        }
+    }
+
+    fn alerts(dir: &Path, clock: &Clock) -> Arc<Alerts> {
+        let admin = Admin::new(vec!["n:9876".to_owned()], Default::default());
+        let own = vec!["127.0.0.1:10911".to_owned()];
+        Alerts::open(
+            admin,
+            Arc::new(Here),
+            (clock.clone(), Arc::default()),
+            ("C".to_owned(), own),
+            dir,
+        )
+    }
+
+    fn look(clock: &Clock, is_there: bool) -> Look {
+        let broker = Broker {
+            group: "a".to_owned(),
+            address: Some("127.0.0.1:10911".to_owned()),
+            version: is_there.then(|| "rmq-node".to_owned()),
+            ..Broker::default()
+        };
+        Look { at_ms: clock.now_ms(), brokers: vec![broker], ..Look::default() }
+    }
+
+    fn states(alerts: &Alerts) -> Vec<(String, AlertState, bool)> {
+        let listed = alerts.list().unwrap().alerts;
+        listed.iter().map(|one| (one.rule.clone(), one.state(), one.is_silenced)).collect()
+    }
+
+    #[tokio::test]
+    async fn what_fires_and_what_is_silenced_survives_a_restart() {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::system());
+        let before = alerts(dir.path(), &clock);
+        before.round(look(&clock, true), &Here.settings());
+        assert_eq!(states(&before), []);
+        before.round(look(&clock, false), &Here.settings());
+        let gone = "broker-gone".to_owned();
+        assert_eq!(states(&before), [(gone.clone(), AlertState::Pending, false)]);
+        clock.advance(Duration::from_secs(60));
+        before.round(look(&clock, false), &Here.settings());
+        assert_eq!(states(&before), [(gone.clone(), AlertState::Firing, false)]);
+        assert!(before.counts().contains(&("broker-gone", 1)));
+        let request = SilenceAlertsRequest {
+            rule: "broker-gone".to_owned(),
+            subject: "a *".to_owned(),
+            duration_s: 3600,
+            comment: "upgrade".to_owned(),
+        };
+        assert_eq!(before.silence(&request).await.unwrap()[0].comment, "upgrade");
+        let after = alerts(dir.path(), &clock);
+        assert_eq!(states(&after), [(gone.clone(), AlertState::Firing, true)]);
+        // It is known without having been seen since.
+        let nobody = Look { brokers: vec![Broker::default()], ..look(&clock, true) };
+        after.round(nobody, &Here.settings());
+        assert!(states(&after).contains(&(gone, AlertState::Firing, true)));
+    }
+
+    #[tokio::test]
+    async fn a_look_that_finds_nobody_tells_of_name_servers_and_forgets_nothing() {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::system());
+        let alerts = alerts(dir.path(), &clock);
+        alerts.round(look(&clock, true), &Here.settings());
+        alerts.blind(&AdminError::Unreachable("no answer".to_owned()), &Here.settings());
+        let listed = alerts.list().unwrap();
+        let told: Vec<_> = listed.alerts.iter().map(|one| (&*one.rule, &*one.subject)).collect();
+        assert_eq!(told, [("name-server-gone", "n:9876")]);
+        assert_eq!(listed.problems[0].reason, "no answer");
+        assert!(!listed.is_telling, "there is nobody to tell");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_silenced_or_tested_is_said() {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::system());
+        let alerts = alerts(dir.path(), &clock);
+        let request = SilenceAlertsRequest { rule: "lags".to_owned(), ..Default::default() };
+        let refused = alerts.silence(&request).await.unwrap_err().to_string();
+        assert!(refused.starts_with("there is no rule \"lags\"; there is: *, lag, "), "{refused}");
+        let refused = alerts.test().await.unwrap_err().to_string();
+        assert!(refused.starts_with("the settings have no receiver of alerts"), "{refused}");
+    }
+
+    #[test]
+    fn the_first_host_tells_whatever_the_length_of_its_address() {
+        let mut hosts = ["10.0.0.12:10911", "10.0.0.2:10921", "10.0.0.2:10911"];
+        hosts.sort_by(|a, b| in_order(a).cmp(&in_order(b)));
+        assert_eq!(hosts, ["10.0.0.2:10911", "10.0.0.2:10921", "10.0.0.12:10911"]);
+    }
+}
