@@ -126,7 +126,8 @@ fn check_alerts(settings: &Settings, findings: &mut Findings<'_>) {
     if alerts.mail_to.is_empty() {
         return;
     }
-    if !alerts.mail_server.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+    let port = alerts.mail_server.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+    if !matches!(port, Some(Ok(_))) {
         let text = "mail needs a server: write alerts.mail_server = \"smtp.example.com:587\"";
         findings.add("alerts.mail_server", text.to_owned());
     }

@@ -144,27 +144,17 @@ impl Default for Metrics {
             registry: Mutex::default(),
             foreign: Mutex::default(),
         };
-        let LogTimes { append, fsync, replication } = &metrics.log_times;
-        for (name, help, histogram) in [
-            ("send_seconds", "From a message's checks until its sender can be told", &metrics.send),
-            ("pull_seconds", "How long it takes to look for messages in a queue", &metrics.pull),
-            ("append_seconds", "How long a write to the log takes", append),
-            ("fsync_seconds", "How long it takes to bring the log to the disk", fsync),
-            (
-                "replication_seconds",
-                "From what a slave is sent until it says it has it",
-                replication,
-            ),
-        ] {
-            registry.register(name, help, histogram.clone());
-        }
-        let build = [("version", env!("CARGO_PKG_VERSION")), ("commit", env!("BUILD_COMMIT"))];
-        let built =
-            Family::<[(&str, &str); 2], prometheus_client::metrics::gauge::Gauge>::default();
-        built.get_or_create(&build).set(1);
-        registry.register("build_info", "1, with what the node was built from", built);
+        metrics.register_times(&mut registry);
+        register_build(&mut registry);
         Self { registry: Mutex::new(registry), ..metrics }
     }
+}
+
+fn register_build(registry: &mut Registry) {
+    let build = [("version", env!("CARGO_PKG_VERSION")), ("commit", env!("BUILD_COMMIT"))];
+    let built = Family::<[(&str, &str); 2], prometheus_client::metrics::gauge::Gauge>::default();
+    built.get_or_create(&build).set(1);
+    registry.register("build_info", "1, with what the node was built from", built);
 }
 
 /// One counter for each limit, from the start: that nothing was refused is to be seen too.
@@ -179,6 +169,23 @@ fn limits_reached(registry: &mut Registry) -> Family<LimitLabel, Counter> {
 }
 
 impl Metrics {
+    fn register_times(&self, registry: &mut Registry) {
+        let LogTimes { append, fsync, replication } = &self.log_times;
+        for (name, help, histogram) in [
+            ("send_seconds", "From a message's checks until its sender can be told", &self.send),
+            ("pull_seconds", "How long it takes to look for messages in a queue", &self.pull),
+            ("append_seconds", "How long a write to the log takes", append),
+            ("fsync_seconds", "How long it takes to bring the log to the disk", fsync),
+            (
+                "replication_seconds",
+                "From what a slave is sent until it says it has it",
+                replication,
+            ),
+        ] {
+            registry.register(name, help, histogram.clone());
+        }
+    }
+
     /// Counts how often a limit kept something from a peer.
     #[must_use]
     pub fn limit_reached(&self, limit: Limit) -> Counter {
