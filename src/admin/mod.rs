@@ -2,10 +2,16 @@
 //!
 //! | file | what |
 //! | --- | --- |
+//! | `accounts` | accounts on all brokers: list, create, update, delete, white list |
 //! | `cluster` | which brokers there are, and how they are: 106, then 28 and 9001 of each |
+//! | `brokers/` | brokers one by one: list, show, out of use and back, their settings |
 //! | `topics` | topics: list, show, create, delete, repair |
-//! | `groups` | consumer groups: list, show |
+//! | `groups` | consumer groups: list, show, create, update, delete |
+//! | `clients` | producers and consumers that are connected: list, show |
 //! | `messages` | messages: of an id, of a key, as they are stored |
+//! | `tracks` | what became of a message: in each group, and as traces tell |
+//! | `dead_letters` | dead letters of a group: list, resend |
+//! | `name_servers` | name servers: what each knows, their values and settings, write permissions |
 //! | `offsets` | letting a group go on elsewhere |
 //! | `node` | what only the node itself can tell and do |
 //! | `audit` | who changed what through this node |
@@ -33,12 +39,27 @@
 //!    destroys something asks first (`Confirmation`).
 //! 5. Tests: the facade against a scripted peer (`tests.rs`), the tables in the file of 4, the command in `tests/it/admin.rs`.
 
+mod accounts;
+#[cfg(test)]
+mod accounts_tests;
 pub mod alerts;
 mod audit;
+mod brokers;
 mod calls;
+mod clients;
+#[cfg(test)]
+mod clients_tests;
 mod cluster;
+mod dead_letters;
+#[cfg(test)]
+mod dead_letters_tests;
 mod groups;
+#[cfg(test)]
+mod groups_tests;
 mod messages;
+mod name_servers;
+#[cfg(test)]
+mod name_servers_tests;
 mod node;
 mod offsets;
 pub mod service;
@@ -46,6 +67,7 @@ pub mod service;
 mod tests;
 mod timers;
 mod topics;
+mod tracks;
 
 use std::future::poll_fn;
 use std::task::Poll;

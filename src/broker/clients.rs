@@ -175,6 +175,11 @@ impl Clients {
         self.read().producer_ids.get(client_id).cloned()
     }
 
+    /// How many producers' clients are connected.
+    pub fn producer_count(&self) -> usize {
+        self.read().producer_ids.len()
+    }
+
     /// A producer group's connections; `None` if it is not known.
     pub fn producers(&self, group: &str) -> Option<Vec<ClientConnection>> {
         let state = self.read();

@@ -167,6 +167,11 @@ impl NodeControl for Control {
         reload(&self.live).map_err(|refused| AdminError::Conflict(refused.to_string()))
     }
 
+    fn masters(&self) -> Vec<String> {
+        let masters = self.config.brokers.iter().filter(|broker| broker.role == Role::Master);
+        masters.map(|broker| broker.group.clone()).collect()
+    }
+
     fn slave_address(&self, group: &str) -> Result<String, AdminError> {
         slave_address(group, &self.config)
     }

@@ -17,7 +17,7 @@ use super::data_dir::DataDir;
 use super::{Base, StartError, options, ports};
 use crate::acl::Acl;
 use crate::broker::{Broker, BrokerOptions, BrokerService};
-use crate::config::{self, Config, Role};
+use crate::config::{self, Config, Overrides, Role};
 use crate::replication::{self, MasterAddresses, Member, Past, Receiver, Sender, Standing};
 use crate::store::{OpenError, SharedRetention, StartTopics, Store, StoreOptions};
 use crate::systemd;
@@ -161,13 +161,19 @@ impl BrokerRole {
         settings: &config::Broker,
         data_dir: &DataDir,
         binding: &Binding,
-        retention: &SharedRetention,
+        (retention, overrides): (&SharedRetention, &Arc<Overrides>),
         acl: Option<&Arc<Acl>>,
     ) -> Arc<Self> {
         Arc::new(Self {
             settings: settings.clone(),
             store_options: options::store(config, settings, data_dir.path(), retention),
-            broker_options: options::broker(config, settings, acl, &binding.limits, &binding.tls),
+            broker_options: options::broker(
+                config,
+                settings,
+                acl,
+                (&binding.limits, &binding.tls),
+                overrides,
+            ),
             start_without_slave_after: options::start_without_slave_after(settings),
             binding: binding.clone(),
             stage: watch::Sender::new(Stage::Opening),

@@ -12,7 +12,7 @@ use super::{admin_door, certificates, options, ports};
 use crate::admin::service::logins::Logins;
 use crate::clock::Clock;
 use crate::config::changes::changes;
-use crate::config::{self, Config, ConfigError, Loaded, Problem};
+use crate::config::{self, Config, ConfigError, Loaded, Overrides, Problem};
 use crate::metrics::Metrics;
 use crate::store::SharedRetention;
 use crate::transport::{Limits, Tls};
@@ -29,6 +29,8 @@ pub struct Live {
     pub limits: Arc<Limits>,
     /// What all stores keep.
     pub retention: SharedRetention,
+    /// What was changed while the node ran.
+    pub overrides: Arc<Overrides>,
     /// What encrypts the connections of all roles.
     pub tls: Tls,
     /// Who may use the admin API over TCP.
@@ -55,6 +57,7 @@ impl Live {
             threshold,
             limits: Arc::new(Limits::new(numbers, Arc::clone(metrics))),
             retention: SharedRetention::from(options::retention(&loaded.config.store)),
+            overrides: Arc::new(Overrides::new(loaded)),
             tls,
             logins,
             clock,
@@ -118,6 +121,7 @@ impl Live {
         self.threshold.set(new.config.log.level);
         self.limits.set_numbers(new.config.limits.clone());
         self.retention.set(options::retention(&new.config.store));
+        self.overrides.renew(&new);
         let connections_max = new.config.limits.connections_max;
         if connections_max > running.config.limits.connections_max {
             ports::raise_file_limit(connections_max);

@@ -136,15 +136,8 @@ impl Roles {
         base: &Base,
     ) {
         let role = |settings| {
-            let retention = &base.live.retention;
-            BrokerRole::new(
-                config,
-                settings,
-                data_dir,
-                &ports.binding,
-                retention,
-                base.acl.as_ref(),
-            )
+            let changed = (&base.live.retention, &base.live.overrides);
+            BrokerRole::new(config, settings, data_dir, &ports.binding, changed, base.acl.as_ref())
         };
         self.brokers = config.brokers.iter().map(role).collect();
         let _entered = base.control.enter();

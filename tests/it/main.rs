@@ -10,6 +10,7 @@ mod config;
 mod console;
 mod demo;
 mod doctor;
+mod drain;
 mod golden;
 mod hostile;
 mod mqadmin;

@@ -129,6 +129,10 @@ mod tests {
             Ok(Vec::new())
         }
 
+        fn masters(&self) -> Vec<String> {
+            Vec::new()
+        }
+
         fn slave_address(&self, group: &str) -> Result<String, AdminError> {
             Err(AdminError::NotFound(group.to_owned()))
         }

@@ -1,4 +1,4 @@
-//! The service `Messages`; what it does is in `admin::messages` and `admin::timers`.
+//! The service `Messages`; what it does is in `admin::messages`, `admin::dead_letters` and `admin::timers`.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use super::{Answered, Api, ITEMS_OF_A_PART, Parts, answer, in_parts};
 use crate::proto::v1::messages_server::Messages;
 use crate::proto::v1::{
     CancelTimerRequest, CancelTimerResponse, FindMessagesRequest, FindMessagesResponse,
-    GetMessageRequest, GetMessageResponse, ListTimersRequest, ListTimersResponse,
+    GetMessageRequest, GetMessageResponse, ListDeadLettersRequest, ListDeadLettersResponse,
+    ListTimersRequest, ListTimersResponse, ResendDeadLettersRequest, ResendDeadLettersResponse,
     TailMessagesRequest, TailMessagesResponse, TimersOnBroker,
 };
 use crate::task::{self, Kind};
@@ -20,6 +21,7 @@ const PARTS_WAITING: usize = 4;
 
 #[async_trait]
 impl Messages for Api {
+    type ListDeadLettersStream = Parts<ListDeadLettersResponse>;
     type ListTimersStream = Parts<ListTimersResponse>;
     type FindStream = Parts<FindMessagesResponse>;
     type TailStream = ReceiverStream<Result<TailMessagesResponse, Status>>;
@@ -42,6 +44,21 @@ impl Messages for Api {
             }
         });
         Ok(Response::new(ReceiverStream::new(parts)))
+    }
+
+    async fn list_dead_letters(
+        &self,
+        request: Request<ListDeadLettersRequest>,
+    ) -> Answered<Self::ListDeadLettersStream> {
+        in_parts(self.admin.dead_letters(request.get_ref()).await, |part| &mut part.letters)
+    }
+
+    async fn resend_dead_letters(
+        &self,
+        request: Request<ResendDeadLettersRequest>,
+    ) -> Answered<ResendDeadLettersResponse> {
+        let change = self.change("Messages/ResendDeadLetters", &request);
+        change.end(self.admin.resend_dead_letters(request.get_ref()).await).await
     }
 
     async fn list_timers(

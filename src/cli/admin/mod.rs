@@ -5,16 +5,22 @@
 //! | `door` | the way to the services: a socket, or this process |
 //! | `output` | what is printed, and the exit code |
 //! | `sheet` | results as tables, JSON, YAML, TSV and names |
-//! | `cluster`, `topics`, `groups`, `offsets`, `messages`, `timers`, `resync`, `node`, `audit`, `alerts` | the nouns |
+//! | `acl`, `brokers` with `brokers_config` and `drain`, `cluster`, `topics`, `groups`, `clients`, `offsets`, `messages`, `timers`, `nameservers`, `resync`, `node`, `audit`, `alerts` | the nouns |
 //!
 //! Not the actions (`crate::admin`), which are asked of the services only. Invariant: a noun alone lists.
 
+mod acl;
 mod alerts;
 mod audit;
+mod brokers;
+mod brokers_config;
+mod clients;
 mod cluster;
 mod door;
+mod drain;
 mod groups;
 mod messages;
+mod nameservers;
 mod node;
 mod offsets;
 mod output;
@@ -33,11 +39,15 @@ use tonic::{Status, Streaming};
 
 use super::credentials::CredentialsArgs;
 use super::{Addresses, addresses};
+use acl::AclAction;
 use alerts::AlertsAction;
 use audit::AuditArgs;
+use brokers::BrokersAction;
+use clients::ClientsAction;
 use door::{Door, Way};
 use groups::GroupsAction;
 use messages::MessagesAction;
+use nameservers::NameServersAction;
 use node::NodeAction;
 use offsets::OffsetsAction;
 pub(super) use output::{EXIT_PARTIAL, EXIT_USAGE, exit_code, hint};
@@ -77,6 +87,11 @@ pub struct AdminArgs {
 enum Noun {
     /// Show every broker group with its master and slaves: addresses, versions, messages a second, and how they are.
     Cluster,
+    /// Brokers: list (also without a verb), show, drain, resume, config.
+    Brokers {
+        #[command(subcommand)]
+        action: Option<BrokersAction>,
+    },
     /// How slaves copy their masters: list (also without a verb), resync.
     Replication {
         #[command(subcommand)]
@@ -92,12 +107,17 @@ enum Noun {
         #[command(subcommand)]
         action: Option<TopicsAction>,
     },
-    /// Consumer groups: list (also without a verb), show.
+    /// Consumer groups: list (also without a verb), show, create, update, delete.
     Groups {
         #[command(subcommand)]
         action: Option<GroupsAction>,
     },
-    /// Messages: show, find, tail.
+    /// Producers and consumers that are connected: list (also without a verb), show.
+    Clients {
+        #[command(subcommand)]
+        action: Option<ClientsAction>,
+    },
+    /// Messages: show, find, tail, dlq.
     Messages {
         #[command(subcommand)]
         action: MessagesAction,
@@ -106,6 +126,16 @@ enum Noun {
     Offsets {
         #[command(subcommand)]
         action: OffsetsAction,
+    },
+    /// Name servers: list (also without a verb), kv, config, wipe-write, add-write.
+    Nameservers {
+        #[command(subcommand)]
+        action: Option<NameServersAction>,
+    },
+    /// Accounts: list (also without a verb), show, create, update, delete, white-list.
+    Acl {
+        #[command(subcommand)]
+        action: Option<AclAction>,
     },
     /// The node of this host: status (also without a verb), reload.
     Node {
@@ -125,16 +155,24 @@ impl Noun {
     /// Whether it only looks, as a noun alone and `list` and `show` do.
     fn only_reads(&self) -> bool {
         match self {
-            Self::Cluster | Self::Audit(_) | Self::Groups { .. } => true,
+            Self::Cluster | Self::Audit(_) | Self::Clients { .. } => true,
+            Self::Brokers { action } => action.as_ref().is_none_or(BrokersAction::only_reads),
             Self::Alerts { action } => {
                 matches!(action, None | Some(AlertsAction::List | AlertsAction::Silences))
+            }
+            Self::Groups { action } => {
+                matches!(action, None | Some(GroupsAction::List { .. } | GroupsAction::Show { .. }))
             }
             Self::Replication { action } => !matches!(action, Some(ReplicationAction::Resync(_))),
             Self::Topics { action } => {
                 matches!(action, None | Some(TopicsAction::List { .. } | TopicsAction::Show { .. }))
             }
             Self::Node { action } => !matches!(action, Some(NodeAction::Reload)),
-            Self::Messages { action } => !matches!(action, MessagesAction::Tail { .. }),
+            Self::Messages { action } => action.only_reads(),
+            Self::Acl { action } => action.as_ref().is_none_or(AclAction::only_reads),
+            Self::Nameservers { action } => {
+                action.as_ref().is_none_or(NameServersAction::only_reads)
+            }
             Self::Timers { action } => matches!(action, TimersAction::List(_)),
             Self::Offsets { .. } => false,
         }
@@ -199,6 +237,7 @@ fn print(reported: Reported) -> io::Result<ExitCode> {
 async fn act(noun: Noun, door: Door, output: Output) -> Reported {
     match noun {
         Noun::Cluster => cluster::cluster(door, output).await,
+        Noun::Brokers { action } => brokers::run(action, door, output).await,
         Noun::Replication { action: Some(ReplicationAction::Resync(resync)) } => {
             resync::run(resync, door, output).await
         }
@@ -207,7 +246,10 @@ async fn act(noun: Noun, door: Door, output: Output) -> Reported {
         Noun::Timers { action } => timers::run(action, door, output).await,
         Noun::Topics { action } => topics::run(action, door, output).await,
         Noun::Groups { action } => groups::run(action, door, output).await,
+        Noun::Clients { action } => clients::run(action, door, output).await,
         Noun::Messages { action } => messages::run(action, door, output).await,
+        Noun::Acl { action } => acl::run(action, door, output).await,
+        Noun::Nameservers { action } => nameservers::run(action, door, output).await,
         Noun::Offsets { action } => offsets::run(action, door, output).await,
         Noun::Alerts { action } => alerts::run(action, door, output).await,
         Noun::Audit(arguments) => audit::run(arguments, door, output).await,

@@ -9,6 +9,8 @@
 //! | 9007 `EXTENSION_CANCEL_TIMER` | [`CancelTimer`] | nothing |
 //! | 9008 `EXTENSION_LIST_TIMERS` | [`ListTimers`] | [`TimersPart`] |
 //! | 9009 `EXTENSION_FIGURES` | nothing | [`Figures`] |
+//! | 9010 `EXTENSION_BROKER_STATE` | nothing | [`BrokerState`] |
+//! | 9011 `EXTENSION_RESET_CONFIG` | [`ResetConfig`] | nothing |
 //!
 //! Plain JSON, not fastjson's dialect: no process of 4.9.4 reads it, it answers code 3 to these codes. Unlike 4.9.4's
 //! bodies they may grow: readers step over keys that they do not know, and a key that is not there has its default.
@@ -230,6 +232,42 @@ pub struct ReaderRow {
     /// How old the oldest of these is, in milliseconds, if that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub behind_ms: Option<u64>,
+}
+
+/// What an operator who wants to take a broker out of use has to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BrokerState {
+    /// What is not as the node's settings say, because it was changed while it ran.
+    pub overrides: Vec<OverrideRow>,
+    /// For how long producers have been kept away, in milliseconds, if they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed_ms: Option<u64>,
+    /// How long ago a producer sent last, in milliseconds; none if none has since the broker started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_send_ms: Option<u64>,
+    /// Producers that are connected.
+    pub producers: usize,
+}
+
+/// A setting that was changed while the node ran.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OverrideRow {
+    /// 4.9.4's key.
+    pub key: String,
+    /// What it was changed to.
+    pub value: String,
+    /// What the settings say.
+    pub instead_of: String,
+}
+
+/// A setting that is to be as the node's settings say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ResetConfig {
+    /// 4.9.4's key.
+    pub key: String,
 }
 
 /// Positions of consumer groups with their generations, a part of all that there are.

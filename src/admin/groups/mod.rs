@@ -1,8 +1,10 @@
-//! Consumer groups: the list (106, then 201 and 317 of each master), and one group (208 of each master, 203, and 307 of
-//! each member).
+//! Consumer groups: the list (106, then 201 and 317 of each master), and one group (208 and 201 of each master, 203, and
+//! 307 of each member).
 //!
-//! Nothing is changed. Invariants: the list costs two calls a master, and one a group only if members are asked for;
-//! the calls of operators leave no trace in what is shown.
+//! Changing them is in `change`. Invariants: the list costs two calls a master, and one a group only if members are asked
+//! for; the calls of operators leave no trace in what is shown.
+
+mod change;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -11,8 +13,8 @@ use super::{Admin, AdminError, all, from_each};
 use crate::clock::Clock;
 use crate::model::{MessageQueue, RETRY_PREFIX, system};
 use crate::proto::v1::{
-    Group, GroupMember, GroupQueue, GroupStatus, GroupSubscription, ListGroupsRequest,
-    ListGroupsResponse, Problem,
+    Group, GroupMember, GroupOnBroker, GroupQueue, GroupSettings, GroupStatus, GroupSubscription,
+    ListGroupsRequest, ListGroupsResponse, Problem,
 };
 use crate::remoting::bodies::clients::ConsumerConnections;
 use crate::remoting::bodies::consume_stats::{ConsumeStats, QueueProgress};
@@ -118,25 +120,37 @@ impl Admin {
                 ..Problem::default()
             }),
         }
-        if status.queues.is_empty() && status.members.is_empty() {
-            self.must_be_known(name, &brokers).await?;
+        status.settings = self.settings_of(name, &brokers).await;
+        if status.queues.is_empty() && status.members.is_empty() && status.settings.is_empty() {
+            return Err(no_group(name));
         }
         status.lag = status.queues.iter().map(|queue| queue.lag).fold(0, i64::saturating_add);
         status.queues.sort_by(|a, b| place(a).cmp(&place(b)));
         Ok(status)
     }
 
-    /// A group without positions may have settings.
-    async fn must_be_known(&self, name: &str, brokers: &[BrokerData]) -> Result<(), AdminError> {
-        for address in brokers.iter().filter_map(BrokerData::address) {
-            let configs = self.group_configs(address).await;
-            if configs.is_ok_and(|configs| configs.iter().any(|one| one.name.as_str() == name)) {
-                return Ok(());
-            }
-        }
-        Err(AdminError::NotFound(format!(
-            "there is no group \"{name}\": `rmq-node admin groups list --all` shows what there is"
-        )))
+    /// Whether any broker has it.
+    pub(super) async fn must_be_known(
+        &self,
+        name: &str,
+        brokers: &[BrokerData],
+    ) -> Result<(), AdminError> {
+        if self.settings_of(name, brokers).await.is_empty() { Err(no_group(name)) } else { Ok(()) }
+    }
+
+    /// Its settings on each broker that answers and has some.
+    async fn settings_of(&self, name: &str, brokers: &[BrokerData]) -> Vec<GroupOnBroker> {
+        let asked = all(brokers.iter().map(async |group| {
+            let address = group.address()?;
+            let configs = self.group_configs(address).await.ok()?;
+            let config = configs.into_iter().find(|one| one.name.as_str() == name)?;
+            Some(GroupOnBroker {
+                broker: group.broker_name.clone(),
+                address: address.to_owned(),
+                settings: Some(GroupSettings::of(&config)),
+            })
+        }));
+        asked.await.into_iter().flatten().collect()
     }
 
     /// Who is connected, and which queues each has.
@@ -199,6 +213,12 @@ impl Admin {
             }
         }
     }
+}
+
+fn no_group(name: &str) -> AdminError {
+    AdminError::NotFound(format!(
+        "there is no group \"{name}\": `rmq-node admin groups list --all` shows what there is"
+    ))
 }
 
 fn place(queue: &GroupQueue) -> (&str, &str, i32) {

@@ -1,19 +1,22 @@
-//! `rmq-node admin messages`: looking at messages.
+//! `rmq-node admin messages`: looking at messages; dead letters are in `dlq`.
+
+mod dlq;
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use clap::Subcommand;
 
+use self::dlq::DeadLetters;
 use super::door::Door;
 use super::output::{Output, Report, Reported};
-use super::sheet::{Sheet, numbers, words};
+use super::sheet::{Column, Sheet, numbers, words};
 use super::whole;
 use crate::cli::table::{safe, time_ms, utc};
 use crate::proto::v1::messages_client::MessagesClient;
 use crate::proto::v1::{
     FindMessagesRequest, FindMessagesResponse, GetMessageRequest, GetMessageResponse, MessageTrack,
-    StoredMessage, TailMessagesRequest,
+    StoredMessage, TailMessagesRequest, TraceKind, TraceStep, TrackState,
 };
 
 /// Bytes of a body that is no text which are shown.
@@ -42,6 +45,9 @@ pub enum MessagesAction {
         #[arg(short, long, default_value_t = 32, value_name = "COUNT")]
         limit: u32,
     },
+    /// Show a group's dead letters of all brokers, newest first: messages that it did not get done; `--resend` gives them to
+    /// it again.
+    Dlq(DeadLetters),
     /// Show messages of a topic as they are stored, until it is interrupted.
     Tail {
         /// The topic.
@@ -56,6 +62,17 @@ pub enum MessagesAction {
         #[arg(short, long, value_name = "COUNT")]
         count: Option<usize>,
     },
+}
+
+impl MessagesAction {
+    /// Whether it looks once, and changes nothing.
+    pub fn only_reads(&self) -> bool {
+        match self {
+            Self::Show { .. } | Self::Find { .. } => true,
+            Self::Tail { .. } => false,
+            Self::Dlq(arguments) => !arguments.resend,
+        }
+    }
 }
 
 fn time(text: &str) -> Result<i64, String> {
@@ -79,6 +96,7 @@ pub async fn run(action: MessagesAction, door: Door, output: Output) -> Reported
             let parts = messages.find(request).await?.into_inner();
             Ok(list(whole(parts, |part| &mut part.messages).await?, output))
         }
+        MessagesAction::Dlq(arguments) => dlq::run(arguments, messages, output).await,
         MessagesAction::Tail { topic, tag, from, count } => {
             let request = TailMessagesRequest { topic, tags: tag, from_ms: from };
             let mut parts = messages.tail(request).await?.into_inner();
@@ -173,14 +191,57 @@ fn list(found: FindMessagesResponse, output: Output) -> Report {
 
 fn show(found: &GetMessageResponse, output: Output) -> Report {
     let above: Vec<_> = found.messages.iter().map(in_full).collect();
-    let columns = vec![words("GROUP"), words("HAS GOT IT"), words("CONNECTED")];
+    let above = format!("{}{}", above.concat(), trace(&found.trace));
+    let columns = ["GROUP", "STATE", "HAS GONE ON BEHIND IT", "CONNECTED"].map(words).into();
     let yes = |is_so: bool| if is_so { "yes" } else { "no" }.to_owned();
     let row = |track: &MessageTrack| {
-        vec![track.group.clone(), yes(track.is_consumed), yes(track.is_online)]
+        let state = state(track.state()).to_owned();
+        vec![track.group.clone(), state, yes(track.is_consumed), yes(track.is_online)]
     };
     let rows = found.tracks.iter().map(row).collect();
-    let sheet = Sheet { above: above.concat(), ..Sheet::new(columns, rows) };
-    Report::new(sheet.render(found, output), found.problems.clone())
+    let sheet = Sheet { above, ..Sheet::new(columns, rows) };
+    let mut report = Report::new(sheet.render(found, output), found.problems.clone());
+    let unknown =
+        found.tracks.iter().filter_map(|track| Some((&track.group, track.reason.as_ref()?)));
+    let unknown = unknown.map(|(group, reason)| format!("what became of it in {group}: {reason}"));
+    report.problems.extend(unknown);
+    report
+}
+
+/// A state as in JSON.
+fn state(state: TrackState) -> &'static str {
+    match state {
+        TrackState::Consumed => "consumed",
+        TrackState::ConsumedButFiltered => "consumed-but-filtered",
+        TrackState::Pull => "pull",
+        TrackState::NotConsumeYet => "not-consume-yet",
+        TrackState::NotOnline => "not-online",
+        TrackState::Broadcasting => "broadcasting",
+        TrackState::Unspecified | TrackState::Unknown => "unknown",
+    }
+}
+
+/// What clients did with a message, a line each; nothing if none tells.
+fn trace(steps: &[TraceStep]) -> String {
+    if steps.is_empty() {
+        return String::new();
+    }
+    let columns: Vec<Column> = vec![
+        words("TRACE (UTC)"),
+        words("BY"),
+        words("GROUP"),
+        words("HOST"),
+        numbers("MS"),
+        words("RESULT"),
+    ];
+    let row = |step: &TraceStep| {
+        let by = if step.kind() == TraceKind::Sent { "producer" } else { "consumer" };
+        let time = Some(step.time_ms).filter(|time| *time > 0).map_or_else(|| "-".to_owned(), utc);
+        let result = if step.is_success { "success" } else { "failed" };
+        let [by, result] = [by, result].map(str::to_owned);
+        vec![time, by, step.group.clone(), step.host.clone(), step.cost_ms.to_string(), result]
+    };
+    Sheet::new(columns, steps.iter().map(row).collect()).as_table() + "\n"
 }
 
 fn in_full(message: &StoredMessage) -> String {
@@ -259,10 +320,31 @@ mod tests {
 
     #[test]
     fn a_message_is_shown_with_its_body_and_tracks() {
-        let track = MessageTrack { group: "g".to_owned(), is_consumed: true, is_online: false };
+        let track = MessageTrack {
+            group: "g".to_owned(),
+            is_consumed: true,
+            state: TrackState::NotOnline.into(),
+            ..MessageTrack::default()
+        };
+        let unknown = MessageTrack {
+            group: "h".to_owned(),
+            state: TrackState::Unknown.into(),
+            reason: Some("no answer".to_owned()),
+            ..MessageTrack::default()
+        };
+        let sent = TraceStep {
+            kind: TraceKind::Sent.into(),
+            group: "p".to_owned(),
+            host: "h".to_owned(),
+            time_ms: 1000,
+            cost_ms: 3,
+            is_success: true,
+        };
+        let consumed = TraceStep { kind: TraceKind::Consumed.into(), time_ms: 0, ..sent.clone() };
         let found = GetMessageResponse {
             messages: vec![message(b"{\"a\":1}")],
-            tracks: vec![track],
+            tracks: vec![track, unknown],
+            trace: vec![sent, TraceStep { is_success: false, ..consumed }],
             problems: Vec::new(),
         };
         let expected = "\
@@ -280,10 +362,17 @@ body       7 bytes
   \"a\": 1
 }
 
-GROUP  HAS GOT IT  CONNECTED
-g      yes         no
+TRACE (UTC)          BY        GROUP  HOST  MS  RESULT
+1970-01-01 00:00:01  producer  p      h      3  success
+-                    consumer  p      h      3  failed
+
+GROUP  STATE       HAS GONE ON BEHIND IT  CONNECTED
+g      not-online  yes                    no
+h      unknown     no                     no
 ";
-        assert_eq!(show(&found, Output::Table).text, expected);
+        let report = show(&found, Output::Table);
+        assert_eq!(report.text, expected);
+        assert_eq!(report.problems, ["what became of it in h: no answer"]);
     }
 
     #[test]
