@@ -138,10 +138,10 @@ async fn a_hook_gets_json_at_its_path_and_its_secret_is_in_no_name() {
     assert!(body.contains("the disk is 90 % full"), "{body}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn who_refuses_is_named_with_its_reason() {
     let dir = tempfile::tempdir().unwrap();
-    let refusing = "HTTP/1.1 200 OK\r\nContent-Length: 39\r\nConnection: close\r\n\r\n{\"errcode\":310000,\"errmsg\":\"sign wrong\"}";
+    let refusing = "HTTP/1.1 200 OK\r\nContent-Length: 40\r\nConnection: close\r\n\r\n{\"errcode\":310000,\"errmsg\":\"sign wrong\"}";
     let (robot, _asked) = server(refusing);
     let (gone, _asked_too) =
         server("HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\nConnection: close\r\n\r\nnone");
