@@ -116,15 +116,7 @@ impl Admin {
                 return Err(AdminError::NotFound(text));
             }
         }
-        let mut clusters: Vec<&str> = groups.iter().map(|group| group.cluster.as_str()).collect();
-        clusters.sort_unstable();
-        clusters.dedup();
-        if clusters.len() > 1 {
-            let clusters = clusters.join(", ");
-            let text =
-                format!("there are several clusters ({clusters}): choose one with --cluster");
-            return Err(AdminError::Invalid(text));
-        }
+        must_be_one_cluster(&groups)?;
         Ok(groups)
     }
 
@@ -263,7 +255,23 @@ impl Admin {
     }
 }
 
-fn name_server_problem(address: &str, reason: String) -> Problem {
+/// Whether all are of one cluster, which changes are for.
+///
+/// # Errors
+/// They are not.
+pub(super) fn must_be_one_cluster(groups: &[BrokerData]) -> Result<(), AdminError> {
+    let mut clusters: Vec<&str> = groups.iter().map(|group| group.cluster.as_str()).collect();
+    clusters.sort_unstable();
+    clusters.dedup();
+    if clusters.len() < 2 {
+        return Ok(());
+    }
+    let clusters = clusters.join(", ");
+    let text = format!("there are several clusters ({clusters}): choose one with --cluster");
+    Err(AdminError::Invalid(text))
+}
+
+pub(super) fn name_server_problem(address: &str, reason: String) -> Problem {
     Problem { at: "name server".to_owned(), address: Some(address.to_owned()), reason }
 }
 

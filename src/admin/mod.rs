@@ -13,6 +13,7 @@
 //! | `dead_letters` | dead letters of a group: list, resend |
 //! | `name_servers` | name servers: what each knows, their values and settings, write permissions |
 //! | `offsets` | letting a group go on elsewhere |
+//! | `metadata/` | what a cluster is configured to be, as a whole |
 //! | `node` | what only the node itself can tell and do |
 //! | `audit` | who changed what through this node |
 //! | `alerts/` | what is not as it should be, and who is told |
@@ -57,6 +58,7 @@ mod groups;
 #[cfg(test)]
 mod groups_tests;
 mod messages;
+mod metadata;
 mod name_servers;
 #[cfg(test)]
 mod name_servers_tests;
@@ -84,6 +86,7 @@ pub use calls::{
     statistics,
 };
 pub use cluster::{ACCOUNTS_DIFFER, ACCOUNTS_DIFFER_FIX};
+pub use metadata::MetadataPlan;
 pub use node::{NodeControl, OfNode};
 pub use topics::{permission_from_text, permission_text};
 

@@ -13,6 +13,7 @@ mod doctor;
 mod drain;
 mod golden;
 mod hostile;
+mod metadata;
 mod mqadmin;
 mod node;
 mod pair;

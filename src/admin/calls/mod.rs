@@ -6,7 +6,7 @@
 //! | `topics` | topics: 17, 21, 202, 215, 216, 300, 305 |
 //! | `groups` | consumer groups and clients: 200, 201, 203, 204, 207, 208, 307, 317, 328 |
 //! | `brokers` | a broker's state, settings and cleaning: 25, 26, 28, 306, 316, 329, 9010, 9011 |
-//! | `offsets` | positions: 15, 29 to 31, 222 |
+//! | `offsets` | positions: 15, 29 to 31, 43, 222 |
 //! | `messages` | messages: 11, 12, 33, 309, 310, 321 |
 //! | `statistics` | what brokers count: 315 |
 //! | `accounts` | accounts: 50 to 54 |

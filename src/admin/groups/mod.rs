@@ -276,7 +276,7 @@ fn merged(told: &[(&BrokerData, OfMaster)], now_ms: i64) -> Vec<Group> {
     groups.into_values().collect()
 }
 
-fn is_system(group: &str) -> bool {
+pub(super) fn is_system(group: &str) -> bool {
     group.starts_with(system::GROUP_PREFIX) || system::GROUPS.contains(&group)
 }
 

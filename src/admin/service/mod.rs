@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `acl`, `brokers`, `topics`, `groups`, `clients`, `offsets`, `cluster`, `messages`, `name_servers`, `node`, `audit`, `alerts` | one service each |
+//! | `acl`, `brokers`, `topics`, `groups`, `clients`, `offsets`, `cluster`, `messages`, `metadata`, `name_servers`, `node`, `audit`, `alerts` | one service each |
 //! | `change` | a change until it is answered, for the audit log |
 //! | `socket`, `port` | the unix socket and the TCP port that they are served on |
 //! | `server` | serving them, with health and reflection |
@@ -23,6 +23,7 @@ pub mod gate;
 mod groups;
 pub mod logins;
 mod messages;
+pub mod metadata;
 mod name_servers;
 mod node;
 mod offsets;
@@ -47,6 +48,7 @@ use crate::proto::v1::clients_server::ClientsServer;
 use crate::proto::v1::cluster_server::ClusterServer;
 use crate::proto::v1::groups_server::GroupsServer;
 use crate::proto::v1::messages_server::MessagesServer;
+use crate::proto::v1::metadata_server::MetadataServer;
 use crate::proto::v1::name_servers_server::NameServersServer;
 use crate::proto::v1::node_server::NodeServer;
 use crate::proto::v1::offsets_server::OffsetsServer;
@@ -97,6 +99,9 @@ pub fn routes(admin: Admin, of_node: Option<OfNode>) -> Routes {
         .add_service(ClusterServer::new(api.clone()))
         .add_service(GroupsServer::new(api.clone()))
         .add_service(MessagesServer::new(api.clone()))
+        .add_service(
+            MetadataServer::new(api.clone()).max_decoding_message_size(metadata::MESSAGE_BYTES_MAX),
+        )
         .add_service(NameServersServer::new(api.clone()))
         .add_service(NodeServer::new(api.clone()))
         .add_service(OffsetsServer::new(api.clone()))

@@ -80,6 +80,10 @@ const METHODS: &[(&str, Needed)] = &[
     ("rmqnode.admin.v1.Messages/ListTimers", READER),
     ("rmqnode.admin.v1.Messages/ResendDeadLetters", OPERATOR),
     ("rmqnode.admin.v1.Messages/Tail", READER),
+    ("rmqnode.admin.v1.Metadata/Apply", ADMIN),
+    // It has secrets of accounts, if they are asked for.
+    ("rmqnode.admin.v1.Metadata/Export", ADMIN),
+    ("rmqnode.admin.v1.Metadata/Plan", READER),
     ("rmqnode.admin.v1.NameServers/DeleteKv", ADMIN),
     ("rmqnode.admin.v1.NameServers/List", READER),
     ("rmqnode.admin.v1.NameServers/ListKv", READER),

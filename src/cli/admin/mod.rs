@@ -6,6 +6,7 @@
 //! | `output` | what is printed, and the exit code |
 //! | `sheet` | results as tables, JSON, YAML, TSV and names |
 //! | `acl`, `brokers` with `brokers_config` and `drain`, `cluster`, `topics`, `groups`, `clients`, `offsets`, `messages`, `timers`, `nameservers`, `resync`, `node`, `audit`, `alerts` | the nouns |
+//! | `metadata`, `metadata_file` | `export`, `diff` and `apply`, and their file |
 //!
 //! Not the actions (`crate::admin`), which are asked of the services only. Invariant: a noun alone lists.
 
@@ -20,6 +21,8 @@ mod door;
 mod drain;
 mod groups;
 mod messages;
+mod metadata;
+mod metadata_file;
 mod nameservers;
 mod node;
 mod offsets;
@@ -61,8 +64,8 @@ use topics::TopicsAction;
 /// Without -n the node of this host is asked over its socket; where none runs, the name servers of this host's settings
 /// are, else 127.0.0.1:9876.
 ///
-/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nobody answers, 4 no such thing, 5 denied, 6 done or told in part. The
-/// commands of RocketMQ's mqadmin work here too, under their names and with their flags.
+/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nobody answers, 4 no such thing, 5 denied, 6 done or told in part, 7
+/// different (`diff`). The commands of RocketMQ's mqadmin work here too, under their names and with their flags.
 #[derive(Debug, Args)]
 pub struct AdminArgs {
     /// Name servers of the cluster as HOST:PORT, separated by `,` or `;`.
@@ -149,13 +152,20 @@ enum Noun {
     },
     /// What was changed through the node of this host, and by whom.
     Audit(AuditArgs),
+    /// Write what a cluster is configured to be as one YAML file: topics, groups, accounts, ordered topics.
+    Export(metadata::Export),
+    /// Show what `apply` would do; exit 0 if nothing differs, 7 if something does.
+    Diff(metadata::Diff),
+    /// Make a cluster, ours or Apache's, what a file says: change only what differs, tell each step, go on after a failed
+    /// one.
+    Apply(metadata::Apply),
 }
 
 impl Noun {
     /// Whether it only looks, as a noun alone and `list` and `show` do.
     fn only_reads(&self) -> bool {
         match self {
-            Self::Cluster | Self::Audit(_) | Self::Clients { .. } => true,
+            Self::Cluster | Self::Audit(_) | Self::Clients { .. } | Self::Diff(_) => true,
             Self::Brokers { action } => action.as_ref().is_none_or(BrokersAction::only_reads),
             Self::Alerts { action } => {
                 matches!(action, None | Some(AlertsAction::List | AlertsAction::Silences))
@@ -174,7 +184,7 @@ impl Noun {
                 action.as_ref().is_none_or(NameServersAction::only_reads)
             }
             Self::Timers { action } => matches!(action, TimersAction::List(_)),
-            Self::Offsets { .. } => false,
+            Self::Offsets { .. } | Self::Export(_) | Self::Apply(_) => false,
         }
     }
 }
@@ -253,6 +263,9 @@ async fn act(noun: Noun, door: Door, output: Output) -> Reported {
         Noun::Offsets { action } => offsets::run(action, door, output).await,
         Noun::Alerts { action } => alerts::run(action, door, output).await,
         Noun::Audit(arguments) => audit::run(arguments, door, output).await,
+        Noun::Export(arguments) => metadata::export(arguments, door, output).await,
+        Noun::Diff(arguments) => metadata::diff(arguments, door, output).await,
+        Noun::Apply(arguments) => metadata::apply(arguments, door, output).await,
     }
 }
 

@@ -22,6 +22,8 @@ const EXIT_NOT_FOUND: u8 = 4;
 const EXIT_DENIED: u8 = 5;
 /// Some was done, and some was not.
 pub const EXIT_PARTIAL: u8 = 6;
+/// What was compared is not the same: a code of its own, because 1 is a failure here.
+const EXIT_DIFFERENT: u8 = 7;
 
 const UNREACHABLE_HINT: &str =
     "Start a node with `rmq-node run`, or name the cluster's name server with -n HOST:9876.";
@@ -62,6 +64,11 @@ pub struct Confirmation {
 }
 
 impl Confirmation {
+    /// Whether somebody will be asked.
+    pub fn asks(self) -> bool {
+        !self.yes && io::stdin().is_terminal()
+    }
+
     /// Asks on a terminal, unless `--yes` was given; who cannot be asked has not said yes.
     pub fn is_given(self, question: &str) -> bool {
         if self.yes {
@@ -95,6 +102,8 @@ pub struct Report {
     pub problems: Vec<String>,
     /// Nothing at all was done.
     pub has_failed: bool,
+    /// What was compared is not the same.
+    pub differs: bool,
 }
 
 /// An answer as a report, or why there is none.
@@ -124,6 +133,7 @@ impl Report {
         }
         Ok(match (self.has_failed, self.problems.is_empty()) {
             (true, _) => ExitCode::FAILURE,
+            (false, true) if self.differs => ExitCode::from(EXIT_DIFFERENT),
             (false, true) => ExitCode::SUCCESS,
             (false, false) => ExitCode::from(EXIT_PARTIAL),
         })

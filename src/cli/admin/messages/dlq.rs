@@ -252,7 +252,7 @@ fn resent_shown(letters: &[ResentLetter], output: Output) -> Report {
         notes.push("Nothing was sent: this was a dry run.".to_owned());
     }
     let text = sheet.render(&Resent { letters }, output);
-    Report { text, notes: output.notes(notes), problems, has_failed }
+    Report { text, notes: output.notes(notes), problems, has_failed, differs: false }
 }
 
 #[cfg(test)]
