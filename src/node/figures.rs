@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Base;
-use super::broker_role::BrokerRole;
+use super::broker_role::{BrokerRole, Stage};
 use crate::metrics::BrokerFigures;
 use crate::task::{self, Kind};
 
@@ -26,6 +26,11 @@ pub fn start(brokers: &[Arc<BrokerRole>], base: &Base) {
     let (brokers, base) = (brokers.to_vec(), base.clone());
     task::spawn(Kind::Ignore, "figures", async move {
         let rounds = async {
+            // The first round finds all that there are.
+            for broker in &brokers {
+                // The sender lives as long as the role.
+                let _ = broker.stage().wait_for(|stage| *stage != Stage::Opening).await;
+            }
             loop {
                 let (settings, alerts) = base
                     .live

@@ -118,7 +118,7 @@ fn list(found: ListAlertsResponse, output: Output) -> Report {
     }
     if !found.silences.is_empty() {
         let count = found.silences.len();
-        notes.push(format!("{count} silences hold: `rmq-node admin alerts silences`."));
+        notes.push(format!("Silenced: {count}, see `rmq-node admin alerts silences`."));
     }
     Report { notes: output.notes(notes), ..Report::new(text, found.problems) }
 }
