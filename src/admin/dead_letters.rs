@@ -1,5 +1,5 @@
-//! Dead letters of a group: what lies in its topic `%DLQ%` and its name (105, 202, 11, 201), and giving them to it again
-//! (310).
+//! Dead letters: which groups have some (21, 202), what lies in a group's topic, `%DLQ%` and its name (105, 202, 11, 201), and
+//! giving them to it again (310).
 //!
 //! 4.9.4's tools send such a message to `%DLQ%` once more (`queryMsgById -s`), and its dashboard hands it to one member that
 //! happens to be connected (309). Here it goes by the group's topic of retries: any member gets it under the topic that it
@@ -7,13 +7,15 @@
 //! Nothing is taken away: a dead letter stays where it is. Invariants: what is sent again has the id, keys and properties
 //! that it had, but for those that would delay it, or make it a half message or another light queue's.
 
+use std::collections::BTreeMap;
+
 use super::{Admin, AdminError, Message, Pull, PullStatus, all, dry_run, from_each, outcome};
 use crate::message::{Properties, properties};
-use crate::model::{Permission, TopicName, system};
+use crate::model::{DLQ_PREFIX, Permission, TopicName, system};
 use crate::proto::v1::{
-    DeadLetter, DeadLetterPlace, DeadLetterQueue, ListDeadLettersRequest, ListDeadLettersResponse,
-    Problem, ResendDeadLettersRequest, ResendDeadLettersResponse, ResendTarget, ResentLetter,
-    StoredMessage,
+    CountDeadLettersResponse, DeadLetter, DeadLetterPlace, DeadLetterQueue, GroupDeadLetters,
+    ListDeadLettersRequest, ListDeadLettersResponse, Problem, ResendDeadLettersRequest,
+    ResendDeadLettersResponse, ResendTarget, ResentLetter, StoredMessage,
 };
 use crate::remoting::bodies::route::{BrokerData, TopicRoute};
 use crate::remoting::bodies::topic_stats::TopicOffset;
@@ -21,6 +23,8 @@ use crate::remoting::headers::SendHeader;
 
 /// Dead letters that are listed if nothing is asked for.
 const LISTED: u32 = 100;
+/// Topics that one broker is asked for at the same time.
+const TOPICS_AT_ONCE: usize = 64;
 /// Messages of one pull.
 const PULLED: i32 = 32;
 /// Messages of one id that are looked at.
@@ -50,6 +54,58 @@ struct OfBroker {
 }
 
 impl Admin {
+    /// The groups that have dead letters, by name.
+    ///
+    /// # Errors
+    /// No name server answers, no broker is registered, or none of them answers.
+    pub async fn count_dead_letters(&self) -> Result<CountDeadLettersResponse, AdminError> {
+        let brokers = self.broker_groups(None).await?;
+        let answers = all(brokers.iter().map(|broker| self.dead_letter_topics(broker))).await;
+        let (told, problems) = from_each(&brokers, answers, "dead letters")?;
+        let mut groups: BTreeMap<String, GroupDeadLetters> = BTreeMap::new();
+        for (broker, topics) in told {
+            for (name, queues) in topics {
+                let count =
+                    |one: &TopicOffset| one.max_offset.saturating_sub(one.min_offset).max(0);
+                let count: i64 = queues.iter().map(count).sum();
+                if count == 0 {
+                    continue;
+                }
+                let group = groups.entry(name.clone()).or_insert_with(|| GroupDeadLetters {
+                    group: name,
+                    ..GroupDeadLetters::default()
+                });
+                let last = queues.iter().map(|one| one.last_update_timestamp).max();
+                group.count = group.count.saturating_add(count);
+                group.last_stored_ms = group.last_stored_ms.max(last.filter(|time| *time > 0));
+                group.brokers.push(broker.broker_name.clone());
+            }
+        }
+        Ok(CountDeadLettersResponse { groups: groups.into_values().collect(), problems })
+    }
+
+    /// The groups that have a topic of dead letters at a broker, and its queues.
+    async fn dead_letter_topics(
+        &self,
+        broker: &BrokerData,
+    ) -> Result<Vec<(String, Vec<TopicOffset>)>, AdminError> {
+        let address = address_of(broker)?;
+        let topics = self.topic_configs(address).await?;
+        let names = topics.iter().filter_map(|topic| topic.name.as_str().strip_prefix(DLQ_PREFIX));
+        let names: Vec<&str> = names.collect();
+        let mut found = Vec::new();
+        for some in names.chunks(TOPICS_AT_ONCE) {
+            let asked = all(some.iter().map(async |group| {
+                let topic = TopicName::dead_letter_of(group);
+                ((*group).to_owned(), self.topic_offsets(address, topic.as_str()).await)
+            }));
+            for (group, queues) in asked.await {
+                found.push((group, queues?));
+            }
+        }
+        Ok(found)
+    }
+
     /// A group's dead letters, newest first.
     ///
     /// # Errors
@@ -98,10 +154,7 @@ impl Admin {
         broker: &BrokerData,
         request: &ListDeadLettersRequest,
     ) -> Result<OfBroker, AdminError> {
-        let Some(address) = broker.address() else {
-            let text = format!("no broker of {} is registered", broker.broker_name);
-            return Err(AdminError::Unreachable(text));
-        };
+        let address = address_of(broker)?;
         let topic = TopicName::dead_letter_of(&request.group);
         let retries_max = self.retries_max(address, &request.group).await?;
         let letter = |message: Message| letter_of(message, &broker.broker_name, retries_max);
@@ -334,6 +387,12 @@ impl Admin {
         let found = self.pull(address, pull).await?.messages;
         found.into_iter().find(|message| message.queue_offset == *offset).ok_or_else(none)
     }
+}
+
+fn address_of(broker: &BrokerData) -> Result<&str, AdminError> {
+    broker.address().ok_or_else(|| {
+        AdminError::Unreachable(format!("no broker of {} is registered", broker.broker_name))
+    })
 }
 
 fn limit(request: &ListDeadLettersRequest) -> usize {

@@ -121,6 +121,23 @@ async fn the_newest_are_listed_first_with_where_they_come_from_and_why() {
 }
 
 #[tokio::test]
+async fn groups_with_dead_letters_are_counted_and_others_left_out() {
+    let (peer, _) = with_dead_letters();
+    peer.register(&[("a", &peer.address), ("down", NOBODY)]);
+    peer.answer_body(21, r#"{"topicConfigTable":{"%DLQ%g":{},"%DLQ%none":{},"T":{}}}"#);
+    let some = r#"{{"brokerName":"a","queueId":0,"topic":"%DLQ%g"}:{"lastUpdateTimestamp":70,"maxOffset":8,"minOffset":2}}"#;
+    peer.answer_with(202, move |request| {
+        let table = if request.field("topic") == Some(DLQ) { some } else { "{}" };
+        Command::response(0).with_body(format!(r#"{{"offsetTable":{table}}}"#))
+    });
+    let found = peer.admin().count_dead_letters().await.unwrap();
+    let [group] = &found.groups[..] else { panic!("{found:?}") };
+    assert_eq!((group.group.as_str(), group.count, group.last_stored_ms), ("g", 6, Some(70)));
+    assert_eq!(group.brokers, ["a"]);
+    assert!(found.problems[0].reason.starts_with("dead letters of down are missing"), "{found:?}");
+}
+
+#[tokio::test]
 async fn ids_are_looked_up_and_what_only_shares_a_hash_is_left_out() {
     let (peer, _) = with_dead_letters();
     peer.answer_with(12, |_| Command::response(0).with_body([record(4, 4), record(5, 4)].concat()));

@@ -25,7 +25,7 @@
 //! and mixed clusters too. Its words are the messages of `proto/admin/v1`: functions take requests and return answers of
 //! the services, so that gRPC, command line and console have one vocabulary. Not here: how results are printed.
 //! Invariants: lists are read by bulk codes, never by a call an item; an action on several brokers goes on after one has
-//! failed and tells of each; what changes something knows `dry_run`.
+//! failed and tells of each; what changes something knows `dry_run`; who asks until a deadline is answered before it.
 //!
 //! # Another noun or verb
 //!
@@ -74,6 +74,8 @@ mod tracks;
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::proto::v1::{Done, Outcome, Problem};
 use crate::remoting::bodies::route::BrokerData;
@@ -154,18 +156,50 @@ impl From<CallError> for AdminError {
 }
 
 /// One cluster, or several that share name servers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Admin {
     client: Client,
     /// Each as `host:port`.
     name_servers: Vec<String>,
+    /// When whoever asked stops waiting.
+    deadline: Option<Instant>,
 }
 
 impl Admin {
     /// Connects to nobody yet.
     #[must_use]
     pub fn new(name_servers: Vec<String>, credentials: Credentials) -> Self {
-        Self { client: Client::with(None, credentials), name_servers }
+        let client = Client::with(None, credentials);
+        Self { client, name_servers, deadline: None }
+    }
+
+    /// The same for somebody who waits until `deadline`: what is known by then is told before it, and what is missing.
+    #[must_use]
+    pub fn until(&self, deadline: Option<Instant>) -> Self {
+        Self { deadline, ..self.clone() }
+    }
+
+    /// Returns when nobody waits any more.
+    pub async fn ended(&self) {
+        match self.deadline {
+            Some(deadline) => tokio::time::sleep_until(deadline).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What `address` answers, whatever its code.
+    async fn ask(
+        &self,
+        address: &str,
+        request: Command,
+        timeout: Duration,
+    ) -> Result<Command, AdminError> {
+        let asking = self.client.call(address, request, timeout);
+        let Some(deadline) = self.deadline else { return Ok(asking.await?) };
+        // Who does not answer takes half of what is left: the rest is for those who are asked next, and for telling.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let answer = tokio::time::timeout(left / 2, asking).await;
+        Ok(answer.map_err(|_| CallError::Timeout(address.to_owned()))??)
     }
 
     /// A successful answer, or why there is none.
@@ -180,7 +214,7 @@ impl Admin {
         request: Command,
         timeout: Duration,
     ) -> Result<Command, AdminError> {
-        let answer = self.client.call(address, request, timeout).await?;
+        let answer = self.ask(address, request, timeout).await?;
         if answer.code == response::SUCCESS {
             return Ok(answer);
         }

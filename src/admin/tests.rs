@@ -544,3 +544,40 @@ async fn what_waits_is_asked_for_in_parts_and_of_ours_only() {
     let asked = names.asked().into_iter().filter(|code| *code == 9008).count();
     assert_eq!(asked, 2);
 }
+
+/// Somebody who accepts and never answers.
+async fn silent() -> (tokio::net::TcpListener, String) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (listener, address)
+}
+
+#[tokio::test]
+async fn who_never_answers_is_missing_before_the_deadline() {
+    let (peer, (_listener, silent)) = (Running::start(), silent().await);
+    peer.register(&[("a", &peer.address), ("b", &silent)]);
+    peer.answer_body(21, TOPICS);
+    peer.answer_body(201, r#"{"dataVersion":{},"subscriptionGroupTable":{"g":{"groupName":"g"}}}"#);
+    peer.answer_body(317, r#"{"brokerAddr":"x","consumeStatsList":[],"totalDiff":0}"#);
+    peer.answer_body(28, r#"{"table":{"putTps":"1 1 1"}}"#);
+    // The first name server does not answer either.
+    let names = vec![silent.clone(), peer.address.clone()];
+    let deadline = Instant::now() + Duration::from_secs(6);
+    let admin = Admin::new(names, Default::default()).until(Some(deadline));
+    let nobody = Admin::new(vec![silent], Default::default()).until(Some(deadline));
+    let all_groups = ListGroupsRequest::default();
+    let told = async {
+        tokio::join!(admin.topics(), admin.groups(&all_groups), admin.cluster(), nobody.topics())
+    };
+    let told = tokio::time::timeout_at(deadline, told).await.expect("all is told in time");
+    let (topics, groups, cluster) = (told.0.unwrap(), told.1.unwrap(), told.2.unwrap());
+    assert_eq!((topics.topics.len(), groups.groups.len(), cluster.brokers.len()), (8, 1, 2));
+    for problems in [&topics.problems, &groups.problems, &cluster.problems] {
+        let is_missing = |one: &Problem| one.at == "b" && one.reason.contains("in time");
+        assert!(problems.iter().any(is_missing), "{problems:?}");
+    }
+    assert!(cluster.problems.iter().any(|one| one.at == "name server"), "{:?}", cluster.problems);
+    // Nobody at all is an error, in time too.
+    let error = told.3.unwrap_err();
+    assert!(matches!(&error, AdminError::Unreachable(why) if why.contains("in time")), "{error}");
+}

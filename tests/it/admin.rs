@@ -236,6 +236,8 @@ fn dead_letters_are_listed_and_given_to_their_group_again() {
     for body in ["one", "two"] {
         assert_eq!(run(&["sendMessage", "-t", "%DLQ%readers", "-p", body]).0, Some(0));
     }
+    assert_eq!(run(&["messages", "dlq", "-o", "name"]).1, "readers\n");
+    assert_eq!(run(&["messages", "dlq", "--resend"]).0, Some(2), "of which group?");
     let (code, printed, error) = dlq(&["-o", "json"]);
     assert_eq!(code, Some(0), "{error}");
     let found: serde_json::Value = serde_json::from_str(&printed).unwrap();

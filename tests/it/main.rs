@@ -6,6 +6,7 @@ mod accounts;
 mod admin;
 mod admin_port;
 mod codes;
+mod completions;
 mod config;
 mod console;
 mod demo;

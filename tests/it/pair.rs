@@ -209,3 +209,30 @@ fn topics_that_differ_between_masters_are_shown_and_repaired() {
     let (printed, _) = done(&["topics"]);
     assert!(!printed.contains("DRIFT"), "{printed}");
 }
+
+#[test]
+fn a_host_that_does_not_answer_is_told_of_in_time() {
+    let (hosts, dir) = ([free_address(), free_address()], tempfile::tempdir().unwrap());
+    let nodes = [0, 1].map(|this| start("2m-2s-async", &hosts, this, dir.path()));
+    let [first, second] = hosts.map(|host| format!("{host}:9876"));
+    assert_eq!(admin(hosts[0], &["topics", "create", "Hello"]).0, Some(0));
+    // The system still takes its connections.
+    nodes[1].signal(Signal::SIGSTOP);
+    for noun in ["topics", "groups", "cluster"] {
+        for names in [format!("{first},{second}"), format!("{second},{first}")] {
+            let ask = ["admin", noun, "--timeout", "8", "-n", &names];
+            let output = rmq_node(&ask).output().unwrap();
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(6), "{noun}: {error}");
+            assert!(error.contains("broker-b"), "{noun}: {error}");
+            let printed = String::from_utf8(output.stdout).unwrap();
+            assert!(noun != "topics" || printed.contains("Hello  broker-a"), "{noun}: {printed}");
+        }
+    }
+    let ask = ["admin", "topics", "--timeout", "1", "-n", &second];
+    let output = rmq_node(&ask).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{error}");
+    nodes[1].signal(Signal::SIGCONT);
+    assert_eq!(admin(hosts[0], &["topics"]).0, Some(0));
+}

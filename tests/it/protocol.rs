@@ -77,3 +77,26 @@ fn what_was_released_is_still_there() {
     assert!(gone.is_empty(), "programs rely on what was released: {gone:#?}");
     assert!(released.lines().count() > 50, "the file lacks lines");
 }
+
+#[test]
+fn every_message_field_value_and_method_is_described() {
+    // What stands above each in its file; descriptors that reflection answers with have no comments.
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto/admin/v1");
+    let mut count = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let mut before = "";
+        for line in text.lines().map(str::trim) {
+            let is_declared =
+                ["message ", "enum ", "service ", "rpc "].iter().any(|word| line.starts_with(word))
+                    || (line.contains(" = ") && line.ends_with(';') && !line.starts_with("syntax"));
+            if is_declared && !line.starts_with("//") {
+                assert!(before.starts_with("// "), "{}: {line}", path.display());
+                count += 1;
+            }
+            before = line;
+        }
+    }
+    assert!(count > 200, "{count} are too few: the files are written otherwise");
+}

@@ -254,7 +254,7 @@ impl Admin {
             expression_type: Some("TAG"),
             ..PullHeader::default()
         };
-        let answer = self.client.call(address, header.to_request(), LONG_TIMEOUT).await?;
+        let answer = self.ask(address, header.to_request(), LONG_TIMEOUT).await?;
         let status = match answer.code {
             response::SUCCESS => PullStatus::Found,
             response::PULL_NOT_FOUND => PullStatus::NoNewMsg,
@@ -295,7 +295,7 @@ impl Admin {
         body: Bytes,
     ) -> Result<Sent, AdminError> {
         let request = header.to_request(request::SEND_MESSAGE_V2).with_body(body);
-        let answer = self.client.call(address, request, LONG_TIMEOUT).await?;
+        let answer = self.ask(address, request, LONG_TIMEOUT).await?;
         let status = match answer.code {
             response::SUCCESS => "SEND_OK",
             response::FLUSH_DISK_TIMEOUT => "FLUSH_DISK_TIMEOUT",

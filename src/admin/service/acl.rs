@@ -15,8 +15,8 @@ const HIDDEN: &str = "***";
 
 #[async_trait]
 impl Acl for Api {
-    async fn list(&self, _: Request<ListAccountsRequest>) -> Answered<ListAccountsResponse> {
-        answer(self.admin.list_accounts().await)
+    async fn list(&self, request: Request<ListAccountsRequest>) -> Answered<ListAccountsResponse> {
+        answer(self.admin(&request).list_accounts().await)
     }
 
     async fn create(
@@ -26,7 +26,7 @@ impl Acl for Api {
         let asked = request.get_ref().clone();
         request.get_mut().secret_key = HIDDEN.to_owned();
         let change = self.change("Acl/Create", &request);
-        change.end(self.admin.create_account(&asked).await).await
+        change.end(self.admin(&request).create_account(&asked).await).await
     }
 
     async fn update(
@@ -38,7 +38,7 @@ impl Acl for Api {
             *secret = HIDDEN.to_owned();
         }
         let change = self.change("Acl/Update", &request);
-        change.end(self.admin.update_account(&asked).await).await
+        change.end(self.admin(&request).update_account(&asked).await).await
     }
 
     async fn delete(
@@ -46,7 +46,7 @@ impl Acl for Api {
         request: Request<DeleteAccountRequest>,
     ) -> Answered<DeleteAccountResponse> {
         let change = self.change("Acl/Delete", &request);
-        change.end(self.admin.delete_account_everywhere(request.get_ref()).await).await
+        change.end(self.admin(&request).delete_account_everywhere(request.get_ref()).await).await
     }
 
     async fn put_white_addresses(
@@ -54,6 +54,6 @@ impl Acl for Api {
         request: Request<PutWhiteAddressesRequest>,
     ) -> Answered<PutWhiteAddressesResponse> {
         let change = self.change("Acl/PutWhiteAddresses", &request);
-        change.end(self.admin.put_white_addresses(request.get_ref()).await).await
+        change.end(self.admin(&request).put_white_addresses(request.get_ref()).await).await
     }
 }

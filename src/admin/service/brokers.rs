@@ -26,13 +26,13 @@ impl Api {
 
 #[async_trait]
 impl Brokers for Api {
-    async fn list(&self, _: Request<ListBrokersRequest>) -> Answered<ListBrokersResponse> {
-        answer(self.admin.brokers().await)
+    async fn list(&self, request: Request<ListBrokersRequest>) -> Answered<ListBrokersResponse> {
+        answer(self.admin(&request).brokers().await)
     }
 
     async fn get(&self, mut request: Request<GetBrokerRequest>) -> Answered<BrokerStatus> {
         self.named(&mut request.get_mut().broker);
-        answer(self.admin.broker(request.get_ref()).await)
+        answer(self.admin(&request).broker(request.get_ref()).await)
     }
 
     async fn drain(
@@ -41,7 +41,7 @@ impl Brokers for Api {
     ) -> Answered<DrainBrokerResponse> {
         self.named(&mut request.get_mut().broker);
         let change = self.change("Brokers/Drain", &request);
-        change.end(self.admin.drain(request.get_ref()).await).await
+        change.end(self.admin(&request).drain(request.get_ref()).await).await
     }
 
     async fn resume(
@@ -50,7 +50,7 @@ impl Brokers for Api {
     ) -> Answered<ResumeBrokerResponse> {
         self.named(&mut request.get_mut().broker);
         let change = self.change("Brokers/Resume", &request);
-        change.end(self.admin.resume(request.get_ref()).await).await
+        change.end(self.admin(&request).resume(request.get_ref()).await).await
     }
 
     async fn get_config(
@@ -58,7 +58,7 @@ impl Brokers for Api {
         mut request: Request<GetBrokerConfigRequest>,
     ) -> Answered<BrokerConfig> {
         self.named(&mut request.get_mut().broker);
-        answer(self.admin.broker_config(request.get_ref()).await)
+        answer(self.admin(&request).broker_config(request.get_ref()).await)
     }
 
     async fn set_config(
@@ -67,7 +67,7 @@ impl Brokers for Api {
     ) -> Answered<SetBrokerConfigResponse> {
         self.named(&mut request.get_mut().broker);
         let change = self.change("Brokers/SetConfig", &request);
-        change.end(self.admin.set_broker_config(request.get_ref()).await).await
+        change.end(self.admin(&request).set_broker_config(request.get_ref()).await).await
     }
 
     async fn reset_config(
@@ -76,6 +76,6 @@ impl Brokers for Api {
     ) -> Answered<ResetBrokerConfigResponse> {
         self.named(&mut request.get_mut().broker);
         let change = self.change("Brokers/ResetConfig", &request);
-        change.end(self.admin.reset_broker_config(request.get_ref()).await).await
+        change.end(self.admin(&request).reset_broker_config(request.get_ref()).await).await
     }
 }

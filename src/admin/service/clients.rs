@@ -10,11 +10,11 @@ use crate::proto::v1::{ClientStatus, GetClientRequest, ListClientsRequest, ListC
 impl Clients for Api {
     type ListStream = Parts<ListClientsResponse>;
 
-    async fn list(&self, _: Request<ListClientsRequest>) -> Answered<Self::ListStream> {
-        in_parts(self.admin.clients().await, |part| &mut part.clients)
+    async fn list(&self, request: Request<ListClientsRequest>) -> Answered<Self::ListStream> {
+        in_parts(self.admin(&request).clients().await, |part| &mut part.clients)
     }
 
     async fn get(&self, request: Request<GetClientRequest>) -> Answered<ClientStatus> {
-        answer(self.admin.client(request.get_ref()).await)
+        answer(self.admin(&request).client(request.get_ref()).await)
     }
 }

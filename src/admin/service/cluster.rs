@@ -8,7 +8,7 @@ use crate::proto::v1::{ClusterState, GetClusterRequest};
 
 #[async_trait]
 impl Cluster for Api {
-    async fn get(&self, _: Request<GetClusterRequest>) -> Answered<ClusterState> {
-        answer(self.admin.cluster().await)
+    async fn get(&self, request: Request<GetClusterRequest>) -> Answered<ClusterState> {
+        answer(self.admin(&request).cluster().await)
     }
 }

@@ -1,7 +1,5 @@
 //! The service `Messages`; what it does is in `admin::messages`, `admin::dead_letters` and `admin::timers`.
 
-use std::sync::Arc;
-
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
@@ -9,10 +7,11 @@ use tonic::{Request, Response, Status, async_trait};
 use super::{Answered, Api, ITEMS_OF_A_PART, Parts, answer, in_parts};
 use crate::proto::v1::messages_server::Messages;
 use crate::proto::v1::{
-    CancelTimerRequest, CancelTimerResponse, FindMessagesRequest, FindMessagesResponse,
-    GetMessageRequest, GetMessageResponse, ListDeadLettersRequest, ListDeadLettersResponse,
-    ListTimersRequest, ListTimersResponse, ResendDeadLettersRequest, ResendDeadLettersResponse,
-    TailMessagesRequest, TailMessagesResponse, TimersOnBroker,
+    CancelTimerRequest, CancelTimerResponse, CountDeadLettersRequest, CountDeadLettersResponse,
+    FindMessagesRequest, FindMessagesResponse, GetMessageRequest, GetMessageResponse,
+    ListDeadLettersRequest, ListDeadLettersResponse, ListTimersRequest, ListTimersResponse,
+    ResendDeadLettersRequest, ResendDeadLettersResponse, TailMessagesRequest, TailMessagesResponse,
+    TimersOnBroker,
 };
 use crate::task::{self, Kind};
 
@@ -27,30 +26,47 @@ impl Messages for Api {
     type TailStream = ReceiverStream<Result<TailMessagesResponse, Status>>;
 
     async fn get(&self, request: Request<GetMessageRequest>) -> Answered<GetMessageResponse> {
-        answer(self.admin.message(request.get_ref()).await)
+        answer(self.admin(&request).message(request.get_ref()).await)
     }
 
     async fn find(&self, request: Request<FindMessagesRequest>) -> Answered<Self::FindStream> {
-        in_parts(self.admin.find_messages(request.get_ref()).await, |part| &mut part.messages)
+        in_parts(self.admin(&request).find_messages(request.get_ref()).await, |part| {
+            &mut part.messages
+        })
     }
 
     async fn tail(&self, request: Request<TailMessagesRequest>) -> Answered<Self::TailStream> {
         let (out, parts) = mpsc::channel(PARTS_WAITING);
-        let admin = Arc::clone(&self.admin);
+        let admin = self.admin(&request);
         task::spawn(Kind::Ignore, "tail", async move {
-            if let Err(error) = admin.tail(request.get_ref(), &out).await {
+            let ended = tokio::select! {
+                ended = admin.tail(request.get_ref(), &out) => ended.map_err(Status::from),
+                () = admin.ended() => Err(Status::deadline_exceeded("the time that was given is over")),
+                // Whoever asked has gone: nobody is asked for them any more.
+                () = out.closed() => Ok(()),
+            };
+            if let Err(error) = ended {
                 // Who has gone does not hear it.
-                let _ = out.send(Err(error.into())).await;
+                let _ = out.send(Err(error)).await;
             }
         });
         Ok(Response::new(ReceiverStream::new(parts)))
+    }
+
+    async fn count_dead_letters(
+        &self,
+        _: Request<CountDeadLettersRequest>,
+    ) -> Answered<CountDeadLettersResponse> {
+        answer(self.admin.count_dead_letters().await)
     }
 
     async fn list_dead_letters(
         &self,
         request: Request<ListDeadLettersRequest>,
     ) -> Answered<Self::ListDeadLettersStream> {
-        in_parts(self.admin.dead_letters(request.get_ref()).await, |part| &mut part.letters)
+        in_parts(self.admin(&request).dead_letters(request.get_ref()).await, |part| {
+            &mut part.letters
+        })
     }
 
     async fn resend_dead_letters(
@@ -58,14 +74,14 @@ impl Messages for Api {
         request: Request<ResendDeadLettersRequest>,
     ) -> Answered<ResendDeadLettersResponse> {
         let change = self.change("Messages/ResendDeadLetters", &request);
-        change.end(self.admin.resend_dead_letters(request.get_ref()).await).await
+        change.end(self.admin(&request).resend_dead_letters(request.get_ref()).await).await
     }
 
     async fn list_timers(
         &self,
         request: Request<ListTimersRequest>,
     ) -> Answered<Self::ListTimersStream> {
-        let mut answer = self.admin.timers(request.get_ref()).await?;
+        let mut answer = self.admin(&request).timers(request.get_ref()).await?;
         // Each broker's messages are what is long.
         let brokers = std::mem::take(&mut answer.brokers);
         let mut parts = vec![Ok(answer)];
@@ -85,6 +101,59 @@ impl Messages for Api {
         request: Request<CancelTimerRequest>,
     ) -> Answered<CancelTimerResponse> {
         let change = self.change("Messages/CancelTimer", &request);
-        change.end(self.admin.cancel_timer(&request.get_ref().id).await).await
+        change.end(self.admin(&request).cancel_timer(&request.get_ref().id).await).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio_stream::StreamExt;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::admin::Admin;
+    use crate::remoting::{Command, request};
+    use crate::transport::{Limits, Responder, Server, Service};
+
+    /// A name server and broker in one, with a queue that gets nothing.
+    struct Quiet(String);
+
+    impl Service for Quiet {
+        fn on_request(&self, request: Command, responder: Responder) {
+            let body = match request.code {
+                request::GET_ROUTEINFO_BY_TOPIC => format!(
+                    "{{\"brokerDatas\":[{{\"brokerAddrs\":{{0:\"{}\"}},\"brokerName\":\"a\",\"cluster\":\"C\"}}],\"queueDatas\":[]}}",
+                    self.0
+                ),
+                request::GET_TOPIC_STATS_INFO => {
+                    r#"{"offsetTable":{{"brokerName":"a","queueId":0,"topic":"T"}:{"lastUpdateTimestamp":0,"maxOffset":0,"minOffset":0}}}"#.to_owned()
+                }
+                // A pull: it is never answered.
+                _ => return,
+            };
+            responder.send(Command::response(0).with_body(body));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_tail_ends_when_nobody_waits_for_it_any_more() {
+        let server =
+            Server::bind("127.0.0.1:0".parse().unwrap(), Arc::<Limits>::default()).unwrap();
+        let (address, stop) = (server.local_addr().to_string(), CancellationToken::new());
+        let serving = server.serve(Arc::new(Quiet(address.clone())), stop.clone());
+        task::spawn(Kind::Ignore, "peer", serving);
+        let admin = Arc::new(Admin::new(vec![address], Default::default()));
+        let api = Api { admin, of_node: None };
+        let wanted = TailMessagesRequest { topic: "T".to_owned(), ..Default::default() };
+        let mut request = Request::new(wanted);
+        request.set_timeout(Duration::from_secs(1));
+        let parts = api.tail(request).await.unwrap().into_inner();
+        let told: Vec<_> = parts.collect().await;
+        let Some(Err(error)) = told.last() else { panic!("it ends: {told:?}") };
+        assert!(matches!(error.code(), tonic::Code::DeadlineExceeded), "{error}");
+        stop.cancel();
     }
 }

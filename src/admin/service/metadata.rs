@@ -3,8 +3,6 @@
 //! Invariants: the audit log has a line for each step of an Apply, also when nobody waited for all of them: then no further
 //! one is begun; it has no secrets, and not the whole request.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -58,17 +56,17 @@ impl Metadata for Api {
         &self,
         request: Request<ExportMetadataRequest>,
     ) -> Answered<ExportMetadataResponse> {
-        answer(self.admin.export_metadata(request.get_ref()).await)
+        answer(self.admin(&request).export_metadata(request.get_ref()).await)
     }
 
     async fn plan(&self, request: Request<ApplyMetadataRequest>) -> Answered<Self::PlanStream> {
-        let plan = self.admin.plan_metadata(request.get_ref()).await;
+        let plan = self.admin(&request).plan_metadata(request.get_ref()).await;
         in_parts(plan.map(MetadataPlan::into_dry_run), |part| &mut part.steps)
     }
 
     async fn apply(&self, request: Request<ApplyMetadataRequest>) -> Answered<Self::ApplyStream> {
         let change = self.change_with("Metadata/Apply", &request, &arguments(request.get_ref()));
-        let plan = match self.admin.plan_metadata(request.get_ref()).await {
+        let plan = match self.admin(&request).plan_metadata(request.get_ref()).await {
             Ok(plan) => plan,
             Err(error) => {
                 change.end::<()>(Err(error.clone())).await?;
@@ -76,14 +74,14 @@ impl Metadata for Api {
             }
         };
         let (out, parts) = mpsc::channel(PARTS_WAITING);
-        let admin = Arc::clone(&self.admin);
+        let admin = self.admin(&request);
         task::spawn(Kind::Ignore, "apply metadata", apply(admin, plan, change, out));
         Ok(Response::new(ReceiverStream::new(parts)))
     }
 }
 
 async fn apply(
-    admin: Arc<Admin>,
+    admin: Admin,
     mut plan: MetadataPlan,
     change: Change,
     out: mpsc::Sender<Result<ApplyMetadataResponse, Status>>,

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `acl`, `brokers`, `topics`, `groups`, `clients`, `offsets`, `cluster`, `messages`, `metadata`, `name_servers`, `node`, `audit`, `alerts` | one service each |
 //! | `change` | a change until it is answered, for the audit log |
+//! | `deadline` | until when a caller waits |
 //! | `socket`, `port` | the unix socket and the TCP port that they are served on |
 //! | `server` | serving them, with health and reflection |
 //! | `gate`, `logins`, `roles` | who is let in, who they are, and what each method needs over TCP |
@@ -19,6 +20,7 @@ mod brokers;
 mod change;
 mod clients;
 mod cluster;
+mod deadline;
 pub mod gate;
 mod groups;
 pub mod logins;
@@ -36,7 +38,9 @@ mod topics;
 use std::sync::Arc;
 
 use tonic::service::Routes;
-use tonic::{Response, Status};
+use tonic::{Request, Response, Status};
+
+use deadline::deadline;
 
 use super::{Admin, AdminError, OfNode};
 use crate::acl::is_refusal;
@@ -77,6 +81,11 @@ struct Api {
 }
 
 impl Api {
+    /// The facade, for as long as the caller of this request waits.
+    fn admin<T>(&self, request: &Request<T>) -> Admin {
+        self.admin.until(deadline(request))
+    }
+
     /// What only a node has.
     fn node(&self) -> Result<&OfNode, Status> {
         self.of_node.as_ref().ok_or_else(|| {

@@ -17,28 +17,28 @@ impl NameServers for Api {
         &self,
         request: Request<ListNameServersRequest>,
     ) -> Answered<ListNameServersResponse> {
-        answer(self.admin.list_name_servers(request.get_ref()).await)
+        answer(self.admin(&request).list_name_servers(request.get_ref()).await)
     }
 
     async fn list_kv(&self, request: Request<ListKvRequest>) -> Answered<ListKvResponse> {
-        answer(self.admin.list_kv(request.get_ref()).await)
+        answer(self.admin(&request).list_kv(request.get_ref()).await)
     }
 
     async fn put_kv(&self, request: Request<PutKvRequest>) -> Answered<PutKvResponse> {
         let change = self.change("NameServers/PutKv", &request);
-        change.end(self.admin.put_kv_everywhere(request.get_ref()).await).await
+        change.end(self.admin(&request).put_kv_everywhere(request.get_ref()).await).await
     }
 
     async fn delete_kv(&self, request: Request<DeleteKvRequest>) -> Answered<DeleteKvResponse> {
         let change = self.change("NameServers/DeleteKv", &request);
-        change.end(self.admin.delete_kv_everywhere(request.get_ref()).await).await
+        change.end(self.admin(&request).delete_kv_everywhere(request.get_ref()).await).await
     }
 
     async fn list_settings(
         &self,
-        _: Request<ListNameServerSettingsRequest>,
+        request: Request<ListNameServerSettingsRequest>,
     ) -> Answered<ListNameServerSettingsResponse> {
-        answer(self.admin.list_name_server_settings().await)
+        answer(self.admin(&request).list_name_server_settings().await)
     }
 
     async fn put_setting(
@@ -46,7 +46,7 @@ impl NameServers for Api {
         request: Request<PutNameServerSettingRequest>,
     ) -> Answered<PutNameServerSettingResponse> {
         let change = self.change("NameServers/PutSetting", &request);
-        change.end(Ok(self.admin.put_name_server_setting(request.get_ref()).await)).await
+        change.end(Ok(self.admin(&request).put_name_server_setting(request.get_ref()).await)).await
     }
 
     async fn put_write_permission(
@@ -54,6 +54,6 @@ impl NameServers for Api {
         request: Request<PutWritePermissionRequest>,
     ) -> Answered<PutWritePermissionResponse> {
         let change = self.change("NameServers/PutWritePermission", &request);
-        change.end(self.admin.put_write_permission(request.get_ref()).await).await
+        change.end(self.admin(&request).put_write_permission(request.get_ref()).await).await
     }
 }

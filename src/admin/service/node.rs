@@ -32,7 +32,7 @@ impl Node for Api {
         let slave = self.node()?.control.slave_address(&request.get_ref().group);
         let change = self.change("Node/Resync", &request);
         let resync = async || -> Result<ResyncResponse, AdminError> {
-            self.admin.resync(&slave?).await?;
+            self.admin(&request).resync(&slave?).await?;
             Ok(ResyncResponse {})
         };
         change.end(resync().await).await

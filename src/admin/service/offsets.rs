@@ -10,6 +10,6 @@ use crate::proto::v1::{ResetOffsetsRequest, ResetOffsetsResponse};
 impl Offsets for Api {
     async fn reset(&self, request: Request<ResetOffsetsRequest>) -> Answered<ResetOffsetsResponse> {
         let change = self.change("Offsets/Reset", &request);
-        change.end(self.admin.reset_group(request.get_ref()).await).await
+        change.end(self.admin(&request).reset_group(request.get_ref()).await).await
     }
 }

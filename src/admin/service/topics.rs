@@ -14,17 +14,17 @@ use crate::proto::v1::{
 impl Topics for Api {
     type ListStream = Parts<ListTopicsResponse>;
 
-    async fn list(&self, _: Request<ListTopicsRequest>) -> Answered<Self::ListStream> {
-        in_parts(self.admin.topics().await, |part| &mut part.topics)
+    async fn list(&self, request: Request<ListTopicsRequest>) -> Answered<Self::ListStream> {
+        in_parts(self.admin(&request).topics().await, |part| &mut part.topics)
     }
 
     async fn get(&self, request: Request<GetTopicRequest>) -> Answered<TopicStatus> {
-        answer(self.admin.topic(&request.get_ref().topic).await)
+        answer(self.admin(&request).topic(&request.get_ref().topic).await)
     }
 
     async fn create(&self, request: Request<CreateTopicRequest>) -> Answered<CreateTopicResponse> {
         let change = self.change("Topics/Create", &request);
-        change.end(self.admin.create_topic(request.get_ref()).await).await
+        change.end(self.admin(&request).create_topic(request.get_ref()).await).await
     }
 
     async fn repair(
@@ -32,11 +32,11 @@ impl Topics for Api {
         request: Request<RepairTopicsRequest>,
     ) -> Answered<RepairTopicsResponse> {
         let change = self.change("Topics/Repair", &request);
-        change.end(self.admin.repair_topics(request.get_ref()).await).await
+        change.end(self.admin(&request).repair_topics(request.get_ref()).await).await
     }
 
     async fn delete(&self, request: Request<DeleteTopicRequest>) -> Answered<DeleteTopicResponse> {
         let change = self.change("Topics/Delete", &request);
-        change.end(self.admin.delete_topic(request.get_ref()).await).await
+        change.end(self.admin(&request).delete_topic(request.get_ref()).await).await
     }
 }

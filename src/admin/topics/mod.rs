@@ -141,8 +141,9 @@ impl Admin {
         let route = self.route_if_any(name).await?.ok_or_else(|| no_topic(name))?;
         let brokers = on_brokers(&route);
         let (mut queues, mut problems, mut last_error) = (Vec::new(), Vec::new(), None);
-        for one in &brokers {
-            match self.queues_of(name, one).await {
+        let answers = all(brokers.iter().map(|one| self.queues_of(name, one))).await;
+        for (one, answer) in brokers.iter().zip(answers) {
+            match answer {
                 Ok(found) => queues.extend(found),
                 Err(error) => {
                     problems.push(Problem {

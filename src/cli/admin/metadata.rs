@@ -17,6 +17,7 @@ use super::output::{Confirmation, Output, Report, Reported, not_confirmed};
 use super::sheet::{Sheet, words};
 use super::whole;
 use crate::admin::service::metadata::MESSAGE_BYTES_MAX;
+use crate::cli::progress::Steps;
 use crate::cli::table::safe;
 use crate::proto::v1::metadata_client::MetadataClient;
 use crate::proto::v1::{
@@ -206,17 +207,22 @@ pub async fn apply(apply: Apply, door: Door, output: Output) -> Reported {
     }
     let mut parts = client(door).apply(request).await?.into_inner();
     let mut all = ApplyMetadataResponse::default();
+    let progress = Steps::new(u32::try_from(plan.steps.len()).unwrap_or(u32::MAX));
+    let is_told = matches!(output, Output::Table | Output::Wide);
     while let Some(mut part) = parts.message().await? {
-        for step in part.steps.iter().filter(|step| step.outcome() == Outcome::Done) {
-            if matches!(output, Output::Table | Output::Wide) {
-                // At once, for whoever interrupts it; that nobody reads it stops nothing.
-                let _ = writeln!(io::stdout(), "{}", safe(&line(step)));
-            }
+        for step in &part.steps {
+            progress.done(|| {
+                if is_told && step.outcome() == Outcome::Done {
+                    // At once, for whoever interrupts it; that nobody reads it stops nothing.
+                    let _ = writeln!(io::stdout(), "{}", safe(&line(step)));
+                }
+            });
         }
         all.steps.append(&mut part.steps);
         all.problems.append(&mut part.problems);
         all.left_alone += part.left_alone;
     }
+    drop(progress);
     Ok(applied(all, output))
 }
 

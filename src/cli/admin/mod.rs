@@ -5,6 +5,7 @@
 //! | `door` | the way to the services: a socket, or this process |
 //! | `output` | what is printed, and the exit code |
 //! | `sheet` | results as tables, JSON, YAML, TSV and names |
+//! | `names` | names of the cluster for completions |
 //! | `acl`, `brokers` with `brokers_config` and `drain`, `cluster`, `topics`, `groups`, `clients`, `offsets`, `messages`, `timers`, `nameservers`, `resync`, `node`, `audit`, `alerts` | the nouns |
 //! | `metadata`, `metadata_file` | `export`, `diff` and `apply`, and their file |
 //!
@@ -23,6 +24,7 @@ mod groups;
 mod messages;
 mod metadata;
 mod metadata_file;
+mod names;
 mod nameservers;
 mod node;
 mod offsets;
@@ -47,13 +49,14 @@ use alerts::AlertsAction;
 use audit::AuditArgs;
 use brokers::BrokersAction;
 use clients::ClientsAction;
-use door::{Door, Way};
+use door::{Door, Way, within};
 use groups::GroupsAction;
 use messages::MessagesAction;
+pub(super) use names::with_names;
 use nameservers::NameServersAction;
 use node::NodeAction;
 use offsets::OffsetsAction;
-pub(super) use output::{EXIT_PARTIAL, EXIT_USAGE, exit_code, hint};
+pub(super) use output::{EXIT_CODES, EXIT_PARTIAL, EXIT_USAGE, exit_code, hint};
 use output::{Output, Reported};
 use resync::Resync;
 use timers::TimersAction;
@@ -80,6 +83,10 @@ pub struct AdminArgs {
     /// Ask again every so many seconds, until it is interrupted; not for what changes something.
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
     watch: Option<u64>,
+    /// How long an answer may take; what is not known by then is told to be missing [default: until all have answered, or
+    /// are given up].
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
+    timeout: Option<u64>,
     #[command(flatten)]
     credentials: CredentialsArgs,
     #[command(subcommand)]
@@ -202,7 +209,7 @@ enum ReplicationAction {
 /// # Errors
 /// This host's settings are wrong and were needed, or the result cannot be printed.
 pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
-    let AdminArgs { name_server, socket, output, watch, credentials, noun } = arguments;
+    let AdminArgs { name_server, socket, output, watch, timeout, credentials, noun } = arguments;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if watch.is_some() && !noun.only_reads() {
         return Ok(output::print_error(&Status::invalid_argument(
@@ -211,7 +218,10 @@ pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
     }
     let way = Way { name_servers: name_server, socket, credentials };
     let door = match runtime.block_on(way.open())? {
-        Ok(door) => door,
+        Ok(door) => {
+            let door = timeout.map_or_else(|| door.clone(), |seconds| within(&door, seconds));
+            door::with_spinner(door)
+        }
         Err(error) => return Ok(output::print_error(&error)),
     };
     let printed = match watch {

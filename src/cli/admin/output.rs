@@ -25,6 +25,19 @@ pub const EXIT_PARTIAL: u8 = 6;
 /// What was compared is not the same: a code of its own, because 1 is a failure here.
 const EXIT_DIFFERENT: u8 = 7;
 
+/// What each of them means, and of others that `rmq-node admin` ends with.
+pub const EXIT_CODES: [(u8, &str); 9] = [
+    (0, "Done."),
+    (EXIT_FAILED, "Failed."),
+    (EXIT_USAGE, "Wrong usage, or a file that is wrong."),
+    (EXIT_UNREACHABLE, "Nobody answers."),
+    (EXIT_NOT_FOUND, "There is no such thing."),
+    (EXIT_DENIED, "Denied: the socket is not for this user, or the cluster has accounts."),
+    (EXIT_PARTIAL, "Done or told in part: standard error says what is missing."),
+    (EXIT_DIFFERENT, "Of diff: something differs."),
+    (78, "There is no -n, and the settings of this host are wrong."),
+];
+
 const UNREACHABLE_HINT: &str =
     "Start a node with `rmq-node run`, or name the cluster's name server with -n HOST:9876.";
 const SOCKET_HINT: &str = "The node's socket is for root and the group rmq-node.";

@@ -15,7 +15,8 @@ use super::{start, time};
 use crate::cli::table::utc;
 use crate::proto::v1::messages_client::MessagesClient;
 use crate::proto::v1::{
-    DeadLetter, DeadLetterPlace, ListDeadLettersRequest, ListDeadLettersResponse, Outcome,
+    CountDeadLettersRequest, CountDeadLettersResponse, DeadLetter, DeadLetterPlace,
+    GroupDeadLetters, ListDeadLettersRequest, ListDeadLettersResponse, Outcome,
     ResendDeadLettersRequest, ResendTarget, ResentLetter, StoredMessage,
 };
 
@@ -25,23 +26,23 @@ const AT_ONCE: usize = 100;
 /// The arguments.
 #[derive(Args, Clone, Debug)]
 pub struct DeadLetters {
-    /// The group.
-    group: String,
+    /// The group [default: all that have some, with how many].
+    group: Option<String>,
     /// Only the one of this id, `msgId` or `offsetMsgId`; may be given again.
-    #[arg(long = "id", value_name = "ID", conflicts_with_all = ["from", "to", "limit"])]
+    #[arg(long = "id", value_name = "ID", requires = "group", conflicts_with_all = ["from", "to", "limit"])]
     ids: Vec<String>,
     /// Only those that became dead letters at this time or later, `2026-11-25T01:26:19` in UTC or milliseconds since 1970.
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, requires = "group")]
     from: Option<i64>,
     /// Only those that became dead letters before this time.
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, requires = "group")]
     to: Option<i64>,
     /// At most so many, the newest.
     #[arg(short, long, default_value_t = 100, value_name = "COUNT")]
     limit: u32,
     /// Give those that are listed to the group again, oldest first. Its members get them under the topic that they come
     /// from, and no other group does. They stay dead letters, so that doing it twice delivers them twice.
-    #[arg(long)]
+    #[arg(long, requires = "group")]
     pub(super) resend: bool,
     /// With --resend: send them to the topic that they come from, where every group gets them.
     #[arg(long, requires = "resend")]
@@ -62,8 +63,12 @@ pub async fn run(
     mut messages: MessagesClient<Door>,
     output: Output,
 ) -> Reported {
+    let Some(group) = arguments.group.clone() else {
+        let found = messages.count_dead_letters(CountDeadLettersRequest {}).await?;
+        return Ok(groups(&found.into_inner(), output));
+    };
     let request = ListDeadLettersRequest {
-        group: arguments.group.clone(),
+        group: group.clone(),
         from_ms: arguments.from,
         to_ms: arguments.to,
         limit: Some(arguments.limit),
@@ -72,19 +77,19 @@ pub async fn run(
     let parts = messages.list_dead_letters(request).await?.into_inner();
     let mut found = whole(parts, |part| &mut part.letters).await?;
     if !arguments.resend || found.letters.is_empty() {
-        return Ok(list(&arguments.group, &found, arguments.ids.is_empty(), output));
+        return Ok(list(&group, &found, arguments.ids.is_empty(), output));
     }
     found.letters.reverse();
     let question = format!(
         "{} dead letters go to {} again{}.",
         found.letters.len(),
-        if arguments.to_topic { "every group of their topics" } else { &arguments.group },
+        if arguments.to_topic { "every group of their topics" } else { &group },
         left_out(&found).map(|more| format!(", and {more}")).unwrap_or_default()
     );
     if !arguments.dry_run && !arguments.confirmation.is_given(&question) {
         return Ok(not_confirmed());
     }
-    let resent = resend(&arguments, &found.letters, &mut messages).await?;
+    let resent = resend((&group, &arguments), &found.letters, &mut messages).await?;
     let mut report = resent_shown(&resent, output);
     report.problems.extend(found.problems.into_iter().map(|problem| problem.reason));
     Ok(report)
@@ -92,7 +97,7 @@ pub async fn run(
 
 /// Sends them again, some at a time.
 async fn resend(
-    arguments: &DeadLetters,
+    (group, arguments): (&str, &DeadLetters),
     letters: &[DeadLetter],
     messages: &mut MessagesClient<Door>,
 ) -> Result<Vec<ResentLetter>, Status> {
@@ -102,7 +107,7 @@ async fn resend(
     let mut resent = Vec::new();
     for some in places.chunks(AT_ONCE) {
         let request = ResendDeadLettersRequest {
-            group: arguments.group.clone(),
+            group: group.to_owned(),
             places: some.to_vec(),
             target: target.into(),
             dry_run: arguments.dry_run,
@@ -139,6 +144,23 @@ fn left_out(found: &ListDeadLettersResponse) -> Option<String> {
     let listed = i64::try_from(found.letters.len()).unwrap_or(i64::MAX);
     let more = matching.saturating_sub(listed);
     (more > 0).then(|| format!("{more} older ones do not (--limit)"))
+}
+
+/// The groups that have dead letters.
+fn groups(found: &CountDeadLettersResponse, output: Output) -> Report {
+    let columns =
+        vec![words("GROUP"), numbers("DEAD LETTERS"), words("LAST (UTC)"), words("BROKERS")];
+    let row = |one: &GroupDeadLetters| {
+        let last = one.last_stored_ms.map_or_else(|| "-".to_owned(), utc);
+        vec![one.group.clone(), one.count.to_string(), last, one.brokers.join(",")]
+    };
+    let mut notes = Vec::new();
+    if found.groups.is_empty() {
+        notes.push("No group has dead letters.".to_owned());
+    }
+    let sheet = Sheet::new(columns, found.groups.iter().map(row).collect());
+    let text = sheet.render(&found.groups, output);
+    Report { notes: output.notes(notes), ..Report::new(text, found.problems.clone()) }
 }
 
 fn list(group: &str, found: &ListDeadLettersResponse, with_counts: bool, output: Output) -> Report {
@@ -307,6 +329,24 @@ A1  1970-01-01 00:00:00  T              17  16 retries failed  x     hi
         assert_eq!(left_out(&found).as_deref(), Some("1 older ones do not (--limit)"));
         let none = list("g", &ListDeadLettersResponse::default(), true, Output::Table);
         assert_eq!((none.text.as_str(), &*none.notes[0]), ("", "Group g has no dead letters."));
+    }
+
+    #[test]
+    fn groups_are_listed_with_how_many_they_have() {
+        let group = GroupDeadLetters {
+            group: "g".to_owned(),
+            count: 12,
+            last_stored_ms: Some(0),
+            brokers: vec!["a".to_owned(), "b".to_owned()],
+        };
+        let found = CountDeadLettersResponse { groups: vec![group], problems: Vec::new() };
+        let expected = "\
+GROUP  DEAD LETTERS  LAST (UTC)           BROKERS
+g                12  1970-01-01 00:00:00  a,b
+";
+        assert_eq!(groups(&found, Output::Table).text, expected);
+        let none = groups(&CountDeadLettersResponse::default(), Output::Table);
+        assert_eq!(none.notes, ["No group has dead letters."]);
     }
 
     #[test]

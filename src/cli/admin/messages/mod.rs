@@ -45,8 +45,8 @@ pub enum MessagesAction {
         #[arg(short, long, default_value_t = 32, value_name = "COUNT")]
         limit: u32,
     },
-    /// Show a group's dead letters of all brokers, newest first: messages that it did not get done; `--resend` gives them to
-    /// it again.
+    /// Show which groups have dead letters, messages that they did not get done, or those of one group on all brokers, newest
+    /// first; `--resend` gives them to it again.
     Dlq(DeadLetters),
     /// Show messages of a topic as they are stored, until it is interrupted.
     Tail {
