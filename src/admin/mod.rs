@@ -17,6 +17,7 @@
 //! | `node` | what only the node itself can tell and do |
 //! | `upgrade` | whether its host can be stopped now |
 //! | `audit` | who changed what through this node |
+//! | `alerts/` | what is not as it should be, and who is told |
 //! | `calls` | one request each, at one address: what the others and the old commands of mqadmin are made of |
 //! | `timers` | messages that wait for a time of their own: list, cancel |
 //! | `service/` | the facade as gRPC services, and the socket and the port that they are served on |
@@ -43,6 +44,7 @@
 mod accounts;
 #[cfg(test)]
 mod accounts_tests;
+pub mod alerts;
 mod audit;
 mod brokers;
 mod calls;

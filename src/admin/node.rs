@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::alerts::Alerts;
 use super::{AdminError, AuditLog};
 use crate::proto::v1::NodeStatus;
 
@@ -55,6 +56,8 @@ impl Own {
 pub struct OfNode {
     /// Where changes are written down.
     pub audit: Arc<AuditLog>,
+    /// What is wrong with the cluster.
+    pub alerts: Arc<Alerts>,
     /// The node.
     pub control: Arc<dyn NodeControl>,
 }

@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
@@ -27,6 +28,8 @@ const LOOKED_UP_MAX: usize = 2_000;
 #[derive(Debug, Default)]
 pub(super) struct Reckoned {
     last: ArcSwapOption<BrokerFigures>,
+    /// Whether the node looks for what is wrong, and has somebody to tell.
+    sends_alerts: AtomicBool,
     /// When the messages were stored that groups stand at; held while reckoning.
     stored: Mutex<HashMap<Place, (u64, i64)>>,
 }
@@ -41,8 +44,10 @@ impl Broker {
         self.reckoned.last.load_full()
     }
 
-    /// Reckons, and keeps the result; with the lag of each queue if it is asked for. Blocks.
-    pub fn reckon(&self, with_queues: bool) {
+    /// Reckons, and keeps the result; with the lag of each queue if it is asked for. Peers are told whether the node
+    /// `sends_alerts`. Blocks.
+    pub fn reckon(&self, with_queues: bool, sends_alerts: bool) {
+        self.reckoned.sends_alerts.store(sends_alerts, Ordering::Relaxed);
         let begun = self.clock.monotonic();
         let mut figures = BrokerFigures {
             cluster: self.options.cluster.clone(),
@@ -198,7 +203,12 @@ fn disk(dir: &Path) -> Vec<(Figure, f64)> {
 /// 9009: what was reckoned last, for alerts. Without it being asked for by a node, nothing was.
 pub(super) fn answer(broker: &Arc<Broker>, _: &Command, _: &Connection) -> Answer {
     let figures = broker.figures().map(|figures| to_body(&figures)).unwrap_or_default();
-    let figures = Figures { now_ms: broker.clock.now_ms(), ..figures };
+    let figures = Figures {
+        now_ms: broker.clock.now_ms(),
+        sends_alerts: broker.reckoned.sends_alerts.load(Ordering::Relaxed),
+        disk_read_only_percent: broker.store.retention().disk_read_only_percent,
+        ..figures
+    };
     Ok(Command::response(response::SUCCESS).with_body(extension::to_bytes(&figures)))
 }
 
@@ -215,6 +225,15 @@ fn to_body(figures: &BrokerFigures) -> Figures {
         let group = one.topic.strip_prefix(crate::model::DLQ_PREFIX)?;
         Some((group.to_owned(), one.next_offsets))
     });
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float becomes the nearest number that there is"
+    )]
+    let whole = |figure, times: f64| {
+        let found = figures.values.iter().find(|(one, _)| *one == figure);
+        found.map_or(0, |(_, value)| (value * times) as u64)
+    };
     Figures {
         at_ms: figures.at_ms,
         readers: readers.collect(),
@@ -225,6 +244,9 @@ fn to_body(figures: &BrokerFigures) -> Figures {
             .collect(),
         differ: differ.collect(),
         dead_letters: dead.collect(),
+        disk_bytes: whole(Figure::DiskBytes, 1.0),
+        disk_free_bytes: whole(Figure::DiskFreeBytes, 1.0),
+        disk_used_ppm: whole(Figure::DiskUsedRatio, 1e6),
         ..Figures::default()
     }
 }
@@ -239,7 +261,7 @@ mod tests {
 
     async fn reckoned(broker: &TestBroker) -> Arc<BrokerFigures> {
         let reckoning = Arc::clone(&broker.broker);
-        crate::task::spawn_blocking("figures", move || reckoning.reckon(true)).await.unwrap();
+        crate::task::spawn_blocking("figures", move || reckoning.reckon(true, true)).await.unwrap();
         broker.broker.figures().unwrap()
     }
 
@@ -279,6 +301,9 @@ mod tests {
         let answer = broker.call(Command::request(request::EXTENSION_FIGURES)).await;
         let told: Figures = extension::parse(&answer.body).unwrap();
         assert_eq!((told.readers[0].group.as_str(), told.readers[0].lag), ("G", 0));
+        assert!(
+            told.sends_alerts && told.disk_bytes >= told.disk_free_bytes && told.disk_bytes > 0
+        );
         assert!(told.at_ms > 0 && told.now_ms >= told.at_ms, "{told:?}");
     }
 

@@ -20,7 +20,7 @@ use super::Broker;
 use super::answers::Refusal;
 use super::pull::{Pass, Pull, Wish};
 use crate::clock::Clock;
-use crate::metrics::{Gauge, Limit};
+use crate::metrics::Limit;
 use crate::model::{QueueId, TopicName};
 use crate::remoting::response;
 use crate::store::Arrival;
@@ -275,10 +275,16 @@ impl LongPolling {
     }
 }
 
+impl Broker {
+    /// How many pulls wait for a message.
+    #[must_use]
+    pub fn waiting_pulls(&self) -> usize {
+        self.long_polling.count()
+    }
+}
+
 /// Makes the store wake the waiting pulls.
 pub(super) fn listen(broker: &Arc<Broker>) {
-    let long_polling = Arc::clone(&broker.long_polling);
-    broker.metrics.gauge(Gauge::WaitingPulls, move || long_polling.count());
     let long_polling = Arc::clone(&broker.long_polling);
     // The store is the broker's: it must not keep the broker in turn.
     let broker_handle: Weak<Broker> = Arc::downgrade(broker);

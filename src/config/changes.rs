@@ -7,8 +7,9 @@ use super::layers::DEFAULT;
 use super::{ConfigError, Loaded, Problem};
 
 /// What a running node takes over: settings, and tables as a whole.
-const LIVE: [&str; 11] = [
+const LIVE: [&str; 12] = [
     "admin.logins_file",
+    "alerts.",
     "allow_internal_addresses",
     "limits.",
     "log.",

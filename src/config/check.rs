@@ -48,6 +48,7 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
     check_admin(&settings, &mut findings);
     let console = check_console(&settings, &mut findings);
     check_metrics(&settings, &mut findings);
+    check_alerts(&settings, &mut findings);
     let addresses = check_advertise(&settings, &mut findings);
     if settings.data_dir.as_os_str().is_empty() {
         findings.add(
@@ -85,6 +86,7 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
         admin: settings.admin,
         console,
         metrics: settings.metrics,
+        alerts: settings.alerts,
         log: settings.log,
     })
 }
@@ -113,6 +115,29 @@ fn check_names(settings: &Settings, findings: &mut Findings<'_>) {
             );
             findings.add(&path, text);
         }
+    }
+}
+
+fn check_alerts(settings: &Settings, findings: &mut Findings<'_>) {
+    let alerts = &settings.alerts;
+    if !(1..=3600).contains(&alerts.interval_s) {
+        findings.add("alerts.interval_s", "write 1 to 3600".to_owned());
+    }
+    if alerts.mail_to.is_empty() {
+        return;
+    }
+    let port = alerts.mail_server.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+    if !matches!(port, Some(Ok(_))) {
+        let text = "mail needs a server: write alerts.mail_server = \"smtp.example.com:587\"";
+        findings.add("alerts.mail_server", text.to_owned());
+    }
+    if alerts.mail_from.is_empty() {
+        let text = "mail needs a sender: write alerts.mail_from = \"rmq-node@example.com\"";
+        findings.add("alerts.mail_from", text.to_owned());
+    }
+    if !alerts.mail_user.is_empty() && alerts.mail_password_file.as_os_str().is_empty() {
+        let text = "a user has a password: write alerts.mail_password_file = \"/etc/rmq-node/mail-password\"";
+        findings.add("alerts.mail_user", text.to_owned());
     }
 }
 

@@ -53,8 +53,8 @@ pub use read::{did_you_mean, mistake};
 pub use reference::REFERENCE;
 pub use runtime_keys::{fixed_properties, why_not_now};
 pub use settings::{
-    Acl, Admin, ClientCertificates, Flush, Level, Limits, Log, Metrics, Replication, Role, Store,
-    Tls, TlsMode, Transactions,
+    Acl, Admin, Alerts, ClientCertificates, Flush, Level, Limits, Log, MailTls, Metrics,
+    Replication, Role, Store, Tls, TlsMode, Transactions,
 };
 
 /// Read when no file is named, if it is there.
@@ -108,6 +108,8 @@ pub struct Config {
     pub console: Console,
     /// What is shown to Prometheus.
     pub metrics: Metrics,
+    /// What is told of when it is wrong, and to whom.
+    pub alerts: Alerts,
     /// What is logged.
     pub log: Log,
 }

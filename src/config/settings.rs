@@ -35,6 +35,7 @@ pub struct Settings {
     pub admin: Admin,
     pub console: Console,
     pub metrics: Metrics,
+    pub alerts: Alerts,
     pub log: Log,
 }
 
@@ -329,6 +330,89 @@ pub struct Metrics {
     pub queue_lag: bool,
     /// Whether the families of rocketmq-exporter are shown too.
     pub exporter_names: bool,
+}
+
+/// `[alerts]`: what is told of, and to whom. A threshold of 0 switches its rule off.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Alerts {
+    /// Whether the node looks for what is wrong.
+    pub enabled: bool,
+    /// How often.
+    pub interval_s: u64,
+    /// How long something must be wrong to be told.
+    pub pending_s: u64,
+    /// After what time it is told again; 0: never.
+    pub repeat_hours: u64,
+    /// Messages that a group may be behind in a topic.
+    pub lag_messages: u64,
+    /// How old a message may be that a group has not got.
+    pub lag_age_s: u64,
+    /// Whether messages may not wait for a group of which nobody is connected.
+    pub no_consumer: bool,
+    /// What a slave may not have of its master's log.
+    pub slave_behind_bytes: u64,
+    /// How much older its log may be.
+    pub slave_behind_s: u64,
+    /// How full a disk may be.
+    pub disk_percent: u8,
+    /// For how long it must not get too full to store, as it fills now.
+    pub disk_forecast_hours: u64,
+    /// How long the node's certificate must be good.
+    pub certificate_days: u64,
+    /// Messages of a group that are too many if they become dead letters.
+    pub dead_letters_per_hour: u64,
+    /// Whether members of a group must subscribe to the same.
+    pub subscriptions: bool,
+    /// How much clocks of hosts may differ.
+    pub clock_difference_ms: u64,
+    /// A file of addresses that are sent JSON.
+    pub webhook_file: PathBuf,
+    /// The same for DingTalk.
+    pub dingtalk_file: PathBuf,
+    /// The same for WeCom.
+    pub wecom_file: PathBuf,
+    /// The same for Feishu.
+    pub feishu_file: PathBuf,
+    /// The same for Slack.
+    pub slack_file: PathBuf,
+    /// The CAs of those who are told; empty: the system's.
+    pub ca_file: PathBuf,
+    /// Who sends mail, as `host:port`.
+    pub mail_server: String,
+    /// How mail is encrypted on its way there.
+    pub mail_tls: MailTls,
+    /// Who the node is there; empty: nobody asks.
+    pub mail_user: String,
+    /// A file with its password.
+    pub mail_password_file: PathBuf,
+    /// Who mail is from.
+    pub mail_from: String,
+    /// Who gets it.
+    pub mail_to: Vec<String>,
+}
+
+impl Alerts {
+    /// Whether anybody is told.
+    #[must_use]
+    pub fn has_receivers(&self) -> bool {
+        let Self { webhook_file, dingtalk_file, wecom_file, feishu_file, slack_file, .. } = self;
+        let files = [webhook_file, dingtalk_file, wecom_file, feishu_file, slack_file];
+        !self.mail_to.is_empty() || files.iter().any(|file| !file.as_os_str().is_empty())
+    }
+}
+
+/// How mail is encrypted on its way to its server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailTls {
+    /// After a plain greeting.
+    #[default]
+    Starttls,
+    /// From the start.
+    Tls,
+    /// It is not.
+    None,
 }
 
 /// `[log]`: what is told on standard error or to the journal.

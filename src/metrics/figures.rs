@@ -118,6 +118,30 @@ pub struct ConsumerFigures {
     pub differ: Option<String>,
 }
 
+/// Shows how many alerts fire, by rule.
+pub(super) struct Alerts<F>(pub F);
+
+impl<F> fmt::Debug for Alerts<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Alerts").finish_non_exhaustive()
+    }
+}
+
+impl<F> Collector for Alerts<F>
+where
+    F: Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static,
+{
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let counts = (self.0)();
+        let rows = counts.iter().map(|(rule, count)| ([("rule", *rule)], *count as f64));
+        gauges(
+            &mut encoder,
+            ("alerts_firing", "Alerts that this node finds, silenced ones too"),
+            rows,
+        )
+    }
+}
+
 /// Shows the figures of all brokers of the node.
 pub(super) struct Shown<F>(pub F);
 

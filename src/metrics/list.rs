@@ -87,6 +87,7 @@ fn example() -> Metrics {
         ..BrokerFigures::default()
     });
     let all = Arc::clone(&figures);
+    metrics.alerts(|| vec![("", 0)]);
     metrics.figures(move || vec![Arc::clone(&all)]);
     metrics.exporter(move || Some(vec![Arc::clone(&figures)]));
     metrics

@@ -54,6 +54,10 @@ pub struct Metrics {
     pub logins_refused: Counter,
     /// `rmq_acl_permissions_refused_total`: requests whose sender may not.
     pub permissions_refused: Counter,
+    /// `rmq_alerts_told_total`: messages of alerts that a receiver took.
+    pub alerts_told: Counter,
+    /// `rmq_alerts_not_told_total`: those that it did not.
+    pub alerts_not_told: Counter,
     /// `rmq_admin_logins_refused_total`: connections and calls of the admin API without a login that is known.
     pub admin_logins_refused: Counter,
     /// `rmq_admin_permissions_refused_total`: calls of the admin API whose login has too small a role.
@@ -120,6 +124,11 @@ impl Default for Metrics {
                 "acl_permissions_refused",
                 "Requests of senders that may not",
             ),
+            alerts_told: counter("alerts_told", "Messages of alerts that a receiver took"),
+            alerts_not_told: counter(
+                "alerts_not_told",
+                "Messages of alerts that a receiver did not take, after several tries",
+            ),
             admin_logins_refused: counter(
                 "admin_logins_refused",
                 "Connections and calls of the admin API without a known login",
@@ -135,27 +144,17 @@ impl Default for Metrics {
             registry: Mutex::default(),
             foreign: Mutex::default(),
         };
-        let LogTimes { append, fsync, replication } = &metrics.log_times;
-        for (name, help, histogram) in [
-            ("send_seconds", "From a message's checks until its sender can be told", &metrics.send),
-            ("pull_seconds", "How long it takes to look for messages in a queue", &metrics.pull),
-            ("append_seconds", "How long a write to the log takes", append),
-            ("fsync_seconds", "How long it takes to bring the log to the disk", fsync),
-            (
-                "replication_seconds",
-                "From what a slave is sent until it says it has it",
-                replication,
-            ),
-        ] {
-            registry.register(name, help, histogram.clone());
-        }
-        let build = [("version", env!("CARGO_PKG_VERSION")), ("commit", env!("BUILD_COMMIT"))];
-        let built =
-            Family::<[(&str, &str); 2], prometheus_client::metrics::gauge::Gauge>::default();
-        built.get_or_create(&build).set(1);
-        registry.register("build_info", "1, with what the node was built from", built);
+        metrics.register_times(&mut registry);
+        register_build(&mut registry);
         Self { registry: Mutex::new(registry), ..metrics }
     }
+}
+
+fn register_build(registry: &mut Registry) {
+    let build = [("version", env!("CARGO_PKG_VERSION")), ("commit", env!("BUILD_COMMIT"))];
+    let built = Family::<[(&str, &str); 2], prometheus_client::metrics::gauge::Gauge>::default();
+    built.get_or_create(&build).set(1);
+    registry.register("build_info", "1, with what the node was built from", built);
 }
 
 /// One counter for each limit, from the start: that nothing was refused is to be seen too.
@@ -170,6 +169,23 @@ fn limits_reached(registry: &mut Registry) -> Family<LimitLabel, Counter> {
 }
 
 impl Metrics {
+    fn register_times(&self, registry: &mut Registry) {
+        let LogTimes { append, fsync, replication } = &self.log_times;
+        for (name, help, histogram) in [
+            ("send_seconds", "From a message's checks until its sender can be told", &self.send),
+            ("pull_seconds", "How long it takes to look for messages in a queue", &self.pull),
+            ("append_seconds", "How long a write to the log takes", append),
+            ("fsync_seconds", "How long it takes to bring the log to the disk", fsync),
+            (
+                "replication_seconds",
+                "From what a slave is sent until it says it has it",
+                replication,
+            ),
+        ] {
+            registry.register(name, help, histogram.clone());
+        }
+    }
+
     /// Counts how often a limit kept something from a peer.
     #[must_use]
     pub fn limit_reached(&self, limit: Limit) -> Counter {
@@ -216,6 +232,12 @@ impl Metrics {
     ) {
         let mut registry = self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register_collector(Box::new(exporter::Shown(read)));
+    }
+
+    /// Shows how many alerts fire, by rule; `read` is as for [`Self::gauge`].
+    pub fn alerts(&self, read: impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(figures::Alerts(read)));
     }
 
     /// All metrics as OpenMetrics text.

@@ -89,8 +89,6 @@ pub enum Gauge {
     HalfReadBytes,
     /// Bytes of answers that peers have not read.
     UnsentBytes,
-    /// Pulls that wait for a message.
-    WaitingPulls,
     /// Account files that are wrong, so that what they said before counts.
     BrokenAccountFiles,
     /// When the node's certificate ends, in seconds since 1970.
@@ -101,12 +99,11 @@ pub enum Gauge {
 
 impl Gauge {
     /// All there are.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 7] = [
         Self::Connections,
         Self::RequestsInFlight,
         Self::HalfReadBytes,
         Self::UnsentBytes,
-        Self::WaitingPulls,
         Self::BrokenAccountFiles,
         Self::CertificateNotAfterSeconds,
         Self::DifferentAccounts,
@@ -138,11 +135,13 @@ pub enum GroupGauge {
     TimersDueSoon,
     /// Of a master: how late the next of these is, in seconds; 0 if it is not.
     TimersLateSeconds,
+    /// Pulls that wait for a message.
+    WaitingPulls,
 }
 
 impl GroupGauge {
     /// All there are.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Down,
         Self::ReadOnly,
         Self::DamagedPlaces,
@@ -154,6 +153,7 @@ impl GroupGauge {
         Self::CopiedHoleBytes,
         Self::TimersDueSoon,
         Self::TimersLateSeconds,
+        Self::WaitingPulls,
     ];
 
     pub(super) fn name_and_help(self) -> (&'static str, &'static str) {
@@ -186,6 +186,7 @@ impl GroupGauge {
                 "timers_due_soon",
                 "Messages with a time of their own that are due within seconds or late",
             ),
+            Self::WaitingPulls => ("waiting_pulls", "Pulls that wait for a message"),
             Self::TimersLateSeconds => (
                 "timers_late_seconds",
                 "How late the next message with a time of its own is; 0 if it is not",
@@ -201,7 +202,6 @@ impl Gauge {
             Self::RequestsInFlight => ("requests_in_flight", "Requests without an answer yet"),
             Self::HalfReadBytes => ("half_read_bytes", "Bytes of frames not arrived in full"),
             Self::UnsentBytes => ("unsent_bytes", "Bytes of answers that peers have not read"),
-            Self::WaitingPulls => ("waiting_pulls", "Pulls that wait for a message"),
             Self::CertificateNotAfterSeconds => (
                 "certificate_not_after_seconds",
                 "When the node's certificate ends, in seconds since 1970",

@@ -16,13 +16,14 @@ use tonic::service::Routes;
 use super::data_dir::{DATA_FORMAT, DataDir};
 use super::live::Live;
 use super::{Base, StartError, options, ports, reload};
+use crate::admin::alerts::{Alerts, AlertsHost};
 use crate::admin::service::gate::Gate;
 use crate::admin::service::logins::KnownLogins;
 use crate::admin::service::port::AdminPort;
 use crate::admin::service::routes;
 use crate::admin::service::socket::AdminSocket;
 use crate::admin::{Admin, AdminError, AuditLog, NodeControl, OfNode, Own};
-use crate::config::{Config, Role};
+use crate::config::{self, Config, Role};
 use crate::proto::v1::NodeStatus;
 use crate::task::{self, Kind};
 use crate::transport::Credentials;
@@ -62,7 +63,7 @@ pub fn open(
     stop: &CancellationToken,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let _entered = base.control.enter();
-    let routes = routes_of(config, base, data_dir);
+    let routes = routes_of(config, base, data_dir, stop);
     let live = &base.live;
     let gate = Gate::new(live.logins.clone(), Arc::clone(&base.metrics), base.clock.clone());
     let mut doors = Vec::new();
@@ -96,11 +97,18 @@ pub fn open(
 }
 
 /// The services, asking the cluster as the node.
-fn routes_of(config: &Config, base: &Base, data_dir: &DataDir) -> Routes {
+fn routes_of(config: &Config, base: &Base, data_dir: &DataDir, stop: &CancellationToken) -> Routes {
     let signer = base.acl.as_ref().map(options::signer).unwrap_or_default();
     let credentials = Credentials { signer, tls: base.live.tls.clone() };
-    let admin = Admin::new(config.name_servers.clone(), credentials);
+    let admin = || Admin::new(config.name_servers.clone(), credentials.clone());
+    let alerts = alerts(admin(), config, base, data_dir);
+    let running = Arc::clone(&alerts).run();
+    let ending = stop.clone();
+    task::spawn(Kind::Ignore, "alerts", async move {
+        let _ = ending.run_until_cancelled(running).await;
+    });
     let of_node = OfNode {
+        alerts,
         audit: Arc::new(AuditLog::new(data_dir.path())),
         control: Arc::new(Control {
             live: Arc::clone(&base.live),
@@ -108,7 +116,31 @@ fn routes_of(config: &Config, base: &Base, data_dir: &DataDir) -> Routes {
             started_ms: base.clock.now_ms(),
         }),
     };
-    routes(admin, Some(of_node))
+    routes(admin(), Some(of_node))
+}
+
+/// The alerts of the node; what survived the last stop is read.
+fn alerts(admin: Admin, config: &Config, base: &Base, data_dir: &DataDir) -> Arc<Alerts> {
+    let own =
+        config.brokers.iter().map(|one| SocketAddr::new(config.advertise, one.port).to_string());
+    let of_node = (config.cluster.clone(), own.collect());
+    let host = Arc::new(Host(Arc::clone(&base.live)));
+    let measured = (base.clock.clone(), Arc::clone(&base.metrics));
+    Alerts::open(admin, host, measured, of_node, data_dir.path())
+}
+
+/// What alerts ask of the node.
+#[derive(Debug)]
+struct Host(Arc<Live>);
+
+impl AlertsHost for Host {
+    fn settings(&self) -> config::Alerts {
+        self.0.settings(|settings| settings.alerts.clone())
+    }
+
+    fn certificate_not_after_s(&self) -> Option<i64> {
+        self.0.tls.material()?.not_after_s()
+    }
 }
 
 #[derive(Debug)]
@@ -176,7 +208,7 @@ fn slave_address(group: &str, config: &Config) -> Result<String, AdminError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{self, Sources};
+    use crate::config::Sources;
 
     #[test]
     fn only_a_slave_of_this_host_begins_anew() {

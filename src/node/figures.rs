@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Base;
-use super::broker_role::BrokerRole;
+use super::broker_role::{BrokerRole, Stage};
 use crate::metrics::BrokerFigures;
 use crate::task::{self, Kind};
 
@@ -26,9 +26,17 @@ pub fn start(brokers: &[Arc<BrokerRole>], base: &Base) {
     let (brokers, base) = (brokers.to_vec(), base.clone());
     task::spawn(Kind::Ignore, "figures", async move {
         let rounds = async {
+            // The first round finds all that there are.
+            for broker in &brokers {
+                // The sender lives as long as the role.
+                let _ = broker.stage().wait_for(|stage| *stage != Stage::Opening).await;
+            }
             loop {
-                let settings = base.live.settings(|settings| settings.metrics.clone());
-                reckon(&brokers, settings.queue_lag).await;
+                let (settings, alerts) = base
+                    .live
+                    .settings(|settings| (settings.metrics.clone(), settings.alerts.clone()));
+                let sends_alerts = alerts.enabled && alerts.has_receivers();
+                reckon(&brokers, settings.queue_lag, sends_alerts).await;
                 tokio::time::sleep(Duration::from_secs(settings.interval_s)).await;
             }
         };
@@ -36,10 +44,10 @@ pub fn start(brokers: &[Arc<BrokerRole>], base: &Base) {
     });
 }
 
-async fn reckon(brokers: &[Arc<BrokerRole>], with_queues: bool) {
+async fn reckon(brokers: &[Arc<BrokerRole>], with_queues: bool, sends_alerts: bool) {
     let open: Vec<_> = brokers.iter().filter_map(|one| one.running()).collect();
     let reckoning = task::spawn_blocking("figures", move || {
-        open.iter().for_each(|one| one.broker.reckon(with_queues));
+        open.iter().for_each(|one| one.broker.reckon(with_queues, sends_alerts));
     });
     // It fails only if it panics, which is reported.
     let _ = reckoning.await;

@@ -174,6 +174,7 @@ pub fn show(brokers: &[Arc<BrokerRole>], metrics: &Metrics) {
     show(GroupGauge::TimersDueSoon, |one| {
         u64::try_from(one.running()?.broker.timers_due_soon()?.0).ok()
     });
+    show(GroupGauge::WaitingPulls, |one| u64::try_from(one.running()?.broker.waiting_pulls()).ok());
     show(GroupGauge::TimersLateSeconds, |one| {
         Some(one.running()?.broker.timers_due_soon()?.1.as_secs())
     });

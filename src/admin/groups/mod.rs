@@ -22,7 +22,7 @@ use crate::remoting::bodies::route::BrokerData;
 use crate::remoting::response;
 
 /// For what a broker computes from all queues of all groups.
-const LIST_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const LIST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Groups whose members are asked for at the same time.
 const GROUPS_AT_ONCE: usize = 64;
 

@@ -123,6 +123,7 @@ fn json(message: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::alerts::{Alerts, AlertsHost};
     use crate::admin::{Admin, NodeControl, OfNode, Own};
     use crate::proto::v1::{CancelTimerRequest, CancelTimerResponse, NodeStatus};
 
@@ -149,6 +150,16 @@ mod tests {
         }
     }
 
+    impl AlertsHost for Nobody {
+        fn settings(&self) -> crate::config::Alerts {
+            Default::default()
+        }
+
+        fn certificate_not_after_s(&self) -> Option<i64> {
+            None
+        }
+    }
+
     #[test]
     fn codes_are_spelled_as_elsewhere() {
         assert_eq!(name(Code::Ok), "OK");
@@ -160,7 +171,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = Arc::new(AuditLog::new(dir.path()));
         let admin = Arc::new(Admin::new(Vec::new(), Default::default()));
-        let of_node = OfNode { audit: Arc::clone(&log), control: Arc::new(Nobody) };
+        let alerts = Alerts::open(
+            Admin::new(Vec::new(), Default::default()),
+            Arc::new(Nobody),
+            Default::default(),
+            Default::default(),
+            dir.path(),
+        );
+        let of_node = OfNode { audit: Arc::clone(&log), alerts, control: Arc::new(Nobody) };
         let api = Api { admin, of_node: Some(of_node) };
         let request = Request::new(CancelTimerRequest { id: "7".to_owned() });
         let change = || api.change("Messages/CancelTimer", &request);

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `acl`, `brokers`, `topics`, `groups`, `clients`, `offsets`, `cluster`, `messages`, `metadata`, `name_servers`, `node`, `audit` | one service each |
+//! | `acl`, `brokers`, `topics`, `groups`, `clients`, `offsets`, `cluster`, `messages`, `metadata`, `name_servers`, `node`, `audit`, `alerts` | one service each |
 //! | `change` | a change until it is answered, for the audit log |
 //! | `deadline` | until when a caller waits |
 //! | `socket`, `port` | the unix socket and the TCP port that they are served on |
@@ -14,6 +14,7 @@
 //! its answer, and an error only if nothing could be told or done.
 
 mod acl;
+mod alerts;
 mod audit;
 mod brokers;
 mod change;
@@ -44,6 +45,7 @@ use deadline::deadline;
 use super::{Admin, AdminError, OfNode};
 use crate::acl::is_refusal;
 use crate::proto::v1::acl_server::AclServer;
+use crate::proto::v1::alerts_server::AlertsServer;
 use crate::proto::v1::audit_server::AuditServer;
 use crate::proto::v1::brokers_server::BrokersServer;
 use crate::proto::v1::clients_server::ClientsServer;
@@ -99,6 +101,7 @@ impl Api {
 pub fn routes(admin: Admin, of_node: Option<OfNode>) -> Routes {
     let api = Api { admin: Arc::new(admin), of_node };
     Routes::new(AclServer::new(api.clone()))
+        .add_service(AlertsServer::new(api.clone()))
         .add_service(AuditServer::new(api.clone()))
         .add_service(BrokersServer::new(api.clone()))
         .add_service(ClientsServer::new(api.clone()))

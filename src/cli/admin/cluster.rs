@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 
+use super::alerts;
 use super::door::Door;
 use super::output::{Output, Report, Reported};
 use super::sheet::{Sheet, numbers, words};
@@ -32,7 +33,9 @@ struct Copy<'a> {
 /// # Errors
 /// As the service's.
 pub async fn cluster(door: Door, output: Output) -> Reported {
-    Ok(shown(state(door).await?, output))
+    let mut report = shown(state(door.clone()).await?, output);
+    report.notes.extend(output.notes(alerts::notes(door).await));
+    Ok(report)
 }
 
 /// `admin replication`.

@@ -6,12 +6,13 @@
 //! | `output` | what is printed, and the exit code |
 //! | `sheet` | results as tables, JSON, YAML, TSV and names |
 //! | `names` | names of the cluster for completions |
-//! | `acl`, `brokers` with `brokers_config` and `drain`, `cluster`, `topics`, `groups`, `clients`, `offsets`, `messages`, `timers`, `nameservers`, `resync`, `node` with `stop`, `audit` | the nouns |
+//! | `acl`, `brokers` with `brokers_config` and `drain`, `cluster`, `topics`, `groups`, `clients`, `offsets`, `messages`, `timers`, `nameservers`, `resync`, `node` with `stop`, `audit`, `alerts` | the nouns |
 //! | `metadata`, `metadata_file` | `export`, `diff` and `apply`, and their file |
 //!
 //! Not the actions (`crate::admin`), which are asked of the services only. Invariant: a noun alone lists.
 
 mod acl;
+mod alerts;
 mod audit;
 mod brokers;
 mod brokers_config;
@@ -45,6 +46,7 @@ use tonic::{Status, Streaming};
 use super::credentials::CredentialsArgs;
 use super::{Addresses, addresses};
 use acl::AclAction;
+use alerts::AlertsAction;
 use audit::AuditArgs;
 use brokers::BrokersAction;
 use clients::ClientsAction;
@@ -151,6 +153,11 @@ enum Noun {
         #[command(subcommand)]
         action: Option<NodeAction>,
     },
+    /// What the node of this host finds wrong with its cluster: list (also without a verb), silence, silences, test.
+    Alerts {
+        #[command(subcommand)]
+        action: Option<AlertsAction>,
+    },
     /// What was changed through the node of this host, and by whom.
     Audit(AuditArgs),
     /// Write what a cluster is configured to be as one YAML file: topics, groups, accounts, ordered topics.
@@ -168,6 +175,9 @@ impl Noun {
         match self {
             Self::Cluster | Self::Audit(_) | Self::Clients { .. } | Self::Diff(_) => true,
             Self::Brokers { action } => action.as_ref().is_none_or(BrokersAction::only_reads),
+            Self::Alerts { action } => {
+                matches!(action, None | Some(AlertsAction::List | AlertsAction::Silences))
+            }
             Self::Groups { action } => {
                 matches!(action, None | Some(GroupsAction::List { .. } | GroupsAction::Show { .. }))
             }
@@ -262,6 +272,7 @@ async fn act(noun: Noun, door: Door, output: Output) -> Reported {
         Noun::Acl { action } => acl::run(action, door, output).await,
         Noun::Nameservers { action } => nameservers::run(action, door, output).await,
         Noun::Offsets { action } => offsets::run(action, door, output).await,
+        Noun::Alerts { action } => alerts::run(action, door, output).await,
         Noun::Audit(arguments) => audit::run(arguments, door, output).await,
         Noun::Export(arguments) => metadata::export(arguments, door, output).await,
         Noun::Diff(arguments) => metadata::diff(arguments, door, output).await,

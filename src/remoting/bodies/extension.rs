@@ -207,6 +207,16 @@ pub struct Figures {
     pub differ: Vec<(String, String)>,
     /// Groups with dead letters, and how many there were ever.
     pub dead_letters: Vec<(String, u64)>,
+    /// Size of the disk that it stores on; 0 if that is not known.
+    pub disk_bytes: u64,
+    /// Room on it.
+    pub disk_free_bytes: u64,
+    /// Its used part, in millionths.
+    pub disk_used_ppm: u64,
+    /// How full it may be; beyond that nothing is stored.
+    pub disk_read_only_percent: u8,
+    /// Whether its node looks for what is wrong, and has somebody to tell.
+    pub sends_alerts: bool,
 }
 
 /// A consumer group in a topic.
