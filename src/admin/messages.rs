@@ -27,7 +27,7 @@ const PULLED: i32 = 32;
 const TAIL_PAUSE: Duration = Duration::from_millis(300);
 
 impl StoredMessage {
-    fn of(message: Message, broker: Option<&str>) -> Self {
+    pub(super) fn of(message: Message, broker: Option<&str>) -> Self {
         let all: BTreeMap<_, _> = message
             .properties
             .iter()

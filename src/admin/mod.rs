@@ -5,7 +5,7 @@
 //! | `cluster` | which brokers there are, and how they are: 106, then 28 and 9001 of each |
 //! | `topics` | topics: list, show, create, delete, repair |
 //! | `groups` | consumer groups: list, show |
-//! | `messages` | messages: of an id, of a key, as they are stored |
+//! | `messages`, `browse` | messages: of an id, of a key, as they are stored; of a time, in pages |
 //! | `offsets` | letting a group go on elsewhere |
 //! | `node` | what only the node itself can tell and do |
 //! | `audit` | who changed what through this node |
@@ -32,6 +32,7 @@
 //! 5. Tests: the facade against a scripted peer (`tests.rs`), the tables in the file of 4, the command in `tests/it/admin.rs`.
 
 mod audit;
+mod browse;
 mod calls;
 mod cluster;
 mod groups;
@@ -54,6 +55,7 @@ use crate::remoting::{Command, response};
 use crate::transport::{CallError, Client, Credentials};
 
 pub use audit::AuditLog;
+pub use browse::{Browse, Browsed, Place};
 pub use calls::{
     AccountVersions, ConsumedDirectly, Message, Pull, PullStatus, Pulled, Reset, Sent, Statistics,
     statistics,

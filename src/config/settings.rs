@@ -303,6 +303,8 @@ pub struct Console {
     pub enabled: bool,
     pub listen: Option<IpAddr>,
     pub port: u16,
+    pub name_servers: Vec<String>,
+    pub base_path: String,
 }
 
 /// `[log]`: what is told on standard error or to the journal.

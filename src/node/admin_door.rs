@@ -25,6 +25,7 @@ pub fn open(
     config: &Config,
     base: &Base,
     data_dir: &DataDir,
+    of_node: &OfNode,
     stop: &CancellationToken,
 ) -> Option<JoinHandle<()>> {
     let folder = base.live.runtime_dir().unwrap_or(data_dir.path());
@@ -37,24 +38,32 @@ pub fn open(
             return None;
         }
     };
-    let signer = base.acl.as_ref().map(options::signer).unwrap_or_default();
-    let credentials = Credentials { signer, tls: base.live.tls.clone() };
-    let admin = Admin::new(config.name_servers.clone(), credentials);
-    let of_node = OfNode {
-        audit: Arc::new(AuditLog::new(data_dir.path())),
-        control: Arc::new(Control {
-            live: Arc::clone(&base.live),
-            config: config.clone(),
-            started_ms: base.clock.now_ms(),
-        }),
-    };
-    let routes = routes(admin, Some(of_node));
+    let admin = admin(config.name_servers.clone(), base);
+    let routes = routes(admin, Some(of_node.clone()));
     let stop = stop.clone();
     Some(task::spawn(Kind::Ignore, "admin socket", async move {
         if let Err(error) = socket.serve(routes, stop).await {
             tracing::error!(%error, "the admin socket has ended");
         }
     }))
+}
+
+/// Asks these name servers and their cluster as the node.
+pub fn admin(name_servers: Vec<String>, base: &Base) -> Admin {
+    let signer = base.acl.as_ref().map(options::signer).unwrap_or_default();
+    Admin::new(name_servers, Credentials { signer, tls: base.live.tls.clone() })
+}
+
+/// What only the node itself can tell and do.
+pub fn of_node(config: &Config, base: &Base, data_dir: &DataDir) -> OfNode {
+    OfNode {
+        audit: Arc::new(AuditLog::new(data_dir.path())),
+        control: Arc::new(Control {
+            live: Arc::clone(&base.live),
+            config: config.clone(),
+            started_ms: base.clock.now_ms(),
+        }),
+    }
 }
 
 #[derive(Debug)]
