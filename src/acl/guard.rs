@@ -4,11 +4,11 @@
 //! whole, and only for some that have the node's own account; a refusal is counted each time and told once a source and
 //! hour, so that a flood of them fills no log.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
@@ -20,6 +20,7 @@ use super::accounts::{Accounts, Caller, Denied};
 use super::files::Files;
 use super::needs::{Need, Needed, resources};
 use super::signature::Key;
+use super::told::Told;
 use crate::clock::Clock;
 use crate::metrics::{Gauge, Metrics};
 use crate::model::shown;
@@ -28,10 +29,6 @@ use crate::task::{self, Kind};
 
 /// How often the files are looked at; 4.9.4 does every 5 s.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
-/// How long a source is not told of again.
-const TOLD_FOR: Duration = Duration::from_secs(3600);
-/// Sources that are remembered; more are counted and not told.
-const SOURCES_MAX: usize = 1024;
 
 /// Where the accounts are.
 #[derive(Clone, Debug)]
@@ -52,7 +49,7 @@ pub struct Acl {
     pub(super) node_account: String,
     files: Mutex<Files>,
     current: ArcSwap<Current>,
-    told: Mutex<HashMap<IpAddr, Told>>,
+    told: Told,
     /// Peers that have other accounts under the same counter.
     pub(super) different: Mutex<BTreeSet<String>>,
 }
@@ -62,14 +59,6 @@ pub struct Acl {
 pub(super) struct Current {
     accounts: Accounts,
     node: Arc<Account>,
-}
-
-/// A source that was told of.
-#[derive(Debug)]
-struct Told {
-    at: Instant,
-    /// Refusals since.
-    more: u64,
 }
 
 impl Acl {
@@ -90,7 +79,7 @@ impl Acl {
             node_account: options.node_account.clone(),
             files: Mutex::new(files),
             current: ArcSwap::from_pointee(current),
-            told: Mutex::default(),
+            told: Told::new(clock.clone()),
             different: Mutex::default(),
         }))
     }
@@ -208,35 +197,12 @@ impl Acl {
             Denied::Login(_) => self.metrics.logins_refused.inc(),
             Denied::Permission(_) => self.metrics.permissions_refused.inc(),
         };
-        if let Some(before) = self.is_to_be_told(from) {
+        if let Some(before) = self.told.is_news(from) {
             let (name, code) = (request::name(request.code), request.code);
             let remark = shown(&denied.to_string());
             tracing::warn!(%from, request = name, code, remark, before, "refused; what follows from there is only counted");
         }
         Command::response(response::SYSTEM_ERROR).with_remark(format!("{EXCEPTION}{denied}"))
-    }
-
-    /// How many refusals were not told since the last one that was, if this one is to be.
-    fn is_to_be_told(&self, from: IpAddr) -> Option<u64> {
-        let now = self.clock.monotonic();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = |told: &Told| now.saturating_duration_since(told.at) < TOLD_FOR;
-        if let Some(before) = told.get_mut(&from) {
-            if is_new(before) {
-                before.more += 1;
-                return None;
-            }
-            let Told { more, .. } = std::mem::replace(before, Told { at: now, more: 0 });
-            return Some(more);
-        }
-        if told.len() >= SOURCES_MAX {
-            told.retain(|_, before| is_new(before));
-        }
-        if told.len() >= SOURCES_MAX {
-            return None;
-        }
-        told.insert(from, Told { at: now, more: 0 });
-        Some(0)
     }
 }
 
@@ -365,13 +331,8 @@ accounts:
         let text = world.metrics.encode();
         assert!(text.contains("rmq_acl_logins_refused_total 1\n"), "{text}");
         assert!(text.contains("rmq_acl_permissions_refused_total 1\n"), "{text}");
-        assert_eq!(world.acl.is_to_be_told(from("10.1.1.1")), None);
-        assert_eq!(world.acl.is_to_be_told(from("10.1.1.2")), Some(0));
-        world.clock.advance(TOLD_FOR);
-        assert_eq!(world.acl.is_to_be_told(from("10.1.1.1")), Some(2));
-        for at in 0..2_000_u32 {
-            world.acl.is_to_be_told(std::net::Ipv4Addr::from_bits(at).into());
-        }
-        assert_eq!(world.acl.told.lock().unwrap().len(), SOURCES_MAX);
+        assert_eq!(world.acl.told.is_news(from("10.1.1.1")), None);
+        world.clock.advance(Duration::from_secs(3600));
+        assert_eq!(world.acl.told.is_news(from("10.1.1.1")), Some(2));
     }
 }

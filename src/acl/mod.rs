@@ -7,6 +7,7 @@
 //! | `accounts` | all accounts together: who a request comes from, and whether it may be done |
 //! | `account` | one account |
 //! | `signature` | signing, and checking signatures |
+//! | `told` | who was told of in the log, for the admin plane too |
 //! | `white_list` | addresses that need no signature |
 //! | `edit` | what tools change, and what nodes tell one another of it |
 //! | `files` | the account files: read, looked at again, written |
@@ -23,6 +24,7 @@ pub mod files;
 pub mod guard;
 pub mod needs;
 pub mod signature;
+pub mod told;
 pub mod white_list;
 pub mod yaml;
 

@@ -125,6 +125,10 @@ pub const BROKER: &[(i32, Need)] = &[
     (request::EXTENSION_CANCEL_TIMER, Admin),
     // Topics and ids, no bodies: what any account is told of queues (317, 321).
     (request::EXTENSION_LIST_TIMERS, Account),
+    (request::EXTENSION_FIGURES, Account),
+    // What any account is told by 26 and 203.
+    (request::EXTENSION_BROKER_STATE, Account),
+    (request::EXTENSION_RESET_CONFIG, Admin),
 ];
 
 /// What name servers answer. Routes are open as in 4.9.4; what changes them is not (S-48): whoever may register a broker

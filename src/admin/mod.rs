@@ -3,6 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `cluster` | which brokers there are, and how they are: 106, then 28 and 9001 of each |
+//! | `brokers/` | brokers one by one: list, show, out of use and back, their settings |
 //! | `topics` | topics: list, show, create, delete, repair |
 //! | `groups` | consumer groups: list, show |
 //! | `messages`, `browse` | messages: of an id, of a key, as they are stored; of a time, in pages |
@@ -11,7 +12,7 @@
 //! | `audit` | who changed what through this node |
 //! | `calls` | one request each, at one address: what the others and the old commands of mqadmin are made of |
 //! | `timers` | messages that wait for a time of their own: list, cancel |
-//! | `service/` | the facade as gRPC services, and the socket they are served on |
+//! | `service/` | the facade as gRPC services, and the socket and the port that they are served on |
 //!
 //! The facade is a client of the cluster over remoting codes, and of this process only through `NodeControl`, so that it works on Apache's
 //! and mixed clusters too. Its words are the messages of `proto/admin/v1`: functions take requests and return answers of
@@ -26,12 +27,14 @@
 //!    several places answers with `repeated Done done`.
 //! 2. `src/admin/NOUN.rs`: `impl Admin { pub async fn verb(&self, request: &VerbRequest) -> Result<VerbResponse, AdminError> }`.
 //! 3. `src/admin/service/NOUN.rs`: the generated trait for `Api`, a line a method: `answer` or `in_parts`; if it changes
-//!    something, `change` and its `end`, which write the audit log. A new service is added in `service/mod.rs`.
+//!    something, `change` and its `end`, which write the audit log; a row in `service/roles.rs`. A new service is added in
+//!    `service/mod.rs`.
 //! 4. `src/cli/admin/NOUN.rs`: the verbs as a clap enum, and what each prints: a `Sheet`, which has all formats. What
 //!    destroys something asks first (`Confirmation`).
 //! 5. Tests: the facade against a scripted peer (`tests.rs`), the tables in the file of 4, the command in `tests/it/admin.rs`.
 
 mod audit;
+mod brokers;
 mod browse;
 mod calls;
 mod cluster;

@@ -19,6 +19,9 @@ pub trait NodeControl: fmt::Debug + Send + Sync {
     /// They are wrong, or need a restart: nothing has changed.
     fn reload(&self) -> Result<Vec<String>, AdminError>;
 
+    /// The groups whose masters it runs.
+    fn masters(&self) -> Vec<String>;
+
     /// Where its slave of a group answers on this host, as `host:port`.
     ///
     /// # Errors

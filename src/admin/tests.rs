@@ -28,9 +28,9 @@ impl Service for Peer {
 }
 
 /// A peer that is served until the test ends.
-struct Running {
+pub(super) struct Running {
     peer: Arc<Peer>,
-    address: String,
+    pub address: String,
     stop: CancellationToken,
 }
 
@@ -41,7 +41,7 @@ impl Drop for Running {
 }
 
 impl Running {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let server =
             Server::bind("127.0.0.1:0".parse().unwrap(), Arc::<Limits>::default()).unwrap();
         let peer = Arc::new(Peer { answers: Mutex::default(), asked: Mutex::default() });
@@ -50,16 +50,16 @@ impl Running {
         Self { peer, address, stop }
     }
 
-    fn answer(&self, code: i32, answer: Command) {
+    pub fn answer(&self, code: i32, answer: Command) {
         self.peer.answers.lock().unwrap().insert(0, (code, answer));
     }
 
-    fn answer_body(&self, code: i32, body: &str) {
+    pub fn answer_body(&self, code: i32, body: &str) {
         self.answer(code, Command::response(0).with_body(body.as_bytes().to_vec()));
     }
 
     /// Registers groups, given as name and address.
-    fn register(&self, groups: &[(&str, &str)]) {
+    pub fn register(&self, groups: &[(&str, &str)]) {
         let group = |(name, address): &(&str, &str)| {
             format!(
                 "\"{name}\":{{\"brokerAddrs\":{{0:\"{address}\"}},\"brokerName\":\"{name}\",\"cluster\":\"C\"}}"
@@ -69,17 +69,17 @@ impl Running {
         self.answer_body(106, &format!("{{\"brokerAddrTable\":{{{}}}}}", groups.join(",")));
     }
 
-    fn admin(&self) -> Admin {
+    pub fn admin(&self) -> Admin {
         Admin::new(vec![self.address.clone()], Default::default())
     }
 
-    fn asked(&self) -> Vec<i32> {
+    pub fn asked(&self) -> Vec<i32> {
         std::mem::take(&mut self.peer.asked.lock().unwrap())
     }
 }
 
 /// Nobody listens there.
-const NOBODY: &str = "127.0.0.1:1";
+pub(super) const NOBODY: &str = "127.0.0.1:1";
 
 const TOPICS: &str = r#"{"dataVersion":{"counter":1,"timestamp":1},"topicConfigTable":{
     "T":{"order":false,"perm":6,"readQueueNums":8,"topicFilterType":"SINGLE_TAG","topicName":"T","topicSysFlag":0,"writeQueueNums":4},

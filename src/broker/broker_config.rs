@@ -1,10 +1,11 @@
 //! The broker's configuration under 4.9.4's keys, and the few of it that change while it runs (25, 26; B-303, B-304, K-007).
 //!
 //! Not the node's settings, which are read at the start, and which nothing here writes. Invariants: what 26 says is in
-//! force; keys that mean nothing here are left out. 25 changes all that it is asked, or nothing. `brokerPermission`,
-//! `rejectTransactionMessage` and `traceOn` stay changed until the restart; what is kept, which all brokers of the node share, until
-//! the settings are read again.
+//! force; keys that mean nothing here are left out. 25 changes all that it is asked, or nothing. What it changes is kept
+//! over restarts (`config::Overrides`), until it is what the settings say, or 9011 takes it back: `brokerPermission`,
+//! `rejectTransactionMessage` and `traceOn` of this broker, how long messages are kept of all brokers of the node.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,8 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::answers::{Answer, Refusal};
 use super::{Broker, BrokerOptions};
 use crate::clock::Clock;
-use crate::config::{fixed_properties, properties, why_not_now};
+use crate::config::{self, Kept, KeptStore, fixed_properties, properties, why_not_now};
 use crate::model::{DataVersion, Permission};
+use crate::remoting::bodies::extension::{self, BrokerState, OverrideRow, ResetConfig};
 use crate::remoting::bodies::topics::version_value;
 use crate::remoting::json::Form;
 use crate::remoting::{Command, response};
@@ -38,12 +40,22 @@ pub(super) struct LiveConfig {
 }
 
 impl LiveConfig {
-    /// As it is at the start.
+    /// As it is at the start: as the settings say, or as it was changed.
     pub fn new(clock: &Clock, options: &BrokerOptions) -> Self {
+        let mut kept = Change::default();
+        for (key, value) in options.overrides.kept().brokers.remove(&options.group).iter().flatten()
+        {
+            match kept.take(key, value) {
+                Ok(true) => tracing::info!(group = options.group, key, value, "as it was changed"),
+                Ok(false) => tracing::error!(group = options.group, "{}", why_not_now(key)),
+                Err(why) => tracing::error!(group = options.group, "{why}"),
+            }
+        }
+        let reject = kept.rejects_transactions.unwrap_or(options.transactions.reject);
         Self {
-            permission: AtomicU32::new(Permission::READ_WRITE.0),
-            is_traced: AtomicBool::new(true),
-            rejects_transactions: AtomicBool::new(options.transactions.reject),
+            permission: AtomicU32::new(kept.permission.unwrap_or(Permission::READ_WRITE).0),
+            is_traced: AtomicBool::new(kept.is_traced.unwrap_or(true)),
+            rejects_transactions: AtomicBool::new(reject),
             version: Mutex::new(DataVersion { timestamp: clock.now_ms(), counter: 0 }),
         }
     }
@@ -93,7 +105,6 @@ fn in_force(broker: &Broker) -> Properties {
         FlushMode::Async => "ASYNC_FLUSH",
         FlushMode::Sync => "SYNC_FLUSH",
     };
-    let delete_when: Vec<_> = delete_hours.iter().map(|hour| format!("{hour:02}")).collect();
     let of_this_broker = [
         ("namesrvAddr", own.name_servers.join(";")),
         ("brokerIP1", own.address.ip().to_string()),
@@ -110,7 +121,7 @@ fn in_force(broker: &Broker) -> Properties {
         ("storePathCommitLog", store.dir.join("commitlog").display().to_string()),
         ("mappedFileSizeCommitLog", store.segment_bytes.to_string()),
         ("flushIntervalCommitLog", store.flush_interval_ms.to_string()),
-        ("deleteWhen", delete_when.join(";")),
+        ("deleteWhen", hours_text(&delete_hours)),
         ("diskMaxUsedSpaceRatio", disk_expire_percent.to_string()),
         ("fileReservedTime", hours.to_string()),
         ("maxMessageSize", store.max_message_bytes.to_string()),
@@ -144,6 +155,74 @@ struct Change {
     disk_expire_percent: Option<u8>,
 }
 
+/// 9010: what of this was changed, and how producers are.
+pub(super) fn state(broker: &Arc<Broker>, _: &Command, _: &Connection) -> Answer {
+    let settings = settings(broker);
+    let instead_of = |key: &str| {
+        let found = settings.iter().find(|(known, _)| *known == key);
+        found.map(|(_, value)| value.clone()).unwrap_or_default()
+    };
+    let row = |(key, value): (String, String)| {
+        let instead_of = instead_of(&key);
+        OverrideRow { key, value, instead_of }
+    };
+    let state = BrokerState {
+        overrides: overridden(broker).into_iter().map(row).collect(),
+        closed_ms: broker.writers.closed_ms(),
+        last_send_ms: broker.writers.last_send_ms(),
+        producers: broker.clients.producer_count(),
+    };
+    Ok(Command::response(response::SUCCESS).with_body(extension::to_bytes(&state)))
+}
+
+/// What is not as the settings say.
+fn overridden(broker: &Broker) -> BTreeMap<String, String> {
+    let Kept { store, mut brokers } = broker.options.overrides.kept();
+    let mut all = brokers.remove(&broker.options.group).unwrap_or_default();
+    let KeptStore { retention_hours, delete_hours, disk_expire_percent } = store;
+    all.extend(
+        [
+            retention_hours.map(|hours| ("fileReservedTime".to_owned(), hours.to_string())),
+            delete_hours.map(|hours| ("deleteWhen".to_owned(), hours_text(&hours))),
+            disk_expire_percent
+                .map(|percent| ("diskMaxUsedSpaceRatio".to_owned(), percent.to_string())),
+        ]
+        .into_iter()
+        .flatten(),
+    );
+    all
+}
+
+/// What the settings say of all that can be changed.
+fn settings(broker: &Broker) -> Properties {
+    let store = broker.options.overrides.settings();
+    vec![
+        ("brokerPermission", Permission::READ_WRITE.0.to_string()),
+        ("deleteWhen", hours_text(&store.delete_hours)),
+        ("diskMaxUsedSpaceRatio", store.disk_expire_percent.to_string()),
+        ("fileReservedTime", store.retention_hours.to_string()),
+        ("rejectTransactionMessage", broker.options.transactions.reject.to_string()),
+        ("traceOn", true.to_string()),
+    ]
+}
+
+fn hours_text(hours: &[u8]) -> String {
+    let hours: Vec<_> = hours.iter().map(|hour| format!("{hour:02}")).collect();
+    hours.join(";")
+}
+
+/// 9011: one key is as the settings say again. Blocks as 25 does.
+pub(super) fn reset(broker: &Arc<Broker>, request: &Command, connection: &Connection) -> Answer {
+    let ResetConfig { key } = extension::parse(&request.body)?;
+    let refusal = |remark: String| Refusal::new(response::SYSTEM_ERROR, remark);
+    let settings = settings(broker);
+    let found = settings.iter().find(|(known, _)| *known == key);
+    let (_, value) = found.ok_or_else(|| refusal(why_not_now(&key)))?;
+    let mut change = Change::default();
+    change.take(&key, value).map_err(refusal)?;
+    keep_and_apply(broker, change, connection)
+}
+
 /// 25. Blocks, until name servers are told of a changed permission.
 pub(super) fn update(broker: &Arc<Broker>, request: &Command, connection: &Connection) -> Answer {
     let refusal = |remark: String| Refusal::new(response::SYSTEM_ERROR, remark);
@@ -164,7 +243,18 @@ pub(super) fn update(broker: &Arc<Broker>, request: &Command, connection: &Conne
             return Err(refusal(why_not_now(key)));
         }
     }
-    tracing::info!(?change, by = %connection.remote(), "configuration changed until the restart");
+    keep_and_apply(broker, change, connection)
+}
+
+/// A change is on the disk before it is in force.
+fn keep_and_apply(broker: &Broker, change: Change, connection: &Connection) -> Answer {
+    let kept =
+        broker.options.overrides.change(|kept, settings| change.keep(broker, kept, settings));
+    kept.map_err(|error| {
+        let remark = format!("nothing is changed, because it cannot be kept: {error}");
+        Refusal::new(response::SYSTEM_ERROR, remark)
+    })?;
+    tracing::info!(?change, by = %connection.remote(), "configuration changed");
     apply(broker, change);
     Ok(Command::response(response::SUCCESS))
 }
@@ -205,6 +295,42 @@ impl Change {
         }
         Ok(true)
     }
+
+    /// Notes for the next start what is not as the settings say then.
+    fn keep(&self, broker: &Broker, kept: &mut Kept, settings: &config::Store) {
+        let other = |hours: &u64| *hours != settings.retention_hours;
+        keep(&mut kept.store.retention_hours, self.hours, other);
+        let other = |hours: &Vec<u8>| *hours != settings.delete_hours;
+        keep(&mut kept.store.delete_hours, self.delete_hours.clone(), other);
+        let other = |percent: &u8| *percent != settings.disk_expire_percent;
+        keep(&mut kept.store.disk_expire_percent, self.disk_expire_percent, other);
+        let own = kept.brokers.entry(broker.options.group.clone()).or_default();
+        let reject = broker.options.transactions.reject;
+        for (key, value, usual) in [
+            (
+                "brokerPermission",
+                self.permission.map(|permission| permission.0.to_string()),
+                Permission::READ_WRITE.0.to_string(),
+            ),
+            ("traceOn", self.is_traced.map(|is_on| is_on.to_string()), true.to_string()),
+            (
+                "rejectTransactionMessage",
+                self.rejects_transactions.map(|is_on| is_on.to_string()),
+                reject.to_string(),
+            ),
+        ] {
+            let mut there = own.remove(key);
+            keep(&mut there, value, |value| *value != usual);
+            own.extend(there.map(|value| (key.to_owned(), value)));
+        }
+    }
+}
+
+/// What is kept of a new value, if there is one: nothing if it is no other than the settings'.
+fn keep<T>(kept: &mut Option<T>, new: Option<T>, is_other: impl FnOnce(&T) -> bool) {
+    if let Some(new) = new {
+        *kept = Some(new).filter(is_other);
+    }
 }
 
 fn apply(broker: &Broker, change: Change) {
@@ -229,6 +355,7 @@ fn apply(broker: &Broker, change: Change) {
     }
     if let Some(permission) = change.permission {
         broker.live_config.permission.store(permission.0, Ordering::Relaxed);
+        broker.writers.close(!permission.contains(Permission::WRITE));
         // Name servers look at what has a new version only, and links at what lies elsewhere.
         broker.store.tables().topics.renew();
         broker.registration.tell_now();
@@ -237,8 +364,6 @@ fn apply(broker: &Broker, change: Change) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::super::tests_support::TestBroker;
     use super::*;
     use crate::model::{TopicConfig, TopicName};
@@ -388,5 +513,65 @@ mod tests {
         let remark = "the broker[127.0.0.1] pulling message is forbidden".to_owned();
         assert_eq!(broker.refused(header.to_request()).await, (16, remark));
         assert_eq!(broker.send("Ordered", "", "x").await.code, 0);
+    }
+
+    async fn told(broker: &TestBroker) -> BrokerState {
+        let answer = broker.call(Command::request(request::EXTENSION_BROKER_STATE)).await;
+        assert_eq!((answer.code, &answer.remark), (0, &None));
+        extension::parse(&answer.body).unwrap()
+    }
+
+    async fn reset_key(broker: &TestBroker, key: &str) -> (i32, String) {
+        let body = extension::to_bytes(&ResetConfig { key: key.to_owned() });
+        let request = Command::request(request::EXTENSION_RESET_CONFIG);
+        broker.refused(request.with_body(body)).await
+    }
+
+    #[tokio::test]
+    async fn what_was_changed_is_kept_over_a_restart_until_it_is_taken_back() {
+        let broker = TestBroker::new();
+        assert_eq!(told(&broker).await, BrokerState::default());
+        let text = "brokerPermission=4\ntraceOn=false\nrejectTransactionMessage=true\nfileReservedTime=48\n";
+        assert_eq!(updated(&broker, text).await.0, 0);
+        assert_eq!(broker.send("T", "", "x").await.code, 0);
+        let broker = broker.restarted().await;
+        let now = shown(&broker).await.0;
+        let texts =
+            ["brokerPermission", "traceOn", "rejectTransactionMessage"].map(|key| &*now[key]);
+        assert_eq!(texts, ["4", "false", "true"]);
+        let BrokerState { overrides, closed_ms, last_send_ms, .. } = told(&broker).await;
+        assert_eq!((closed_ms.is_some(), last_send_ms), (true, None));
+        let row = |key: &str, value: &str, instead_of: &str| OverrideRow {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            instead_of: instead_of.to_owned(),
+        };
+        let settings = broker.broker.options.overrides.settings();
+        let expected = [
+            row("brokerPermission", "4", "6"),
+            row("fileReservedTime", "48", &settings.retention_hours.to_string()),
+            row("rejectTransactionMessage", "true", "false"),
+            row("traceOn", "false", "true"),
+        ];
+        assert_eq!(overrides, expected);
+        // Both are ways back to what the settings say.
+        assert_eq!(updated(&broker, "brokerPermission=6\n").await.0, 0);
+        assert_eq!(reset_key(&broker, "traceOn").await.0, 0);
+        let BrokerState { overrides, closed_ms, .. } = told(&broker).await;
+        assert_eq!((overrides.len(), closed_ms), (2, None));
+        let (code, why) = reset_key(&broker, "maxMessageSize").await;
+        assert_eq!((code, why.starts_with("`maxMessageSize` is read at the start")), (1, true));
+    }
+
+    #[tokio::test]
+    async fn when_a_producer_sent_last_is_told() {
+        let broker = TestBroker::new();
+        assert_eq!(broker.send("T", "", "x").await.code, 0);
+        broker.clock.advance(std::time::Duration::from_secs(9));
+        let last_send_ms = told(&broker).await.last_send_ms.unwrap();
+        assert!(last_send_ms >= 9000, "{last_send_ms}");
+        // One that is refused is one that still tries.
+        assert_eq!(broker.send("bad!name", "", "x").await.code, 1);
+        assert!(told(&broker).await.last_send_ms.unwrap() < last_send_ms);
     }
 }

@@ -5,6 +5,7 @@
 //! its connection, so that a close costs only the groups it was in; no lock is held while members are told.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -17,10 +18,10 @@ use super::heartbeats::tell_changed;
 use super::subscriptions::{bytes_of, merge};
 use crate::clock::Clock;
 use crate::filter::Subscription;
-use crate::metrics::Limit;
-use crate::model::{GroupName, TopicName, shown};
+use crate::metrics::{ConsumerFigures, Limit};
+use crate::model::{GroupName, RETRY_PREFIX, TopicName, shown};
 use crate::remoting::bodies::clients::{ClientConnection, Producer};
-use crate::remoting::bodies::heartbeat::{ConsumeMode, ConsumerData};
+use crate::remoting::bodies::heartbeat::{ConsumeMode, ConsumerData, SubscriptionData};
 use crate::remoting::{Language, response};
 use crate::task;
 use crate::transport::{Connection, LimitNumbers, Limits};
@@ -31,6 +32,8 @@ pub(super) use crate::remoting::bodies::heartbeat::MessageModel;
 const EXPIRY: Duration = Duration::from_secs(120);
 /// How often silent clients are looked for (B-036).
 const SCAN_INTERVAL: Duration = Duration::from_secs(10);
+/// Members of a group that are told by name.
+const MEMBERS_NAMED_MAX: usize = 20;
 /// A producer with more unsent bytes does not read what it is sent.
 const READS_BYTES_MAX: usize = 64 << 10;
 
@@ -72,6 +75,8 @@ pub(super) struct Member {
     pub language: Language,
     pub version: i32,
     pub seen: Instant,
+    /// Of what it subscribes to: the same as that of whoever subscribes to the same; 0 of producers.
+    pub wants: u64,
 }
 
 /// A consumer group with its members.
@@ -170,6 +175,11 @@ impl Clients {
         self.read().producer_ids.get(client_id).cloned()
     }
 
+    /// How many producers' clients are connected.
+    pub fn producer_count(&self) -> usize {
+        self.read().producer_ids.len()
+    }
+
     /// A producer group's connections; `None` if it is not known.
     pub fn producers(&self, group: &str) -> Option<Vec<ClientConnection>> {
         let state = self.read();
@@ -193,6 +203,28 @@ impl Clients {
         let groups = state.producers.iter().filter(|(_, members)| !members.is_empty());
         let groups = groups.map(|(group, of)| (group.clone(), of.values().map(producer).collect()));
         Some(groups.collect())
+    }
+
+    /// All consumer groups, and all producer groups with their numbers of connections.
+    pub fn figures(&self) -> (Vec<ConsumerFigures>, Vec<(String, usize)>) {
+        let state = self.read();
+        let consumers = state.consumers.iter().map(|(name, group)| {
+            let shown = || group.members.values().take(MEMBERS_NAMED_MAX);
+            let addresses: Vec<_> =
+                shown().map(|member| member.connection.remote().to_string()).collect();
+            let ids: Vec<&str> = shown().map(|member| &*member.client_id).collect();
+            ConsumerFigures {
+                group: name.to_string(),
+                members: group.members.len(),
+                is_broadcasting: group.mode.message_model == MessageModel::Broadcasting,
+                addresses: addresses.join(","),
+                client_ids: ids.join(","),
+                differ: group.differ(),
+            }
+        });
+        let producers = state.producers.iter().filter(|(_, members)| !members.is_empty());
+        let producers = producers.map(|(name, members)| (name.to_string(), members.len()));
+        (consumers.collect(), producers.collect())
     }
 
     /// Whether a group is connected and reads other topics only.
@@ -228,6 +260,7 @@ impl Clients {
         if is_new && state.members >= limits.client_memberships_max {
             return Err(Full("clients", Limit::ClientMemberships));
         }
+        let member = Member { wants: digest(&data.subscriptions), ..member.clone() };
         let empty = BTreeMap::new();
         let old = known.map_or(&empty, |group| &group.subscriptions);
         let old_bytes = known.map_or(0, |group| group.subscription_bytes);
@@ -245,7 +278,7 @@ impl Clients {
         group.mode = data.mode;
         group.subscriptions = subscriptions;
         group.subscription_bytes = bytes;
-        group.members.insert(id, member.clone());
+        group.members.insert(id, member);
         Ok(if is_new || topics_changed { group.connections() } else { Vec::new() })
     }
 
@@ -408,7 +441,34 @@ impl State {
     }
 }
 
+/// Of a set of subscriptions, in whatever order they are told. Every member has the retry topic.
+fn digest(subscriptions: &[SubscriptionData]) -> u64 {
+    let others = subscriptions.iter().filter(|one| !one.topic.starts_with(RETRY_PREFIX));
+    let digests = others.map(|one| {
+        let mut hasher = DefaultHasher::new();
+        (&one.topic, one.expression.trim(), &one.expression_type).hash(&mut hasher);
+        hasher.finish()
+    });
+    digests.fold(0, u64::wrapping_add)
+}
+
 impl Consumers {
+    /// Who subscribes to something else than most of the members; each time one of them tells what it wants, the broker takes
+    /// that for the whole group (B-226), so that messages are lost to the others.
+    fn differ(&self) -> Option<String> {
+        let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
+        for member in self.members.values() {
+            *counts.entry(member.wants).or_default() += 1;
+        }
+        let (most, count) = counts.iter().max_by_key(|(_, count)| **count)?;
+        let others = || self.members.values().filter(|member| member.wants != *most);
+        let named: Vec<String> = others().take(3).map(|member| shown(&member.client_id)).collect();
+        let more = others().count().checked_sub(named.len()).filter(|more| *more > 0);
+        let more = more.map(|more| format!(" and {more} more")).unwrap_or_default();
+        (!named.is_empty())
+            .then(|| format!("{}{more} subscribe otherwise than {count} others", named.join(", ")))
+    }
+
     fn connections(&self) -> Vec<Connection> {
         self.members.values().map(|member| member.connection.clone()).collect()
     }

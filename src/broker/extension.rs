@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::answers::{Answer, Refusal, blocking, not_supported};
-use super::{Broker, accounts, dial_back, positions, timers};
+use super::{Broker, accounts, broker_config, dial_back, figures, positions, timers};
 use crate::remoting::bodies::extension::{self, Hello};
 use crate::remoting::{Command, request, response};
 use crate::replication::past;
@@ -15,7 +15,7 @@ use crate::transport::{Connection, Responder};
 
 /// The codes of these requests.
 pub(super) const CODES: std::ops::RangeInclusive<i32> =
-    request::EXTENSION_HELLO..=request::EXTENSION_LIST_TIMERS;
+    request::EXTENSION_HELLO..=request::EXTENSION_RESET_CONFIG;
 
 /// Answers one of these requests.
 pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responder) {
@@ -27,6 +27,13 @@ pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responde
         request::EXTENSION_ACCOUNTS => blocking(broker, request, responder, accounts::exchange),
         request::EXTENSION_CANCEL_TIMER => blocking(broker, request, responder, timers::cancel),
         request::EXTENSION_LIST_TIMERS => blocking(broker, request, responder, timers::list),
+        request::EXTENSION_FIGURES => blocking(broker, request, responder, figures::answer),
+        request::EXTENSION_BROKER_STATE => {
+            blocking(broker, request, responder, broker_config::state);
+        }
+        request::EXTENSION_RESET_CONFIG => {
+            blocking(broker, request, responder, broker_config::reset);
+        }
         _ => not_supported(&request, responder),
     }
 }

@@ -35,6 +35,7 @@ pub(super) fn heartbeat(
         language: request.language,
         version: request.version,
         seen: broker.clock.monotonic(),
+        wants: 0,
     };
     // Once for each group, however often the heartbeat names it.
     let mut changed = BTreeMap::new();

@@ -10,6 +10,7 @@ use super::Broker;
 use super::answers::Refusal;
 use super::java_properties::JavaProperties;
 use crate::message::properties;
+use crate::metrics::Limit;
 use crate::model::{GroupName, QueueId, SubscriptionGroupConfig, TopicConfig, TopicName};
 use crate::remoting::response;
 use crate::store::light;
@@ -49,15 +50,16 @@ pub(super) fn check(broker: &Broker, fields: &JavaProperties<'_>) -> Result<(), 
         .map_err(|error| Refusal::new(response::MESSAGE_ILLEGAL, error.to_string()))?;
     let is_new = |name: &&str| !broker.store.has_queue(name, QueueId(0));
     let new: HashSet<&str> = names.into_iter().filter(is_new).collect();
-    if new.is_empty() || broker.store.light_queues() + new.len() <= options.light_queues_max {
+    let max = broker.limits().numbers().light_queues_max;
+    if new.is_empty() || broker.store.light_queues() + new.len() <= max {
         return Ok(());
     }
     // 4.9.4 has this answer and never gives it: it gives out nothing of any light queue from then on.
     let remark = format!(
         "[LMQ_CONSUME_QUEUE_NUM_EXCEEDED]broker config enableLmq and enableMultiDispatch, lmq consumeQueue num exceed \
-         maxLmqConsumeQueueNum config num, here {}.",
-        options.light_queues_max
+         maxLmqConsumeQueueNum config num, here {max}."
     );
+    broker.limits().reached(Limit::LightQueues);
     Err(Refusal::new(response::SYSTEM_ERROR, remark))
 }
 
@@ -76,15 +78,15 @@ pub(super) fn refuse_in_batch(broker: &Broker, text: &str) -> Result<(), Refusal
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests_support::{TestBroker, header};
+    use super::super::tests_support::{TestBroker, header, limit, times_reached};
+    use crate::metrics::Limit;
     use crate::remoting::headers::{PullHeader, pull_flag};
     use crate::remoting::{Command, request};
 
     fn broker(max: usize) -> TestBroker {
-        TestBroker::with(|options| {
-            options.light_queues = true;
-            options.light_queues_max = max;
-        })
+        let broker = TestBroker::with(|options| options.light_queues = true);
+        limit(&broker.broker, |limits| limits.light_queues_max = max);
+        broker
     }
 
     fn pull<'a>(topic: &'a str, group: &'a str, offset: i64) -> PullHeader<'a> {
@@ -150,6 +152,7 @@ mod tests {
             assert_eq!(sent.code, code, "{queues}: {:?}", sent.remark);
         }
         assert_eq!(max_offset(&broker, "%LMQ%b").await, 2);
+        assert_eq!(times_reached(&broker.broker, Limit::LightQueues), 1);
     }
 
     #[tokio::test]

@@ -35,15 +35,17 @@
 //! | `registration` | what name servers are told, and where the master is |
 //! | `metadata_sync` | what a slave copies of its master besides the log (43, 45) |
 //! | `extension` | who our own nodes are (9001) |
+//! | `figures` | what is reckoned now and then, for metrics and alerts (9009) |
 //! | `positions` | positions with generations, between our own nodes (9004) |
 //! | `start_step` | what a master does before it serves, and answers until then |
 //! | `runtime_info` | what tools are told about this broker (28) |
-//! | `broker_config` | its configuration under 4.9.4's keys (25, 26) |
+//! | `broker_config` | its configuration under 4.9.4's keys (25, 26, 9011) |
 //! | `flow_control` | senders are told when the log cannot take more |
 //! | `dial_back` | whether ports of the asker can be reached from here (9003) |
 //! | `saved_statistics` | what of them survives a restart |
 //! | `statistics` | messages in and out, in total and per second (315) |
 //! | `statistics_items` | the same by name, with samples |
+//! | `writers` | since when producers are kept away, and when one sent last (9010) |
 //! | `latencies` | how long appends and gets take |
 //!
 //! Not here: bytes on sockets (`transport`), bytes on disks (`store`). Invariants: nothing that may wait for the
@@ -59,6 +61,7 @@ mod copies;
 mod delay;
 mod dial_back;
 mod extension;
+mod figures;
 mod flow_control;
 mod groups;
 mod heartbeats;
@@ -95,6 +98,7 @@ mod topics;
 mod transaction_check;
 mod transactions;
 mod upkeep;
+mod writers;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -104,8 +108,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::acl::Acl;
 use crate::clock::Clock;
+use crate::config::Overrides;
 use crate::metrics::Metrics;
-use crate::model::BrokerId;
+use crate::model::{BrokerId, Permission};
 use crate::remoting::Command;
 pub use crate::replication::MasterAddresses;
 use crate::replication::{Member, MemberOptions};
@@ -136,6 +141,8 @@ pub struct BrokerOptions {
     pub credentials: Credentials,
     /// What peers can make it hold.
     pub limits: Arc<Limits>,
+    /// What was changed while the node ran.
+    pub overrides: Arc<Overrides>,
 }
 
 impl BrokerOptions {
@@ -156,6 +163,7 @@ pub struct Broker {
     long_polling: Arc<long_polling::LongPolling>,
     statistics: statistics::Statistics,
     live_config: broker_config::LiveConfig,
+    writers: writers::Writers,
     registration: registration::Registration,
     topic_spread: topic_spread::TopicSpread,
     member: Arc<Member>,
@@ -163,6 +171,7 @@ pub struct Broker {
     checks: delay::Moving,
     timer_moves: delay::Moving,
     dial_backs: dial_back::DialBacks,
+    reckoned: figures::Reckoned,
     /// When it was made, in wall time.
     booted_ms: i64,
 }
@@ -176,16 +185,21 @@ impl Broker {
         clock: &Clock,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
+        let live_config = broker_config::LiveConfig::new(clock, &options);
+        let writers = writers::Writers::new(clock);
+        writers.close(!live_config.permission().contains(Permission::WRITE));
         let broker = Arc::new(Self {
             clients: clients::Clients::new(clock),
             order_locks: order_locks::OrderLocks::new(clock),
             long_polling: Arc::default(),
             statistics: saved_statistics::load(&member.store().options().dir, clock),
-            live_config: broker_config::LiveConfig::new(clock, &options),
+            live_config,
+            writers,
             delivery: delay::Moving::default(),
             checks: delay::Moving::default(),
             timer_moves: delay::Moving::default(),
             dial_backs: dial_back::DialBacks::new(clock),
+            reckoned: figures::Reckoned::default(),
             registration: registration::Registration::new(&options),
             topic_spread: topic_spread::TopicSpread::new(),
             booted_ms: clock.now_ms(),

@@ -147,6 +147,7 @@ fn execute(
     };
     let took = broker.clock.monotonic().saturating_duration_since(begun);
     broker.statistics.latencies.get_took(took);
+    broker.metrics.pull.observe(took);
     if pass == Pass::First && header.has(pull_flag::COMMIT_OFFSET) && !broker.is_slave() {
         let positions = &broker.store.tables().consumer_offsets;
         let queue_id = light::position_queue(broker, header.consumer_group, queue_id);

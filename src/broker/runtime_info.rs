@@ -38,10 +38,19 @@ const IDLE: [(&str, &str); 14] = [
     ("brokerVersionDesc", "V4_9_4"),
 ];
 
+/// A key and its text.
 type Entry = (String, String);
 
 /// 28. Blocks.
 pub(super) fn answer(broker: &Arc<Broker>, _: &Command, _: &Connection) -> Answer {
+    let entries = entries(broker);
+    let table = Value::map(entries.iter().map(|(key, value)| (key, value.into())));
+    let body = Value::object([("table", table)]).to_bytes(Form::Dialect);
+    Ok(Command::response(response::SUCCESS).with_body(body))
+}
+
+/// What 28 tells. Blocks.
+pub(super) fn entries(broker: &Broker) -> Vec<Entry> {
     let mut entries: Vec<Entry> =
         IDLE.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     entries.push(entry("brokerVersion", VERSION_4_9_4));
@@ -50,9 +59,7 @@ pub(super) fn answer(broker: &Arc<Broker>, _: &Command, _: &Connection) -> Answe
     add_store(broker, &mut entries);
     add_disk(&broker.store.options().dir, &mut entries);
     add_limits(broker, &mut entries);
-    let table = Value::map(entries.iter().map(|(key, value)| (key, value.into())));
-    let body = Value::object([("table", table)]).to_bytes(Form::Dialect);
-    Ok(Command::response(response::SUCCESS).with_body(body))
+    entries
 }
 
 fn entry(key: &str, value: impl std::fmt::Display) -> Entry {
@@ -131,12 +138,12 @@ fn add_limits(broker: &Broker, entries: &mut Vec<Entry>) {
 
 /// Size of a disk, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct DiskSpace {
-    total: u64,
+pub(super) struct DiskSpace {
+    pub total: u64,
     /// Free for the superuser.
     free: u64,
     /// Free for this process.
-    usable: u64,
+    pub usable: u64,
 }
 
 impl DiskSpace {
@@ -144,7 +151,7 @@ impl DiskSpace {
         clippy::useless_conversion,
         reason = "the types of a file system's numbers differ among systems"
     )]
-    fn of(dir: &Path) -> io::Result<Self> {
+    pub fn of(dir: &Path) -> io::Result<Self> {
         let space = statvfs(dir)?;
         let block = u64::from(space.fragment_size());
         let bytes = |blocks| u64::from(blocks).saturating_mul(block);
@@ -156,7 +163,7 @@ impl DiskSpace {
     }
 
     /// The used part, in hundredths, rounded up.
-    fn used_ratio(self) -> f64 {
+    pub fn used_ratio(self) -> f64 {
         let used = u128::from(self.total.saturating_sub(self.free));
         let entire = used + u128::from(self.usable);
         if entire == 0 {

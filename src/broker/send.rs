@@ -77,6 +77,7 @@ pub(super) fn begin<'a>(
 /// Answers that nothing is stored, and why.
 pub(super) fn refuse(broker: &Broker, responder: Responder, refusal: Refusal) {
     let Refusal { code, remark } = refusal;
+    broker.writers.sent(broker.clock.monotonic());
     tell_refused(&responder, code, &remark);
     responder.send(switched(broker, Command::response(code).with_remark(remark)));
 }
@@ -421,8 +422,11 @@ struct Sent {
 impl Sent {
     fn answer(self, result: &AppendResult) {
         let statistics = &self.broker.statistics;
-        let took = self.broker.clock.monotonic().saturating_duration_since(self.begun);
+        let now = self.broker.clock.monotonic();
+        let took = now.saturating_duration_since(self.begun);
+        self.broker.writers.sent(now);
         statistics.latencies.put_took(took);
+        self.broker.metrics.send.observe(took);
         let answer = match result {
             Ok((appended, durability)) => {
                 let count = u64::try_from(appended.len()).unwrap_or(u64::MAX);

@@ -22,7 +22,7 @@ use super::answers::{Answer, Refusal};
 use super::latencies::Latencies;
 use super::saved_statistics::{self, Saved};
 use super::statistics_items::{
-    Counted, DAY_MS, Item, Items, Part, Spans, lock, per, seconds_between,
+    Counted, DAY_MS, Item, Items, Part, Span, Spans, lock, per, seconds_between,
 };
 use crate::clock::Clock;
 use crate::model::{QueueId, system};
@@ -247,6 +247,27 @@ impl Statistics {
     pub fn group_tps(&self, group: &str, topic: &str) -> f64 {
         let minute = self.gets.spans(topic, group).map(|[minute, ..]| minute);
         minute.map_or(0.0, |minute| per(minute.counted.messages, minute.seconds))
+    }
+
+    /// What was stored of a topic: ever, and in the last minute.
+    pub fn of_topic(&self, topic: &str) -> (Counted, Span) {
+        self.puts.all_and_minute(topic, "")
+    }
+
+    /// What a group got of a topic: ever, and in the last minute.
+    pub fn of_reader(&self, group: &str, topic: &str) -> (Counted, Span) {
+        self.gets.all_and_minute(topic, group)
+    }
+
+    /// Messages of a topic that a group gave back in the last minute.
+    pub fn sent_back_in_minute(&self, group: &str, topic: &str) -> u64 {
+        self.sent_back.all_and_minute(topic, group).1.counted.messages
+    }
+
+    /// Messages stored and given out per second in the last minute.
+    pub fn broker_minute(&self) -> (f64, f64) {
+        let per_s = |item: &Item| item.spans()[0].per_s(|counted| counted.messages);
+        (per_s(&self.stored), per_s(&self.found))
     }
 
     /// An item by the name and key that 4.9.4 gives it, and what of it is meant (B-370 to B-373).

@@ -71,6 +71,11 @@ pub(super) struct Span {
 }
 
 impl Span {
+    /// Per second.
+    pub fn per_s(&self, of: Part) -> f64 {
+        per(of(&self.counted), self.seconds)
+    }
+
     /// As 315 shows it: sum, per second, per call.
     pub fn value(&self, of: Part) -> Value<'static> {
         let sum = of(&self.counted);
@@ -223,6 +228,13 @@ impl Items {
 
     pub fn spans(&self, topic: &str, part: &str) -> Option<Spans> {
         Some(self.read().get(topic)?.get(part)?.spans())
+    }
+
+    /// What an item ever counted, and in the last minute.
+    pub fn all_and_minute(&self, topic: &str, part: &str) -> (Counted, Span) {
+        let topics = self.read();
+        let item = topics.get(topic).and_then(|parts| parts.get(part));
+        item.map_or_else(Default::default, |item| (item.counter.read(), item.spans()[0]))
     }
 
     pub fn sample(&self, round: u64, now_ms: i64) {

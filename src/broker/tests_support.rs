@@ -45,6 +45,7 @@ pub(super) fn options_of(cluster: &str) -> BrokerOptions {
         acl: None,
         credentials: Credentials::default(),
         limits: Arc::default(),
+        overrides: Arc::default(),
     }
 }
 

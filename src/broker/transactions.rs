@@ -111,6 +111,7 @@ pub(super) fn end(broker: &Arc<Broker>, request: Command, mut responder: Respond
         Ok(header) => header.physical_offset,
         Err(error) => return send_answer(responder, Err(error.into())),
     };
+    broker.writers.sent(broker.clock.monotonic());
     // Most end what was just sent: these are written together, as sends are.
     if u64::try_from(at).is_ok_and(|at| broker.store.reads_at_once(PhysicalOffset(at))) {
         return end_known(broker, &request, responder);

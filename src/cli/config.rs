@@ -17,7 +17,7 @@ use crate::node;
 /// Reads and makes settings without starting anything.
 #[derive(Debug, Subcommand)]
 pub enum ConfigAction {
-    /// Look for mistakes in the settings (exit code 78), and in the files of accounts and of TLS (1).
+    /// Look for mistakes in the settings (exit code 78), and in the files of accounts, of logins and of TLS (1).
     Check {
         /// Where they come from.
         #[command(flatten)]
@@ -50,6 +50,7 @@ pub fn run(action: &ConfigAction) -> anyhow::Result<ExitCode> {
         ConfigAction::Check { settings, running } => {
             let loaded = settings.load()?;
             node::check_accounts(&loaded.config)?;
+            node::check_logins(&loaded.config)?;
             let warnings = node::check_tls(&loaded.config)?;
             let mut lines = vec![summary(&loaded)];
             lines.extend(warnings.iter().map(|warning| format!("warning: {warning}")));
@@ -78,6 +79,7 @@ fn summary(loaded: &Loaded) -> String {
     roles.extend(
         config.brokers.iter().map(|one| format!("{} of {} on {}", one.role, one.group, one.port)),
     );
+    roles.extend(config.admin.listen.map(|listen| format!("admin API on {listen}")));
     let kind = if loaded.standalone { ", standalone" } else { "" };
     format!(
         "the configuration is right{kind}: {}; dialled at {}",

@@ -1,4 +1,4 @@
-//! Man pages and shell completions, made of the argument definitions; a test compares the committed ones.
+//! Man pages, shell completions and the list of metrics, made of their definitions; a test compares the committed ones.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -49,6 +49,7 @@ pub fn files() -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
             files.push((Path::new("completions").join(shell.to_string()).join(name), content));
         }
     }
+    files.push((Path::new("prometheus").join("metrics.md"), crate::metrics::list().into_bytes()));
     Ok(files)
 }
 

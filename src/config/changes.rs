@@ -7,10 +7,12 @@ use super::layers::DEFAULT;
 use super::{ConfigError, Loaded, Problem};
 
 /// What a running node takes over: settings, and tables as a whole.
-const LIVE: [&str; 9] = [
+const LIVE: [&str; 11] = [
+    "admin.logins_file",
     "allow_internal_addresses",
     "limits.",
     "log.",
+    "metrics.",
     "store.delete_hours",
     "store.disk_expire_percent",
     "store.disk_force_percent",

@@ -45,7 +45,9 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
     check_limits(&settings, &mut findings);
     check_tls(&settings.tls, &mut findings);
     check_acl(&settings, &mut findings);
+    check_admin(&settings, &mut findings);
     let console = check_console(&settings, &mut findings);
+    check_metrics(&settings, &mut findings);
     let addresses = check_advertise(&settings, &mut findings);
     if settings.data_dir.as_os_str().is_empty() {
         findings.add(
@@ -80,7 +82,9 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
         limits: settings.limits,
         tls: settings.tls,
         acl: settings.acl,
+        admin: settings.admin,
         console,
+        metrics: settings.metrics,
         log: settings.log,
     })
 }
@@ -109,6 +113,12 @@ fn check_names(settings: &Settings, findings: &mut Findings<'_>) {
             );
             findings.add(&path, text);
         }
+    }
+}
+
+fn check_metrics(settings: &Settings, findings: &mut Findings<'_>) {
+    if !(1..=3600).contains(&settings.metrics.interval_s) {
+        findings.add("metrics.interval_s", "write 1 to 3600".to_owned());
     }
 }
 
@@ -156,6 +166,38 @@ fn check_acl(settings: &Settings, findings: &mut Findings<'_>) {
     if acl.enabled && acl.accounts_dir.as_os_str().is_empty() {
         let text = "no folder is named: write accounts_dir = \"/etc/rmq-node/acl\"";
         findings.add("acl.accounts_dir", text.to_owned());
+    }
+}
+
+/// Beyond this host nobody is let in unseen, and tokens are told to nobody else.
+fn check_admin(settings: &Settings, findings: &mut Findings<'_>) {
+    let (admin, tls) = (&settings.admin, &settings.tls);
+    let has_logins = !admin.logins_file.as_os_str().is_empty();
+    let Some(listen) = admin.listen else {
+        if has_logins {
+            let text = "nobody can log in where nothing listens: write admin.listen = \"127.0.0.1:9877\", or leave \
+                        this line out";
+            findings.add("admin.logins_file", text.to_owned());
+        }
+        return;
+    };
+    if listen.port() == 0 {
+        let text = "port 0 cannot be dialled: write a number from 1, such as 9877";
+        findings.add("admin.listen", text.to_owned());
+    }
+    if !has_logins {
+        let text = "everybody who can connect could change everything: write admin.logins_file = \
+                    \"/etc/rmq-node/logins.toml\"";
+        findings.add("admin.listen", text.to_owned());
+    }
+    let is_plain = tls.certificate_file.as_os_str().is_empty() || tls.mode == TlsMode::Disabled;
+    if is_plain && !listen.ip().is_loopback() {
+        let text = format!(
+            "tokens would cross the network in plain: write tls.certificate_file = \"/etc/rmq-node/tls/node.crt\" (and not \
+             mode = \"disabled\"), or admin.listen = \"127.0.0.1:{}\"",
+            listen.port()
+        );
+        findings.add("admin.listen", text);
     }
 }
 
@@ -246,6 +288,9 @@ fn check_ports(settings: &Settings, findings: &mut Findings<'_>) {
             );
         }
         take(findings, "name_server.port", server.port, "name server's port".to_owned());
+    }
+    if let Some(admin) = settings.admin.listen {
+        take(findings, "admin.listen", admin.port(), "port of the admin API".to_owned());
     }
     for (at, broker) in settings.broker.iter().enumerate() {
         let (path, group) = (format!("broker[{at}].port"), &broker.group);

@@ -62,6 +62,10 @@ fn check_port(console: SocketAddr, settings: &Settings, findings: &mut Findings<
     let meets = |other: IpAddr| {
         other == console.ip() || other.is_unspecified() || console.ip().is_unspecified()
     };
+    if settings.admin.listen.is_some_and(|one| one.port() == console.port() && meets(one.ip())) {
+        let text = format!("port {} is that of admin.listen too: choose another", console.port());
+        findings.add("console.port", text);
+    }
     if !settings.listen.is_some_and(meets) {
         return;
     }

@@ -311,7 +311,7 @@ const STORE: &[(&str, Fate)] = &[
     ("enableScheduleMessageStats", NotNeeded("statistics need no setting")),
     ("enableLmq", Taken(Host(LIGHT_QUEUES))),
     ("enableMultiDispatch", Taken(Host(LIGHT_QUEUES))),
-    ("maxLmqConsumeQueueNum", Taken(Host(Number("store.light_queues_max")))),
+    ("maxLmqConsumeQueueNum", Taken(Host(Number("limits.light_queues_max")))),
     ("enableScheduleAsyncDeliver", NotNeeded("deliveries need no setting")),
     ("scheduleAsyncDeliverMaxPendingLimit", NotNeeded("deliveries need no setting")),
     ("scheduleAsyncDeliverMaxResendNum2Blocked", NotNeeded("deliveries need no setting")),

@@ -23,6 +23,6 @@ impl Loaded {
             let setting = format!("{key} = {}", found.value);
             text.push_str(&format!("{setting:<40} # {}\n", found.origin));
         }
-        text
+        text + &self.kept.comments()
     }
 }

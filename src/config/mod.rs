@@ -12,6 +12,7 @@
 //! | `check`, `check_addresses`, `check_console` | what they mean together |
 //! | `listing` | every value with its origin, as a file |
 //! | `changes` | what a running node can take over |
+//! | `overrides` | what was changed while it ran, and is kept |
 //!
 //! `conf/rmq-node.toml` documents every setting, with its default and the 4.9.4 key that it replaces;
 //! the defaults are read from it. Not here: what the rest makes of the numbers (`node` maps them).
@@ -27,6 +28,7 @@ mod import_keys;
 pub mod init;
 mod layers;
 mod listing;
+mod overrides;
 pub mod properties;
 mod read;
 mod reference;
@@ -44,11 +46,13 @@ use std::path::PathBuf;
 pub use check_addresses::{check_address, internal_address};
 pub use layers::Origin;
 use layers::Origins;
+pub use overrides::{Kept, KeptStore, Overrides};
+pub use read::mistake;
 pub use reference::REFERENCE;
 pub use runtime_keys::{fixed_properties, why_not_now};
 pub use settings::{
-    Acl, ClientCertificates, Flush, Level, Limits, Log, Replication, Role, Store, Tls, TlsMode,
-    Transactions,
+    Acl, Admin, ClientCertificates, Flush, Level, Limits, Log, Metrics, Replication, Role, Store,
+    Tls, TlsMode, Transactions,
 };
 
 /// Read when no file is named, if it is there.
@@ -96,8 +100,12 @@ pub struct Config {
     pub tls: Tls,
     /// Who may do what.
     pub acl: Acl,
+    /// The admin API over TCP.
+    pub admin: Admin,
     /// Where operators and Prometheus find the node.
     pub console: Console,
+    /// What is shown to Prometheus.
+    pub metrics: Metrics,
     /// What is logged.
     pub log: Log,
 }
@@ -155,6 +163,10 @@ pub struct Loaded {
     pub standalone: bool,
     /// What it was made of; [`load`] reads them again.
     pub sources: Sources,
+    /// What was changed while the node ran.
+    pub kept: Kept,
+    /// `[store]` without that.
+    pub files_store: Store,
 }
 
 impl Loaded {
@@ -200,7 +212,12 @@ impl fmt::Display for ConfigError {
 /// Everything that is wrong with the first source that is wrong in itself, or with all of them together.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let files = layers::files(sources).map_err(ConfigError)?;
-    load_files(files, sources)
+    let plain = load_files(files.clone(), sources, None)?;
+    let data_dir = &plain.config.data_dir;
+    let kept = Kept::read(data_dir).map_err(|problem| ConfigError(vec![problem]))?;
+    let layer = kept.layer(data_dir, &plain.config.store);
+    let loaded = load_files(files, sources, Some(layer))?;
+    Ok(Loaded { kept, files_store: plain.config.store, ..loaded })
 }
 
 /// As [`load`] of one file that is here as text, alone.
@@ -209,10 +226,15 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
 /// As [`load`]; positions begin with `name`.
 pub fn check_text(name: &str, text: &str) -> Result<Loaded, ConfigError> {
     let file = read::read(name, text).map_err(|problem| ConfigError(vec![problem]))?;
-    load_files(vec![file], &Sources::default())
+    load_files(vec![file], &Sources::default(), None)
 }
 
-fn load_files(mut layers: Vec<read::Document>, sources: &Sources) -> Result<Loaded, ConfigError> {
+fn load_files(
+    mut layers: Vec<read::Document>,
+    sources: &Sources,
+    kept: Option<read::Document>,
+) -> Result<Loaded, ConfigError> {
+    layers.extend(kept);
     layers.push(layers::environment(&sources.environment).map_err(ConfigError)?);
     layers.push(layers::flags(sources));
     let standalone = !layers.iter().any(|layer| layer.table.contains_key("broker"));
@@ -224,7 +246,9 @@ fn load_files(mut layers: Vec<read::Document>, sources: &Sources) -> Result<Load
     layers.insert(0, derived);
     let (settings, origins) = merge(&layers)?;
     let config = check::check(settings, &origins)?;
-    Ok(Loaded { config, origins, standalone, sources: sources.clone() })
+    let files_store = config.store.clone();
+    let (sources, kept) = (sources.clone(), Kept::default());
+    Ok(Loaded { config, origins, standalone, sources, kept, files_store })
 }
 
 fn merge(layers: &[read::Document]) -> Result<(settings::Settings, Origins), ConfigError> {

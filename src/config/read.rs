@@ -4,7 +4,6 @@
 //! all layers deserialises too; what it refuses is refused with line, column and what to write instead.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
@@ -26,9 +25,7 @@ pub struct Document {
 /// # Errors
 /// The first thing in it that is not TOML, not a setting, or not of the setting's type.
 pub fn read(name: &str, text: &str) -> Result<Document, Problem> {
-    let at = |span: Option<Range<usize>>| span.map(|span| position(name, text, span.start));
-    let refuse =
-        |error: toml::de::Error| Problem { at: at(error.span()), text: explain(error.message()) };
+    let refuse = |error: toml::de::Error| mistake(name, text, &error);
     toml::from_str::<Settings>(text).map_err(refuse)?;
     let table = toml::from_str(text).map_err(refuse)?;
     let mut positions = BTreeMap::new();
@@ -37,6 +34,13 @@ pub fn read(name: &str, text: &str) -> Result<Document, Problem> {
         positions.insert(path, position(name, text, at));
     });
     Ok(Document { table, positions })
+}
+
+/// What is wrong in the `text` of a file, with its place and in the words of somebody who writes it.
+#[must_use]
+pub fn mistake(name: &str, text: &str, error: &toml::de::Error) -> Problem {
+    let at = error.span().map(|span| position(name, text, span.start));
+    Problem { at, text: explain(error.message()) }
 }
 
 fn collect(table: &DeTable<'_>, prefix: &str, found: &mut dyn FnMut(String, usize)) {
@@ -93,6 +97,11 @@ pub(super) fn explain(message: &str) -> String {
         ("expected path string", "expected a text in quotes"),
         ("expected string or table", "expected a text in quotes"),
         ("expected a sequence", "expected a list in brackets"),
+        ("expected socket address", "expected an address with a port in quotes"),
+        (
+            "invalid socket address syntax",
+            "not an address with a port: write one such as \"127.0.0.1:9877\"",
+        ),
         ("expected IP address", "expected an IP address in quotes"),
         ("invalid IP address syntax", "not an IP address: write one such as \"192.168.1.161\""),
         ("expected struct NameServerTable", "expected a table: [name_server]"),
@@ -100,6 +109,7 @@ pub(super) fn explain(message: &str) -> String {
         ("expected struct Store", "expected a table: [store]"),
         ("expected struct Limits", "expected a table: [limits]"),
         ("expected struct Acl", "expected a table: [acl]"),
+        ("expected struct Admin", "expected a table: [admin]"),
         ("expected struct Log", "expected a table: [log]"),
     ] {
         text = text.replace(theirs, ours);
@@ -172,7 +182,7 @@ mod tests {
                 "[zoo]\n",
                 "a.toml:1:2: unknown key `zoo`; known here: cluster, listen, advertise, \
                  replication_advertise, allow_internal_addresses, name_servers, data_dir, name_server, \
-                 broker, store, transactions, limits, tls, acl, console, log",
+                 broker, store, transactions, limits, tls, acl, admin, console, metrics, log",
             ),
             (
                 "[[broker]]\ngroup = \"a\"\nport = 70000",
@@ -193,6 +203,14 @@ mod tests {
             (
                 "[[broker]]\ngroup = \"a\"\nflush = \"SYNC\"",
                 "a.toml:3:9: \"SYNC\" is not one of \"async\", \"sync\"",
+            ),
+            (
+                "[admin]\nlisten = \"127.0.0.1\"",
+                "a.toml:2:10: not an address with a port: write one such as \"127.0.0.1:9877\"",
+            ),
+            (
+                "[admin]\nlisten = 9877",
+                "a.toml:2:10: invalid type: integer `9877`, expected an address with a port in quotes",
             ),
             ("[[broker]]\nport = 1", "a.toml:1:1: missing key `group`"),
             ("cluster = \"a\"\ncluster = \"b\"", "a.toml:2:1: duplicate key"),

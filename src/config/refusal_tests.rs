@@ -278,3 +278,38 @@ fn names_that_would_be_folders_are_checked() {
         "a.toml:1:11: cluster \"\": write 1 to 127 letters, digits, - and _"
     );
 }
+
+#[test]
+fn a_door_for_programs_has_a_lock_and_no_glass() {
+    let admin = |listen: &str, more: &str, tls: &str| {
+        format!("{HOST}[admin]\nlisten = \"{listen}\"\n{more}{tls}")
+    };
+    let logins = "logins_file = \"/etc/rmq-node/logins.toml\"\n";
+    let tls = "[tls]\ncertificate_file = \"a\"\nkey_file = \"a\"\n";
+    for (listen, tls) in [
+        ("127.0.0.1:9877", ""),
+        ("[::1]:9877", ""),
+        ("0.0.0.0:9877", tls),
+        ("192.168.1.161:9877", tls),
+    ] {
+        assert!(read(&admin(listen, logins, tls)).is_ok(), "{listen}");
+    }
+    let plain = "tokens would cross the network in plain: write tls.certificate_file = \"/etc/rmq-node/tls/node.crt\" (and \
+                 not mode = \"disabled\"), or admin.listen = \"127.0.0.1:9877\"";
+    for (listen, tls) in [
+        ("192.168.1.161:9877", String::new()),
+        ("[::]:9877", String::new()),
+        ("0.0.0.0:9877", format!("{tls}mode = \"disabled\"\n")),
+    ] {
+        assert_eq!(refused(&admin(listen, logins, &tls)), format!("a.toml:4:10: {plain}"));
+    }
+    let open = "everybody who can connect could change everything: write admin.logins_file = \
+                \"/etc/rmq-node/logins.toml\"";
+    assert_eq!(refused(&admin("127.0.0.1:9877", "", "")), format!("a.toml:4:10: {open}"));
+    let taken = "port 9876 is both the name server's port and the port of the admin API: choose ports further apart";
+    assert_eq!(refused(&admin("127.0.0.1:9876", logins, "")), format!("a.toml:4:10: {taken}"));
+    let none = "port 0 cannot be dialled: write a number from 1, such as 9877";
+    assert_eq!(refused(&admin("127.0.0.1:0", logins, "")), format!("a.toml:4:10: {none}"));
+    let nowhere = "nobody can log in where nothing listens: write admin.listen = \"127.0.0.1:9877\", or leave this line out";
+    assert_eq!(refused(&format!("{HOST}[admin]\n{logins}")), format!("a.toml:4:15: {nowhere}"));
+}

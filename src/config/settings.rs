@@ -7,7 +7,7 @@
 //! ones, for whoever has no settings).
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -32,7 +32,9 @@ pub struct Settings {
     pub limits: Limits,
     pub tls: Tls,
     pub acl: Acl,
+    pub admin: Admin,
     pub console: Console,
+    pub metrics: Metrics,
     pub log: Log,
 }
 
@@ -129,8 +131,6 @@ pub struct Store {
     pub max_message_bytes: usize,
     /// Whether messages can go to light queues too (`enableLmq` with `enableMultiDispatch`).
     pub light_queues: bool,
-    /// The most light queues of a broker (`maxLmqConsumeQueueNum`).
-    pub light_queues_max: usize,
 }
 
 /// `[transactions]`: how the brokers here ask producers what became of transactions.
@@ -187,6 +187,8 @@ pub struct Limits {
     pub registered_topics_max: usize,
     /// What the key-value configuration of a name server may take in memory.
     pub kv_config_bytes_max: usize,
+    /// Light queues of one broker (`maxLmqConsumeQueueNum`).
+    pub light_queues_max: usize,
 }
 
 impl Default for Limits {
@@ -210,6 +212,7 @@ impl Default for Limits {
             registered_brokers_max: 2_000,
             registered_topics_max: 400_000,
             kv_config_bytes_max: 4 << 20,
+            light_queues_max: 20_000,
         }
     }
 }
@@ -217,7 +220,7 @@ impl Default for Limits {
 impl Limits {
     /// Every number but that of a frame, which has its own rule, with its key.
     #[must_use]
-    pub fn counts(&self) -> [(Limit, usize); 17] {
+    pub fn counts(&self) -> [(Limit, usize); 18] {
         [
             (Limit::Connections, self.connections_max),
             (Limit::ConnectionInFlight, self.connection_in_flight_max),
@@ -236,6 +239,7 @@ impl Limits {
             (Limit::RegisteredBrokers, self.registered_brokers_max),
             (Limit::RegisteredTopics, self.registered_topics_max),
             (Limit::KvConfigBytes, self.kv_config_bytes_max),
+            (Limit::LightQueues, self.light_queues_max),
         ]
     }
 }
@@ -296,6 +300,16 @@ pub struct Acl {
     pub node_account: String,
 }
 
+/// `[admin]`: the admin API over TCP, beside the socket that every node has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    /// Where it listens; nowhere if it is unset. Elsewhere than on a loopback address it needs TLS.
+    pub listen: Option<SocketAddr>,
+    /// Who may do what there; needed with `listen`.
+    pub logins_file: PathBuf,
+}
+
 /// `[console]`: the web console and `/metrics`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -305,6 +319,18 @@ pub struct Console {
     pub port: u16,
     pub name_servers: Vec<String>,
     pub base_path: String,
+}
+
+/// `[metrics]`: what `/metrics` shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// How often topics and groups are reckoned.
+    pub interval_s: u64,
+    /// Whether each queue that a group is behind in is shown.
+    pub queue_lag: bool,
+    /// Whether the families of rocketmq-exporter are shown too.
+    pub exporter_names: bool,
 }
 
 /// `[log]`: what is told on standard error or to the journal.

@@ -219,14 +219,20 @@ fn the_shipped_file_is_the_defaults() {
 
 #[test]
 fn every_example_in_the_shipped_file_is_right() {
-    for line in REFERENCE.lines().filter(|line| line.starts_with("# ") && line.contains(" = ")) {
-        let example = line.trim_start_matches("# ");
+    let mut table = "";
+    for line in REFERENCE.lines() {
+        if line.starts_with('[') {
+            table = line;
+        }
+        let Some(example) = line.strip_prefix("# ").filter(|line| line.contains(" = ")) else {
+            continue;
+        };
         if example
             .split(' ')
             .next()
             .is_some_and(|key| !key.contains(|c: char| !c.is_ascii_lowercase() && c != '_'))
         {
-            toml::from_str::<settings::Settings>(example).unwrap();
+            toml::from_str::<settings::Settings>(&format!("{table}\n{example}")).unwrap();
         }
     }
 }

@@ -112,7 +112,8 @@ impl KvConfig {
         value: Option<&str>,
         bytes_max: usize,
     ) -> Result<(), KvError> {
-        self.change(bytes_max, |namespaces| {
+        let grown = |known: &Namespaces| grown(known, namespace, key, value);
+        self.change(bytes_max, grown, |namespaces| {
             let table = namespaces.entry(namespace.to_owned()).or_default();
             match value {
                 Some(value) => table.insert(key.to_owned(), value.to_owned()),
@@ -126,11 +127,15 @@ impl KvConfig {
     /// # Errors
     /// The table could not be written; nothing was changed.
     pub(super) fn delete(&self, namespace: &str, key: &str) -> Result<(), KvError> {
-        self.change(usize::MAX, |namespaces| {
-            if let Some(table) = namespaces.get_mut(namespace) {
-                table.remove(key);
-            }
-        })
+        self.change(
+            usize::MAX,
+            |_| 0,
+            |namespaces| {
+                if let Some(table) = namespaces.get_mut(namespace) {
+                    table.remove(key);
+                }
+            },
+        )
     }
 
     /// A key's value (N-032).
@@ -146,18 +151,21 @@ impl KvConfig {
     fn change(
         &self,
         bytes_max: usize,
+        grown: impl FnOnce(&Namespaces) -> usize,
         change: impl FnOnce(&mut Namespaces),
     ) -> Result<(), KvError> {
         // The file's last state is the table's: changes come one after another.
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.namespaces.load_full();
+        // Before anything is copied: who fills the table goes on asking.
+        let grown = grown(&known);
+        if grown > 0 && size(&known).saturating_add(grown) > bytes_max {
+            return Err(KvError::Full);
+        }
         let mut changed = Namespaces::clone(&known);
         change(&mut changed);
         if changed == *known {
             return Ok(());
-        }
-        if size(&changed) > bytes_max && size(&changed) > size(&known) {
-            return Err(KvError::Full);
         }
         self.write(&changed)?;
         self.namespaces.store(Arc::new(changed));
@@ -178,6 +186,18 @@ impl KvConfig {
         write_file(&self.path, &text)
             .map_err(|source| KvError::File { path: self.path.clone(), source })
     }
+}
+
+/// By how many bytes a new value makes the table larger.
+fn grown(known: &Namespaces, namespace: &str, key: &str, value: Option<&str>) -> usize {
+    let table = known.get(namespace);
+    let of_namespace = if table.is_none() { NAMESPACE_BYTES + namespace.len() } else { 0 };
+    let of_key = match (value, table.and_then(|table| table.get(key))) {
+        (None, _) => 0,
+        (Some(new), None) => KEY_BYTES + key.len() + new.len(),
+        (Some(new), Some(old)) => new.len().saturating_sub(old.len()),
+    };
+    of_namespace + of_key
 }
 
 fn size(namespaces: &Namespaces) -> usize {

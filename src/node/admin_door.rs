@@ -1,51 +1,96 @@
-//! The node's own door for operators: the admin services on its socket, asking its cluster as the node, and the node's own
-//! operations.
+//! The node's own doors for operators: the admin services on its socket, and on a TCP port if the settings say so, asking
+//! its cluster as the node, and the node's own operations.
 //!
-//! Not what they do (`crate::admin`). Invariants: it is open from when the accounts are known until everything else has
-//! stopped; a node without it serves its clients all the same.
+//! Not what they do (`crate::admin`). Invariants: they are open from when the accounts are known until everything else has
+//! stopped; a node without its socket serves its clients all the same.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::data_dir::DataDir;
 use super::live::Live;
-use super::{Base, options, reload};
-use crate::admin::service::{routes, socket::AdminSocket};
+use super::{Base, StartError, options, ports, reload};
+use crate::admin::service::gate::Gate;
+use crate::admin::service::logins::KnownLogins;
+use crate::admin::service::port::AdminPort;
+use crate::admin::service::routes;
+use crate::admin::service::socket::AdminSocket;
 use crate::admin::{Admin, AdminError, AuditLog, NodeControl, OfNode};
 use crate::config::{Config, Role};
 use crate::proto::v1::NodeStatus;
 use crate::task::{self, Kind};
 use crate::transport::Credentials;
 
-/// Opens the socket in the runtime directory, else in the data directory, and serves on it until `stop`.
+/// Who may use the admin API over TCP; nobody where it is not there. Blocks.
+///
+/// # Errors
+/// The file of logins cannot be used.
+pub fn read_logins(config: &Config) -> Result<KnownLogins, StartError> {
+    if config.admin.listen.is_none() {
+        return Ok(KnownLogins::default());
+    }
+    let has_ca = !config.tls.ca_file.as_os_str().is_empty();
+    KnownLogins::read(&config.admin.logins_file, has_ca).map_err(StartError)
+}
+
+/// Keeps the port for operators, where there is one.
+///
+/// # Errors
+/// As [`ports::reserve`].
+pub fn bind(config: &Config, base: &Base) -> Result<Option<TcpSocket>, StartError> {
+    let _entered = base.control.enter();
+    let reserve = |address| ports::reserve("port of the admin API", address);
+    config.admin.listen.map(reserve).transpose()
+}
+
+/// Opens the socket in the runtime directory, else in the data directory, and the port if there is one, and serves on both
+/// until `stop`.
+///
+/// # Errors
+/// The port does not listen.
 pub fn open(
     config: &Config,
     base: &Base,
     data_dir: &DataDir,
-    of_node: &OfNode,
+    (of_node, port): (&OfNode, Option<TcpSocket>),
     stop: &CancellationToken,
-) -> Option<JoinHandle<()>> {
-    let folder = base.live.runtime_dir().unwrap_or(data_dir.path());
+) -> Result<Vec<JoinHandle<()>>, StartError> {
     let _entered = base.control.enter();
+    let routes = routes(admin(config.name_servers.clone(), base), Some(of_node.clone()));
+    let live = &base.live;
+    let gate = Gate::new(live.logins.clone(), Arc::clone(&base.metrics), base.clock.clone());
+    let mut doors = Vec::new();
+    if let Some(port) = port {
+        let listener = ports::listen(port)?;
+        let port =
+            AdminPort::new(listener, live.tls.clone(), Arc::clone(&live.limits), gate.clone());
+        let serving = port.serve(routes.clone(), stop.clone());
+        doors.push(task::spawn(Kind::Ignore, "admin port", async move {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "the port of the admin API has ended");
+            }
+        }));
+    }
+    let folder = live.runtime_dir().unwrap_or(data_dir.path());
     let socket = match AdminSocket::bind(folder) {
         Ok(socket) => socket,
         Err(error) => {
             let folder = folder.display();
             tracing::warn!(%folder, %error, "no admin socket: `rmq-node admin` asks the name servers itself");
-            return None;
+            return Ok(doors);
         }
     };
-    let admin = admin(config.name_servers.clone(), base);
-    let routes = routes(admin, Some(of_node.clone()));
-    let stop = stop.clone();
-    Some(task::spawn(Kind::Ignore, "admin socket", async move {
-        if let Err(error) = socket.serve(routes, stop).await {
+    let serving = socket.serve(routes, gate, stop.clone());
+    doors.push(task::spawn(Kind::Ignore, "admin socket", async move {
+        if let Err(error) = serving.await {
             tracing::error!(%error, "the admin socket has ended");
         }
-    }))
+    }));
+    Ok(doors)
 }
 
 /// Asks these name servers and their cluster as the node.
@@ -89,6 +134,11 @@ impl NodeControl for Control {
 
     fn reload(&self) -> Result<Vec<String>, AdminError> {
         reload(&self.live).map_err(|refused| AdminError::Conflict(refused.to_string()))
+    }
+
+    fn masters(&self) -> Vec<String> {
+        let masters = self.config.brokers.iter().filter(|broker| broker.role == Role::Master);
+        masters.map(|broker| broker.group.clone()).collect()
     }
 
     fn slave_address(&self, group: &str) -> Result<String, AdminError> {

@@ -17,7 +17,7 @@ use super::data_dir::DataDir;
 use super::{Base, StartError, options, ports};
 use crate::acl::Acl;
 use crate::broker::{Broker, BrokerOptions, BrokerService};
-use crate::config::{self, Config, Role};
+use crate::config::{self, Config, Overrides, Role};
 use crate::replication::{self, MasterAddresses, Member, Past, Receiver, Sender, Standing};
 use crate::store::{OpenError, SharedRetention, StartTopics, Store, StoreOptions};
 use crate::systemd;
@@ -161,13 +161,19 @@ impl BrokerRole {
         settings: &config::Broker,
         data_dir: &DataDir,
         binding: &Binding,
-        retention: &SharedRetention,
+        (retention, overrides): (&SharedRetention, &Arc<Overrides>),
         acl: Option<&Arc<Acl>>,
     ) -> Arc<Self> {
         Arc::new(Self {
             settings: settings.clone(),
             store_options: options::store(config, settings, data_dir.path(), retention),
-            broker_options: options::broker(config, settings, acl, &binding.limits, &binding.tls),
+            broker_options: options::broker(
+                config,
+                settings,
+                acl,
+                (&binding.limits, &binding.tls),
+                overrides,
+            ),
             start_without_slave_after: options::start_without_slave_after(settings),
             binding: binding.clone(),
             stage: watch::Sender::new(Stage::Opening),
@@ -321,7 +327,9 @@ impl BrokerRole {
         data_dir: &Arc<DataDir>,
         base: &Base,
     ) -> Result<(Arc<Store>, Past), String> {
-        let (options, clock) = (self.store_options.clone(), base.clock.clone());
+        let times = base.metrics.log_times.clone();
+        let options = StoreOptions { times, ..self.store_options.clone() };
+        let clock = base.clock.clone();
         let (group, held) = (self.settings.group.clone(), Arc::clone(data_dir));
         let start_topics = StartTopics::new(&self.broker_options.cluster, &group);
         let opening = task::spawn_blocking("open store", move || {

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::logging::Threshold;
-use super::{certificates, options, ports};
+use super::{admin_door, certificates, options, ports};
+use crate::admin::service::logins::Logins;
 use crate::clock::Clock;
 use crate::config::changes::changes;
-use crate::config::{self, ConfigError, Loaded, Problem};
+use crate::config::{self, Config, ConfigError, Loaded, Overrides, Problem};
 use crate::metrics::Metrics;
 use crate::store::SharedRetention;
 use crate::transport::{Limits, Tls};
@@ -28,30 +29,37 @@ pub struct Live {
     pub limits: Arc<Limits>,
     /// What all stores keep.
     pub retention: SharedRetention,
+    /// What was changed while the node ran.
+    pub overrides: Arc<Overrides>,
     /// What encrypts the connections of all roles.
     pub tls: Tls,
+    /// Who may use the admin API over TCP.
+    pub logins: Logins,
     clock: Clock,
     runtime_dir: Option<PathBuf>,
     status: Mutex<String>,
 }
 
 impl Live {
-    /// As `loaded` says; `runtime_dir` is systemd's, if there is one.
+    /// As `loaded` says, with what the files that it names hold; `runtime_dir` is systemd's, if there is one.
     pub fn new(
         loaded: &Loaded,
         threshold: Threshold,
         metrics: &Arc<Metrics>,
-        tls: Tls,
+        files: (Tls, Logins),
         clock: Clock,
         runtime_dir: Option<PathBuf>,
     ) -> Self {
+        let (tls, logins) = files;
         let numbers = loaded.config.limits.clone();
         Self {
             running: Mutex::new(loaded.clone()),
             threshold,
             limits: Arc::new(Limits::new(numbers, Arc::clone(metrics))),
             retention: SharedRetention::from(options::retention(&loaded.config.store)),
+            overrides: Arc::new(Overrides::new(loaded)),
             tls,
+            logins,
             clock,
             runtime_dir,
             status: Mutex::new("starting".to_owned()),
@@ -68,6 +76,11 @@ impl Live {
         text.clone_into(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// Something of the settings that it runs with.
+    pub fn settings<T>(&self, read: impl FnOnce(&Config) -> T) -> T {
+        read(&self.lock().config)
+    }
+
     /// The folder for what is there while the node runs, if it has one.
     pub fn runtime_dir(&self) -> Option<&Path> {
         self.runtime_dir.as_deref()
@@ -82,7 +95,7 @@ impl Live {
         }
     }
 
-    /// Reads all settings and the files of TLS again and takes over what has changed, which is returned.
+    /// Reads all settings and the files of TLS and of logins again and takes over what has changed, which is returned.
     ///
     /// # Errors
     /// They are wrong, or something of them needs a restart; then nothing has changed.
@@ -90,17 +103,25 @@ impl Live {
         let mut running = self.lock();
         let new = config::load(&running.sources)?;
         let mut changed = changes(&running, &new)?;
-        let material = certificates::read(&new.config).map_err(|error| {
-            let at = new.origins.get("tls.certificate_file").map(|found| found.origin.clone());
+        let refuse = |key: &str, error: &dyn std::fmt::Display| {
+            let at = new.origins.get(key).map(|found| found.origin.clone());
             ConfigError(vec![Problem { at, text: error.to_string() }])
-        })?;
+        };
+        let material = certificates::read(&new.config);
+        let material = material.map_err(|error| refuse("tls.certificate_file", &error))?;
+        let logins = admin_door::read_logins(&new.config);
+        let logins = logins.map_err(|error| refuse("admin.logins_file", &error))?;
         if self.tls.set(material) {
             changed.push("TLS uses what its files hold now".to_owned());
             certificates::tell(&self.tls, &new.config, &self.clock);
         }
+        if self.logins.set(logins) {
+            changed.push("the admin API lets in whom its logins file names now".to_owned());
+        }
         self.threshold.set(new.config.log.level);
         self.limits.set_numbers(new.config.limits.clone());
         self.retention.set(options::retention(&new.config.store));
+        self.overrides.renew(&new);
         let connections_max = new.config.limits.connections_max;
         if connections_max > running.config.limits.connections_max {
             ports::raise_file_limit(connections_max);

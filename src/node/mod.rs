@@ -7,8 +7,9 @@
 //! | `ports` | binding, and who has a port |
 //! | `roles` | the name server and the brokers: each step of their start and stop together |
 //! | `broker_role` | one broker, from its opening to its end |
-//! | `admin_door`, `console_door` | where operators come in: the socket, and HTTP |
+//! | `admin_door`, `console_door` | where operators come in: the socket, the port for programs, and HTTP |
 //! | `status` | how the roles are: one line, and metrics |
+//! | `figures` | what brokers reckon now and then, as metrics |
 //! | `options` | what each role is told, made of the settings |
 //! | `logging` | where events go |
 //! | `certificates` | what TLS needs of files, and when it ends |
@@ -33,6 +34,7 @@ mod console_door;
 mod data_dir;
 mod database;
 pub mod doctor;
+mod figures;
 mod journal;
 mod live;
 mod logging;
@@ -51,6 +53,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::acl::Acl;
+use crate::admin::service::logins::Logins;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Loaded};
 use crate::metrics::Metrics;
@@ -118,12 +121,13 @@ pub fn run(loaded: &Loaded) -> Result<(), StartError> {
     let clock = Clock::system();
     let (rate_limit, threshold) = logging::start(loaded.config.log.level, &clock);
     let tls = Tls::new(certificates::read(&loaded.config)?);
+    let logins = Logins::new(admin_door::read_logins(&loaded.config)?);
     let runtime_dir = std::env::var_os("RUNTIME_DIRECTORY").map(Into::into);
     let cores = std::thread::available_parallelism().map_or(DATA_THREADS_MIN, usize::from);
     let control = runtime("control", CONTROL_THREADS)?;
     let data = runtime("data", cores.max(DATA_THREADS_MIN))?;
     let metrics = Arc::default();
-    let live = Live::new(loaded, threshold, &metrics, tls, clock.clone(), runtime_dir);
+    let live = Live::new(loaded, threshold, &metrics, (tls, logins), clock.clone(), runtime_dir);
     let base = Base {
         clock,
         metrics,
@@ -164,6 +168,7 @@ async fn start_and_stop(
     let data_dir = Arc::new(DataDir::lock(&config.data_dir)?);
     // 3. Every port is bound, and connections to it find room.
     let ports = roles::bind(config, &base)?;
+    let admin_port = admin_door::bind(config, &base)?;
     let console_port = console_door::bind(loaded, &base)?;
     ports::raise_file_limit(config.limits.connections_max);
     // 4. What lies in the directory is in our format.
@@ -178,7 +183,8 @@ async fn start_and_stop(
     let admin_stop = CancellationToken::new();
     let _admin_ends = admin_stop.clone().drop_guard();
     let of_node = admin_door::of_node(config, &base, &data_dir);
-    let admin_door = admin_door::open(config, &base, &data_dir, &of_node, &admin_stop);
+    let admin_door =
+        admin_door::open(config, &base, &data_dir, (&of_node, admin_port), &admin_stop)?;
     let console = console_port
         .map(|port| console_door::open(port, config, &base, &data_dir, of_node, &admin_stop));
     // 7. The roles start, and run until somebody or something ends them.
@@ -229,6 +235,14 @@ pub fn check_tls(config: &Config) -> Result<Vec<String>, StartError> {
     let material = certificates::read(config)?;
     let findings = |material| certificates::findings(&material, config, &Clock::system());
     Ok(material.map(findings).unwrap_or_default())
+}
+
+/// Whether the logins of these settings' admin API can be used, where it is on TCP. Blocks.
+///
+/// # Errors
+/// They cannot: the file, and what to do.
+pub fn check_logins(config: &Config) -> Result<(), StartError> {
+    admin_door::read_logins(config).map(|_| ())
 }
 
 /// The accounts, read and watched from now on; `None` if they are off.

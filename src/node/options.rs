@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::acl::{Acl, AclOptions};
 use crate::broker::{BrokerOptions, TransactionOptions};
-use crate::config::{self, Config, Flush, Replication, Role};
+use crate::config::{self, Config, Flush, Overrides, Replication, Role};
 use crate::model::BrokerId;
 use crate::nameserver::NameServerOptions;
 use crate::store::options::{FlushMode, StoreRole};
@@ -84,7 +84,6 @@ pub fn store(
         max_message_bytes: settings.max_message_bytes,
         retention: retention.clone(),
         light_queues: settings.light_queues,
-        light_queues_max: settings.light_queues_max,
         ..StoreOptions::new(data_dir.join(&broker.group))
     }
 }
@@ -93,8 +92,8 @@ pub fn broker(
     config: &Config,
     broker: &config::Broker,
     acl: Option<&Arc<Acl>>,
-    limits: &Arc<Limits>,
-    tls: &Tls,
+    (limits, tls): (&Arc<Limits>, &Tls),
+    overrides: &Arc<Overrides>,
 ) -> BrokerOptions {
     let transactions = &config.transactions;
     BrokerOptions {
@@ -113,6 +112,7 @@ pub fn broker(
         acl: acl.cloned(),
         credentials: Credentials { signer: acl.map(signer).unwrap_or_default(), tls: tls.clone() },
         limits: Arc::clone(limits),
+        overrides: Arc::clone(overrides),
     }
 }
 
@@ -158,7 +158,6 @@ mod tests {
             busy_after_ms = 20
             max_message_bytes = 16000
             light_queues = true
-            light_queues_max = 7
             [transactions]
             timeout_ms = 17
             checks_max = 18
@@ -181,8 +180,9 @@ mod tests {
         assert_eq!((store.flush_interval_ms, store.sync_flush_timeout_ms), (14, 15));
         assert_eq!(store.busy_after_ms, 20);
         assert_eq!(store.max_message_bytes, 16_000);
-        assert_eq!((store.light_queues, store.light_queues_max), (true, 7));
-        let broker = broker(&config, &config.brokers[0], None, &Arc::default(), &Tls::default());
+        assert!(store.light_queues);
+        let shared = (&Arc::default(), &Tls::default());
+        let broker = broker(&config, &config.brokers[0], None, shared, &Arc::default());
         assert_eq!((broker.cluster.as_str(), broker.group.as_str(), broker.id.0), ("C", "g", 0));
         assert_eq!(broker.address.to_string(), "192.168.1.1:20000");
         assert_eq!(broker.ha_address.to_string(), "10.0.0.1:20001");
@@ -207,9 +207,9 @@ mod tests {
         let mapped = store(&config, &config.brokers[0], Path::new("/data"), &shared);
         let own = StoreOptions::new("/data/broker-a");
         assert_eq!(format!("{mapped:?}"), format!("{own:?}"));
+        let shared = (&Arc::default(), &Tls::default());
         let transactions =
-            broker(&config, &config.brokers[0], None, &Arc::default(), &Tls::default())
-                .transactions;
+            broker(&config, &config.brokers[0], None, shared, &Arc::default()).transactions;
         assert_eq!(transactions, TransactionOptions::default());
     }
 }

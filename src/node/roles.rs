@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::broker_role::{Binding, BrokerPorts, BrokerRole, Serving, Stage};
 use super::data_dir::DataDir;
 use super::status::{self, BrokerState};
-use super::{Base, StartError, options, ports};
+use super::{Base, StartError, figures, options, ports};
 use crate::config::{self, Config};
 use crate::metrics::Gauge;
 use crate::nameserver::{NameServer, NameServerService};
@@ -136,15 +136,8 @@ impl Roles {
         base: &Base,
     ) {
         let role = |settings| {
-            let retention = &base.live.retention;
-            BrokerRole::new(
-                config,
-                settings,
-                data_dir,
-                &ports.binding,
-                retention,
-                base.acl.as_ref(),
-            )
+            let changed = (&base.live.retention, &base.live.overrides);
+            BrokerRole::new(config, settings, data_dir, &ports.binding, changed, base.acl.as_ref())
         };
         self.brokers = config.brokers.iter().map(role).collect();
         let _entered = base.control.enter();
@@ -154,6 +147,7 @@ impl Roles {
             self.running.push(task::spawn(Kind::StopNode(base.stop.clone()), "broker", running));
         }
         status::show(&self.brokers, &base.metrics);
+        figures::start(&self.brokers, base);
     }
 
     /// Returns when every broker is open or down.

@@ -26,6 +26,7 @@ use super::peers::CALL_TIMEOUT;
 use super::state::SlaveState;
 use super::wire::{self, Reports};
 use super::{HEARTBEAT, SILENCE_MAX};
+use crate::metrics::Histogram;
 use crate::model::PhysicalOffset;
 use crate::store::Replica;
 use crate::task::{self, Kind};
@@ -61,6 +62,8 @@ pub(super) struct Progress {
     pub(super) acknowledged_to: watch::Sender<u64>,
     /// When it said anything last.
     heard_at: Mutex<Instant>,
+    /// Up to where it was sent something that it has not acknowledged, and when; one thing at a time is watched.
+    watched: Mutex<Option<(u64, Instant)>>,
     /// What it said first.
     pub(super) started: watch::Sender<Option<i64>>,
     /// Who it is, from when its log was found to fit.
@@ -76,6 +79,20 @@ pub(super) struct Known {
 }
 
 impl Progress {
+    /// It is about to be sent the log up to `to`.
+    fn watch(&self, to: u64) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.get_or_insert_with(|| (to, Instant::now()));
+    }
+
+    /// It has the log up to `to`.
+    fn has(&self, to: u64, took: &Histogram) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, sent_at)) = watched.take_if(|(watched, _)| *watched <= to) {
+            took.observe(sent_at.elapsed());
+        }
+    }
+
     pub(super) fn lock_heard_at(&self) -> MutexGuard<'_, Instant> {
         self.heard_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -171,6 +188,7 @@ impl Sender {
             sent_to: AtomicU64::new(0),
             acknowledged_to: watch::Sender::new(0),
             heard_at: Mutex::new(Instant::now()),
+            watched: Mutex::default(),
             started: watch::Sender::new(None),
             known: OnceLock::new(),
         });
@@ -214,8 +232,9 @@ impl Sender {
         })?;
         let is_plain = !stream.is_encrypted();
         let (reader, writer) = tokio::io::split(stream);
+        let took = &self.member.store().options().times.replication;
         tokio::select! {
-            ended = read_reports(reader, progress, replica) => ended,
+            ended = read_reports(reader, progress, replica, took) => ended,
             ended = write_log(&self.member, writer, progress, replica) => ended,
             // The sender lives as long as the member.
             Ok(()) = histories.changed() => Err(End::OtherHistory),
@@ -260,6 +279,7 @@ async fn read_reports(
     mut reader: ReadHalf<Stream>,
     progress: &Progress,
     replica: &Registered,
+    took: &Histogram,
 ) -> Result<(), End> {
     let mut reports = Reports::default();
     let mut bytes = [0; 1024];
@@ -285,6 +305,7 @@ async fn read_reports(
         let end = u64::try_from(report).ok().filter(|end| *end <= sent_to);
         let end = end.ok_or(End::BeyondSent(report, sent_to))?;
         progress.acknowledged_to.send_if_modified(|to| end > std::mem::replace(to, end.max(*to)));
+        progress.has(end, took);
         replica.acknowledge(end);
     }
 }
@@ -330,6 +351,7 @@ async fn write_log(
             biased;
             () = is_due(&replica, progress, sent_to) => {
                 (out, sent_to) = next_batches(&replica, out, sent_to).await?;
+                progress.watch(sent_to);
                 // It may be there before the write returns.
                 progress.sent_to.store(sent_to, Ordering::Release);
             }

@@ -568,6 +568,15 @@ impl Store {
         self.log.segments().damaged_places()
     }
 
+    /// Its databases. Blocks.
+    #[must_use]
+    pub fn databases(&self) -> Databases {
+        let dir = &self.keeper.options.dir;
+        let (slices, open) = self.derived.slices.counts();
+        let bytes = files_bytes(&dir.join("tables")) + files_bytes(&dir.join("slices"));
+        Databases { bytes, slices, open }
+    }
+
     /// Whether appends are refused because the disk is full.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
@@ -611,6 +620,28 @@ impl Store {
         }
         in_order
     }
+}
+
+/// The databases of a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Databases {
+    /// What their files take.
+    pub bytes: u64,
+    /// Those of queues and index: one for each slice of the log.
+    pub slices: usize,
+    /// What of these are open.
+    pub open: usize,
+}
+
+/// What all files below a folder take; what goes away meanwhile counts or not.
+fn files_bytes(dir: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let sizes = entries.map(|entry| match entry.metadata() {
+        Ok(found) if found.is_dir() => files_bytes(&entry.path()),
+        Ok(found) => found.len(),
+        Err(_) => 0,
+    });
+    sizes.sum()
 }
 
 impl Drop for Store {

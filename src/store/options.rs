@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 
 use super::dispatch::DelayLevels;
+use crate::metrics::LogTimes;
 
 /// When an append is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,8 +116,8 @@ pub struct StoreOptions {
     pub delay_levels: DelayLevels,
     /// Whether there are light queues (ST-110).
     pub light_queues: bool,
-    /// The most of them that senders can make.
-    pub light_queues_max: usize,
+    /// Where it counts how long its log takes.
+    pub times: LogTimes,
 }
 
 impl StoreOptions {
@@ -143,7 +144,7 @@ impl StoreOptions {
             retention: SharedRetention::default(),
             delay_levels: DelayLevels::default(),
             light_queues: false,
-            light_queues_max: 20_000,
+            times: LogTimes::default(),
         }
     }
 }

@@ -173,6 +173,16 @@ impl Slices {
         self.lock().slices.keys().copied().collect()
     }
 
+    /// How many slices there are, and how many of their databases are open.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let state = self.lock();
+        // Whoever holds one's handle opens it or reads it.
+        let is_open = |slice: &&Arc<Slice>| {
+            slice.handle.try_lock().map_or(true, |handle| handle.open.is_some())
+        };
+        (state.slices.len(), state.slices.values().filter(is_open).count())
+    }
+
     fn get(&self, number: u64) -> Option<Arc<Slice>> {
         self.lock().slices.get(&number).cloned()
     }

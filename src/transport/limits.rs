@@ -18,6 +18,7 @@
 //! | `order_locks_max` | a queue is not locked | `broker/order_locks` |
 //! | `registered_brokers_max`, `registered_topics_max` | a registration is answered 1 | `nameserver/route_table` |
 //! | `kv_config_bytes_max` | a change of the key-value configuration is answered 1 | `nameserver/kv_config` |
+//! | `light_queues_max` | a message that names a new light queue is answered 1 | `broker/light` |
 //!
 //! Each time, [`Limits::reached`] counts it (`rmq_limit_reached_total`, by `limit`), tells it, and makes the text that
 //! names the setting: what an answer's remark, or the log's reason of a closed connection, says.
@@ -194,6 +195,12 @@ impl Limits {
         fits
     }
 
+    /// Counts one connection more, until the value is dropped; nothing if there are too many.
+    #[must_use]
+    pub fn admit(self: &Arc<Self>) -> Option<Admitted> {
+        self.open_connection().then(|| Admitted(Arc::clone(self)))
+    }
+
     pub(super) fn close_connection(&self) {
         self.connections.fetch_sub(1, Ordering::Relaxed);
     }
@@ -238,6 +245,16 @@ impl Limits {
     }
 }
 
+/// An open connection, as the limits count it.
+#[derive(Debug)]
+pub struct Admitted(Arc<Limits>);
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.0.close_connection();
+    }
+}
+
 /// Requests that keep clients and brokers known; data must not push them out.
 fn is_control(code: i32) -> bool {
     [
@@ -263,7 +280,7 @@ fn tell(limit: Limit, text: &str) {
     }
     tell!(Connections InFlight InFlightBytes FrameBytes HalfReadBytes ConnectionUnsentBytes UnsentBytes Topics Groups
         WaitingPulls ClientMemberships SubscriptionBytes Positions OrderLocks RegisteredBrokers RegisteredTopics
-        KvConfigBytes);
+        KvConfigBytes LightQueues);
 }
 
 #[cfg(test)]
@@ -307,6 +324,6 @@ mod tests {
             assert!(text.starts_with(&format!("limits.{} = ", limit.setting())), "{text}");
         }
         assert_eq!(limits.times_reached().len(), Limit::ALL.len());
-        assert_eq!(limits.times_reached().iter().map(|(_, times)| times).sum::<u64>(), 19);
+        assert_eq!(limits.times_reached().iter().map(|(_, times)| times).sum::<u64>(), 20);
     }
 }

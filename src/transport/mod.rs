@@ -29,7 +29,7 @@ mod tls;
 pub use client::Client;
 pub use connection::{Connection, Responder};
 pub use dial::{Dialled, dial, dial_all};
-pub use limits::{LimitNumbers, Limits};
+pub use limits::{Admitted, LimitNumbers, Limits};
 pub use server::Server;
 pub use tls::{Refused, Stream, Tls, TlsError, TlsMaterial};
 

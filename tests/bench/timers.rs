@@ -46,6 +46,7 @@ fn options() -> anyhow::Result<BrokerOptions> {
         acl: None,
         credentials: Credentials::default(),
         limits: Arc::default(),
+        overrides: Arc::default(),
     })
 }
 

@@ -74,7 +74,7 @@ fn without_an_address_the_settings_of_this_host_count() {
 }
 
 /// Runs `rmq-node admin` without an address beside the node with this folder.
-fn admin_beside(data_dir: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+pub fn admin_beside(data_dir: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = rmq_node(&["admin"]);
     // Not the machine's own node.
     command.env("RUNTIME_DIRECTORY", "/nonexistent").env("RMQ_NODE_DATA_DIR", data_dir);

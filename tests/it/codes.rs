@@ -14,7 +14,7 @@ use rmq_node::remoting::{decode, request, response};
 use crate::golden::{FIRST_OF_BROKER, captured, differences};
 
 /// Codes beyond what was captured, each with a file that asks it.
-const ELSEWHERE: [(i32, &str); 14] = [
+const ELSEWHERE: [(i32, &str); 17] = [
     (50, "src/broker/accounts.rs"),
     (51, "src/broker/accounts.rs"),
     (52, "src/broker/accounts.rs"),
@@ -29,6 +29,9 @@ const ELSEWHERE: [(i32, &str); 14] = [
     (9006, "src/broker/accounts.rs"),
     (9007, "src/broker/timers_tests.rs"),
     (9008, "src/broker/timers_tests.rs"),
+    (9009, "src/broker/figures.rs"),
+    (9010, "src/broker/broker_config.rs"),
+    (9011, "src/broker/broker_config.rs"),
 ];
 /// How many exchanges of one code are named.
 const NAMED: usize = 3;

@@ -4,11 +4,13 @@
 
 mod accounts;
 mod admin;
+mod admin_port;
 mod codes;
 mod config;
 mod console;
 mod demo;
 mod doctor;
+mod drain;
 mod golden;
 mod hostile;
 mod mqadmin;

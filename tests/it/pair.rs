@@ -15,7 +15,8 @@ use crate::support::{Node, free_address, rmq_node};
 /// More than the tests' messages need.
 const LOG_BYTES: usize = 2 << 20;
 
-fn start(mode: &str, hosts: &[Ipv4Addr], this: usize, dir: &Path) -> Node {
+/// Starts one host of a cluster whose folders are in `dir`, each by its address.
+pub fn start(mode: &str, hosts: &[Ipv4Addr], this: usize, dir: &Path) -> Node {
     let all: Vec<_> = hosts.iter().map(Ipv4Addr::to_string).collect();
     let (this, hosts) = (all[this].as_str(), all.join(","));
     let made = rmq_node(&["config", "init", "--hosts", &hosts, "--mode", mode])
@@ -67,7 +68,8 @@ fn slave_of(hosts: &[Ipv4Addr], this: usize) -> Ipv4Addr {
     hosts[(this + hosts.len() - 1) % hosts.len()]
 }
 
-fn wait_until_equal(dir: &Path, hosts: &[Ipv4Addr]) {
+/// Waits until every slave's log is its master's.
+pub fn wait_until_equal(dir: &Path, hosts: &[Ipv4Addr]) {
     for (this, group) in (0..hosts.len()).zip(["broker-a", "broker-b", "broker-c"]) {
         let is_copied = || {
             let [one, other] =

@@ -28,7 +28,7 @@ pub fn free_address() -> Ipv4Addr {
         let address = Ipv4Addr::new(127, a, b, c);
         let is_free = |port: u16| TcpListener::bind((address, port)).is_ok();
         if address != Ipv4Addr::LOCALHOST
-            && [8080, 9876, 10909, 10911, 10912].into_iter().all(is_free)
+            && [8080, 9876, 9877, 10909, 10911, 10912].into_iter().all(is_free)
         {
             return address;
         }

@@ -1,10 +1,11 @@
-//! One broker's state, settings and cleaning: 25, 26, 28, 306, 316, 329.
+//! One broker's state, settings and cleaning: 25, 26, 28, 306, 316, 329, and what only ours answer: 9010, 9011.
 
 use std::collections::BTreeMap;
 
 use super::super::{Admin, AdminError};
 use crate::config::properties;
-use crate::remoting::{Command, DecodeError, json, request};
+use crate::remoting::bodies::extension::{self, BrokerState, ResetConfig};
+use crate::remoting::{Command, DecodeError, json, request, response};
 
 impl Admin {
     /// What a broker tells of itself (28, B-360).
@@ -41,6 +42,28 @@ impl Admin {
     ) -> Result<(), AdminError> {
         let request = Command::request(request::UPDATE_BROKER_CONFIG);
         self.call(address, request.with_body(properties_text(key, value))).await.map(drop)
+    }
+
+    /// What a broker of ours tells of itself besides (9010); `None` of others.
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub async fn broker_state(&self, address: &str) -> Result<Option<BrokerState>, AdminError> {
+        let request = Command::request(request::EXTENSION_BROKER_STATE);
+        match self.of(address, request, extension::parse).await {
+            Err(error) if error.is_refused(response::REQUEST_CODE_NOT_SUPPORTED) => Ok(None),
+            told => told.map(Some),
+        }
+    }
+
+    /// Makes a setting of a broker of ours what its node's settings say (9011).
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub async fn reset_broker_setting(&self, address: &str, key: &str) -> Result<(), AdminError> {
+        let request = Command::request(request::EXTENSION_RESET_CONFIG);
+        let body = extension::to_bytes(&ResetConfig { key: key.to_owned() });
+        self.call(address, request.with_body(body)).await.map(drop)
     }
 
     /// Has a broker throw away queues whose messages are gone (306).

@@ -5,7 +5,7 @@
 //! | here | routes, clusters, lists of topics (105, 106, 206) |
 //! | `topics` | topics: 17, 21, 202, 215, 216, 300, 305 |
 //! | `groups` | consumer groups and clients: 200, 201, 203, 204, 207, 208, 307, 317, 328 |
-//! | `brokers` | a broker's state, settings and cleaning: 25, 26, 28, 306, 316, 329 |
+//! | `brokers` | a broker's state, settings and cleaning: 25, 26, 28, 306, 316, 329, 9010, 9011 |
 //! | `offsets` | positions: 15, 29 to 31, 222 |
 //! | `messages` | messages: 11, 12, 33, 309, 310, 321 |
 //! | `statistics` | what brokers count: 315 |
@@ -60,6 +60,15 @@ impl Admin {
             Err(error) if error.is_refused(response::TOPIC_NOT_EXIST) => Ok(None),
             answered => answered.map(Some),
         }
+    }
+
+    /// Where a topic is, as one name server says (105).
+    ///
+    /// # Errors
+    /// It does not answer, or does not know the topic.
+    pub async fn route_at(&self, name_server: &str, topic: &str) -> Result<TopicRoute, AdminError> {
+        let request = Command::request(request::GET_ROUTEINFO_BY_TOPIC).with_field("topic", topic);
+        self.of(name_server, request, TopicRoute::parse).await
     }
 
     /// All clusters with their brokers (106).

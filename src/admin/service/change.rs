@@ -8,6 +8,8 @@ use serde::Serialize;
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Code, Request, Response, Status};
 
+use super::gate::TcpPeer;
+use super::logins::Login;
 use super::{Answered, Api};
 use crate::admin::{AdminError, AuditLog};
 use crate::clock::Clock;
@@ -78,9 +80,13 @@ impl Drop for Change {
     }
 }
 
-/// As the kernel says for a socket's peer.
+/// The login of who came over TCP, with the address; as the kernel says for a socket's peer.
 fn who<T>(request: &Request<T>) -> String {
-    let peer = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
+    let extensions = request.extensions();
+    if let (Some(login), Some(peer)) = (extensions.get::<Login>(), extensions.get::<TcpPeer>()) {
+        return format!("{}, {}", login.name, peer.address);
+    }
+    let peer = extensions.get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
     let Some(peer) = peer else { return "somebody in this process".to_owned() };
     let user = nix::unistd::User::from_uid(peer.uid().into()).ok().flatten();
     let name = user.map(|user| format!(" ({})", user.name)).unwrap_or_default();
@@ -120,6 +126,10 @@ mod tests {
 
         fn reload(&self) -> Result<Vec<String>, AdminError> {
             Ok(Vec::new())
+        }
+
+        fn masters(&self) -> Vec<String> {
+            Vec::new()
         }
 
         fn slave_address(&self, group: &str) -> Result<String, AdminError> {

@@ -2,21 +2,29 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `topics`, `groups`, `offsets`, `cluster`, `messages`, `node`, `audit` | one service each |
+//! | `brokers`, `topics`, `groups`, `offsets`, `cluster`, `messages`, `node`, `audit` | one service each |
 //! | `change` | a change until it is answered, for the audit log |
-//! | `socket` | serving them on a unix socket, with health and reflection |
+//! | `socket`, `port` | the unix socket and the TCP port that they are served on |
+//! | `server` | serving them, with health and reflection |
+//! | `gate`, `logins`, `roles` | who is let in, who they are, and what each method needs over TCP |
 //!
 //! The command line speaks through the generated clients, over the socket or to [`routes`] in its own process: one way
 //! to ask, one way to fail. Not here: what is done (`crate::admin`). Invariant: what a service cannot tell is a problem in
 //! its answer, and an error only if nothing could be told or done.
 
 mod audit;
+mod brokers;
 mod change;
 mod cluster;
+pub mod gate;
 mod groups;
+pub mod logins;
 mod messages;
 mod node;
 mod offsets;
+pub mod port;
+pub mod roles;
+mod server;
 pub mod socket;
 mod topics;
 
@@ -28,6 +36,7 @@ use tonic::{Response, Status};
 use super::{Admin, AdminError, OfNode};
 use crate::acl;
 use crate::proto::v1::audit_server::AuditServer;
+use crate::proto::v1::brokers_server::BrokersServer;
 use crate::proto::v1::cluster_server::ClusterServer;
 use crate::proto::v1::groups_server::GroupsServer;
 use crate::proto::v1::messages_server::MessagesServer;
@@ -71,6 +80,7 @@ impl Api {
 pub fn routes(admin: Admin, of_node: Option<OfNode>) -> Routes {
     let api = Api { admin: Arc::new(admin), of_node };
     Routes::new(AuditServer::new(api.clone()))
+        .add_service(BrokersServer::new(api.clone()))
         .add_service(ClusterServer::new(api.clone()))
         .add_service(GroupsServer::new(api.clone()))
         .add_service(MessagesServer::new(api.clone()))

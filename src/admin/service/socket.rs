@@ -1,4 +1,4 @@
-//! The services on a unix socket, with those for health (`grpc.health.v1`) and reflection.
+//! The services on a unix socket.
 //!
 //! Who may connect is the socket's mode: 0660, with the group of the process. Invariants: a socket that a process before
 //! this one left is replaced in one step; it is there only while somebody answers.
@@ -7,26 +7,19 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::Server;
-use tonic_health::server::health_reporter;
-use tonic_reflection::server::Builder as Reflection;
 
-use crate::proto::DESCRIPTORS;
+use super::gate::Gate;
+use super::server;
 
 /// The socket's name in its folder.
 pub const FILE: &str = "admin.sock";
 /// Its owner and its group may connect.
 const MODE: u32 = 0o660;
-/// How long answers that are on their way are waited for at the end.
-const GRACE: Duration = Duration::from_secs(1);
-/// Calls at a time of one connection; more wait.
-const CALLS_MAX: u32 = 100;
 
 /// A socket that listens; it is removed with this value.
 #[derive(Debug)]
@@ -67,32 +60,11 @@ impl AdminSocket {
     pub async fn serve(
         mut self,
         routes: Routes,
+        gate: Gate,
         stop: CancellationToken,
     ) -> Result<(), tonic::transport::Error> {
         let Some(listener) = self.listener.take() else { return Ok(()) };
-        let (health, health_service) = health_reporter();
-        health.set_service_status("", tonic_health::ServingStatus::Serving).await;
-        let reflection = || {
-            Reflection::configure()
-                .register_encoded_file_descriptor_set(DESCRIPTORS)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        };
-        let v1 = reflection().build_v1().expect("the descriptors are the compiler's");
-        let v1alpha = reflection().build_v1alpha().expect("the descriptors are the compiler's");
-        let routes = routes.add_service(health_service).add_service(v1).add_service(v1alpha);
-        let ended = stop.clone();
-        let serving = Server::builder()
-            .max_concurrent_streams(CALLS_MAX)
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(
-                UnixListenerStream::new(listener),
-                stop.cancelled_owned(),
-            );
-        tokio::select! {
-            served = serving => served,
-            // Streams that go on until their client has seen enough would keep it.
-            () = async { ended.cancelled().await; tokio::time::sleep(GRACE).await } => Ok(()),
-        }
+        server::serve(UnixListenerStream::new(listener), routes, gate, stop).await
     }
 }
 
@@ -105,6 +77,8 @@ impl Drop for AdminSocket {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tonic::transport::{Channel, Endpoint};
     use tonic_health::pb::HealthCheckRequest;
     use tonic_health::pb::health_client::HealthClient;
@@ -114,7 +88,9 @@ mod tests {
     use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
     use super::*;
+    use crate::admin::service::logins::Logins;
     use crate::admin::{Admin, service::routes};
+    use crate::clock::Clock;
     use crate::proto::v1::topics_client::TopicsClient;
     use crate::proto::v1::{GetTopicRequest, ListTopicsRequest};
     use crate::task::{self, Kind};
@@ -129,8 +105,9 @@ mod tests {
         let (dir, stop) = (tempfile::tempdir().unwrap(), CancellationToken::new());
         let socket = AdminSocket::bind(dir.path()).unwrap();
         let path = socket.path().to_owned();
+        let gate = Gate::new(Logins::default(), Arc::default(), Clock::system());
         let routes = routes(Admin::new(vec!["127.0.0.1:1".to_owned()], Default::default()), None);
-        let serving = socket.serve(routes, stop.clone());
+        let serving = socket.serve(routes, gate, stop.clone());
         let serving = task::spawn(Kind::Ignore, "test", async move { serving.await.unwrap() });
         let channel = dial(&path).await;
         let mut health = HealthClient::new(channel.clone());

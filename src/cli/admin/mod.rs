@@ -5,13 +5,16 @@
 //! | `door` | the way to the services: a socket, or this process |
 //! | `output` | what is printed, and the exit code |
 //! | `sheet` | results as tables, JSON, YAML, TSV and names |
-//! | `cluster`, `topics`, `groups`, `offsets`, `messages`, `timers`, `resync`, `node`, `audit` | the nouns |
+//! | `brokers` with `brokers_config` and `drain`, `cluster`, `topics`, `groups`, `offsets`, `messages`, `timers`, `resync`, `node`, `audit` | the nouns |
 //!
 //! Not the actions (`crate::admin`), which are asked of the services only. Invariant: a noun alone lists.
 
 mod audit;
+mod brokers;
+mod brokers_config;
 mod cluster;
 mod door;
+mod drain;
 mod groups;
 mod messages;
 mod node;
@@ -33,6 +36,7 @@ use tonic::{Status, Streaming};
 use super::credentials::CredentialsArgs;
 use super::{Addresses, addresses};
 use audit::AuditArgs;
+use brokers::BrokersAction;
 use door::{Door, Way};
 use groups::GroupsAction;
 use messages::MessagesAction;
@@ -75,6 +79,11 @@ pub struct AdminArgs {
 enum Noun {
     /// Show every broker group with its master and slaves: addresses, versions, messages a second, and how they are.
     Cluster,
+    /// Brokers: list (also without a verb), show, drain, resume, config.
+    Brokers {
+        #[command(subcommand)]
+        action: Option<BrokersAction>,
+    },
     /// How slaves copy their masters: list (also without a verb), resync.
     Replication {
         #[command(subcommand)]
@@ -119,6 +128,7 @@ impl Noun {
     fn only_reads(&self) -> bool {
         match self {
             Self::Cluster | Self::Audit(_) | Self::Groups { .. } => true,
+            Self::Brokers { action } => action.as_ref().is_none_or(BrokersAction::only_reads),
             Self::Replication { action } => !matches!(action, Some(ReplicationAction::Resync(_))),
             Self::Topics { action } => {
                 matches!(action, None | Some(TopicsAction::List { .. } | TopicsAction::Show { .. }))
@@ -189,6 +199,7 @@ fn print(reported: Reported) -> io::Result<ExitCode> {
 async fn act(noun: Noun, door: Door, output: Output) -> Reported {
     match noun {
         Noun::Cluster => cluster::cluster(door, output).await,
+        Noun::Brokers { action } => brokers::run(action, door, output).await,
         Noun::Replication { action: Some(ReplicationAction::Resync(resync)) } => {
             resync::run(resync, door, output).await
         }

@@ -8,6 +8,9 @@
 //! | 9006 `EXTENSION_ACCOUNTS` | [`AccountsOffer`] of the one who asks | [`AccountsOffer`] of the one who answers |
 //! | 9007 `EXTENSION_CANCEL_TIMER` | [`CancelTimer`] | nothing |
 //! | 9008 `EXTENSION_LIST_TIMERS` | [`ListTimers`] | [`TimersPart`] |
+//! | 9009 `EXTENSION_FIGURES` | nothing | [`Figures`] |
+//! | 9010 `EXTENSION_BROKER_STATE` | nothing | [`BrokerState`] |
+//! | 9011 `EXTENSION_RESET_CONFIG` | [`ResetConfig`] | nothing |
 //!
 //! Plain JSON, not fastjson's dialect: no process of 4.9.4 reads it, it answers code 3 to these codes. Unlike 4.9.4's
 //! bodies they may grow: readers step over keys that they do not know, and a key that is not there has its default.
@@ -186,6 +189,75 @@ pub struct TimerRow {
     pub topic: String,
     /// The id that its producer was told (`UNIQ_KEY`); empty if it has none.
     pub id: String,
+}
+
+/// What a broker reckoned last of its consumer groups; a slave says when it is only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Figures {
+    /// What its clock shows, in milliseconds since 1970.
+    pub now_ms: i64,
+    /// When it reckoned, by the same clock; 0 if it never did.
+    pub at_ms: i64,
+    /// Who reads, the furthest behind first; not all if there are very many.
+    pub readers: Vec<ReaderRow>,
+    /// The consumer groups that are connected, and how many connections each has.
+    pub members: Vec<(String, u64)>,
+    /// Those whose members subscribe to different things, and who does.
+    pub differ: Vec<(String, String)>,
+    /// Groups with dead letters, and how many there were ever.
+    pub dead_letters: Vec<(String, u64)>,
+}
+
+/// A consumer group in a topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ReaderRow {
+    /// The group.
+    pub group: String,
+    /// The topic.
+    pub topic: String,
+    /// Messages that it has not got.
+    pub lag: u64,
+    /// How old the oldest of these is, in milliseconds, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind_ms: Option<u64>,
+}
+
+/// What an operator who wants to take a broker out of use has to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BrokerState {
+    /// What is not as the node's settings say, because it was changed while it ran.
+    pub overrides: Vec<OverrideRow>,
+    /// For how long producers have been kept away, in milliseconds, if they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed_ms: Option<u64>,
+    /// How long ago a producer sent last, in milliseconds; none if none has since the broker started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_send_ms: Option<u64>,
+    /// Producers that are connected.
+    pub producers: usize,
+}
+
+/// A setting that was changed while the node ran.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OverrideRow {
+    /// 4.9.4's key.
+    pub key: String,
+    /// What it was changed to.
+    pub value: String,
+    /// What the settings say.
+    pub instead_of: String,
+}
+
+/// A setting that is to be as the node's settings say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ResetConfig {
+    /// 4.9.4's key.
+    pub key: String,
 }
 
 /// Positions of consumer groups with their generations, a part of all that there are.

@@ -252,9 +252,11 @@ impl CommitLog {
                 gather.add(next);
             }
             let Gather { groups: gathered, placed, bytes, .. } = gather;
-            self.stall.write_begins(&self.clock);
+            let begun = self.stall.write_begins(&self.clock);
             let written = write_gathered(self.disk(), tail, &gathered);
             self.stall.write_ends();
+            let took = self.clock.monotonic().saturating_duration_since(begun);
+            self.options.times.append.observe(took);
             match written {
                 Ok(end) => self.written(tail, end, gathered, placed, finished),
                 Err(error) => {

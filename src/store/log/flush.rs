@@ -138,12 +138,17 @@ impl Flush {
 
     fn flush_up_to(&self, log: &CommitLog, to: u64) -> Result<(), (std::path::PathBuf, io::Error)> {
         let from = self.flushed_to();
+        if to <= from {
+            return Ok(());
+        }
+        let begun = log.clock().monotonic();
         for segment in log.segments().all().iter() {
             if segment.end() > from && segment.start() < to {
                 let flushed = log.disk().flush(segment.file(), segment.path());
                 flushed.map_err(|error| (segment.path().to_owned(), error))?;
             }
         }
+        log.times().fsync.observe(log.clock().monotonic().saturating_duration_since(begun));
         Ok(())
     }
 

@@ -51,6 +51,7 @@ use crate::clock::Clock;
 use crate::message::{
     MESSAGE_MAGIC, RECORD_FRONT_BYTES, Record, after_body, properties_after_body,
 };
+use crate::metrics::LogTimes;
 use crate::model::{PhysicalOffset, QueueId, QueueOffset};
 
 /// The beginning of a record, up to and with its own physical offset.
@@ -239,6 +240,10 @@ impl CommitLog {
 
     pub(super) fn disk(&self) -> &dyn Disk {
         &*self.disk
+    }
+
+    pub(super) fn times(&self) -> &LogTimes {
+        &self.options.times
     }
 
     pub(super) fn clock(&self) -> &Clock {

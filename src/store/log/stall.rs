@@ -61,9 +61,11 @@ impl Stall {
         Self { opened: clock.monotonic(), since: AtomicU64::new(0) }
     }
 
-    pub(super) fn write_begins(&self, clock: &Clock) {
-        let now = millis(clock.monotonic().saturating_duration_since(self.opened));
-        self.since.store(now + 1, Ordering::Relaxed);
+    /// Returns when that is.
+    pub(super) fn write_begins(&self, clock: &Clock) -> Instant {
+        let now = clock.monotonic();
+        self.since.store(millis(now.saturating_duration_since(self.opened)) + 1, Ordering::Relaxed);
+        now
     }
 
     pub(super) fn write_ends(&self) {

@@ -45,6 +45,8 @@ pub struct TlsMaterial {
     trusted: Option<Trusted>,
     /// For those who connect; none at a tool.
     pub(super) server: Option<Arc<ServerConfig>>,
+    /// For those who connect to the admin API, which asks for certificates whenever there is a CA; none at a tool.
+    pub(super) http2: Option<Arc<ServerConfig>>,
     /// For those who are dialled; none without a CA.
     pub(super) client: Option<Arc<ClientConfig>>,
 }
@@ -84,10 +86,17 @@ impl TlsMaterial {
         let trusted = ca.map(|file| Trusted::read(file)).transpose()?;
         let client_certificates = settings.client_certificates;
         let server = Some(server_config(&own, trusted.as_ref(), client_certificates)?);
+        let asked_for = match client_certificates {
+            ClientCertificates::None => ClientCertificates::Optional,
+            asked_for => asked_for,
+        };
+        let mut http2 = (*server_config(&own, trusted.as_ref(), asked_for)?).clone();
+        http2.alpn_protocols = vec![b"h2".to_vec()];
+        let http2 = Some(Arc::new(http2));
         let client =
             trusted.as_ref().map(|trusted| client_config(trusted, Some(&own))).transpose()?;
         let mode = settings.mode;
-        Ok(Some(Self { mode, client_certificates, own: Some(own), trusted, server, client }))
+        Ok(Some(Self { mode, client_certificates, own: Some(own), trusted, server, http2, client }))
     }
 
     /// For a tool: it only dials, always with TLS, and shows its certificate if it has one, a file and that of its key.
@@ -105,6 +114,7 @@ impl TlsMaterial {
             own,
             trusted: Some(trusted),
             server: None,
+            http2: None,
             client,
         })
     }

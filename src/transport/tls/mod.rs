@@ -15,6 +15,7 @@ mod stream;
 mod tests;
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
@@ -100,6 +101,18 @@ impl Tls {
     #[must_use]
     pub fn accepted(&self, tcp: TcpStream) -> Stream {
         Stream::accepted(self.clone(), tcp)
+    }
+
+    /// What somebody has connected who wants the admin API: encrypted where TLS is on, whatever its mode, else plain;
+    /// with whose certificate it showed, if it did, as RFC 4514 writes names (`CN=alice,O=Example`).
+    ///
+    /// # Errors
+    /// Its handshake failed, or took too long.
+    pub async fn accept_http2(&self, tcp: TcpStream) -> io::Result<(Stream, Option<String>)> {
+        match self.material() {
+            Some(material) => stream::accept_http2(self.clone(), &material, tcp).await,
+            None => Ok((self.plain(tcp), None)),
+        }
     }
 
     /// A plain connection to somebody.

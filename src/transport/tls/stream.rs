@@ -14,9 +14,11 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep, timeout};
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
 use tokio_rustls::{Accept, TlsAcceptor, TlsConnector, TlsStream};
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
 
 use super::{Tls, TlsMaterial, host};
 
@@ -121,9 +123,7 @@ impl Stream {
                 State::Handshake(handshake) => {
                     let Poll::Ready(shaken) = Pin::new(&mut handshake.accept).poll(context) else {
                         ready!(handshake.limit.as_mut().poll(context));
-                        let seconds = HANDSHAKE_MAX.as_secs();
-                        let text = format!("its TLS handshake did not end within {seconds} s");
-                        return Poll::Ready(Err(refused(text)));
+                        return Poll::Ready(Err(refused(too_slow())));
                     };
                     let stream =
                         shaken.map_err(|error| explained(error, "its TLS handshake failed"))?;
@@ -170,6 +170,32 @@ impl Stream {
             State::Handshake(_) | State::Ended => Err(io::ErrorKind::NotConnected.into()),
         }
     }
+}
+
+/// Shakes hands with somebody who has connected to the admin API.
+pub(super) async fn accept_http2(
+    tls: Tls,
+    material: &TlsMaterial,
+    tcp: TcpStream,
+) -> io::Result<(Stream, Option<String>)> {
+    let server = material.http2.as_ref().ok_or_else(|| refused("this process takes no TLS"))?;
+    let accepting = timeout(HANDSHAKE_MAX, TlsAcceptor::from(Arc::clone(server)).accept(tcp));
+    let shaken = accepting.await.map_err(|_| refused(too_slow()))?;
+    let stream = shaken.map_err(|error| explained(error, "its TLS handshake failed"))?;
+    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let subject = shown.map(|certificate| subject(certificate)).transpose()?;
+    Ok((Stream { tls, state: State::Encrypted(Box::new(TlsStream::Server(stream))) }, subject))
+}
+
+/// Whose certificate it is, as RFC 4514 writes names.
+fn subject(certificate: &CertificateDer<'_>) -> io::Result<String> {
+    let certificate = Certificate::from_der(certificate)
+        .map_err(|error| refused(format!("its certificate cannot be read: {error}")))?;
+    Ok(certificate.tbs_certificate().subject().to_string())
+}
+
+fn too_slow() -> String {
+    format!("its TLS handshake did not end within {} s", HANDSHAKE_MAX.as_secs())
 }
 
 /// Encrypts a connection that was made to `host:port`.

@@ -1,20 +1,39 @@
 //! The registry and every metric's name; names, units and help stand nowhere else.
 //!
+//! | file | what |
+//! | --- | --- |
+//! | `names` | limits, and what is read of the node and of each broker |
+//! | `figures` | what is reckoned now and then: topics, consumer groups, disks |
+//! | `exporter` | the same under the names of rocketmq-exporter |
+//! | `histogram` | how long something takes |
+//! | `list` | all families, as a table for people |
+//!
 //! Not an endpoint: who serves the text asks [`Metrics::encode`]. What others count anyway (open
 //! connections, bytes of log) is not counted again here but read when asked, by [`Metrics::gauge`].
-//! Invariants: counting is one atomic addition, without a lock; a handle is an `Arc<Metrics>` that is
+//! Invariants: counting is one or two atomic additions, without a lock; a handle is an `Arc<Metrics>` that is
 //! passed down, never a global.
 
-use std::sync::{Mutex, PoisonError};
+mod exporter;
+mod figures;
+mod histogram;
+mod list;
+mod names;
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+
+pub use figures::{BrokerFigures, ConsumerFigures, READERS_MAX, ReaderFigures, TopicFigures};
+pub use histogram::Histogram;
+pub use list::list;
+pub use names::{Figure, Gauge, GroupGauge, Limit};
 
 /// Everything this process counts.
 #[derive(Debug)]
@@ -35,195 +54,36 @@ pub struct Metrics {
     pub logins_refused: Counter,
     /// `rmq_acl_permissions_refused_total`: requests whose sender may not.
     pub permissions_refused: Counter,
+    /// `rmq_admin_logins_refused_total`: connections and calls of the admin API without a login that is known.
+    pub admin_logins_refused: Counter,
+    /// `rmq_admin_permissions_refused_total`: calls of the admin API whose login has too small a role.
+    pub admin_permissions_refused: Counter,
+    /// `rmq_send_seconds`: from when a message has passed all checks until its sender can be told.
+    pub send: Histogram,
+    /// `rmq_pull_seconds`: how long it takes to look for messages in a queue.
+    pub pull: Histogram,
+    /// What the stores and those who copy them measure.
+    pub log_times: LogTimes,
     /// `rmq_limit_reached_total`, by `limit`.
     limits_reached: Family<LimitLabel, Counter>,
     registry: Mutex<Registry>,
+    /// Names that do not begin with `rmq_`.
+    foreign: Mutex<Registry>,
+}
+
+/// How long the parts of a log take; clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct LogTimes {
+    /// `rmq_append_seconds`: a write to the log, of all that was gathered for it.
+    pub append: Histogram,
+    /// `rmq_fsync_seconds`: bringing what was written to the disk.
+    pub fsync: Histogram,
+    /// `rmq_replication_seconds`: from when a slave was sent something until it said that it has it; one in flight at a time
+    /// is measured.
+    pub replication: Histogram,
 }
 
 type LimitLabel = [(&'static str, &'static str); 1];
-
-/// A bound on what peers can make the node hold; `transport::Limits` has the table of what happens at each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the settings say what they are")]
-pub enum Limit {
-    Connections,
-    ConnectionInFlight,
-    InFlight,
-    InFlightBytes,
-    FrameBytes,
-    HalfReadBytes,
-    ConnectionUnsentBytes,
-    UnsentBytes,
-    Topics,
-    Groups,
-    WaitingPulls,
-    ClientMemberships,
-    SubscriptionBytes,
-    Positions,
-    OrderLocks,
-    RegisteredBrokers,
-    RegisteredTopics,
-    KvConfigBytes,
-}
-
-impl Limit {
-    /// All there are.
-    pub const ALL: [Self; 18] = [
-        Self::Connections,
-        Self::ConnectionInFlight,
-        Self::InFlight,
-        Self::InFlightBytes,
-        Self::FrameBytes,
-        Self::HalfReadBytes,
-        Self::ConnectionUnsentBytes,
-        Self::UnsentBytes,
-        Self::Topics,
-        Self::Groups,
-        Self::WaitingPulls,
-        Self::ClientMemberships,
-        Self::SubscriptionBytes,
-        Self::Positions,
-        Self::OrderLocks,
-        Self::RegisteredBrokers,
-        Self::RegisteredTopics,
-        Self::KvConfigBytes,
-    ];
-
-    /// Its key in `[limits]`, which is the metric's label too.
-    #[must_use]
-    pub fn setting(self) -> &'static str {
-        match self {
-            Self::Connections => "connections_max",
-            Self::ConnectionInFlight => "connection_in_flight_max",
-            Self::InFlight => "in_flight_max",
-            Self::InFlightBytes => "in_flight_bytes_max",
-            Self::FrameBytes => "frame_bytes_max",
-            Self::HalfReadBytes => "half_read_bytes_max",
-            Self::ConnectionUnsentBytes => "connection_unsent_bytes_max",
-            Self::UnsentBytes => "unsent_bytes_max",
-            Self::Topics => "topics_max",
-            Self::Groups => "groups_max",
-            Self::WaitingPulls => "waiting_pulls_max",
-            Self::ClientMemberships => "client_memberships_max",
-            Self::SubscriptionBytes => "subscription_bytes_max",
-            Self::Positions => "positions_max",
-            Self::OrderLocks => "order_locks_max",
-            Self::RegisteredBrokers => "registered_brokers_max",
-            Self::RegisteredTopics => "registered_topics_max",
-            Self::KvConfigBytes => "kv_config_bytes_max",
-        }
-    }
-}
-
-/// What is read when somebody asks; the names are `rmq_` and this.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gauge {
-    /// Open connections of all ports.
-    Connections,
-    /// Requests without an answer yet.
-    RequestsInFlight,
-    /// Bytes of frames that have not arrived in full.
-    HalfReadBytes,
-    /// Bytes of answers that peers have not read.
-    UnsentBytes,
-    /// Pulls that wait for a message.
-    WaitingPulls,
-    /// Account files that are wrong, so that what they said before counts.
-    BrokenAccountFiles,
-    /// When the node's certificate ends, in seconds since 1970.
-    CertificateNotAfterSeconds,
-    /// Peers that have other accounts under the same counter.
-    DifferentAccounts,
-}
-
-/// What is read of each broker of the node when somebody asks; the names are `rmq_` and this, the label is `group`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GroupGauge {
-    /// 1 if its data cannot be used, else 0.
-    Down,
-    /// 1 if it stores nothing because the disk is full, else 0.
-    ReadOnly,
-    /// Places of its log that were found damaged since the start, and are stepped over.
-    DamagedPlaces,
-    /// Slaves that copy its log.
-    Slaves,
-    /// What the slave furthest behind has not acknowledged.
-    SlaveBehindBytes,
-    /// For how long the most silent slave has acknowledged nothing.
-    SlaveSilentSeconds,
-    /// Of a slave: 1 if it has what its master had a moment ago, else 0.
-    InSync,
-    /// Of a slave: how much older its log is than its master's at most, as far as that is known.
-    BehindSeconds,
-    /// Of a slave: bytes that are no records in its master's log, and were copied as they are.
-    CopiedHoleBytes,
-    /// Of a master: messages with a time of their own that are due within seconds, and those that are late.
-    TimersDueSoon,
-    /// Of a master: how late the next of these is, in seconds; 0 if it is not.
-    TimersLateSeconds,
-}
-
-impl GroupGauge {
-    fn name_and_help(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Down => ("broker_down", "1 if the broker's data cannot be used: see the log"),
-            Self::ReadOnly => ("store_read_only", "1 if the disk is too full to store messages"),
-            Self::DamagedPlaces => (
-                "log_damaged_places",
-                "Places of the log found damaged since the start: what lay there is lost here",
-            ),
-            Self::Slaves => ("slaves", "Slaves that copy the log"),
-            Self::SlaveBehindBytes => (
-                "slave_behind_bytes",
-                "Bytes of log that the slave furthest behind has not acknowledged",
-            ),
-            Self::SlaveSilentSeconds => (
-                "slave_silent_seconds",
-                "For how long the most silent connected slave has acknowledged nothing",
-            ),
-            Self::InSync => ("copy_in_sync", "1 if this slave's log is as its master's"),
-            Self::BehindSeconds => (
-                "copy_behind_seconds",
-                "How much older this slave's log is than its master's at most",
-            ),
-            Self::CopiedHoleBytes => (
-                "copied_hole_bytes",
-                "Bytes that are no records in the master's log, copied as holes since the start",
-            ),
-            Self::TimersDueSoon => (
-                "timers_due_soon",
-                "Messages with a time of their own that are due within seconds or late",
-            ),
-            Self::TimersLateSeconds => (
-                "timers_late_seconds",
-                "How late the next message with a time of its own is; 0 if it is not",
-            ),
-        }
-    }
-}
-
-impl Gauge {
-    fn name_and_help(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Connections => ("connections", "Open connections of all ports"),
-            Self::RequestsInFlight => ("requests_in_flight", "Requests without an answer yet"),
-            Self::HalfReadBytes => ("half_read_bytes", "Bytes of frames not arrived in full"),
-            Self::UnsentBytes => ("unsent_bytes", "Bytes of answers that peers have not read"),
-            Self::WaitingPulls => ("waiting_pulls", "Pulls that wait for a message"),
-            Self::CertificateNotAfterSeconds => (
-                "certificate_not_after_seconds",
-                "When the node's certificate ends, in seconds since 1970",
-            ),
-            Self::DifferentAccounts => (
-                "acl_drift",
-                "Peers with other accounts under the same counter: make the right change once more",
-            ),
-            Self::BrokenAccountFiles => {
-                ("acl_broken_files", "Account files that are wrong: what they said before counts")
-            }
-        }
-    }
-}
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -233,7 +93,7 @@ impl Default for Metrics {
             registry.register(name, help, counter.clone());
             counter
         };
-        Self {
+        let metrics = Self {
             messages_in: counter("messages_in", "Messages stored for producers"),
             messages_out: counter("messages_out", "Messages in answers to pulls"),
             transactions_committed: counter(
@@ -260,9 +120,41 @@ impl Default for Metrics {
                 "acl_permissions_refused",
                 "Requests of senders that may not",
             ),
+            admin_logins_refused: counter(
+                "admin_logins_refused",
+                "Connections and calls of the admin API without a known login",
+            ),
+            admin_permissions_refused: counter(
+                "admin_permissions_refused",
+                "Calls of the admin API whose login has too small a role",
+            ),
+            send: Histogram::default(),
+            pull: Histogram::default(),
+            log_times: LogTimes::default(),
             limits_reached: limits_reached(&mut registry),
-            registry: Mutex::new(registry),
+            registry: Mutex::default(),
+            foreign: Mutex::default(),
+        };
+        let LogTimes { append, fsync, replication } = &metrics.log_times;
+        for (name, help, histogram) in [
+            ("send_seconds", "From a message's checks until its sender can be told", &metrics.send),
+            ("pull_seconds", "How long it takes to look for messages in a queue", &metrics.pull),
+            ("append_seconds", "How long a write to the log takes", append),
+            ("fsync_seconds", "How long it takes to bring the log to the disk", fsync),
+            (
+                "replication_seconds",
+                "From what a slave is sent until it says it has it",
+                replication,
+            ),
+        ] {
+            registry.register(name, help, histogram.clone());
         }
+        let build = [("version", env!("CARGO_PKG_VERSION")), ("commit", env!("BUILD_COMMIT"))];
+        let built =
+            Family::<[(&str, &str); 2], prometheus_client::metrics::gauge::Gauge>::default();
+        built.get_or_create(&build).set(1);
+        registry.register("build_info", "1, with what the node was built from", built);
+        Self { registry: Mutex::new(registry), ..metrics }
     }
 }
 
@@ -311,12 +203,30 @@ impl Metrics {
         registry.register_collector(Box::new(GroupReading { gauge, read }));
     }
 
+    /// Shows what the brokers of the node say of themselves, their topics and groups; `read` is as for [`Self::gauge`].
+    pub fn figures(&self, read: impl Fn() -> Vec<Arc<BrokerFigures>> + Send + Sync + 'static) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(figures::Shown(read)));
+    }
+
+    /// Shows the same under the names of rocketmq-exporter; nothing while `read` gives nothing.
+    pub fn exporter(
+        &self,
+        read: impl Fn() -> Option<Vec<Arc<BrokerFigures>>> + Send + Sync + 'static,
+    ) {
+        let mut registry = self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(exporter::Shown(read)));
+    }
+
     /// All metrics as OpenMetrics text.
     #[must_use]
     pub fn encode(&self) -> String {
         let mut text = String::new();
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        encode(&mut text, &registry).expect("a String takes any text");
+        for registry in [&self.registry, &self.foreign] {
+            let registry = registry.lock().unwrap_or_else(PoisonError::into_inner);
+            encode_registry(&mut text, &registry).expect("a String takes any text");
+        }
+        encode_eof(&mut text).expect("a String takes any text");
         text
     }
 }
@@ -390,6 +300,7 @@ mod tests {
         assert!(text.contains("rmq_messages_out_total 0\n"), "{text}");
         assert!(!text.contains("certificate"), "{text}");
         assert!(text.contains("# TYPE rmq_connections gauge\nrmq_connections 7\n"), "{text}");
+        assert!(text.contains("\nrmq_build_info{version=\""), "{text}");
     }
 
     #[test]

@@ -1,0 +1,308 @@
+//! What the broker says of itself, its topics and its groups: reckoned now and then, for metrics and alerts (9009).
+//!
+//! Not the names it is shown under (`metrics`). Nobody's request waits for it: the node asks for it on a thread of its own.
+//! Invariants: whatever the number of topics, the log is read for at most [`LOOKED_UP_MAX`] queues a time, and not again for
+//! a group that has not moved; asking changes nothing.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwapOption;
+
+use super::Broker;
+use super::answers::Answer;
+use super::runtime_info::{self, DiskSpace};
+use crate::metrics::{BrokerFigures, Figure, READERS_MAX, ReaderFigures, TopicFigures};
+use crate::model::{GroupName, QueueId, QueueOffset, TopicName};
+use crate::remoting::bodies::extension::{self, Figures, ReaderRow};
+use crate::remoting::{Command, response};
+use crate::transport::Connection;
+
+/// Queues whose oldest message that was not got is looked up at a time.
+const LOOKED_UP_MAX: usize = 2_000;
+
+/// What was reckoned last.
+#[derive(Debug, Default)]
+pub(super) struct Reckoned {
+    last: ArcSwapOption<BrokerFigures>,
+    /// When the messages were stored that groups stand at; held while reckoning.
+    stored: Mutex<HashMap<Place, (u64, i64)>>,
+}
+
+/// A group in a queue.
+type Place = (TopicName, GroupName, QueueId);
+
+impl Broker {
+    /// What was reckoned last.
+    #[must_use]
+    pub fn figures(&self) -> Option<Arc<BrokerFigures>> {
+        self.reckoned.last.load_full()
+    }
+
+    /// Reckons, and keeps the result; with the lag of each queue if it is asked for. Blocks.
+    pub fn reckon(&self, with_queues: bool) {
+        let begun = self.clock.monotonic();
+        let mut figures = BrokerFigures {
+            cluster: self.options.cluster.clone(),
+            group: self.options.group.clone(),
+            address: self.options.address.to_string(),
+            is_slave: self.is_slave(),
+            at_ms: self.clock.now_ms(),
+            values: self.values(),
+            runtime: runtime_info::entries(self).into_iter().collect(),
+            ..BrokerFigures::default()
+        };
+        // Of the rest a slave has copies that nobody counts.
+        if !self.is_slave() {
+            (figures.in_per_s, figures.out_per_s) = self.statistics.broker_minute();
+            figures.slaves = self.slave_figures();
+            figures.topics = self.topic_figures();
+            (figures.readers, figures.readers_left_out) = self.reader_figures(with_queues);
+            (figures.consumers, figures.producers) = self.clients.figures();
+        }
+        let took = self.clock.monotonic().saturating_duration_since(begun);
+        figures.values.push((Figure::FiguresSeconds, took.as_secs_f64()));
+        self.reckoned.last.store(Some(Arc::new(figures)));
+    }
+
+    fn values(&self) -> Vec<(Figure, f64)> {
+        let store = &self.store;
+        let (start, end) = store.log_range();
+        let tables = store.tables();
+        let databases = store.databases();
+        let mut values = vec![
+            (Figure::Master, f64::from(u8::from(!self.is_slave()))),
+            (Figure::Topics, tables.topics.count() as f64),
+            (Figure::Groups, tables.groups.count() as f64),
+            (Figure::LightQueues, store.light_queues() as f64),
+            (Figure::LogStartBytes, start.0 as f64),
+            (Figure::LogEndBytes, end.0 as f64),
+            (Figure::UnflushedBytes, end.0.saturating_sub(store.flushed_to().0) as f64),
+            (Figure::SledBytes, databases.bytes as f64),
+            (Figure::SledSlices, databases.slices as f64),
+            (Figure::SledSlicesOpen, databases.open as f64),
+        ];
+        if let Some(oldest) = store.earliest_store_time() {
+            let age_ms = self.clock.now_ms().saturating_sub(oldest).max(0);
+            values.push((Figure::OldestMessageSeconds, age_ms as f64 / 1000.0));
+        }
+        values.extend(disk(&store.options().dir));
+        values
+    }
+
+    fn slave_figures(&self) -> Vec<(String, u64)> {
+        let slave = |slave: crate::replication::SlaveState| {
+            let address = slave.address.unwrap_or_else(|| slave.peer.to_string());
+            (address, slave.behind_bytes)
+        };
+        self.member.slaves().into_iter().map(slave).collect()
+    }
+
+    fn topic_figures(&self) -> Vec<TopicFigures> {
+        let topics = self.store.tables().topics.snapshot().1;
+        let figures = topics.iter().map(|config| {
+            let topic = config.name.as_str();
+            let (all, minute) = self.statistics.of_topic(topic);
+            let next = |id| self.store.max_offset(topic, QueueId(id)).0;
+            TopicFigures {
+                topic: topic.to_owned(),
+                messages_in: all.messages,
+                bytes_in: all.bytes,
+                in_per_s: minute.per_s(|counted| counted.messages),
+                bytes_in_per_s: minute.per_s(|counted| counted.bytes),
+                next_offsets: (0..config.write_queues.max(config.read_queues)).map(next).sum(),
+            }
+        });
+        figures.collect()
+    }
+
+    /// Who reads, the furthest behind first, and how many were left out.
+    fn reader_figures(&self, with_queues: bool) -> (Vec<ReaderFigures>, usize) {
+        let positions = self.store.tables().consumer_offsets.snapshot();
+        let mut readers = Vec::new();
+        for ((topic, group), at) in positions {
+            let name = topic.as_str();
+            let is_there = self.store.tables().topics.get(name).is_some();
+            if !is_there || self.clients.reads_others_only(group.as_str(), name) {
+                continue;
+            }
+            let behind = at.iter().filter_map(|(id, offset)| {
+                let offset = u64::try_from(*offset).unwrap_or(0);
+                let lag = self.store.max_offset(name, *id).0.saturating_sub(offset);
+                (lag > 0).then_some((*id, offset, lag))
+            });
+            let behind: Vec<_> = behind.collect();
+            let lag: u64 = behind.iter().map(|(.., lag)| lag).sum();
+            let offsets = at.values().map(|offset| u64::try_from(*offset).unwrap_or(0)).sum();
+            readers.push((topic, group, behind, lag, offsets));
+        }
+        readers.sort_by_key(|(.., lag, _)| Reverse(*lag));
+        let left_out = readers.len().saturating_sub(READERS_MAX);
+        readers.truncate(READERS_MAX);
+        let now_ms = self.clock.now_ms();
+        let mut known = self.reckoned.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut stored, mut room) = (HashMap::new(), LOOKED_UP_MAX);
+        let figures = readers.into_iter().map(|(topic, group, behind, lag, offsets)| {
+            let mut oldest = None;
+            for (id, offset, _) in &behind {
+                let place = (topic.clone(), group.clone(), *id);
+                let time = match known.get(&place) {
+                    Some((at, time)) if at == offset => Some(*time),
+                    _ if room == 0 => None,
+                    _ => {
+                        room -= 1;
+                        let found =
+                            self.store.store_time_of(topic.as_str(), *id, QueueOffset(*offset));
+                        found.ok().flatten()
+                    }
+                };
+                if let Some(time) = time {
+                    oldest = Some(time.min(oldest.unwrap_or(time)));
+                    stored.insert(place, (*offset, time));
+                }
+            }
+            let (all, minute) = self.statistics.of_reader(group.as_str(), topic.as_str());
+            let age_ms = |time: i64| u64::try_from(now_ms.saturating_sub(time)).unwrap_or(0);
+            let queues = behind.iter().map(|(id, _, lag)| (id.0, *lag));
+            ReaderFigures {
+                messages_out: all.messages,
+                bytes_out: all.bytes,
+                out_per_s: minute.per_s(|counted| counted.messages),
+                bytes_out_per_s: minute.per_s(|counted| counted.bytes),
+                sent_back: self.statistics.sent_back_in_minute(group.as_str(), topic.as_str()),
+                offsets,
+                lag,
+                behind_ms: oldest.map(age_ms),
+                queues: if with_queues { queues.collect() } else { Vec::new() },
+                group: group.to_string(),
+                topic: topic.to_string(),
+            }
+        });
+        let figures = figures.collect();
+        *known = stored;
+        (figures, left_out)
+    }
+}
+
+fn disk(dir: &Path) -> Vec<(Figure, f64)> {
+    let Ok(space) = DiskSpace::of(dir) else { return Vec::new() };
+    vec![
+        (Figure::DiskBytes, space.total as f64),
+        (Figure::DiskFreeBytes, space.usable as f64),
+        (Figure::DiskUsedRatio, space.used_ratio()),
+    ]
+}
+
+/// 9009: what was reckoned last, for alerts. Without it being asked for by a node, nothing was.
+pub(super) fn answer(broker: &Arc<Broker>, _: &Command, _: &Connection) -> Answer {
+    let figures = broker.figures().map(|figures| to_body(&figures)).unwrap_or_default();
+    let figures = Figures { now_ms: broker.clock.now_ms(), ..figures };
+    Ok(Command::response(response::SUCCESS).with_body(extension::to_bytes(&figures)))
+}
+
+fn to_body(figures: &BrokerFigures) -> Figures {
+    let readers = figures.readers.iter().map(|one| ReaderRow {
+        group: one.group.clone(),
+        topic: one.topic.clone(),
+        lag: one.lag,
+        behind_ms: one.behind_ms,
+    });
+    let differ =
+        figures.consumers.iter().filter_map(|one| Some((one.group.clone(), one.differ.clone()?)));
+    let dead = figures.topics.iter().filter_map(|one| {
+        let group = one.topic.strip_prefix(crate::model::DLQ_PREFIX)?;
+        Some((group.to_owned(), one.next_offsets))
+    });
+    Figures {
+        at_ms: figures.at_ms,
+        readers: readers.collect(),
+        members: figures
+            .consumers
+            .iter()
+            .map(|one| (one.group.clone(), one.members as u64))
+            .collect(),
+        differ: differ.collect(),
+        dead_letters: dead.collect(),
+        ..Figures::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::clients::tests::Peer;
+    use super::super::tests_support::TestBroker;
+    use super::*;
+    use crate::model::TopicConfig;
+    use crate::remoting::request;
+
+    async fn reckoned(broker: &TestBroker) -> Arc<BrokerFigures> {
+        let reckoning = Arc::clone(&broker.broker);
+        crate::task::spawn_blocking("figures", move || reckoning.reckon(true)).await.unwrap();
+        broker.broker.figures().unwrap()
+    }
+
+    /// Three messages in queue 0 of `T`, and a group that got one of them.
+    async fn broker() -> TestBroker {
+        let broker = TestBroker::new();
+        let tables = broker.broker.store.tables();
+        tables.topics.put(TopicConfig::new(TopicName::new("T"), 2));
+        for body in ["1", "2", "3"] {
+            broker.send("T", "", body).await;
+        }
+        tables.consumer_offsets.commit("T", "G", QueueId(0), 1);
+        broker
+    }
+
+    #[tokio::test]
+    async fn what_a_group_has_not_got_is_told_with_its_age() {
+        let broker = broker().await;
+        assert_eq!(broker.broker.figures(), None);
+        broker.clock.advance(std::time::Duration::from_secs(5));
+        let figures = reckoned(&broker).await;
+        let topic = figures.topics.iter().find(|one| one.topic == "T").unwrap();
+        assert_eq!((topic.messages_in, topic.next_offsets), (3, 3));
+        let [reader] = &figures.readers[..] else { panic!("{:?}", figures.readers) };
+        assert_eq!((reader.group.as_str(), reader.topic.as_str()), ("G", "T"));
+        assert_eq!((reader.lag, reader.offsets, &reader.queues[..]), (2, 1, &[(0, 2)][..]));
+        assert!(reader.behind_ms.is_some_and(|behind| behind >= 5000), "{reader:?}");
+        let disk = figures.values.iter().find(|(figure, _)| *figure == Figure::DiskUsedRatio);
+        assert!(disk.is_some_and(|(_, used)| (0.0..=1.0).contains(used)), "{disk:?}");
+        // It has not moved: its message is not looked up again, and is older.
+        broker.clock.advance(std::time::Duration::from_secs(5));
+        let later = reckoned(&broker).await.readers[0].behind_ms;
+        assert!(later.is_some_and(|behind| behind >= 10_000), "{later:?}");
+        broker.broker.store.tables().consumer_offsets.commit("T", "G", QueueId(0), 3);
+        let reader = &reckoned(&broker).await.readers[0];
+        assert_eq!((reader.lag, reader.behind_ms, reader.queues.len()), (0, None, 0));
+        let answer = broker.call(Command::request(request::EXTENSION_FIGURES)).await;
+        let told: Figures = extension::parse(&answer.body).unwrap();
+        assert_eq!((told.readers[0].group.as_str(), told.readers[0].lag), ("G", 0));
+        assert!(told.at_ms > 0 && told.now_ms >= told.at_ms, "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn members_that_subscribe_otherwise_are_named() {
+        let broker = broker().await;
+        let member = async |client: &str, tags: &str| {
+            let body = format!(
+                r#"{{"clientID":"{client}","consumerDataSet":[{{"groupName":"G","subscriptionDataSet":[{{"subString":"{tags}","topic":"T"}},{{"subString":"*","topic":"%RETRY%G"}}]}}]}}"#
+            );
+            let mut peer = Peer::connect(&broker.address).await;
+            let heartbeat = Command::request(request::HEART_BEAT).with_body(body);
+            let (_, answer) = peer.call(heartbeat).await;
+            assert_eq!(answer.code, 0);
+            peer
+        };
+        let _same = [member("a", "*").await, member("b", "*").await];
+        let group = reckoned(&broker).await.consumers[0].clone();
+        assert_eq!((group.group.as_str(), group.members, group.differ), ("G", 2, None));
+        let _other = member("c", "x").await;
+        let group = reckoned(&broker).await.consumers[0].clone();
+        assert_eq!(group.differ.as_deref(), Some("c subscribe otherwise than 2 others"));
+        let answer = broker.call(Command::request(request::EXTENSION_FIGURES)).await;
+        let told: Figures = extension::parse(&answer.body).unwrap();
+        assert_eq!((told.members, told.differ.len()), (vec![("G".to_owned(), 3)], 1));
+    }
+}

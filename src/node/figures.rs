@@ -1,0 +1,46 @@
+//! Has the brokers of the node reckon their figures now and then, and shows them as metrics.
+//!
+//! Not the reckoning (`broker::figures`), nor the names (`metrics`). Invariants: a scrape reads what was reckoned last and
+//! waits for nothing; the rounds never overlap.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Base;
+use super::broker_role::BrokerRole;
+use crate::metrics::BrokerFigures;
+use crate::task::{self, Kind};
+
+/// Reckons until the node stops, and shows what was reckoned last. Within the runtime that does it.
+pub fn start(brokers: &[Arc<BrokerRole>], base: &Base) {
+    let read = {
+        let brokers = brokers.to_vec();
+        move || -> Vec<Arc<BrokerFigures>> {
+            brokers.iter().filter_map(|one| one.running()?.broker.figures()).collect()
+        }
+    };
+    base.metrics.figures(read.clone());
+    let live = Arc::clone(&base.live);
+    let is_wanted = move || live.settings(|settings| settings.metrics.exporter_names);
+    base.metrics.exporter(move || is_wanted().then(&read));
+    let (brokers, base) = (brokers.to_vec(), base.clone());
+    task::spawn(Kind::Ignore, "figures", async move {
+        let rounds = async {
+            loop {
+                let settings = base.live.settings(|settings| settings.metrics.clone());
+                reckon(&brokers, settings.queue_lag).await;
+                tokio::time::sleep(Duration::from_secs(settings.interval_s)).await;
+            }
+        };
+        let _ = base.stop.run_until_cancelled(rounds).await;
+    });
+}
+
+async fn reckon(brokers: &[Arc<BrokerRole>], with_queues: bool) {
+    let open: Vec<_> = brokers.iter().filter_map(|one| one.running()).collect();
+    let reckoning = task::spawn_blocking("figures", move || {
+        open.iter().for_each(|one| one.broker.reckon(with_queues));
+    });
+    // It fails only if it panics, which is reported.
+    let _ = reckoning.await;
+}
