@@ -1,11 +1,13 @@
-//! Which brokers there are, as the name servers tell (106), and how each of them says that it is (28, 9001).
+//! Which brokers there are, as the name servers tell (106), how each of them says that it is (28, 26, 9001), and what is wrong
+//! with it.
 //!
 //! Nothing is changed. Invariants: everybody is asked at the same time, so that one who does not answer costs one
 //! timeout; who does not answer, or is not registered, is in the result and says so.
 
 use std::collections::BTreeMap;
 
-use super::{Admin, AdminError, all, no_name_server};
+use super::{Admin, AdminError, all, no_name_server, permission_text};
+use crate::model::Permission;
 use crate::proto::v1::{Broker, ClusterState, Problem};
 use crate::remoting::bodies::extension::{self, Hello};
 use crate::remoting::bodies::route::{BrokerData, ClusterInfo};
@@ -14,6 +16,9 @@ use crate::remoting::{Command, request, response};
 /// How a broker is of which only the slaves are registered.
 const NOT_REGISTERED: &str = "not registered";
 const NO_ANSWER: &str = "does not answer";
+/// Disk use above which the oldest messages are deleted whatever their age, if nothing else is set
+/// (`diskSpaceCleanForciblyRatio`).
+const DISK_RATIO_MAX: f64 = 0.85;
 /// What [`Broker::accounts_differ_from`] means.
 pub const ACCOUNTS_DIFFER: &str =
     "Two changes of accounts were made under one counter, and neither is overwritten";
@@ -34,6 +39,8 @@ impl Broker {
 struct Told {
     /// The texts of 28 (B-360).
     info: BTreeMap<String, String>,
+    /// What clients may do there.
+    permission: Option<Permission>,
     /// What only nodes of ours tell.
     hello: Option<Hello>,
 }
@@ -89,6 +96,30 @@ impl Admin {
         Ok(groups)
     }
 
+    /// The broker groups that are meant where something is created: all of the only cluster, of that which is named, or the
+    /// one that is.
+    ///
+    /// # Errors
+    /// Nobody answers, there is no such cluster or broker, or there are several clusters and none is named.
+    pub(super) async fn groups_meant(
+        &self,
+        cluster: Option<&str>,
+        broker: Option<&str>,
+    ) -> Result<Vec<BrokerData>, AdminError> {
+        let mut groups = self.broker_groups(cluster).await?;
+        if let Some(broker) = broker {
+            let known: Vec<String> = groups.iter().map(|group| group.broker_name.clone()).collect();
+            groups.retain(|group| group.broker_name == broker);
+            if groups.is_empty() {
+                let known = known.join(", ");
+                let text = format!("no broker \"{broker}\" is registered; there is: {known}");
+                return Err(AdminError::NotFound(text));
+            }
+        }
+        must_be_one_cluster(&groups)?;
+        Ok(groups)
+    }
+
     /// Every broker of every group, and how it is.
     ///
     /// # Errors
@@ -135,6 +166,7 @@ impl Admin {
         let place = |member: &Broker| (member.cluster.clone(), member.group.clone(), member.id);
         state.brokers.sort_by_key(place);
         compare_ends(&mut state.brokers);
+        warn(&mut state.brokers);
         Ok(state)
     }
 
@@ -214,14 +246,32 @@ impl Admin {
     /// What a broker says of itself.
     async fn tell(&self, address: &str) -> Result<Told, AdminError> {
         let info = self.runtime_info(address).await?;
+        let settings = self.broker_settings(address).await.unwrap_or_default();
+        let permission = settings.get("brokerPermission").and_then(|text| text.parse().ok());
         // A plain broker does not know the question.
         let hello = self.call(address, Command::request(request::EXTENSION_HELLO)).await;
         let hello = hello.ok().and_then(|answer| extension::parse(&answer.body).ok());
-        Ok(Told { info, hello })
+        Ok(Told { info, permission: permission.map(Permission), hello })
     }
 }
 
-fn name_server_problem(address: &str, reason: String) -> Problem {
+/// Whether all are of one cluster, which changes are for.
+///
+/// # Errors
+/// They are not.
+pub(super) fn must_be_one_cluster(groups: &[BrokerData]) -> Result<(), AdminError> {
+    let mut clusters: Vec<&str> = groups.iter().map(|group| group.cluster.as_str()).collect();
+    clusters.sort_unstable();
+    clusters.dedup();
+    if clusters.len() < 2 {
+        return Ok(());
+    }
+    let clusters = clusters.join(", ");
+    let text = format!("there are several clusters ({clusters}): choose one with --cluster");
+    Err(AdminError::Invalid(text))
+}
+
+pub(super) fn name_server_problem(address: &str, reason: String) -> Problem {
     Problem { at: "name server".to_owned(), address: Some(address.to_owned()), reason }
 }
 
@@ -238,6 +288,8 @@ fn answered(member: Broker, told: &Told) -> Broker {
         in_per_s: told.rate("putTps"),
         out_per_s: told.rate("getTransferedTps"),
         log_end: told.number("commitLogMaxOffset"),
+        disk_ratio: told.info.get("commitLogDiskRatio").and_then(|text| text.parse().ok()),
+        permission: told.permission.map(permission_text),
         ..member
     };
     if member.id == 0 {
@@ -273,4 +325,50 @@ fn compare_ends(members: &mut [Broker]) {
             .to_owned();
         }
     }
+}
+
+/// Says of each broker what is wrong with it.
+fn warn(brokers: &mut [Broker]) {
+    let slaves: Vec<(String, String)> =
+        brokers.iter().filter(|one| one.id != 0).map(place_of).collect();
+    for broker in brokers {
+        let mut warnings = Vec::new();
+        let is_there = broker.address.is_some() && broker.state != NO_ANSWER;
+        if !is_there {
+            let what = if broker.id == 0 { ": nothing can be sent to this group" } else { "" };
+            warnings.push(format!("it is {}{what}", missing(broker)));
+        }
+        if let Some(ratio) = broker.disk_ratio.filter(|ratio| *ratio >= DISK_RATIO_MAX) {
+            warnings.push(format!("its disk is {:.0} % full", ratio * 100.0));
+        }
+        match broker.permission.as_deref() {
+            Some("r") => warnings.push("it is read-only: nothing can be sent to it".to_owned()),
+            Some("w") => {
+                warnings.push("it is write-only: nothing can be consumed from it".to_owned())
+            }
+            _ => {}
+        }
+        let has_slave = slaves.contains(&place_of(broker));
+        if broker.id == 0
+            && !has_slave
+            && slaves.iter().any(|(cluster, _)| *cluster == broker.cluster)
+        {
+            warnings.push("no slave is registered, as other groups have one".to_owned());
+        }
+        if is_there
+            && broker.id != 0
+            && !["in sync", "behind", "copying"].contains(&broker.state.as_str())
+        {
+            warnings.push(format!("it does not copy its master: {}", broker.state));
+        }
+        broker.warnings = warnings;
+    }
+}
+
+fn place_of(broker: &Broker) -> (String, String) {
+    (broker.cluster.clone(), broker.group.clone())
+}
+
+fn missing(broker: &Broker) -> &'static str {
+    if broker.address.is_some() { "registered, and does not answer" } else { NOT_REGISTERED }
 }

@@ -1,7 +1,8 @@
 //! Messages: of an id (33, or 12 with the topic), of a key (12), and as they are stored (11).
 //!
-//! Nothing is changed: whoever looks on is no member of a group, and leaves no position. Invariant: what a topic's
-//! brokers did not say is told.
+//! Not what became of them (`tracks`). Nothing is changed: whoever looks on is no member of a group, and leaves no
+//! position. Invariants: what a topic's brokers did not say is told; brokers find keys by their hash (S-25), and what only
+//! shares it is left out.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,8 +14,8 @@ use super::{Admin, AdminError, Message, Pull, PullStatus, all, from_each};
 use crate::message::{MessageId, properties};
 use crate::model::system;
 use crate::proto::v1::{
-    FindMessagesRequest, FindMessagesResponse, GetMessageRequest, GetMessageResponse, MessageTrack,
-    Problem, StoredMessage, TailMessagesRequest, TailMessagesResponse,
+    FindMessagesRequest, FindMessagesResponse, GetMessageRequest, GetMessageResponse, Problem,
+    StoredMessage, TailMessagesRequest, TailMessagesResponse,
 };
 use crate::remoting::bodies::route::BrokerData;
 use crate::remoting::response;
@@ -89,13 +90,18 @@ impl Admin {
             let text = format!("no broker that answers has a message \"{}\"", request.id);
             return Err(AdminError::NotFound(text));
         };
+        let missing = |what: &str, error: AdminError| Problem {
+            at: first.topic.clone(),
+            reason: format!("{what} is missing: {error}"),
+            ..Problem::default()
+        };
         match self.tracks(&first).await {
             Ok(tracks) => answer.tracks = tracks,
-            Err(error) => answer.problems.push(Problem {
-                at: first.topic.clone(),
-                reason: format!("which groups have got it is missing: {error}"),
-                ..Problem::default()
-            }),
+            Err(error) => answer.problems.push(missing("which groups have got it", error)),
+        }
+        match self.trace(&first.id).await {
+            Ok(trace) => answer.trace = trace,
+            Err(error) => answer.problems.push(missing("its trace", error)),
         }
         Ok(answer)
     }
@@ -124,10 +130,7 @@ impl Admin {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let answers = all(brokers.iter().map(async |group| {
             let address = group.address().unwrap_or_default();
-            match self.messages_by_key(address, topic, key, is_unique, (limit, i64::MAX)).await {
-                Err(error) if error.is_refused(response::QUERY_NOT_FOUND) => Ok(Vec::new()),
-                answered => answered,
-            }
+            self.by_key_at(address, topic, (key, is_unique), limit).await
         }));
         let (told, problems) = from_each(&brokers, answers.await, "messages")?;
         let of = |(group, messages): (&BrokerData, Vec<Message>)| {
@@ -139,27 +142,27 @@ impl Admin {
         Ok((found, problems))
     }
 
-    /// Which groups have got a message: where each is in its queue (300, then 208 and 203 of each).
-    async fn tracks(&self, message: &StoredMessage) -> Result<Vec<MessageTrack>, AdminError> {
-        let brokers = self.route(&message.topic).await?.brokers;
-        let is_its = |group: &&BrokerData| {
-            group.addresses.values().any(|address| *address == message.store_host)
-                || message.broker.as_ref() == Some(&group.broker_name)
+    /// Messages of a topic at one broker that have a key, or an id that their producer gave.
+    pub(super) async fn by_key_at(
+        &self,
+        address: &str,
+        topic: &str,
+        (key, is_unique): (&str, bool),
+        limit: i32,
+    ) -> Result<Vec<Message>, AdminError> {
+        let limits = (limit, i64::MAX);
+        let mut found = match self.messages_by_key(address, topic, key, is_unique, limits).await {
+            Err(error) if error.is_refused(response::QUERY_NOT_FOUND) => Vec::new(),
+            answered => answered?,
         };
-        let Some(group) = brokers.iter().find(is_its) else { return Ok(Vec::new()) };
-        let Some(address) = group.address() else { return Ok(Vec::new()) };
-        let names = self.groups_of_topic(address, &message.topic).await?;
-        let tracks = all(names.iter().map(async |name| {
-            let stats = self.consume_stats(address, name, Some(&message.topic)).await?;
-            let members = self.members_of(std::iter::once(group), name).await?;
-            let its = stats.queues.iter().find(|one| one.queue.queue_id == message.queue);
-            Ok(MessageTrack {
-                group: name.clone(),
-                is_consumed: its.is_some_and(|one| one.consumer_offset > message.queue_offset),
-                is_online: !members.connections.is_empty(),
-            })
-        }));
-        tracks.await.into_iter().collect()
+        let has_key = |message: &Message| {
+            let keys = message.properties.get(properties::KEYS).unwrap_or_default();
+            keys.split(' ').any(|one| one == key)
+        };
+        found.retain(|message| {
+            message.topic == topic && if is_unique { message.id() == key } else { has_key(message) }
+        });
+        Ok(found)
     }
 
     /// Sends messages of a topic to `out` as they are stored, until nobody takes them.

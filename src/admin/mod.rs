@@ -2,12 +2,18 @@
 //!
 //! | file | what |
 //! | --- | --- |
+//! | `accounts` | accounts on all brokers: list, create, update, delete, white list |
 //! | `cluster` | which brokers there are, and how they are: 106, then 28 and 9001 of each |
 //! | `brokers/` | brokers one by one: list, show, out of use and back, their settings |
 //! | `topics` | topics: list, show, create, delete, repair |
-//! | `groups` | consumer groups: list, show |
+//! | `groups` | consumer groups: list, show, create, update, delete |
+//! | `clients` | producers and consumers that are connected: list, show |
 //! | `messages`, `browse` | messages: of an id, of a key, as they are stored; of a time, in pages |
+//! | `tracks` | what became of a message: in each group, and as traces tell |
+//! | `dead_letters` | dead letters of a group: list, resend |
+//! | `name_servers` | name servers: what each knows, their values and settings, write permissions |
 //! | `offsets` | letting a group go on elsewhere |
+//! | `metadata/` | what a cluster is configured to be, as a whole |
 //! | `node` | what only the node itself can tell and do |
 //! | `audit` | who changed what through this node |
 //! | `calls` | one request each, at one address: what the others and the old commands of mqadmin are made of |
@@ -33,13 +39,28 @@
 //!    destroys something asks first (`Confirmation`).
 //! 5. Tests: the facade against a scripted peer (`tests.rs`), the tables in the file of 4, the command in `tests/it/admin.rs`.
 
+mod accounts;
+#[cfg(test)]
+mod accounts_tests;
 mod audit;
 mod brokers;
 mod browse;
 mod calls;
+mod clients;
+#[cfg(test)]
+mod clients_tests;
 mod cluster;
+mod dead_letters;
+#[cfg(test)]
+mod dead_letters_tests;
 mod groups;
+#[cfg(test)]
+mod groups_tests;
 mod messages;
+mod metadata;
+mod name_servers;
+#[cfg(test)]
+mod name_servers_tests;
 mod node;
 mod offsets;
 pub mod service;
@@ -47,6 +68,7 @@ pub mod service;
 mod tests;
 mod timers;
 mod topics;
+mod tracks;
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -64,6 +86,7 @@ pub use calls::{
     statistics,
 };
 pub use cluster::{ACCOUNTS_DIFFER, ACCOUNTS_DIFFER_FIX};
+pub use metadata::MetadataPlan;
 pub use node::{NodeControl, OfNode};
 pub use topics::{permission_from_text, permission_text};
 

@@ -12,9 +12,12 @@ use crate::proto::v1::{
 use crate::task::{self, Kind};
 use crate::transport::{Limits, Responder, Server, Service};
 
+/// What is answered to a request.
+type Answer = Box<dyn Fn(&Command) -> Command + Send + Sync>;
+
 /// A name server and broker in one: answers by code, and notes what it was asked.
 struct Peer {
-    answers: Mutex<Vec<(i32, Command)>>,
+    answers: Mutex<Vec<(i32, Answer)>>,
     asked: Mutex<Vec<i32>>,
 }
 
@@ -23,14 +26,14 @@ impl Service for Peer {
         self.asked.lock().unwrap().push(request.code);
         let answers = self.answers.lock().unwrap();
         let answer = answers.iter().find(|(code, _)| *code == request.code);
-        responder.send(answer.map_or_else(|| Command::response(3), |(_, answer)| answer.clone()));
+        responder.send(answer.map_or_else(|| Command::response(3), |(_, answer)| answer(&request)));
     }
 }
 
 /// A peer that is served until the test ends.
 pub(super) struct Running {
     peer: Arc<Peer>,
-    pub address: String,
+    pub(super) address: String,
     stop: CancellationToken,
 }
 
@@ -41,7 +44,7 @@ impl Drop for Running {
 }
 
 impl Running {
-    pub fn start() -> Self {
+    pub(super) fn start() -> Self {
         let server =
             Server::bind("127.0.0.1:0".parse().unwrap(), Arc::<Limits>::default()).unwrap();
         let peer = Arc::new(Peer { answers: Mutex::default(), asked: Mutex::default() });
@@ -50,16 +53,24 @@ impl Running {
         Self { peer, address, stop }
     }
 
-    pub fn answer(&self, code: i32, answer: Command) {
-        self.peer.answers.lock().unwrap().insert(0, (code, answer));
+    pub(super) fn answer(&self, code: i32, answer: Command) {
+        self.answer_with(code, move |_| answer.clone());
     }
 
-    pub fn answer_body(&self, code: i32, body: &str) {
+    pub(super) fn answer_with(
+        &self,
+        code: i32,
+        answer: impl Fn(&Command) -> Command + Send + Sync + 'static,
+    ) {
+        self.peer.answers.lock().unwrap().insert(0, (code, Box::new(answer)));
+    }
+
+    pub(super) fn answer_body(&self, code: i32, body: &str) {
         self.answer(code, Command::response(0).with_body(body.as_bytes().to_vec()));
     }
 
     /// Registers groups, given as name and address.
-    pub fn register(&self, groups: &[(&str, &str)]) {
+    pub(super) fn register(&self, groups: &[(&str, &str)]) {
         let group = |(name, address): &(&str, &str)| {
             format!(
                 "\"{name}\":{{\"brokerAddrs\":{{0:\"{address}\"}},\"brokerName\":\"{name}\",\"cluster\":\"C\"}}"
@@ -69,11 +80,11 @@ impl Running {
         self.answer_body(106, &format!("{{\"brokerAddrTable\":{{{}}}}}", groups.join(",")));
     }
 
-    pub fn admin(&self) -> Admin {
+    pub(super) fn admin(&self) -> Admin {
         Admin::new(vec![self.address.clone()], Default::default())
     }
 
-    pub fn asked(&self) -> Vec<i32> {
+    pub(super) fn asked(&self) -> Vec<i32> {
         std::mem::take(&mut self.peer.asked.lock().unwrap())
     }
 }
@@ -99,7 +110,7 @@ fn unwanted(name: &str) -> DeleteTopicRequest {
 }
 
 /// What became of it at each place.
-fn outcomes(done: &[Done]) -> Vec<(&str, Outcome)> {
+pub(super) fn outcomes(done: &[Done]) -> Vec<(&str, Outcome)> {
     done.iter().map(|one| (one.at.as_str(), one.outcome())).collect()
 }
 
@@ -289,7 +300,7 @@ async fn what_differs_is_listed_and_repaired_where_it_lacks() {
 /// 28 of a broker whose log ends at `end`.
 fn runtime_info(end: u64) -> String {
     format!(
-        r#"{{"table":{{"commitLogMaxOffset":"{end}","putTps":"1.5 2.5 3.5","getTransferedTps":" ","brokerVersionDesc":"V4_9_4"}}}}"#
+        r#"{{"table":{{"commitLogMaxOffset":"{end}","putTps":"1.5 2.5 3.5","commitLogDiskRatio":"0.914","getTransferedTps":" ","brokerVersionDesc":"V4_9_4"}}}}"#
     )
 }
 
@@ -305,6 +316,8 @@ async fn every_member_is_shown_with_one_host_and_one_name_server_down() {
     peer.answer_body(106, &table);
     peer.answer_body(28, &runtime_info(100));
     slave.answer_body(28, &runtime_info(70));
+    peer.answer_body(26, "brokerPermission=4\n");
+    slave.answer_body(26, "brokerPermission=6\n");
     let hello = r#"{"group":"a","brokerId":1,"version":"9.9.9","accountsDifferFrom":["h:1"],"copy":{"phase":"connecting","behindS":5,"lastError":"refused"}}"#;
     slave.answer_body(9001, hello);
     let admin = Admin::new(vec![NOBODY.to_owned(), peer.address.clone()], Default::default());
@@ -332,6 +345,14 @@ async fn every_member_is_shown_with_one_host_and_one_name_server_down() {
     let copy = (of_ours.behind_bytes, of_ours.behind_s, of_ours.last_error.as_deref());
     assert_eq!(copy, (Some(30), Some(5), Some("refused")));
     assert_eq!(state.brokers[3].behind_bytes, None);
+    let warnings: Vec<_> = state.brokers.iter().map(|one| one.warnings.join("; ")).collect();
+    let expected = [
+        "its disk is 91 % full; it is read-only: nothing can be sent to it",
+        "its disk is 91 % full; it does not copy its master: connecting",
+        "it is not registered: nothing can be sent to this group",
+        "it is registered, and does not answer",
+    ];
+    assert_eq!(warnings, expected);
     // A plain slave's state is what the two ends say.
     slave.answer(9001, Command::response(3));
     assert_eq!(admin.cluster().await.unwrap().brokers[1].state, "behind");
@@ -349,6 +370,7 @@ async fn name_servers_that_contradict_one_another_are_told_of() {
     for (peer, master) in peers.iter().zip([&peers[0].address, &peers[1].address]) {
         peer.register(&[("a", master)]);
         peer.answer_body(28, &runtime_info(1));
+        peer.answer_body(26, "brokerPermission=6\n");
     }
     let names = peers.each_ref().map(|peer| peer.address.clone());
     let state = Admin::new(names.to_vec(), Default::default()).cluster().await.unwrap();
@@ -434,7 +456,7 @@ fn with_group() -> Running {
     peer
 }
 
-const MEMBERS: &str = r#"{"connectionSet":[{"clientAddr":"h:1","clientId":"c","language":"JAVA","version":401}],
+pub(super) const MEMBERS: &str = r#"{"connectionSet":[{"clientAddr":"h:1","clientId":"c","language":"JAVA","version":401}],
     "consumeType":"CONSUME_PASSIVELY","messageModel":"CLUSTERING","subscriptionTable":{"T":{"topic":"T","subString":"x"}}}"#;
 
 fn reset(target: ResetTarget, value: i64, dry_run: bool) -> ResetOffsetsRequest {

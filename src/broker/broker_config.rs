@@ -113,6 +113,7 @@ fn in_force(broker: &Broker) -> Properties {
         ("brokerClusterName", own.cluster.clone()),
         ("brokerId", own.id.0.to_string()),
         ("brokerPermission", broker.live_config.permission().0.to_string()),
+        ("aclEnable", own.acl.is_some().to_string()),
         ("traceOn", broker.live_config.is_traced().to_string()),
         ("enablePropertyFilter", true.to_string()),
         ("listenPort", own.address.port().to_string()),

@@ -1,14 +1,18 @@
-//! Man pages, shell completions and the list of metrics, made of their definitions; a test compares the committed ones.
+//! Every file that is made of definitions: man pages, completions, all help texts and the list of metrics; a test compares
+//! the committed ones.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 
-use super::{Cli, mqadmin};
+use super::{Cli, complete, manual, mqadmin};
+
+/// Columns of the help texts, whatever the terminal's are.
+const HELP_COLUMNS: usize = 100;
 
 /// Writes all files below `folder`.
 ///
@@ -29,18 +33,13 @@ pub fn write(folder: &Path) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// Never in practice: the files are made in memory.
 pub fn files() -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
-    let mut command = Cli::command().disable_help_subcommand(true);
-    command.build();
-    let mut files = Vec::new();
-    man_pages(&command, &mut files)?;
-    // One page for all of them, not to be mistaken for that of 4.9.4's own tool.
-    files.push((Path::new("man").join("rmq-node-mqadmin.1"), mqadmin_page()?));
+    let mut files = manual::pages()?;
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-        for (program, mut command) in
-            [("rmq-node", Cli::command()), ("mqadmin", mqadmin::command())]
+        let mut of_mqadmin = Vec::new();
+        clap_complete::generate(shell, &mut mqadmin::command(), "mqadmin", &mut of_mqadmin);
+        for (program, content) in
+            [("rmq-node", complete::registration(shell)?), ("mqadmin", of_mqadmin)]
         {
-            let mut content = Vec::new();
-            clap_complete::generate(shell, &mut command, program, &mut content);
             let name = match shell {
                 Shell::Zsh => format!("_{program}"),
                 Shell::Fish => format!("{program}.fish"),
@@ -50,34 +49,30 @@ pub fn files() -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
         }
     }
     files.push((Path::new("prometheus").join("metrics.md"), crate::metrics::list().into_bytes()));
+    files.push((PathBuf::from("help.txt"), helps().into_bytes()));
     Ok(files)
 }
 
-/// A command's page, without a date, so that the same definitions make the same page.
-fn man_page(command: clap::Command) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    clap_mangen::Man::new(command).date("").manual("rmq-node").render(&mut content)?;
-    Ok(content)
+/// What `--help` prints of every command that is shown.
+fn helps() -> String {
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    let mut text = String::new();
+    add_helps(&command, &mut text);
+    text
 }
 
-/// The page of the old commands: the help of each as it is printed.
-fn mqadmin_page() -> io::Result<Vec<u8>> {
-    let mut content = man_page(mqadmin::program())?;
-    content.extend_from_slice(b".SH COMMANDS\n");
-    for (name, help) in mqadmin::helps() {
-        let help = help.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq");
-        content.extend_from_slice(format!(".SS {name}\n.nf\n{help}.fi\n").as_bytes());
-    }
-    Ok(content)
-}
-
-/// A page for `command`, which was built, and for each of its visible subcommands.
-fn man_pages(command: &clap::Command, files: &mut Vec<(PathBuf, Vec<u8>)>) -> io::Result<()> {
-    let content = man_page(command.clone())?;
-    let name = command.get_display_name().unwrap_or_else(|| command.get_name());
-    files.push((Path::new("man").join(format!("{name}.1")), content));
+fn add_helps(command: &Command, text: &mut String) {
+    let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
+    // Not what this machine's environment has.
+    let mut shown = command
+        .clone()
+        .term_width(HELP_COLUMNS)
+        .mut_args(|argument| argument.hide_env_values(true));
+    let help = shown.render_long_help().to_string();
+    let lines: Vec<_> = help.lines().map(str::trim_end).collect();
+    *text += &format!("$ {name} --help\n{}\n\n", lines.join("\n"));
     for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
-        man_pages(below, files)?;
+        add_helps(below, text);
     }
-    Ok(())
 }

@@ -11,13 +11,17 @@
 //! | `table` | plain tables for a terminal |
 //! | `bench` | `rmq-node bench produce`, `consume` |
 //! | `demo` | `rmq-node demo` |
-//! | `generate` | man pages and completions from these definitions |
+//! | `complete` | what the shells' completions ask |
+//! | `manual` | man pages from these definitions |
+//! | `progress` | how far long work is, on terminals |
+//! | `generate` | every file that is made of these definitions |
 //!
 //! Not here: what the commands do. Invariant: 78 means that the settings are wrong and will stay so,
 //! 1 that something failed which time or a hand can heal; `admin`, `doctor` and `demo` have codes of their own.
 
 pub mod admin;
 pub mod bench;
+mod complete;
 pub mod config;
 mod config_import;
 mod config_import_accounts;
@@ -26,7 +30,9 @@ mod credentials;
 mod demo;
 pub mod doctor;
 pub mod generate;
+mod manual;
 mod mqadmin;
+mod progress;
 mod store;
 mod table;
 
@@ -137,10 +143,11 @@ const LONG_VERSION: &str = concat!(
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let result = match mqadmin::words() {
+    let result = complete::answer().and_then(|is_answered| match mqadmin::words() {
+        _ if is_answered => Ok(ExitCode::SUCCESS),
         Some(words) => mqadmin::main(&words),
         None => command(),
-    };
+    });
     result.unwrap_or_else(|error| {
         let (text, code) = match error.downcast_ref::<ConfigError>() {
             Some(wrong) => (wrong.to_string(), ExitCode::from(EXIT_CONFIG)),

@@ -5,6 +5,7 @@
 //! | `settings` | every key with its type |
 //! | `read` | one file, strictly, with positions |
 //! | `reference` | the shipped file, and which setting replaces a key of 4.9.4 |
+//! | `documented` | every setting as the shipped file documents it |
 //! | `layers` | all sources, merged, with origins |
 //! | `import`, `import_keys`, `import_host` | a file of ours out of 4.9.4's property files |
 //! | `init` | the files of a new cluster |
@@ -22,6 +23,7 @@ pub mod changes;
 mod check;
 mod check_addresses;
 mod check_console;
+pub mod documented;
 pub mod import;
 mod import_host;
 mod import_keys;
@@ -47,7 +49,7 @@ pub use check_addresses::{check_address, internal_address};
 pub use layers::Origin;
 use layers::Origins;
 pub use overrides::{Kept, KeptStore, Overrides};
-pub use read::mistake;
+pub use read::{did_you_mean, mistake};
 pub use reference::REFERENCE;
 pub use runtime_keys::{fixed_properties, why_not_now};
 pub use settings::{

@@ -122,7 +122,8 @@ fn first_words(message: &str) -> &str {
 }
 
 /// The known word that is meant, or all of them.
-pub(super) fn did_you_mean(written: &str, known: &[&str]) -> String {
+#[must_use]
+pub fn did_you_mean(written: &str, known: &[&str]) -> String {
     match nearest(written, known) {
         Some(word) => format!("; did you mean `{word}`?"),
         None => format!("; known here: {}", known.join(", ")),

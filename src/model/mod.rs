@@ -6,6 +6,7 @@
 mod amounts;
 mod config;
 mod names;
+mod versions;
 
 pub use amounts::{human_bytes, human_seconds, human_time};
 pub use config::{DataVersion, Permission, SubscriptionGroupConfig, TopicConfig, TopicFilterType};
@@ -13,6 +14,7 @@ pub use names::{
     DLQ_PREFIX, GroupName, LIGHT_PREFIX, NameError, RETRY_PREFIX, TopicName, java_hash_code, shown,
     system, validate_topic,
 };
+pub use versions::{version_name, version_text};
 
 use std::fmt;
 

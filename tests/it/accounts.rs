@@ -72,6 +72,64 @@ fn a_node_with_accounts_registers_by_itself_and_lets_in_who_signs() {
 }
 
 #[test]
+fn accounts_are_made_and_taken_away_and_their_secrets_shown_to_nobody() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let file = settings(dir.path(), address, ACCOUNTS);
+    let _node = Node::spawn(&mut rmq_node(&["run", "--config", file.to_str().unwrap()]));
+    // Over the socket, as the node itself.
+    let acl = |arguments: &[&str]| {
+        let mut command = rmq_node(&[&["admin", "acl"][..], arguments].concat());
+        command.env("RUNTIME_DIRECTORY", "/nonexistent");
+        let output = command.env("RMQ_NODE_DATA_DIR", dir.path().join("data")).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, printed, error) = acl(&[]);
+    assert_eq!(code, Some(0), "{error}");
+    let line = printed.lines().find(|line| line.starts_with("ordinary ")).unwrap();
+    assert!(line.contains("PUB") && line.ends_with("all"), "{printed}");
+    let secret = dir.path().join("secret");
+    fs::write(&secret, "hidden-one\n").unwrap();
+    let made =
+        ["create", "new-account", "--secret-file", secret.to_str().unwrap(), "--topic", "T=SUB"];
+    let (code, printed, error) = acl(&made);
+    assert_eq!(
+        (code, printed.as_str()),
+        (Some(0), &*format!("account new-account created: broker-a 0 ({address}:10911)\n")),
+        "{error}"
+    );
+    assert_eq!(acl(&made).0, Some(1));
+    let (code, printed, error) = acl(&["show", "new-account", "-o", "json"]);
+    assert_eq!(code, Some(0), "{error}");
+    let shown: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(shown[0]["settings"]["topic_permissions"]["items"][0], "T=SUB");
+    // It is let in, with its secret.
+    let signed = tools_file(dir.path(), "new-account", "hidden-one");
+    let names = format!("{address}:9876");
+    let (code, error) = run(&["admin", "groups", "-n", &names, "--credentials", &signed]);
+    assert_eq!(code, Some(0), "{error}");
+    let (code, _, error) = acl(&["update", "new-account", "--default-topic", "PUB"]);
+    assert_eq!(code, Some(0), "{error}");
+    let unchanged = acl(&["update", "new-account", "--default-topic", "PUB"]).1;
+    assert!(unchanged.contains("unchanged"), "{unchanged}");
+    // What the operator's file has is not for requests to change.
+    let (code, _, error) = acl(&["delete", "ordinary", "--yes"]);
+    assert_eq!(code, Some(1), "{error}");
+    let (code, _, error) = acl(&["white-list", "10.9.9.9", "--yes"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(acl(&[]).1.contains("10.9.9.9"));
+    assert_eq!(acl(&["delete", "new-account", "--yes"]).0, Some(0));
+    assert_eq!(acl(&["show", "new-account"]).0, Some(4));
+    let mut audit = rmq_node(&["admin", "audit", "-o", "json"]);
+    let audit = audit
+        .env("RUNTIME_DIRECTORY", "/nonexistent")
+        .env("RMQ_NODE_DATA_DIR", dir.path().join("data"));
+    let audit = String::from_utf8(audit.output().unwrap().stdout).unwrap();
+    assert!(audit.contains("Acl/Create") && audit.contains("***"), "{audit}");
+    assert!(!audit.contains("hidden-one"), "{audit}");
+}
+
+#[test]
 fn accounts_that_cannot_be_used_stop_a_start_and_a_check_with_their_line() {
     for (accounts, expected) in [
         ("accounts:\n- {accessKey: short, secretKey: a}\n", "plain_acl.yml:2: The accessKey=short"),

@@ -194,6 +194,101 @@ fn a_group_is_listed_shown_and_goes_on_elsewhere() {
 }
 
 #[test]
+fn a_group_is_created_changed_and_deleted() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let _node = Node::start(address, dir.path());
+    let run = |arguments: &[&str]| admin(address, &[&["groups"][..], arguments].concat());
+    let (code, printed, error) = run(&["create", "readers", "--retry-max-times", "3"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert_eq!(printed, format!("group readers created: broker-a ({address}:10911)\n"));
+    assert!(run(&["create", "readers", "--retry-max-times", "3"]).1.contains("unchanged"));
+    let (code, _, error) = run(&["create", "readers"]);
+    assert_eq!((code, error.contains("groups update")), (Some(1), true), "{error}");
+    assert!(run(&["update", "readers", "--consume", "false", "--dry-run"]).1.contains("would be"));
+    assert_eq!(run(&["update", "readers", "--consume", "false"]).0, Some(0));
+    let (code, printed, error) = run(&["show", "readers"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(
+        printed.contains("settings broker-a: 3 retries over 1 queues, NOTHING IS"),
+        "{printed}"
+    );
+    assert_eq!(run(&["update", "readers"]).0, Some(2));
+    assert_eq!(run(&["update", "nobody", "--consume", "true"]).0, Some(4));
+    assert_eq!(run(&["delete", "readers"]).0, Some(1));
+    assert_eq!(run(&["delete", "readers", "--yes"]).0, Some(0));
+    assert_eq!(run(&["delete", "readers", "--yes"]).0, Some(4));
+    let (code, printed, error) = admin(address, &["clients"]);
+    assert_eq!((code, printed.as_str()), (Some(0), ""), "{error}");
+    assert_eq!(error, "No client is connected.\n");
+}
+
+#[test]
+fn dead_letters_are_listed_and_given_to_their_group_again() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let _node = Node::start(address, dir.path());
+    let run = |arguments: &[&str]| admin(address, arguments);
+    let dlq = |arguments: &[&str]| run(&[&["messages", "dlq", "readers"][..], arguments].concat());
+    assert_eq!(dlq(&[]).0, Some(4));
+    assert_eq!(run(&["groups", "create", "readers"]).0, Some(0));
+    let (code, printed, error) = dlq(&[]);
+    assert_eq!((code, printed.as_str()), (Some(0), ""), "{error}");
+    assert_eq!(error, "Group readers has no dead letters.\n");
+    for body in ["one", "two"] {
+        assert_eq!(run(&["sendMessage", "-t", "%DLQ%readers", "-p", body]).0, Some(0));
+    }
+    assert_eq!(run(&["messages", "dlq", "-o", "name"]).1, "readers\n");
+    assert_eq!(run(&["messages", "dlq", "--resend"]).0, Some(2), "of which group?");
+    let (code, printed, error) = dlq(&["-o", "json"]);
+    assert_eq!(code, Some(0), "{error}");
+    let found: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let bodies: Vec<_> = (0..2).map(|at| &found["letters"][at]["message"]["body_text"]).collect();
+    assert_eq!(bodies, ["two", "one"]);
+    // Its topic of retries is not there before its first consumer is.
+    let (code, _, error) = dlq(&["--resend", "--yes"]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("its first consumer that connects makes it"), "{error}");
+    assert_eq!(run(&["topics", "create", "%RETRY%readers", "--queues", "1"]).0, Some(0));
+    assert_eq!(dlq(&["--resend"]).0, Some(1));
+    assert_eq!(dlq(&["--resend", "--dry-run"]).1.matches("dry-run").count(), 2);
+    let (code, printed, error) = dlq(&["--resend", "--yes", "-o", "json"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert_eq!(printed.matches("SEND_OK").count(), 2, "{printed}");
+    let tail = ["messages", "tail", "%RETRY%readers", "--from", "0", "-c", "2", "-o", "json"];
+    let (code, printed, error) = run(&tail);
+    assert_eq!(code, Some(0), "{error}");
+    // In the order in which they died.
+    let one = printed.find("\"body_text\":\"one\"").unwrap();
+    assert!(one < printed.find("\"body_text\":\"two\"").unwrap(), "{printed}");
+    assert_eq!(dlq(&["--id", "unknown"]).0, Some(4));
+    assert_eq!(dlq(&["--to-topic"]).0, Some(2), "it is for --resend");
+}
+
+#[test]
+fn name_servers_are_listed_and_told() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let _node = Node::start(address, dir.path());
+    let run = |arguments: &[&str]| admin(address, &[&["nameservers"][..], arguments].concat());
+    let (code, printed, error) = run(&["--routes"]);
+    assert_eq!(code, Some(2), "a noun alone takes nothing: {printed}{error}");
+    let (code, printed, error) = run(&["list", "--routes"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(printed.contains(&format!("{address}:9876  rmq-node        1 ")), "{printed}");
+    assert!(run(&["kv", "put", "Orders", "broker-a:4"]).1.contains("set: name server"));
+    let (code, printed, _) = run(&["kv", "list"]);
+    assert_eq!((code, printed.contains("Orders  broker-a:4")), (Some(0), true), "{printed}");
+    assert_eq!(run(&["kv", "delete", "Orders"]).0, Some(1));
+    assert_eq!(run(&["kv", "delete", "Orders", "--yes"]).0, Some(0));
+    assert_eq!(run(&["kv", "delete", "Orders", "--yes"]).0, Some(4));
+    assert!(run(&["config"]).1.contains("orderMessageEnable"));
+    assert_eq!(run(&["config", "set", "orderMessageEnable", "true"]).0, Some(0));
+    let (code, _, error) = run(&["config", "set", "listenPort", "1"]);
+    assert_eq!((code, error.contains("only orderMessageEnable can")), (Some(1), true), "{error}");
+    assert!(run(&["wipe-write", "broker-a"]).1.contains("wiped"));
+    assert!(run(&["add-write", "broker-a"]).1.contains("added"));
+    assert_eq!(run(&["wipe-write", "broker-x"]).0, Some(4));
+}
+
+#[test]
 fn messages_are_found_shown_and_followed() {
     let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
     let _node = Node::start(address, dir.path());

@@ -74,13 +74,17 @@ fn the_defaults_that_are_shown_are_the_shipped_file() {
 }
 
 #[test]
-fn man_pages_and_completions_are_those_of_the_definitions() {
+fn man_pages_completions_and_helps_are_those_of_the_definitions() {
     let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging");
     let made = generate::files().unwrap();
     for (path, content) in &made {
         let committed = fs::read(packaging.join(path)).unwrap_or_default();
-        let same = &committed == content;
-        assert!(same, "packaging/{} is old: `cargo run -- generate packaging`", path.display());
+        assert!(
+            &committed == content,
+            "packaging/{} is old: `cargo run -- generate packaging`\n{}",
+            path.display(),
+            difference(&committed, content)
+        );
     }
     for folder in ["man", "completions/bash", "completions/fish", "completions/zsh"] {
         for entry in fs::read_dir(packaging.join(folder)).unwrap() {
@@ -89,6 +93,17 @@ fn man_pages_and_completions_are_those_of_the_definitions() {
             assert!(is_made, "packaging/{} belongs to no command: remove it", path.display());
         }
     }
+}
+
+/// The lines that only one of two texts has, each once it is reached.
+fn difference(old: &[u8], new: &[u8]) -> String {
+    let [old, new] = [old, new].map(String::from_utf8_lossy);
+    let only = |one: &str, other: &str, sign: char| {
+        let there: std::collections::BTreeSet<_> = other.lines().collect();
+        let lines = one.lines().filter(move |line| !there.contains(line));
+        lines.map(|line| format!("{sign} {line}\n")).collect::<String>()
+    };
+    only(&old, &new, '-') + &only(&new, &old, '+')
 }
 
 #[test]

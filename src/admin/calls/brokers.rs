@@ -97,14 +97,16 @@ pub(super) fn properties_text(key: &str, value: &str) -> String {
 }
 
 /// Reads the answer to 26 or 319.
-pub(super) fn parse_properties(body: &[u8]) -> Result<BTreeMap<String, String>, DecodeError> {
+pub(in crate::admin) fn parse_properties(
+    body: &[u8],
+) -> Result<BTreeMap<String, String>, DecodeError> {
     let text =
         std::str::from_utf8(body).map_err(|error| DecodeError(format!("properties: {error}")))?;
     Ok(properties::parse(text))
 }
 
 /// Reads a table of texts.
-fn parse_table(body: &[u8]) -> Result<BTreeMap<String, String>, DecodeError> {
+pub(super) fn parse_table(body: &[u8]) -> Result<BTreeMap<String, String>, DecodeError> {
     let value = json::parse(body)?;
     value.expect_object("the table")?;
     let text = |(key, value): &(json::Value<'_>, json::Value<'_>)| {

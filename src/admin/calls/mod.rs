@@ -6,11 +6,11 @@
 //! | `topics` | topics: 17, 21, 202, 215, 216, 300, 305 |
 //! | `groups` | consumer groups and clients: 200, 201, 203, 204, 207, 208, 307, 317, 328 |
 //! | `brokers` | a broker's state, settings and cleaning: 25, 26, 28, 306, 316, 329, 9010, 9011 |
-//! | `offsets` | positions: 15, 29 to 31, 222 |
+//! | `offsets` | positions: 15, 29 to 31, 43, 222 |
 //! | `messages` | messages: 11, 12, 33, 309, 310, 321 |
 //! | `statistics` | what brokers count: 315 |
 //! | `accounts` | accounts: 50 to 54 |
-//! | `name_servers` | key-value settings, permissions and settings of name servers: 100 to 102, 205, 318, 319, 327 |
+//! | `name_servers` | key-value settings, permissions and settings of name servers: 100 to 102, 205, 219, 318, 319, 327 |
 //!
 //! Not what is done with several brokers. Invariant: what a name server or broker refuses comes back as it said it.
 
@@ -31,6 +31,7 @@ use crate::remoting::bodies::topics::parse_topic_list;
 use crate::remoting::{Command, DecodeError, request, response};
 
 pub use accounts::AccountVersions;
+pub(super) use brokers::parse_properties;
 pub use messages::{ConsumedDirectly, Message, Pull, PullStatus, Pulled, Sent};
 pub use offsets::Reset;
 pub use statistics::Statistics;
@@ -122,7 +123,11 @@ impl Admin {
     }
 
     /// Asks one name server; who does not know what all of 4.9 know is none.
-    async fn at_name_server(&self, address: &str, request: Command) -> Result<Command, AdminError> {
+    pub(super) async fn at_name_server(
+        &self,
+        address: &str,
+        request: Command,
+    ) -> Result<Command, AdminError> {
         match self.call(address, request).await {
             Err(error) if error.is_refused(response::REQUEST_CODE_NOT_SUPPORTED) => {
                 Err(no_name_server(address))

@@ -1,10 +1,10 @@
-//! What only name servers know and do: 100 to 102, 205, 318, 319, 327.
+//! What only name servers know and do: 100 to 102, 205, 219, 318, 319, 327.
 
 use std::collections::BTreeMap;
 
 use super::super::{Admin, AdminError};
-use super::brokers::{parse_properties, properties_text};
-use crate::remoting::{Command, request};
+use super::brokers::{parse_properties, parse_table, properties_text};
+use crate::remoting::{Command, request, response};
 
 impl Admin {
     /// Sets a value at a name server (100).
@@ -30,6 +30,24 @@ impl Admin {
         let request = about_kv(request::GET_KV_CONFIG, namespace, key);
         let (_, answer) = self.call_name_server(&request).await?;
         Ok(answer.field("value").unwrap_or_default().to_owned())
+    }
+
+    /// All values of a namespace at a name server (219); none if it does not know the namespace.
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub async fn kv_of_namespace(
+        &self,
+        name_server: &str,
+        namespace: &str,
+    ) -> Result<BTreeMap<String, String>, AdminError> {
+        let request =
+            Command::request(request::GET_KVLIST_BY_NAMESPACE).with_field("namespace", namespace);
+        match self.at_name_server(name_server, request).await {
+            Err(error) if error.is_refused(response::QUERY_NOT_FOUND) => Ok(BTreeMap::new()),
+            answered => parse_table(&answered?.body)
+                .map_err(|error| AdminError::unreadable(name_server, &error)),
+        }
     }
 
     /// Takes a value away from a name server (102).

@@ -1,8 +1,9 @@
-//! Positions at one broker: 15, 29 to 31, 222.
+//! Positions at one broker: 15, 29 to 31, 43, 222.
 
 use super::super::{Admin, AdminError};
 use crate::model::MessageQueue;
 use crate::remoting::bodies::client_calls::parse_offset_table;
+use crate::remoting::bodies::offsets::{ConsumerOffsetTable, parse_consumer_offsets};
 use crate::remoting::{Command, Language, request};
 
 /// Where the consumers of a group are to go on.
@@ -39,6 +40,15 @@ impl Admin {
             request.language = Language::CPP;
         }
         self.of(address, request, parse_offset_table).await
+    }
+
+    /// The positions of all groups at a broker (43).
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub async fn consumer_offsets(&self, address: &str) -> Result<ConsumerOffsetTable, AdminError> {
+        let request = Command::request(request::GET_ALL_CONSUMER_OFFSET);
+        self.of(address, request, parse_consumer_offsets).await
     }
 
     /// Sets a group's position in a queue at a broker (15).

@@ -26,10 +26,20 @@ pub struct Change {
 impl Api {
     /// Notes who asks for what; `method` is as `Topics/Create`.
     pub(super) fn change<T: Serialize>(&self, method: &str, request: &Request<T>) -> Change {
+        self.change_with(method, request, request.get_ref())
+    }
+
+    /// The same of a request that is too long for a line, or holds secrets: `arguments` stand for it.
+    pub(super) fn change_with<T>(
+        &self,
+        method: &str,
+        request: &Request<T>,
+        arguments: &impl Serialize,
+    ) -> Change {
         let record = AuditRecord {
             who: who(request),
             method: method.to_owned(),
-            arguments: json(request.get_ref()),
+            arguments: json(arguments),
             ..AuditRecord::default()
         };
         let log = self.of_node.as_ref().map(|node| Arc::clone(&node.audit));

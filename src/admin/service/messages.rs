@@ -1,4 +1,4 @@
-//! The service `Messages`; what it does is in `admin::messages` and `admin::timers`.
+//! The service `Messages`; what it does is in `admin::messages`, `admin::dead_letters` and `admin::timers`.
 
 use std::sync::Arc;
 
@@ -9,9 +9,11 @@ use tonic::{Request, Response, Status, async_trait};
 use super::{Answered, Api, ITEMS_OF_A_PART, Parts, answer, in_parts};
 use crate::proto::v1::messages_server::Messages;
 use crate::proto::v1::{
-    CancelTimerRequest, CancelTimerResponse, FindMessagesRequest, FindMessagesResponse,
-    GetMessageRequest, GetMessageResponse, ListTimersRequest, ListTimersResponse,
-    TailMessagesRequest, TailMessagesResponse, TimersOnBroker,
+    CancelTimerRequest, CancelTimerResponse, CountDeadLettersRequest, CountDeadLettersResponse,
+    FindMessagesRequest, FindMessagesResponse, GetMessageRequest, GetMessageResponse,
+    ListDeadLettersRequest, ListDeadLettersResponse, ListTimersRequest, ListTimersResponse,
+    ResendDeadLettersRequest, ResendDeadLettersResponse, TailMessagesRequest, TailMessagesResponse,
+    TimersOnBroker,
 };
 use crate::task::{self, Kind};
 
@@ -20,6 +22,7 @@ const PARTS_WAITING: usize = 4;
 
 #[async_trait]
 impl Messages for Api {
+    type ListDeadLettersStream = Parts<ListDeadLettersResponse>;
     type ListTimersStream = Parts<ListTimersResponse>;
     type FindStream = Parts<FindMessagesResponse>;
     type TailStream = ReceiverStream<Result<TailMessagesResponse, Status>>;
@@ -42,6 +45,28 @@ impl Messages for Api {
             }
         });
         Ok(Response::new(ReceiverStream::new(parts)))
+    }
+
+    async fn count_dead_letters(
+        &self,
+        _: Request<CountDeadLettersRequest>,
+    ) -> Answered<CountDeadLettersResponse> {
+        answer(self.admin.count_dead_letters().await)
+    }
+
+    async fn list_dead_letters(
+        &self,
+        request: Request<ListDeadLettersRequest>,
+    ) -> Answered<Self::ListDeadLettersStream> {
+        in_parts(self.admin.dead_letters(request.get_ref()).await, |part| &mut part.letters)
+    }
+
+    async fn resend_dead_letters(
+        &self,
+        request: Request<ResendDeadLettersRequest>,
+    ) -> Answered<ResendDeadLettersResponse> {
+        let change = self.change("Messages/ResendDeadLetters", &request);
+        change.end(self.admin.resend_dead_letters(request.get_ref()).await).await
     }
 
     async fn list_timers(

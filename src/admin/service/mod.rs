@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `brokers`, `topics`, `groups`, `offsets`, `cluster`, `messages`, `node`, `audit` | one service each |
+//! | `acl`, `brokers`, `topics`, `groups`, `clients`, `offsets`, `cluster`, `messages`, `metadata`, `name_servers`, `node`, `audit` | one service each |
 //! | `change` | a change until it is answered, for the audit log |
 //! | `socket`, `port` | the unix socket and the TCP port that they are served on |
 //! | `server` | serving them, with health and reflection |
@@ -12,14 +12,18 @@
 //! to ask, one way to fail. Not here: what is done (`crate::admin`). Invariant: what a service cannot tell is a problem in
 //! its answer, and an error only if nothing could be told or done.
 
+mod acl;
 mod audit;
 mod brokers;
 mod change;
+mod clients;
 mod cluster;
 pub mod gate;
 mod groups;
 pub mod logins;
 mod messages;
+pub mod metadata;
+mod name_servers;
 mod node;
 mod offsets;
 pub mod port;
@@ -34,19 +38,25 @@ use tonic::service::Routes;
 use tonic::{Response, Status};
 
 use super::{Admin, AdminError, OfNode};
-use crate::acl;
+use crate::acl::is_refusal;
+use crate::proto::v1::acl_server::AclServer;
 use crate::proto::v1::audit_server::AuditServer;
 use crate::proto::v1::brokers_server::BrokersServer;
+use crate::proto::v1::clients_server::ClientsServer;
 use crate::proto::v1::cluster_server::ClusterServer;
 use crate::proto::v1::groups_server::GroupsServer;
 use crate::proto::v1::messages_server::MessagesServer;
+use crate::proto::v1::metadata_server::MetadataServer;
+use crate::proto::v1::name_servers_server::NameServersServer;
 use crate::proto::v1::node_server::NodeServer;
 use crate::proto::v1::offsets_server::OffsetsServer;
 use crate::proto::v1::topics_server::TopicsServer;
 use crate::remoting::response;
 
-/// Items of one part of an answer that comes in parts; far below what a gRPC message may hold (4 MiB).
+/// Items of one part of an answer that comes in parts, and their bytes, unless one item has more; far below what a gRPC
+/// message may hold (4 MiB).
 const ITEMS_OF_A_PART: usize = 500;
+const BYTES_OF_A_PART: usize = 1 << 20;
 
 /// Answers that tell of something that is not there.
 const NOT_THERE: [i32; 4] = [
@@ -79,11 +89,17 @@ impl Api {
 #[must_use]
 pub fn routes(admin: Admin, of_node: Option<OfNode>) -> Routes {
     let api = Api { admin: Arc::new(admin), of_node };
-    Routes::new(AuditServer::new(api.clone()))
+    Routes::new(AclServer::new(api.clone()))
+        .add_service(AuditServer::new(api.clone()))
         .add_service(BrokersServer::new(api.clone()))
+        .add_service(ClientsServer::new(api.clone()))
         .add_service(ClusterServer::new(api.clone()))
         .add_service(GroupsServer::new(api.clone()))
         .add_service(MessagesServer::new(api.clone()))
+        .add_service(
+            MetadataServer::new(api.clone()).max_decoding_message_size(metadata::MESSAGE_BYTES_MAX),
+        )
+        .add_service(NameServersServer::new(api.clone()))
         .add_service(NodeServer::new(api.clone()))
         .add_service(OffsetsServer::new(api.clone()))
         .add_service(TopicsServer::new(api))
@@ -99,7 +115,7 @@ impl From<AdminError> for Status {
             AdminError::Conflict(_) => Self::failed_precondition(text),
             AdminError::Refused { code, .. } if NOT_THERE.contains(&code) => Self::not_found(text),
             AdminError::Refused { code, remark, .. }
-                if code == response::NO_PERMISSION || acl::is_refusal(&remark) =>
+                if code == response::NO_PERMISSION || is_refusal(&remark) =>
             {
                 Self::permission_denied(text)
             }
@@ -128,22 +144,24 @@ fn answer<T>(result: Result<T, AdminError>) -> Answered<T> {
 type Parts<T> = tokio_stream::Iter<std::vec::IntoIter<Result<T, Status>>>;
 
 /// Cuts the `items` of an answer; what else it has is in the first part.
-fn in_parts<T: Default, I>(
+fn in_parts<T: Default, I: prost::Message>(
     result: Result<T, AdminError>,
     items: fn(&mut T) -> &mut Vec<I>,
 ) -> Answered<Parts<T>> {
     let mut first = result?;
     let all = std::mem::take(items(&mut first));
     let mut parts = vec![Ok(first)];
-    let mut filled = 0;
+    let (mut filled, mut filled_bytes) = (0, 0);
     for item in all {
-        if filled == ITEMS_OF_A_PART {
+        let bytes = item.encoded_len();
+        if filled == ITEMS_OF_A_PART || (filled > 0 && filled_bytes + bytes > BYTES_OF_A_PART) {
             parts.push(Ok(T::default()));
-            filled = 0;
+            (filled, filled_bytes) = (0, 0);
         }
         if let Some(Ok(part)) = parts.last_mut() {
             items(part).push(item);
             filled += 1;
+            filled_bytes += bytes;
         }
     }
     Ok(Response::new(tokio_stream::iter(parts)))
@@ -154,7 +172,9 @@ mod tests {
     use tokio_stream::StreamExt;
 
     use super::*;
-    use crate::proto::v1::{ListTopicsResponse, Problem, Topic};
+    use crate::proto::v1::{
+        FindMessagesResponse, ListTopicsResponse, Problem, StoredMessage, Topic,
+    };
 
     #[tokio::test]
     async fn long_answers_come_in_parts_and_problems_once() {
@@ -174,6 +194,17 @@ mod tests {
             let topics = parts.into_iter().flat_map(|part| part.topics).collect::<Vec<_>>();
             assert_eq!(topics, answer(count).topics);
         }
+    }
+
+    #[tokio::test]
+    async fn parts_stay_below_what_clients_take() {
+        let message = |bytes| StoredMessage { body: vec![0; bytes], ..StoredMessage::default() };
+        let messages = [700_000, 200_000, 200_000, 3_000_000, 1].map(message).to_vec();
+        let answer = FindMessagesResponse { messages, problems: Vec::new() };
+        let parts = in_parts(Ok(answer), |part| &mut part.messages).unwrap();
+        let parts: Vec<_> = parts.into_inner().map(Result::unwrap).collect().await;
+        let sizes: Vec<_> = parts.iter().map(|part| part.messages.len()).collect();
+        assert_eq!(sizes, [2, 1, 1, 1]);
     }
 
     #[test]

@@ -28,7 +28,8 @@ impl Admin {
         request: &CreateTopicRequest,
     ) -> Result<CreateTopicResponse, AdminError> {
         let (name, config) = (&request.topic, config_of(request)?);
-        let groups = self.groups_to_create_on(request).await?;
+        let (cluster, broker) = (request.cluster.as_deref(), request.broker.as_deref());
+        let groups = self.groups_meant(cluster, broker).await?;
         let mut found = Vec::new();
         for group in &groups {
             let there = self.on_master(group, name).await;
@@ -50,32 +51,6 @@ impl Admin {
             all.push(done(&group.broker_name, group.master(), became));
         }
         Ok(CreateTopicResponse { done: all })
-    }
-
-    async fn groups_to_create_on(
-        &self,
-        topic: &CreateTopicRequest,
-    ) -> Result<Vec<BrokerData>, AdminError> {
-        let mut groups = self.broker_groups(topic.cluster.as_deref()).await?;
-        if let Some(broker) = &topic.broker {
-            let known: Vec<String> = groups.iter().map(|group| group.broker_name.clone()).collect();
-            groups.retain(|group| group.broker_name == *broker);
-            if groups.is_empty() {
-                let known = known.join(", ");
-                let text = format!("no broker \"{broker}\" is registered; there is: {known}");
-                return Err(AdminError::NotFound(text));
-            }
-        }
-        let mut clusters: Vec<&str> = groups.iter().map(|group| group.cluster.as_str()).collect();
-        clusters.sort_unstable();
-        clusters.dedup();
-        if clusters.len() > 1 {
-            let clusters = clusters.join(", ");
-            let text =
-                format!("there are several clusters ({clusters}): choose one with --cluster");
-            return Err(AdminError::Invalid(text));
-        }
-        Ok(groups)
     }
 
     /// The master, with its configuration of the topic if it has one.

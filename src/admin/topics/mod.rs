@@ -78,7 +78,7 @@ pub fn permission_from_text(text: &str) -> Option<Permission> {
     }
 }
 
-fn kind(name: &str, groups: &[BrokerData]) -> TopicKind {
+pub(super) fn kind(name: &str, groups: &[BrokerData]) -> TopicKind {
     let cluster_part = name.strip_suffix("_REPLY_TOPIC").unwrap_or(name);
     let is_groups = |group: &BrokerData| group.cluster == cluster_part || group.broker_name == name;
     if name.starts_with(RETRY_PREFIX) {
@@ -124,7 +124,7 @@ impl Admin {
     }
 
     /// All topics of one broker group by their names.
-    async fn configs_of(
+    pub(super) async fn configs_of(
         &self,
         group: &BrokerData,
     ) -> Result<BTreeMap<String, TopicConfig>, AdminError> {

@@ -82,8 +82,10 @@ fn shown(state: ClusterState, output: Output) -> Report {
         words("VERSION"),
         numbers("IN/S"),
         numbers("OUT/S"),
+        words("DISK"),
         words("STATE"),
         words("BEHIND"),
+        words("PERMISSION").wide(),
         numbers("LOG END").wide(),
         words("LAST ERROR").wide(),
     ];
@@ -98,8 +100,10 @@ fn shown(state: ClusterState, output: Output) -> Report {
             broker.version.clone().unwrap_or_else(nothing),
             rate(broker.in_per_s),
             rate(broker.out_per_s),
+            broker.disk_ratio.map_or_else(nothing, |ratio| format!("{:.0} %", ratio * 100.0)),
             state_of(broker),
             behind(broker.behind_bytes, broker.behind_s),
+            broker.permission.clone().unwrap_or_else(nothing),
             broker.log_end.map_or_else(nothing, |end| end.to_string()),
             broker.last_error.clone().unwrap_or_else(nothing),
         ]
@@ -109,7 +113,24 @@ fn shown(state: ClusterState, output: Output) -> Report {
     let note = differ.then(|| format!("{ACCOUNTS_DIFFER}: {ACCOUNTS_DIFFER_FIX}."));
     let notes = output.notes(note.into_iter().collect());
     let sheet = Sheet { name: 1, ..Sheet::new(columns, rows) };
-    Report { notes, ..Report::new(sheet.render(&brokers, output), problems) }
+    let mut text = sheet.render(&brokers, output);
+    if matches!(output, Output::Table | Output::Wide) {
+        text += &warnings(&brokers);
+    }
+    Report { notes, ..Report::new(text, problems) }
+}
+
+/// What is wrong, a line each; nothing where all is well.
+fn warnings(brokers: &[Broker]) -> String {
+    let line = |broker: &Broker, warning: &String| {
+        vec![format!("{} {}", broker.group, broker.id), warning.clone()]
+    };
+    let rows = brokers.iter().flat_map(|one| one.warnings.iter().map(move |text| line(one, text)));
+    let rows: Vec<_> = rows.collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!("\n{}", Sheet::new(vec![words("BROKER"), words("WHAT IS WRONG")], rows).as_table())
 }
 
 /// All slaves, a line each.
@@ -173,6 +194,8 @@ mod tests {
             behind_bytes: Some(1536),
             behind_s: Some(61),
             last_error: Some("refused".to_owned()),
+            disk_ratio: Some(0.424),
+            warnings: vec!["it does not copy its master: connecting".to_owned()],
             ..broker(1, Some("h:1"))
         };
         let problem = Problem { reason: "x".to_owned(), ..Problem::default() };
@@ -183,9 +206,12 @@ mod tests {
     fn every_broker_has_a_line_whether_it_is_there_or_not() {
         let report = shown(state(), Output::Table);
         let expected = "\
-CLUSTER  GROUP     ID  ROLE    ADDRESS  VERSION  IN/S  OUT/S  STATE           BEHIND
-C        broker-a   0  master  -        -           -      -  not registered  -
-C        broker-a   1  slave   h:1      4.9.4     0.0   12.3  connecting      1.5 KiB, 1 min 1 s
+CLUSTER  GROUP     ID  ROLE    ADDRESS  VERSION  IN/S  OUT/S  DISK  STATE           BEHIND
+C        broker-a   0  master  -        -           -      -  -     not registered  -
+C        broker-a   1  slave   h:1      4.9.4     0.0   12.3  42 %  connecting      1.5 KiB, 1 min 1 s
+
+BROKER      WHAT IS WRONG
+broker-a 1  it does not copy its master: connecting
 ";
         assert_eq!((report.text.as_str(), report.problems), (expected, vec!["x".to_owned()]));
         let report = shown(state(), Output::Json);

@@ -14,12 +14,14 @@ use tonic::codegen::{StdError, http};
 use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 use tower::ServiceExt;
+use tower::service_fn;
 use tower::util::BoxCloneService;
 
 use crate::admin::Admin;
 use crate::admin::service::{routes, socket};
 use crate::cli::Addresses;
 use crate::cli::credentials::CredentialsArgs;
+use crate::cli::progress::during;
 use crate::config::{self, Config, ConfigError, Sources};
 use crate::transport::Credentials;
 
@@ -79,6 +81,13 @@ impl Way {
         }
         as_this_host(config)
     }
+}
+
+/// The same door, with a spinner while somebody lets wait for an answer.
+pub fn with_spinner(door: Door) -> Door {
+    BoxCloneService::new(service_fn(move |request| {
+        during("waiting for an answer", door.clone().oneshot(request))
+    }))
 }
 
 fn settings() -> Result<Config, ConfigError> {

@@ -5,18 +5,26 @@
 //! | `door` | the way to the services: a socket, or this process |
 //! | `output` | what is printed, and the exit code |
 //! | `sheet` | results as tables, JSON, YAML, TSV and names |
-//! | `brokers` with `brokers_config` and `drain`, `cluster`, `topics`, `groups`, `offsets`, `messages`, `timers`, `resync`, `node`, `audit` | the nouns |
+//! | `names` | names of the cluster for completions |
+//! | `acl`, `brokers` with `brokers_config` and `drain`, `cluster`, `topics`, `groups`, `clients`, `offsets`, `messages`, `timers`, `nameservers`, `resync`, `node`, `audit` | the nouns |
+//! | `metadata`, `metadata_file` | `export`, `diff` and `apply`, and their file |
 //!
 //! Not the actions (`crate::admin`), which are asked of the services only. Invariant: a noun alone lists.
 
+mod acl;
 mod audit;
 mod brokers;
 mod brokers_config;
+mod clients;
 mod cluster;
 mod door;
 mod drain;
 mod groups;
 mod messages;
+mod metadata;
+mod metadata_file;
+mod names;
+mod nameservers;
 mod node;
 mod offsets;
 mod output;
@@ -35,14 +43,18 @@ use tonic::{Status, Streaming};
 
 use super::credentials::CredentialsArgs;
 use super::{Addresses, addresses};
+use acl::AclAction;
 use audit::AuditArgs;
 use brokers::BrokersAction;
+use clients::ClientsAction;
 use door::{Door, Way};
 use groups::GroupsAction;
 use messages::MessagesAction;
+pub(super) use names::with_names;
+use nameservers::NameServersAction;
 use node::NodeAction;
 use offsets::OffsetsAction;
-pub(super) use output::{EXIT_PARTIAL, EXIT_USAGE, exit_code, hint};
+pub(super) use output::{EXIT_CODES, EXIT_PARTIAL, EXIT_USAGE, exit_code, hint};
 use output::{Output, Reported};
 use resync::Resync;
 use timers::TimersAction;
@@ -53,8 +65,8 @@ use topics::TopicsAction;
 /// Without -n the node of this host is asked over its socket; where none runs, the name servers of this host's settings
 /// are, else 127.0.0.1:9876.
 ///
-/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nobody answers, 4 no such thing, 5 denied, 6 done or told in part. The
-/// commands of RocketMQ's mqadmin work here too, under their names and with their flags.
+/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nobody answers, 4 no such thing, 5 denied, 6 done or told in part, 7
+/// different (`diff`). The commands of RocketMQ's mqadmin work here too, under their names and with their flags.
 #[derive(Debug, Args)]
 pub struct AdminArgs {
     /// Name servers of the cluster as HOST:PORT, separated by `,` or `;`.
@@ -99,12 +111,17 @@ enum Noun {
         #[command(subcommand)]
         action: Option<TopicsAction>,
     },
-    /// Consumer groups: list (also without a verb), show.
+    /// Consumer groups: list (also without a verb), show, create, update, delete.
     Groups {
         #[command(subcommand)]
         action: Option<GroupsAction>,
     },
-    /// Messages: show, find, tail.
+    /// Producers and consumers that are connected: list (also without a verb), show.
+    Clients {
+        #[command(subcommand)]
+        action: Option<ClientsAction>,
+    },
+    /// Messages: show, find, tail, dlq.
     Messages {
         #[command(subcommand)]
         action: MessagesAction,
@@ -114,6 +131,16 @@ enum Noun {
         #[command(subcommand)]
         action: OffsetsAction,
     },
+    /// Name servers: list (also without a verb), kv, config, wipe-write, add-write.
+    Nameservers {
+        #[command(subcommand)]
+        action: Option<NameServersAction>,
+    },
+    /// Accounts: list (also without a verb), show, create, update, delete, white-list.
+    Acl {
+        #[command(subcommand)]
+        action: Option<AclAction>,
+    },
     /// The node of this host: status (also without a verb), reload.
     Node {
         #[command(subcommand)]
@@ -121,22 +148,36 @@ enum Noun {
     },
     /// What was changed through the node of this host, and by whom.
     Audit(AuditArgs),
+    /// Write what a cluster is configured to be as one YAML file: topics, groups, accounts, ordered topics.
+    Export(metadata::Export),
+    /// Show what `apply` would do; exit 0 if nothing differs, 7 if something does.
+    Diff(metadata::Diff),
+    /// Make a cluster, ours or Apache's, what a file says: change only what differs, tell each step, go on after a failed
+    /// one.
+    Apply(metadata::Apply),
 }
 
 impl Noun {
     /// Whether it only looks, as a noun alone and `list` and `show` do.
     fn only_reads(&self) -> bool {
         match self {
-            Self::Cluster | Self::Audit(_) | Self::Groups { .. } => true,
+            Self::Cluster | Self::Audit(_) | Self::Clients { .. } | Self::Diff(_) => true,
             Self::Brokers { action } => action.as_ref().is_none_or(BrokersAction::only_reads),
+            Self::Groups { action } => {
+                matches!(action, None | Some(GroupsAction::List { .. } | GroupsAction::Show { .. }))
+            }
             Self::Replication { action } => !matches!(action, Some(ReplicationAction::Resync(_))),
             Self::Topics { action } => {
                 matches!(action, None | Some(TopicsAction::List { .. } | TopicsAction::Show { .. }))
             }
             Self::Node { action } => !matches!(action, Some(NodeAction::Reload)),
-            Self::Messages { action } => !matches!(action, MessagesAction::Tail { .. }),
+            Self::Messages { action } => action.only_reads(),
+            Self::Acl { action } => action.as_ref().is_none_or(AclAction::only_reads),
+            Self::Nameservers { action } => {
+                action.as_ref().is_none_or(NameServersAction::only_reads)
+            }
             Self::Timers { action } => matches!(action, TimersAction::List(_)),
-            Self::Offsets { .. } => false,
+            Self::Offsets { .. } | Self::Export(_) | Self::Apply(_) => false,
         }
     }
 }
@@ -163,7 +204,7 @@ pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
     }
     let way = Way { name_servers: name_server, socket, credentials };
     let door = match runtime.block_on(way.open())? {
-        Ok(door) => door,
+        Ok(door) => door::with_spinner(door),
         Err(error) => return Ok(output::print_error(&error)),
     };
     let printed = match watch {
@@ -208,9 +249,15 @@ async fn act(noun: Noun, door: Door, output: Output) -> Reported {
         Noun::Timers { action } => timers::run(action, door, output).await,
         Noun::Topics { action } => topics::run(action, door, output).await,
         Noun::Groups { action } => groups::run(action, door, output).await,
+        Noun::Clients { action } => clients::run(action, door, output).await,
         Noun::Messages { action } => messages::run(action, door, output).await,
+        Noun::Acl { action } => acl::run(action, door, output).await,
+        Noun::Nameservers { action } => nameservers::run(action, door, output).await,
         Noun::Offsets { action } => offsets::run(action, door, output).await,
         Noun::Audit(arguments) => audit::run(arguments, door, output).await,
+        Noun::Export(arguments) => metadata::export(arguments, door, output).await,
+        Noun::Diff(arguments) => metadata::diff(arguments, door, output).await,
+        Noun::Apply(arguments) => metadata::apply(arguments, door, output).await,
     }
 }
 

@@ -22,6 +22,21 @@ const EXIT_NOT_FOUND: u8 = 4;
 const EXIT_DENIED: u8 = 5;
 /// Some was done, and some was not.
 pub const EXIT_PARTIAL: u8 = 6;
+/// What was compared is not the same: a code of its own, because 1 is a failure here.
+const EXIT_DIFFERENT: u8 = 7;
+
+/// What each of them means, and of others that `rmq-node admin` ends with.
+pub const EXIT_CODES: [(u8, &str); 9] = [
+    (0, "Done."),
+    (EXIT_FAILED, "Failed."),
+    (EXIT_USAGE, "Wrong usage, or a file that is wrong."),
+    (EXIT_UNREACHABLE, "Nobody answers."),
+    (EXIT_NOT_FOUND, "There is no such thing."),
+    (EXIT_DENIED, "Denied: the socket is not for this user, or the cluster has accounts."),
+    (EXIT_PARTIAL, "Done or told in part: standard error says what is missing."),
+    (EXIT_DIFFERENT, "Of diff: something differs."),
+    (78, "There is no -n, and the settings of this host are wrong."),
+];
 
 const UNREACHABLE_HINT: &str =
     "Start a node with `rmq-node run`, or name the cluster's name server with -n HOST:9876.";
@@ -62,6 +77,11 @@ pub struct Confirmation {
 }
 
 impl Confirmation {
+    /// Whether somebody will be asked.
+    pub fn asks(self) -> bool {
+        !self.yes && io::stdin().is_terminal()
+    }
+
     /// Asks on a terminal, unless `--yes` was given; who cannot be asked has not said yes.
     pub fn is_given(self, question: &str) -> bool {
         if self.yes {
@@ -95,6 +115,8 @@ pub struct Report {
     pub problems: Vec<String>,
     /// Nothing at all was done.
     pub has_failed: bool,
+    /// What was compared is not the same.
+    pub differs: bool,
 }
 
 /// An answer as a report, or why there is none.
@@ -124,6 +146,7 @@ impl Report {
         }
         Ok(match (self.has_failed, self.problems.is_empty()) {
             (true, _) => ExitCode::FAILURE,
+            (false, true) if self.differs => ExitCode::from(EXIT_DIFFERENT),
             (false, true) => ExitCode::SUCCESS,
             (false, false) => ExitCode::from(EXIT_PARTIAL),
         })

@@ -63,6 +63,11 @@ impl Sheet {
         }
     }
 
+    /// As a part of a larger text for people.
+    pub fn as_table(&self) -> String {
+        self.table(false)
+    }
+
     fn table(&self, is_wide: bool) -> String {
         let is_shown = |column: &Column| is_wide || !column.is_wide;
         let shown = self.columns.iter().filter(|column| is_shown(column));

@@ -1,9 +1,9 @@
 //! Connected clients: M-040 to M-042.
 
 use super::groups;
-use super::java::version;
 use super::run::{Done, Run};
 use crate::admin::AdminError;
+use crate::model::version_name as version;
 use crate::remoting::response;
 
 /// `consumerConnection` (M-040).

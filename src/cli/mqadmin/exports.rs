@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use super::groups::consumers;
-use super::java::version;
 use super::run::{Done, Failure, Run};
 use crate::admin::{AdminError, Statistics, statistics};
+use crate::model::version_name as version;
 use crate::model::{DLQ_PREFIX, RETRY_PREFIX, SubscriptionGroupConfig, TopicConfig, system};
 use crate::remoting::bodies::groups::group_value;
 use crate::remoting::bodies::topics::topic_value;

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::java::{front, group_config, group_fields, version};
+use super::java::{front, group_config, group_fields};
 use super::run::{Done, Failure, Run};
 use super::topics::{by_queue, delete_topic};
 use crate::admin::AdminError;
+use crate::model::version_name as version;
 use crate::model::{GroupName, MessageQueue, RETRY_PREFIX, SubscriptionGroupConfig, TopicName};
 use crate::remoting::bodies::clients::ConsumerConnections;
 use crate::remoting::bodies::consume_stats::{ConsumeStats, QueueProgress};

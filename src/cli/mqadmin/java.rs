@@ -102,70 +102,10 @@ pub(super) fn group_config(group: &SubscriptionGroupConfig) -> String {
     format!("SubscriptionGroupConfig [{}]", fields.join(", "))
 }
 
-/// `MQVersion.getVersionDesc`: the name of a version's ordinal.
-pub(super) fn version(ordinal: i32) -> String {
-    const EARLY: [&str; 16] = [
-        "V3_0_0_SNAPSHOT",
-        "V3_0_0_ALPHA1",
-        "V3_0_0_BETA1",
-        "V3_0_0_BETA2",
-        "V3_0_0_BETA3",
-        "V3_0_0_BETA4",
-        "V3_0_0_BETA5",
-        "V3_0_0_BETA6_SNAPSHOT",
-        "V3_0_0_BETA6",
-        "V3_0_0_BETA7_SNAPSHOT",
-        "V3_0_0_BETA7",
-        "V3_0_0_BETA8_SNAPSHOT",
-        "V3_0_0_BETA8",
-        "V3_0_0_BETA9_SNAPSHOT",
-        "V3_0_0_BETA9",
-        "V3_0_0_FINAL",
-    ];
-    let ordinal = usize::try_from(ordinal).unwrap_or(0);
-    if let Some(name) = EARLY.get(ordinal) {
-        return (*name).to_owned();
-    }
-    // Then two of each: 3.0.1 to 3.0.15, 3.1.0 to 5.9.9, but that 3.3 to 3.9 begin with .1.
-    let patches = (1..=15).map(|patch| (3, 0, patch));
-    let minors = (3..=5).flat_map(|major| (0..=9).map(move |minor| (major, minor)));
-    let others = minors.filter(|minor| *minor != (3, 0)).flat_map(|(major, minor)| {
-        let first = i32::from(major == 3 && minor >= 3);
-        (first..=9).map(move |patch| (major, minor, patch))
-    });
-    let behind = ordinal - EARLY.len();
-    let Some((major, minor, patch)) = patches.chain(others).nth(behind / 2) else {
-        return "HIGHER_VERSION".to_owned();
-    };
-    let snapshot = if behind.is_multiple_of(2) { "_SNAPSHOT" } else { "" };
-    format!("V{major}_{minor}_{patch}{snapshot}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::{GroupName, TopicName};
-
-    #[test]
-    fn versions_have_the_names_of_their_ordinals() {
-        let names = [-1, 14, 15, 16, 46, 86, 87, 401, 611, 612, 9999].map(version);
-        assert_eq!(
-            names,
-            [
-                "V3_0_0_SNAPSHOT",
-                "V3_0_0_BETA9",
-                "V3_0_0_FINAL",
-                "V3_0_1_SNAPSHOT",
-                "V3_1_0_SNAPSHOT",
-                "V3_3_1_SNAPSHOT",
-                "V3_3_1",
-                "V4_9_4",
-                "V5_9_9",
-                "HIGHER_VERSION",
-                "HIGHER_VERSION",
-            ]
-        );
-    }
 
     #[test]
     fn configurations_are_javas() {

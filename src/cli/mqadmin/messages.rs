@@ -14,6 +14,7 @@ use super::sending;
 use crate::admin::{AdminError, ConsumedDirectly, Message, Pull};
 use crate::message::{MessageId, properties};
 use crate::model::{MessageQueue, PhysicalOffset};
+use crate::proto::v1::{TraceKind, TraceStep};
 use crate::remoting::bodies::clients::ConsumerConnections;
 use crate::remoting::bodies::heartbeat::ConsumeType;
 use crate::remoting::bodies::route::ClusterInfo;
@@ -320,23 +321,19 @@ pub(super) async fn trace(run: &mut Run) -> Done {
     let topic = run.given.get('t').unwrap_or(crate::model::system::TRACE_TOPIC).to_owned();
     let now_ms = run.clock.now_ms();
     let found = query(run, &topic, &id, false, (KEY_COUNT, now_ms)).await?;
-    let mut views = Vec::new();
-    for message in &found {
-        let text = String::from_utf8_lossy(&message.body).into_owned();
-        let host = message.born_host.ip().to_string();
-        views.extend(text.split('\u{2}').filter_map(|line| View::parse(line, &id, &host)));
-    }
-    for view in views.iter().filter(|view| view.is_pub) {
+    let steps: Vec<_> = found.iter().flat_map(|message| TraceStep::of(message, &id)).collect();
+    let is_sent = |step: &&TraceStep| step.kind() == TraceKind::Sent;
+    for step in steps.iter().filter(is_sent) {
         trace_line(
             run,
             ["#Type", "#ProducerGroup", "#ClientHost", "#SendTime", "#CostTimes", "#Status"]
                 .map(str::to_owned),
         )?;
-        view.show(run, "Pub")?;
+        show_step(run, step, "Pub")?;
         run.line(format_args!(""))?;
     }
     let mut groups: Vec<&str> =
-        views.iter().filter(|view| !view.is_pub).map(|view| view.group.as_str()).collect();
+        steps.iter().filter(|step| !is_sent(step)).map(|step| step.group.as_str()).collect();
     groups.sort_unstable();
     groups.dedup();
     for group in groups {
@@ -345,108 +342,23 @@ pub(super) async fn trace(run: &mut Run) -> Done {
             ["#Type", "#ConsumerGroup", "#ClientHost", "#ConsumerTime", "#CostTimes", "#Status"]
                 .map(str::to_owned),
         )?;
-        for view in views.iter().filter(|view| !view.is_pub && view.group == group) {
-            view.show(run, "Sub")?;
+        for step in steps.iter().filter(|step| !is_sent(step) && step.group == group) {
+            show_step(run, step, "Sub")?;
         }
         run.line(format_args!(""))?;
     }
     Ok(())
 }
 
-/// A line of a trace: what a producer or a consumer did with a message.
-#[derive(Debug, PartialEq, Eq)]
-struct View {
-    is_pub: bool,
-    group: String,
-    host: String,
-    timestamp: i64,
-    cost_ms: i64,
-    is_success: bool,
-}
-
-impl View {
-    /// Reads a line of a trace message (4.9.4's `TraceDataEncoder`), if it is one of the message `id`.
-    fn parse(line: &str, id: &str, host: &str) -> Option<Self> {
-        let parts: Vec<&str> = line.split('\u{1}').collect();
-        let number = |at: usize| parts.get(at).and_then(|text| text.parse().ok());
-        let is_true =
-            |at: usize| parts.get(at).is_some_and(|text| text.eq_ignore_ascii_case("true"));
-        let (id_at, view) = match *parts.first()? {
-            "Pub" => {
-                let success_at = if parts.len() == 13 { 12 } else { 13 };
-                let (timestamp, cost_ms) = (number(1)?, number(10)?);
-                (
-                    5,
-                    Self {
-                        is_pub: true,
-                        group: (*parts.get(3)?).to_owned(),
-                        host: host.to_owned(),
-                        timestamp,
-                        cost_ms,
-                        is_success: is_true(success_at),
-                    },
-                )
-            }
-            "SubAfter" => {
-                let group = parts.get(8).map_or("null", |group| group);
-                let (timestamp, cost_ms) = (number(7).unwrap_or(0), number(3)?);
-                (
-                    2,
-                    Self {
-                        is_pub: false,
-                        group: group.to_owned(),
-                        host: host.to_owned(),
-                        timestamp,
-                        cost_ms,
-                        is_success: is_true(4),
-                    },
-                )
-            }
-            _ => return None,
-        };
-        (*parts.get(id_at)? == id).then_some(view)
-    }
-
-    fn show(&self, run: &mut Run, kind: &str) -> Done {
-        let time = run.zone.seconds(self.timestamp);
-        let status = if self.is_success { "success" } else { "failed" };
-        let cost = format!("{}ms", self.cost_ms);
-        trace_line(
-            run,
-            [kind.to_owned(), self.group.clone(), self.host.clone(), time, cost, status.to_owned()],
-        )
-    }
+fn show_step(run: &mut Run, step: &TraceStep, kind: &str) -> Done {
+    let time = run.zone.seconds(step.time_ms);
+    let status = if step.is_success { "success" } else { "failed" };
+    let cost = format!("{}ms", step.cost_ms);
+    let (group, host) = (step.group.clone(), step.host.clone());
+    trace_line(run, [kind.to_owned(), group, host, time, cost, status.to_owned()])
 }
 
 fn trace_line(run: &mut Run, cells: [String; 6]) -> Done {
     let [kind, group, host, time, cost, status] = cells;
     run.line(format_args!("{kind:<10} {group:<20} {host:<20} {time:<20} {cost:<10} {status:<10}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn trace_lines_are_those_of_the_message_m064() {
-        let join = |parts: &[&str]| parts.join("\u{1}");
-        let line = join(&[
-            "Pub", "7", "R", "G", "T", "ID", "tag", "key", "h:1", "5", "3", "0", "OFF", "true", "c",
-        ]);
-        let view = View::parse(&line, "ID", "10.0.0.1").unwrap();
-        assert_eq!(
-            (view.is_pub, view.timestamp, view.cost_ms, view.is_success),
-            (true, 7, 3, true)
-        );
-        assert_eq!(View::parse(&line, "OTHER", "h"), None);
-        let line = join(&["SubAfter", "req", "ID", "4", "false", "key", "6", "9", "C"]);
-        let view = View::parse(&line, "ID", "h").unwrap();
-        assert_eq!(
-            (view.group.as_str(), view.timestamp, view.cost_ms, view.is_success),
-            ("C", 9, 4, false)
-        );
-        for bad in ["", "Pub", "SubBefore\u{1}1", "Pub\u{1}x\u{1}"] {
-            assert_eq!(View::parse(bad, "ID", "h"), None, "{bad}");
-        }
-    }
 }

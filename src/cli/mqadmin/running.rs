@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::groups;
-use super::java::{queue_text, version};
+use super::java::queue_text;
 use super::run::{Done, Run};
 use super::time::Zone;
 use crate::admin::AdminError;
+use crate::model::version_name as version;
 use crate::remoting::bodies::running_info::{ProcessQueue, RunningInfo};
 
 /// Consumers are compared when the first has run for so long.
