@@ -219,7 +219,11 @@ fn an_operator_creates_a_topic_finds_a_message_and_moves_a_group() {
     assert_eq!(browser.post("/groups/g/reset", &reset).status(), "400");
     let reset = [("topic", "Orders"), ("target", "latest"), ("typed", "g")];
     let done = browser.post("/groups/g/reset", &reset);
-    assert!(done.body.contains("badge done") && !done.body.contains("badge failed"), "{}", done.body);
+    assert!(
+        done.body.contains("badge done") && !done.body.contains("badge failed"),
+        "{}",
+        done.body
+    );
     let audit = browser.get("/audit").body;
     for method in ["Topics/Create", "Offsets/Reset", "console user admin at 127.0.0.1"] {
         assert!(
