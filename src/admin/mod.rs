@@ -8,7 +8,7 @@
 //! | `topics` | topics: list, show, create, delete, repair |
 //! | `groups` | consumer groups: list, show, create, update, delete |
 //! | `clients` | producers and consumers that are connected: list, show |
-//! | `messages` | messages: of an id, of a key, as they are stored |
+//! | `messages`, `browse` | messages: of an id, of a key, as they are stored; of a time, in pages |
 //! | `tracks` | what became of a message: in each group, and as traces tell |
 //! | `dead_letters` | dead letters of a group: list, resend |
 //! | `name_servers` | name servers: what each knows, their values and settings, write permissions |
@@ -47,6 +47,7 @@ mod accounts_tests;
 pub mod alerts;
 mod audit;
 mod brokers;
+mod browse;
 mod calls;
 mod clients;
 #[cfg(test)]
@@ -85,6 +86,7 @@ use crate::remoting::{Command, response};
 use crate::transport::{CallError, Client, Credentials};
 
 pub use audit::AuditLog;
+pub use browse::{Browse, Browsed, Place};
 pub use calls::{
     AccountVersions, ConsumedDirectly, Message, Pull, PullStatus, Pulled, Reset, Sent, Statistics,
     statistics,

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::Console;
 use super::check::Findings;
+use super::check_addresses::{NAME_SERVER_PORT, check_address};
 use super::layers::{DEFAULT, Origins};
 use super::settings::{Settings, TlsMode};
 
@@ -34,7 +35,26 @@ pub(super) fn check_console(settings: &Settings, findings: &mut Findings<'_>) ->
         let text = format!("the console listens at {host}, and there is no TLS: {NEEDS_TLS}");
         findings.add("console.listen", text);
     }
-    Console { is_enabled: table.enabled, address }
+    for (at, entry) in table.name_servers.iter().enumerate() {
+        if let Err(text) = check_address(entry, NAME_SERVER_PORT) {
+            let one = format!("console.name_servers[{at}]");
+            let is_known = findings.origins.contains_key(&one);
+            findings.add(if is_known { &one } else { "console.name_servers" }, text);
+        }
+    }
+    let base_path = table.base_path.trim_end_matches('/');
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
+    let is_path = base_path.starts_with('/') && !base_path.contains("//");
+    if !(base_path.is_empty() || is_path && base_path.chars().all(is_part)) {
+        let text = format!("\"{}\" is no path: write one such as \"/rmq\"", table.base_path);
+        findings.add("console.base_path", text);
+    }
+    Console {
+        is_enabled: table.enabled,
+        address,
+        name_servers: table.name_servers.clone(),
+        base_path: base_path.to_owned(),
+    }
 }
 
 /// A port that a role here has as well.
@@ -103,6 +123,16 @@ mod tests {
         // What only metrics are served at may be anywhere.
         console("[console]\nenabled = false\nlisten = \"0.0.0.0\"");
         console("[console]\nport = 0\nlisten = \"0.0.0.0\"");
+    }
+
+    #[test]
+    fn what_it_looks_after_and_its_paths_are_checked() {
+        let told = refused("[console]\nname_servers = [\"a\"]");
+        assert_eq!(told, "a.toml:2:16: \"a\" has no port: write \"a:9876\"");
+        assert_eq!(console("[console]\nbase_path = \"/a/b/\"").base_path, "/a/b");
+        for wrong in ["a", "//a", "/a b", "https://a"] {
+            refused(&format!("[console]\nbase_path = \"{wrong}\""));
+        }
     }
 
     #[test]

@@ -128,6 +128,10 @@ pub struct Console {
     pub is_enabled: bool,
     /// Where it listens; `None`: nowhere (`server.port`).
     pub address: Option<SocketAddr>,
+    /// The cluster that it looks after, if it is another than the node's own, each as `host:port`.
+    pub name_servers: Vec<String>,
+    /// What its paths begin with; empty, or as `/rmq`.
+    pub base_path: String,
 }
 
 /// A broker to run; no two here are of one group.

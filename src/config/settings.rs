@@ -318,6 +318,8 @@ pub struct Console {
     pub enabled: bool,
     pub listen: Option<IpAddr>,
     pub port: u16,
+    pub name_servers: Vec<String>,
+    pub base_path: String,
 }
 
 /// `[metrics]`: what `/metrics` shows.

@@ -1,31 +1,71 @@
-//! The node over HTTP: `/metrics` and `/healthz`.
+//! The node over HTTP: the web console, `/metrics` and `/healthz`.
 //!
 //! | file | what |
 //! | --- | --- |
 //! | `server` | connections, with limits |
 //! | `exposition` | `/metrics` in the format that is asked for |
+//! | `accounts`, `guesses` | users, passwords, sessions; who tries too often |
+//! | `visitor` | who asks for a page, and what a form sends |
+//! | `login` | the log-in, passwords, language and theme |
+//! | `change` | what is changed: asked for, done, written down |
+//! | `overview`, `topics`, `groups`, `messages`, `audit`, `settings` | pages |
+//! | `drawing` | the hosts of a cluster as a picture |
+//! | `text`, `text_zh`, `format` | the words of pages, numbers and times |
+//! | `pages/` | templates, the style sheet and the script |
 //!
-//! Not here: where it listens and what encrypts it (`node`), and what metrics there are (`crate::metrics`). Invariant: a
-//! request holds up nothing but itself.
+//! Pages are made here and work without JavaScript; everything is in the binary, and nothing is fetched from elsewhere.
+//! Not here: where it listens and what encrypts it (`node`), what metrics there are (`crate::metrics`), what is done to a
+//! cluster (`crate::admin`, whose words the pages show). Invariants: a request holds up nothing but itself; who does not
+//! answer is named on the page, which shows the rest; everything that changes something asks first, and is in the audit
+//! log.
 
+mod accounts;
+mod audit;
+mod change;
+mod drawing;
 mod exposition;
+mod format;
+mod groups;
+mod guesses;
+mod login;
+mod messages;
+mod overview;
 mod server;
+mod settings;
+mod text;
+mod text_zh;
+mod topics;
+mod visitor;
 
 use std::fmt;
 use std::sync::Arc;
 
+use askama::Template;
 use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
 
+use crate::admin::{Admin, OfNode};
+use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::task;
 
-pub use server::{Door, serve};
+pub use accounts::Accounts;
+pub use server::{Accepted, Door, serve};
+use visitor::Page;
 
-/// What is served, and of which node.
+/// The largest form.
+const FORM_BYTES_MAX: usize = 1 << 20;
+/// What pages may load and do: nothing but what is here.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// Rows of one page of a list.
+const ROWS: usize = 50;
+
+/// What is served without a log-in, of which node.
 #[derive(Clone, Debug)]
 pub struct Console {
     /// What `/metrics` tells.
@@ -40,14 +80,109 @@ pub trait Health: fmt::Debug + Send + Sync {
     fn health(&self) -> (String, bool);
 }
 
-impl Console {
-    /// Everything that is served.
-    pub fn router(self) -> Router {
-        Router::new()
-            .route("/healthz", get(healthz))
-            .route("/metrics", get(metrics))
-            .with_state(self)
+/// What pages are made of.
+#[derive(Clone, Debug)]
+pub struct Pages {
+    /// The cluster that is looked after.
+    pub admin: Arc<Admin>,
+    /// This node.
+    pub of_node: OfNode,
+    /// Who may.
+    pub accounts: Arc<Accounts>,
+    /// What paths begin with where no proxy says it; empty, or as `/rmq`.
+    pub base_path: String,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// A page, or one that says why not.
+type Answer = Result<Response, Failed>;
+
+/// A page that says why not.
+#[derive(Debug)]
+struct Failed(Box<Response>);
+
+impl From<Response> for Failed {
+    fn from(response: Response) -> Self {
+        Self(Box::new(response))
     }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        *self.0
+    }
+}
+
+/// Everything that is served; without `pages`, only what needs no log-in.
+pub fn router(console: Console, pages: Option<Pages>) -> Router {
+    let open = Router::new()
+        .route("/healthz", get(healthz))
+        .route("/metrics", get(metrics))
+        .with_state(console);
+    let Some(pages) = pages else { return open };
+    let base_path = pages.base_path.clone();
+    let all = open.merge(page_routes(pages));
+    if base_path.is_empty() { all } else { Router::new().nest(&base_path, all.clone()).merge(all) }
+}
+
+fn page_routes(pages: Pages) -> Router {
+    Router::new()
+        .route("/", get(overview::show))
+        .route("/login", get(login::show).post(login::log_in))
+        .route("/logout", post(login::log_out))
+        .route("/password", get(login::show_password).post(login::change_password))
+        .route("/choose", get(login::choose))
+        .route("/topics", get(topics::list).post(topics::create))
+        .route("/topics/{topic}", get(topics::show))
+        .route("/topics/{topic}/delete", post(topics::delete))
+        .route("/groups", get(groups::list))
+        .route("/groups/{group}", get(groups::show))
+        .route("/groups/{group}/reset", get(groups::show_reset).post(groups::reset))
+        .route("/messages", get(messages::list))
+        .route("/messages/{topic}/{id}", get(messages::show))
+        .route("/messages/{topic}/{id}/body", get(messages::body))
+        .route("/cluster", get(overview::cluster))
+        .route("/audit", get(audit::list))
+        .route("/settings", get(settings::show))
+        .route("/settings/users", post(settings::set_user))
+        .route("/settings/reload", post(settings::reload))
+        .fallback(login::not_found)
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .layer(from_fn(safe))
+        .with_state(pages)
+        .route("/assets/console.css", get(|| asset("text/css", include_str!("pages/console.css"))))
+        .route(
+            "/assets/console.js",
+            get(|| asset("text/javascript", include_str!("pages/console.js"))),
+        )
+        .route("/assets/icon.svg", get(|| asset("image/svg+xml", include_str!("pages/icon.svg"))))
+}
+
+/// Said with every page.
+async fn safe(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let said = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    for (name, value) in said {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// A file of the binary; pages name it with the version, so that an upgrade brings a new one.
+async fn asset(kind: &'static str, text: &'static str) -> Response {
+    let said = [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "public, max-age=86400"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (said, text).into_response()
 }
 
 /// 200 if every role does its work, else 503; both with the line that systemd is told.
@@ -65,5 +200,75 @@ async fn metrics(State(console): State<Console>, headers: HeaderMap) -> Response
         Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
         // A bug, which the log has.
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+fn html(template: &impl Template) -> Response {
+    match template.render() {
+        Ok(text) => Html(text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page of the console cannot be made");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// To another page of the console.
+fn redirect(page: &Page, path: &str) -> Response {
+    let to = format!("{}{path}", page.base);
+    (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()
+}
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct ProblemPage<'a> {
+    page: &'a Page,
+    text: &'a str,
+}
+
+/// A page that says what went wrong.
+fn problem(page: &Page, status: StatusCode, text: &str) -> Response {
+    (status, html(&ProblemPage { page, text })).into_response()
+}
+
+/// One page of a list, and where the others are.
+#[derive(Clone, Debug)]
+struct Paging {
+    /// From 1.
+    number: usize,
+    /// How many pages there are, at least 1.
+    count: usize,
+    /// How many rows there are in all.
+    rows: usize,
+    /// The query of the list without the page's number, as `q=a&`.
+    query: String,
+}
+
+impl Paging {
+    /// The rows of the page of this number, and the paging around them.
+    fn of<T>(mut all: Vec<T>, number: Option<usize>, query: String) -> (Vec<T>, Self) {
+        let rows = all.len();
+        let count = rows.div_ceil(ROWS).max(1);
+        let number = number.unwrap_or(1).clamp(1, count);
+        let shown = all.drain((number - 1) * ROWS..(number * ROWS).min(rows)).collect();
+        (shown, Self { number, count, rows, query })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_have_pages_and_no_number_is_wrong() {
+        let of = |rows: usize, number| {
+            let (shown, paging) = Paging::of((0..rows).collect::<Vec<_>>(), number, String::new());
+            (shown.first().copied(), shown.len(), paging.number, paging.count)
+        };
+        assert_eq!(of(0, None), (None, 0, 1, 1));
+        assert_eq!(of(50, Some(1)), (Some(0), 50, 1, 1));
+        assert_eq!(of(120, Some(3)), (Some(100), 20, 3, 3));
+        assert_eq!(of(120, Some(9)), (Some(100), 20, 3, 3));
+        assert_eq!(of(120, Some(0)), (Some(0), 50, 1, 3));
     }
 }

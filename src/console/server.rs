@@ -43,20 +43,35 @@ pub trait Door: Send + Sync + 'static {
     /// What is read and written.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// The connection when it is ready, and whether it may be served: a plain one may not where passwords cross a
-    /// network.
+    /// The connection when it is ready.
     ///
     /// # Errors
     /// It is lost, or cannot be encrypted.
     fn accept(
         &self,
         tcp: TcpStream,
-    ) -> impl Future<Output = io::Result<(Self::Stream, bool)>> + Send;
+    ) -> impl Future<Output = io::Result<Accepted<Self::Stream>>> + Send;
+}
+
+/// A connection that is ready.
+#[derive(Debug)]
+pub struct Accepted<S> {
+    /// What is read and written.
+    pub stream: S,
+    /// Whether it is.
+    pub is_encrypted: bool,
+    /// Whether it should be: passwords would cross a network.
+    pub must_be_encrypted: bool,
 }
 
 /// Who a request comes from.
 #[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
+pub struct Peer {
+    /// Where they are.
+    pub address: SocketAddr,
+    /// Whether the connection is encrypted.
+    pub is_encrypted: bool,
+}
 
 /// Serves until `stop`; then answers what is on its way.
 pub async fn serve<D: Door>(
@@ -87,9 +102,7 @@ pub async fn serve<D: Door>(
         task::spawn(Kind::Ignore, "console connection", async move {
             let _place = place;
             match tokio::time::timeout(HEAD_MAX, door.accept(tcp)).await {
-                Ok(Ok((stream, may_be_served))) => {
-                    connection(stream, may_be_served, Peer(peer), router, stop).await
-                }
+                Ok(Ok(accepted)) => connection(accepted, peer, router, stop).await,
                 Ok(Err(error)) => {
                     tracing::debug!(%peer, %error, "a connection to the console is refused")
                 }
@@ -104,17 +117,17 @@ pub async fn serve<D: Door>(
 }
 
 async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    stream: S,
-    may_be_served: bool,
-    peer: Peer,
+    accepted: Accepted<S>,
+    address: SocketAddr,
     router: Router,
     stop: CancellationToken,
 ) {
+    let Accepted { stream, is_encrypted, must_be_encrypted } = accepted;
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(Peer { address, is_encrypted });
         let router = router.clone();
         async move {
-            if !may_be_served {
+            if must_be_encrypted && !is_encrypted {
                 return Ok::<_, Infallible>(elsewhere(&request));
             }
             match tokio::time::timeout(ANSWER_MAX, router.oneshot(request)).await {
@@ -137,7 +150,7 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(peer = %peer.0, %error, "a connection to the console is lost");
+        tracing::debug!(peer = %address, %error, "a connection to the console is lost");
     }
 }
 

@@ -11,7 +11,6 @@ use nix::sys::signal::Signal;
 use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
 use super::data_dir::{DATA_FORMAT, DataDir};
 use super::live::Live;
@@ -59,11 +58,11 @@ pub fn open(
     config: &Config,
     base: &Base,
     data_dir: &DataDir,
-    port: Option<TcpSocket>,
+    (of_node, port): (&OfNode, Option<TcpSocket>),
     stop: &CancellationToken,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let _entered = base.control.enter();
-    let routes = routes_of(config, base, data_dir, stop);
+    let routes = routes(admin(config.name_servers.clone(), base), Some(of_node.clone()));
     let live = &base.live;
     let gate = Gate::new(live.logins.clone(), Arc::clone(&base.metrics), base.clock.clone());
     let mut doors = Vec::new();
@@ -96,18 +95,27 @@ pub fn open(
     Ok(doors)
 }
 
-/// The services, asking the cluster as the node.
-fn routes_of(config: &Config, base: &Base, data_dir: &DataDir, stop: &CancellationToken) -> Routes {
+/// Asks these name servers and their cluster as the node.
+pub fn admin(name_servers: Vec<String>, base: &Base) -> Admin {
     let signer = base.acl.as_ref().map(options::signer).unwrap_or_default();
-    let credentials = Credentials { signer, tls: base.live.tls.clone() };
-    let admin = || Admin::new(config.name_servers.clone(), credentials.clone());
-    let alerts = alerts(admin(), config, base, data_dir);
+    Admin::new(name_servers, Credentials { signer, tls: base.live.tls.clone() })
+}
+
+/// What only the node itself can tell and do; its alerts are looked after until `stop`.
+pub fn of_node(
+    config: &Config,
+    base: &Base,
+    data_dir: &DataDir,
+    stop: &CancellationToken,
+) -> OfNode {
+    let alerts = alerts(admin(config.name_servers.clone(), base), config, base, data_dir);
     let running = Arc::clone(&alerts).run();
     let ending = stop.clone();
+    let _entered = base.control.enter();
     task::spawn(Kind::Ignore, "alerts", async move {
         let _ = ending.run_until_cancelled(running).await;
     });
-    let of_node = OfNode {
+    OfNode {
         alerts,
         audit: Arc::new(AuditLog::new(data_dir.path())),
         control: Arc::new(Control {
@@ -115,8 +123,7 @@ fn routes_of(config: &Config, base: &Base, data_dir: &DataDir, stop: &Cancellati
             config: config.clone(),
             started_ms: base.clock.now_ms(),
         }),
-    };
-    routes(admin(), Some(of_node))
+    }
 }
 
 /// The alerts of the node; what survived the last stop is read.

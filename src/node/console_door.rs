@@ -4,16 +4,19 @@
 //! others than this host can connect, its pages are served over TLS only.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::data_dir::DataDir;
 use super::live::Live;
-use super::{Base, StartError, ports, status};
+use super::{Base, StartError, admin_door, database, ports, status};
+use crate::admin::OfNode;
 use crate::config::{Config, Loaded};
-use crate::console::{self, Console, Health};
+use crate::console::{self, Accepted, Accounts, Console, Health, Pages};
 use crate::task::{self, Kind};
 use crate::transport::{Stream, Tls};
 
@@ -39,11 +42,13 @@ pub fn bind(loaded: &Loaded, base: &Base) -> Result<Option<TcpListener>, StartEr
     }
 }
 
-/// Serves until `stop`.
+/// Serves until `stop`, from when its users are read: the roles need not wait for that.
 pub fn open(
     listener: TcpListener,
     config: &Config,
     base: &Base,
+    data_dir: &DataDir,
+    of_node: OfNode,
     stop: &CancellationToken,
 ) -> JoinHandle<()> {
     let is_wide = config.console.address.is_some_and(|address| !address.ip().is_loopback());
@@ -52,9 +57,43 @@ pub fn open(
         metrics: Arc::clone(&base.metrics),
         health: Arc::clone(&base.live) as Arc<dyn Health>,
     };
-    let _entered = base.control.enter();
-    let served = console::serve(listener, door, console.router(), stop.clone());
-    task::spawn(Kind::Ignore, "console", served)
+    let node_servers = config.name_servers.clone();
+    let (config, base) = (config.console.clone(), base.clone());
+    let (data_dir, stop) = (data_dir.path().to_owned(), stop.clone());
+    let others = Some(config.name_servers.clone()).filter(|others| !others.is_empty());
+    let name_servers = others.unwrap_or(node_servers);
+    let control = base.control.clone();
+    let _entered = control.enter();
+    task::spawn(Kind::Ignore, "console", async move {
+        let accounts = if config.is_enabled { accounts(&base, data_dir).await } else { None };
+        let pages = accounts.map(|accounts| Pages {
+            admin: Arc::new(admin_door::admin(name_servers, &base)),
+            of_node,
+            accounts: Arc::new(accounts),
+            base_path: config.base_path,
+            clock: base.clock.clone(),
+        });
+        console::serve(listener, door, console::router(console, pages), stop).await;
+    })
+}
+
+/// The console's users. A node that cannot read them serves no pages, and says so.
+async fn accounts(base: &Base, data_dir: PathBuf) -> Option<Accounts> {
+    let clock = base.clock.clone();
+    let opening = task::spawn_blocking("open console", move || {
+        Accounts::open(database::open(&data_dir)?, &data_dir, clock)
+    });
+    match opening.await {
+        Ok(Ok(accounts)) => Some(accounts),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the console's users cannot be read: there are no pages");
+            None
+        }
+        Err(error) => {
+            tracing::error!(%error, "the console's users were not read");
+            None
+        }
+    }
 }
 
 impl Health for Live {
@@ -75,13 +114,10 @@ struct Door {
 impl console::Door for Door {
     type Stream = Stream;
 
-    async fn accept(&self, tcp: TcpStream) -> io::Result<(Stream, bool)> {
-        if !self.is_wide {
-            return Ok((self.tls.plain(tcp), true));
-        }
-        let mut stream = self.tls.accepted(tcp);
+    async fn accept(&self, tcp: TcpStream) -> io::Result<Accepted<Stream>> {
+        let mut stream = if self.is_wide { self.tls.accepted(tcp) } else { self.tls.plain(tcp) };
         stream.begin().await?;
-        let may_be_served = stream.is_encrypted() || !self.has_pages;
-        Ok((stream, may_be_served))
+        let is_encrypted = stream.is_encrypted();
+        Ok(Accepted { stream, is_encrypted, must_be_encrypted: self.is_wide && self.has_pages })
     }
 }

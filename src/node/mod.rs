@@ -3,6 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `data_dir` | the data directory and its lock |
+//! | `database` | the node's own database, of what belongs to no role |
 //! | `ports` | binding, and who has a port |
 //! | `roles` | the name server and the brokers: each step of their start and stop together |
 //! | `broker_role` | one broker, from its opening to its end |
@@ -31,6 +32,7 @@ mod broker_role;
 mod certificates;
 mod console_door;
 mod data_dir;
+mod database;
 pub mod doctor;
 mod figures;
 mod journal;
@@ -181,8 +183,11 @@ async fn start_and_stop(
     // 6. Operators can ask, whatever becomes of the roles.
     let admin_stop = CancellationToken::new();
     let _admin_ends = admin_stop.clone().drop_guard();
-    let admin_door = admin_door::open(config, &base, &data_dir, admin_port, &admin_stop)?;
-    let console = console_port.map(|port| console_door::open(port, config, &base, &admin_stop));
+    let of_node = admin_door::of_node(config, &base, &data_dir, &admin_stop);
+    let admin_door =
+        admin_door::open(config, &base, &data_dir, (&of_node, admin_port), &admin_stop)?;
+    let console = console_port
+        .map(|port| console_door::open(port, config, &base, &data_dir, of_node, &admin_stop));
     // 7. The roles start, and run until somebody or something ends them.
     task::spawn(Kind::Ignore, "log report", report(rate_limit));
     task::spawn(Kind::Ignore, "watchdog", watchdog::run(base.data.clone()));

@@ -31,7 +31,7 @@ const GRAPH: &[(&str, &str)] = &[
         "broker",
         "replication store kv filter acl transport remoting message config model clock task metrics",
     ),
-    ("console", "admin kv message config model clock task metrics"),
+    ("console", "proto admin kv message config model clock task metrics"),
     (
         "node",
         "console broker admin replication nameserver store acl transport filter kv remoting message \

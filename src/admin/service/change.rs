@@ -105,7 +105,7 @@ fn who<T>(request: &Request<T>) -> String {
 }
 
 /// As gRPC's documents spell it.
-fn name(code: Code) -> String {
+pub(super) fn name(code: Code) -> String {
     let mut name = String::new();
     for (at, c) in format!("{code:?}").chars().enumerate() {
         if c.is_ascii_uppercase() && at > 0 && code != Code::Ok {

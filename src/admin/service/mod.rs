@@ -137,6 +137,14 @@ impl From<AdminError> for Status {
     }
 }
 
+impl AdminError {
+    /// What a service answers in its place, as `NOT_FOUND`.
+    #[must_use]
+    pub fn code_name(&self) -> String {
+        change::name(Status::from(self.clone()).code())
+    }
+}
+
 /// A method's answer.
 type Answered<T> = Result<Response<T>, Status>;
 

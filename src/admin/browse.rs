@@ -1,0 +1,191 @@
+//! Messages of a topic by their times, newest first, in pages (202, 29, then 11).
+//!
+//! Nothing is changed, and no group gets a position. Invariants: a page goes on exactly where the one before ended, in
+//! each queue, so that no message is there twice; what a topic's brokers did not say is told; a body is not kept longer than
+//! its page needs.
+
+use std::cmp::Reverse;
+
+use super::{Admin, AdminError, Pull, PullStatus, all, from_each};
+use crate::model::system;
+use crate::proto::v1::{Problem, StoredMessage};
+use crate::remoting::bodies::route::BrokerData;
+
+/// Messages of one pull.
+const PULLED: i32 = 32;
+/// What is kept of a body.
+const BODY_KEPT_BYTES: usize = 256;
+
+/// Which messages.
+#[derive(Clone, Debug, Default)]
+pub struct Browse {
+    /// The topic.
+    pub topic: String,
+    /// Stored at this time or later, milliseconds since 1970.
+    pub from_ms: i64,
+    /// Stored before this time.
+    pub until_ms: i64,
+    /// Where the page before ended; empty for the first page.
+    pub before: Vec<Place>,
+    /// Messages of a page, 1 at least.
+    pub limit: usize,
+}
+
+/// A place in a queue: its messages before `offset` are still to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The broker group (`brokerName`).
+    pub broker: String,
+    /// The queue's number, from 0.
+    pub queue: i32,
+    /// See above.
+    pub offset: i64,
+}
+
+/// A page of messages.
+#[derive(Clone, Debug, Default)]
+pub struct Browsed {
+    /// Newest first; bodies only in their beginnings.
+    pub messages: Vec<StoredMessage>,
+    /// Where the next page goes on; empty if there is none.
+    pub next: Vec<Place>,
+    /// Brokers that did not answer.
+    pub problems: Vec<Problem>,
+}
+
+/// The messages of one queue that may be on the page.
+struct OfQueue {
+    place: Place,
+    /// The first offset that may be on a page at all.
+    first: i64,
+    /// Newest first.
+    messages: Vec<StoredMessage>,
+}
+
+impl Admin {
+    /// A page of the messages of a topic.
+    ///
+    /// # Errors
+    /// No name server knows the topic, or none of its brokers answers.
+    pub async fn browse(&self, request: &Browse) -> Result<Browsed, AdminError> {
+        let brokers = self.route(&request.topic).await?.brokers;
+        let answers = all(brokers.iter().map(|group| self.queues_in_time(group, request)));
+        let (told, problems) = from_each(&brokers, answers.await, "messages")?;
+        let queues: Vec<OfQueue> = told.into_iter().flat_map(|(_, queues)| queues).collect();
+        let mut messages: Vec<_> = queues.iter().flat_map(|one| one.messages.clone()).collect();
+        messages.sort_by_key(|one| (Reverse(one.stored_ms), Reverse(one.queue_offset)));
+        messages.truncate(request.limit);
+        let next: Vec<_> = queues.into_iter().map(|queue| queue.after(&messages)).collect();
+        let is_more = next.iter().any(|(_, is_more)| *is_more);
+        let next =
+            if is_more { next.into_iter().map(|(place, _)| place).collect() } else { Vec::new() };
+        Ok(Browsed { messages, next, problems })
+    }
+
+    async fn queues_in_time(
+        &self,
+        group: &BrokerData,
+        request: &Browse,
+    ) -> Result<Vec<OfQueue>, AdminError> {
+        let Some(address) = group.address() else {
+            let text = format!("no broker of {} is registered", group.broker_name);
+            return Err(AdminError::Unreachable(text));
+        };
+        let (topic, mut queues) = (&request.topic, Vec::new());
+        for one in self.topic_offsets(address, topic).await? {
+            let queue = one.queue.queue_id;
+            let its = |place: &&Place| place.broker == group.broker_name && place.queue == queue;
+            let end = match request.before.iter().find(its) {
+                Some(place) => place.offset,
+                // A queue that came later, or whose broker did not answer then, has no place on later pages.
+                None if !request.before.is_empty() => continue,
+                // What is stored at the very time may be before or behind its offset.
+                None => {
+                    let at = self.search_offset(address, topic, queue, request.until_ms).await?;
+                    at.saturating_add(1)
+                }
+            };
+            // Where several are of one time it may be any of them: it is looked just before it.
+            let from_ms = request.from_ms.saturating_sub(1);
+            let first = self.search_offset(address, topic, queue, from_ms).await?;
+            queues.push(OfQueue {
+                place: Place {
+                    broker: group.broker_name.clone(),
+                    queue,
+                    offset: end.min(one.max_offset),
+                },
+                first: first.max(one.min_offset),
+                messages: Vec::new(),
+            });
+        }
+        let filled = all(queues.iter_mut().map(|queue| self.fill(address, request, queue))).await;
+        filled.into_iter().collect::<Result<(), _>>()?;
+        Ok(queues)
+    }
+
+    /// The newest messages of a queue, as many as a page has.
+    async fn fill(
+        &self,
+        address: &str,
+        request: &Browse,
+        queue: &mut OfQueue,
+    ) -> Result<(), AdminError> {
+        let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
+        let mut offset = queue.first.max(queue.place.offset.saturating_sub(limit));
+        while offset < queue.place.offset {
+            let pull = Pull {
+                group: system::TOOLS_CONSUMER,
+                topic: &request.topic,
+                queue_id: queue.place.queue,
+                offset,
+                count: PULLED,
+                expression: "*",
+            };
+            let pulled = self.pull(address, pull).await?;
+            // Not further: the queue's beginning was deleted meanwhile, or it has an end before that.
+            let has_ended = pulled.status == PullStatus::NoNewMsg || pulled.next_offset <= offset;
+            offset = pulled.next_offset;
+            for message in pulled.messages {
+                let mut message = StoredMessage::of(message, Some(&queue.place.broker));
+                let is_in_time = (request.from_ms..request.until_ms).contains(&message.stored_ms);
+                if message.queue_offset < queue.place.offset && is_in_time {
+                    shorten(&mut message);
+                    queue.messages.push(message);
+                }
+            }
+            if has_ended {
+                break;
+            }
+        }
+        queue.messages.reverse();
+        Ok(())
+    }
+}
+
+impl OfQueue {
+    /// Where the queue goes on after a page, and whether there may be more of it.
+    fn after(self, page: &[StoredMessage]) -> (Place, bool) {
+        let its = |one: &&StoredMessage| {
+            one.queue == self.place.queue && one.broker.as_ref() == Some(&self.place.broker)
+        };
+        let shown = page.iter().filter(its).map(|one| one.queue_offset).min();
+        let offset = match (shown, self.messages.first()) {
+            (Some(shown), _) => shown,
+            // All that was looked at is too new or too old.
+            (None, None) => self.first,
+            (None, Some(_)) => self.place.offset,
+        };
+        let is_more = offset > self.first;
+        (Place { offset, ..self.place }, is_more)
+    }
+}
+
+fn shorten(message: &mut StoredMessage) {
+    message.body.truncate(BODY_KEPT_BYTES);
+    message.body.shrink_to_fit();
+    if let Some(text) = &mut message.body_text {
+        let end = text.floor_char_boundary(BODY_KEPT_BYTES);
+        text.truncate(end);
+        text.shrink_to_fit();
+    }
+}

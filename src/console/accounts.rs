@@ -1,0 +1,652 @@
+//! Who may use the console: users with their passwords, and sessions.
+//!
+//! Not accounts of clients (`crate::acl`), nor cookies (`visitor`). Users and sessions are read once and kept in memory;
+//! every change is in the database before it counts. Invariants: a password is kept as an argon2 hash only, a session's
+//! token as its hash; who guesses waits longer each time; there is always an admin.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use argon2::Argon2;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use blake2::{Blake2s256, Digest};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use super::guesses::Guesses;
+use crate::clock::Clock;
+use crate::kv::{Batch, Database, KvError};
+use crate::task;
+
+/// The first user's password, in the data directory, until the first log-in; whoever writes a file of that name sets the
+/// password at the next start.
+const PASSWORD_FILE: &str = "console-admin-password";
+/// The first user.
+pub const ADMIN: &str = "admin";
+const USERS: &str = "console_users";
+const SESSIONS: &str = "console_sessions";
+/// A session that was not used for so long is over.
+const IDLE_MAX_MS: i64 = 12 * 60 * 60 * 1000;
+/// So is one that is so old.
+const AGE_MAX_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+/// How often it is written down that a session is used.
+const SEEN_MS: i64 = 5 * 60 * 1000;
+/// Sessions of one user; more end the oldest.
+const SESSIONS_MAX: usize = 16;
+/// The shortest password that somebody may choose.
+pub const PASSWORD_CHARS_MIN: usize = 10;
+/// The longest that is hashed.
+const PASSWORD_BYTES_MAX: usize = 512;
+/// Characters of passwords that are made here: none looks like another.
+const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz234567899";
+const MADE_CHARS: usize = 20;
+/// Passwords that wait to be hashed, each of which takes 19 MiB and some 50 ms; more are told to come again.
+const WAITING_MAX: usize = 8;
+
+/// What somebody may do; each may what those before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Look.
+    Reader,
+    /// Change what can be changed back.
+    Operator,
+    /// Everything: delete, and say who may.
+    Admin,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Reader, Self::Operator, Self::Admin];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reader => "reader",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+}
+
+/// A user as it is stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct User {
+    hash: String,
+    /// What it may do.
+    pub role: Role,
+    /// Whether its password was made for it.
+    pub must_change: bool,
+}
+
+/// A session as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Whose.
+    pub user: String,
+    /// What its forms hold.
+    pub csrf: String,
+    began_ms: i64,
+    seen_ms: i64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    users: BTreeMap<String, User>,
+    /// By the hash of their tokens.
+    sessions: HashMap<Vec<u8>, Session>,
+}
+
+/// All users and sessions of this node.
+#[derive(Debug)]
+pub struct Accounts {
+    database: Arc<dyn Database>,
+    password_file: PathBuf,
+    clock: Clock,
+    state: Mutex<State>,
+    hashing: Semaphore,
+    guesses: Guesses,
+}
+
+/// Why somebody does not get what they ask for.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such user, or the password is another.
+    #[error("this user and password do not belong together")]
+    Wrong,
+    /// There were too many tries: seconds to wait.
+    #[error("too many tries: wait {0} s")]
+    Wait(u64),
+    /// It makes no sense.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// A bug, or the disk.
+    #[error("the console cannot store it: {0}")]
+    Broken(String),
+}
+
+impl From<KvError> for Refusal {
+    fn from(error: KvError) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+impl Accounts {
+    /// Reads them. The first time, makes the first user and writes its password into the data directory. Blocks.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(database: Arc<dyn Database>, data_dir: &Path, clock: Clock) -> io::Result<Self> {
+        let accounts = Self {
+            password_file: data_dir.join(PASSWORD_FILE),
+            guesses: Guesses::new(clock.clone()),
+            database,
+            clock,
+            state: Mutex::default(),
+            hashing: Semaphore::new(1),
+        };
+        *accounts.lock() = accounts.read().map_err(io::Error::other)?;
+        let is_first = accounts.lock().users.is_empty();
+        let told = match fs::read_to_string(&accounts.password_file) {
+            Ok(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let password = match told {
+            Some(password) => password,
+            None if is_first => accounts.write_password()?,
+            None => return Ok(accounts),
+        };
+        let user = User { hash: hash(&password), role: Role::Admin, must_change: true };
+        accounts.put_user(ADMIN, user).map_err(io::Error::other)?;
+        let file = accounts.password_file.display();
+        tracing::info!(%file, "the console's user is {ADMIN}, its password is in this file until the first log-in");
+        Ok(accounts)
+    }
+
+    fn read(&self) -> Result<State, KvError> {
+        let mut state = State::default();
+        self.database.scan(USERS, &[], &mut |key, value| {
+            if let (Ok(name), Ok(user)) = (str::from_utf8(key), serde_json::from_slice(value)) {
+                state.users.insert(name.to_owned(), user);
+            }
+            true
+        })?;
+        self.database.scan(SESSIONS, &[], &mut |key, value| {
+            if let Ok(session) = serde_json::from_slice(value) {
+                state.sessions.insert(key.to_owned(), session);
+            }
+            true
+        })?;
+        Ok(state)
+    }
+
+    fn write_password(&self) -> io::Result<String> {
+        let password = made_password();
+        let mut options = fs::OpenOptions::new();
+        let options = options.write(true).create_new(true).mode(0o600);
+        let mut file = options.open(&self.password_file)?;
+        writeln!(file, "{password}")?;
+        file.sync_all()?;
+        Ok(password)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every user with its role, by name.
+    pub fn users(&self) -> Vec<(String, Role)> {
+        self.lock().users.iter().map(|(name, user)| (name.clone(), user.role)).collect()
+    }
+
+    /// The session of a token, and its user, if it is not over.
+    pub fn session(self: &Arc<Self>, token: &str) -> Option<(Session, User)> {
+        let (key, now) = (token_hash(token), self.clock.now_ms());
+        let mut state = self.lock();
+        let session = state.sessions.get(&key)?.clone();
+        let user = state.users.get(&session.user).cloned();
+        let is_over = now - session.seen_ms > IDLE_MAX_MS || now - session.began_ms > AGE_MAX_MS;
+        let change = match (&user, is_over) {
+            (Some(_), false) if now - session.seen_ms <= SEEN_MS => return Some((session, user?)),
+            (Some(_), false) => {
+                let seen = Session { seen_ms: now, ..session.clone() };
+                state.sessions.insert(key.clone(), seen.clone());
+                Some(seen)
+            }
+            _ => {
+                state.sessions.remove(&key);
+                None
+            }
+        };
+        drop(state);
+        let (accounts, is_alive) = (Arc::clone(self), change.is_some());
+        // Nobody waits: what is lost of it ends the session too early or too late at worst.
+        task::spawn_blocking("console session", move || {
+            if let Err(error) = accounts.store(SESSIONS, key, change.as_ref()) {
+                tracing::warn!(%error, "a session of the console cannot be written down");
+            }
+        });
+        is_alive.then_some((session, user?))
+    }
+
+    /// Lets somebody in: the session's token.
+    ///
+    /// # Errors
+    /// They are not who they say, or have to wait.
+    pub async fn log_in(
+        self: &Arc<Self>,
+        from: IpAddr,
+        name: String,
+        password: String,
+    ) -> Result<String, Refusal> {
+        if let Some(wait_s) = self.guesses.wait_s(from) {
+            return Err(Refusal::Wait(wait_s));
+        }
+        let is_right = self.is_password(name.clone(), password).await?;
+        self.guesses.tried(from, is_right);
+        if !is_right {
+            tracing::warn!(%from, user = name, "a log-in to the console was refused");
+            return Err(Refusal::Wrong);
+        }
+        tracing::info!(%from, user = name, "logged in to the console");
+        let accounts = Arc::clone(self);
+        blocking(move || accounts.begin(name)).await
+    }
+
+    fn begin(&self, name: String) -> Result<String, Refusal> {
+        if name == ADMIN {
+            match fs::remove_file(&self.password_file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    let file = self.password_file.display();
+                    tracing::warn!(%file, %error, "remove this file: it holds a password");
+                }
+                _ => {}
+            }
+        }
+        let now = self.clock.now_ms();
+        let (token, csrf) = (random_text(), random_text());
+        let session = Session { user: name.clone(), csrf, began_ms: now, seen_ms: now };
+        let key = token_hash(&token);
+        self.store(SESSIONS, key.clone(), Some(&session))?;
+        let mut oldest = Vec::new();
+        {
+            let mut state = self.lock();
+            state.sessions.insert(key, session);
+            let its = state.sessions.iter().filter(|(_, session)| session.user == name);
+            let mut its: Vec<_> = its.map(|(key, one)| (one.seen_ms, key.clone())).collect();
+            its.sort();
+            its.truncate(its.len().saturating_sub(SESSIONS_MAX));
+            oldest.extend(its.into_iter().map(|(_, key)| key));
+        }
+        self.end(oldest)?;
+        Ok(token)
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// It cannot be written down.
+    pub async fn log_out(self: &Arc<Self>, token: &str) -> Result<(), Refusal> {
+        let (accounts, key) = (Arc::clone(self), token_hash(token));
+        blocking(move || accounts.end(vec![key])).await
+    }
+
+    /// Blocks.
+    fn end(&self, keys: Vec<Vec<u8>>) -> Result<(), Refusal> {
+        for key in keys {
+            self.lock().sessions.remove(&key);
+            self.store(SESSIONS, key, None::<&Session>)?;
+        }
+        Ok(())
+    }
+
+    /// Whether it is this user's; takes as long without such a user.
+    async fn is_password(
+        self: &Arc<Self>,
+        name: String,
+        password: String,
+    ) -> Result<bool, Refusal> {
+        if password.len() > PASSWORD_BYTES_MAX {
+            return Ok(false);
+        }
+        let user = self.lock().users.get(&name).cloned();
+        let accounts = Arc::clone(self);
+        self.hashed(move || match user {
+            Some(user) => is_hash_of(&user.hash, &password),
+            None => {
+                // An answer that comes sooner would tell which users there are.
+                drop(accounts);
+                hash(&password).is_empty()
+            }
+        })
+        .await
+    }
+
+    /// One at a time.
+    async fn hashed<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let Some(_place) = self.guesses.place(WAITING_MAX) else { return Err(Refusal::Wait(1)) };
+        let _permit = self.hashing.acquire().await.map_err(|e| Refusal::Broken(e.to_string()))?;
+        blocking(move || Ok(work())).await
+    }
+
+    /// Gives a user another password, and ends its sessions but this one.
+    ///
+    /// # Errors
+    /// The old one is wrong, or the new one is too short or the same.
+    pub async fn change_password(
+        self: &Arc<Self>,
+        (from, token): (IpAddr, &str),
+        name: String,
+        old: String,
+        new: String,
+    ) -> Result<(), Refusal> {
+        if new.chars().count() < PASSWORD_CHARS_MIN || new.len() > PASSWORD_BYTES_MAX {
+            return Err(Refusal::Invalid("a password has at least 10 characters"));
+        }
+        if new == old {
+            return Err(Refusal::Invalid("the new password is the old one"));
+        }
+        if let Some(wait_s) = self.guesses.wait_s(from) {
+            return Err(Refusal::Wait(wait_s));
+        }
+        let is_right = self.is_password(name.clone(), old).await?;
+        self.guesses.tried(from, is_right);
+        if !is_right {
+            return Err(Refusal::Invalid("the old password is another"));
+        }
+        let hash = self.hashed(move || hash(&new)).await?;
+        let (accounts, key) = (Arc::clone(self), token_hash(token));
+        blocking(move || {
+            let user = accounts.lock().users.get(&name).cloned().ok_or(Refusal::Wrong)?;
+            accounts.put_user(&name, User { hash, must_change: false, ..user })?;
+            accounts.end_others(&name, Some(&key))
+        })
+        .await
+    }
+
+    /// Makes a user, or gives one that there is another role and password: the password, to be changed at the log-in.
+    ///
+    /// # Errors
+    /// The name makes no sense, or it cannot be written down.
+    pub async fn set_user(self: &Arc<Self>, name: &str, role: Role) -> Result<String, Refusal> {
+        let is_letter = |c: char| c.is_ascii_alphanumeric() || ".-_@".contains(c);
+        if name.is_empty() || name.len() > 64 || !name.chars().all(is_letter) {
+            return Err(Refusal::Invalid("a user's name has up to 64 letters, digits and . - _ @"));
+        }
+        self.keeps_admin(name, Some(role))?;
+        let password = made_password();
+        let made = password.clone();
+        let hash = self.hashed(move || hash(&made)).await?;
+        let (accounts, name) = (Arc::clone(self), name.to_owned());
+        blocking(move || {
+            accounts.put_user(&name, User { hash, role, must_change: true })?;
+            accounts.end_others(&name, None)
+        })
+        .await?;
+        Ok(password)
+    }
+
+    /// Takes a user away, and ends its sessions.
+    ///
+    /// # Errors
+    /// There would be no admin any more, or it cannot be written down.
+    pub async fn remove_user(self: &Arc<Self>, name: &str) -> Result<(), Refusal> {
+        self.keeps_admin(name, None)?;
+        let (accounts, name) = (Arc::clone(self), name.to_owned());
+        blocking(move || {
+            accounts.store(USERS, name.clone().into_bytes(), None::<&User>)?;
+            accounts.lock().users.remove(&name);
+            accounts.end_others(&name, None)
+        })
+        .await
+    }
+
+    fn keeps_admin(&self, name: &str, role: Option<Role>) -> Result<(), Refusal> {
+        let state = self.lock();
+        let mut admins = state.users.iter().filter(|(_, user)| user.role == Role::Admin);
+        if role == Some(Role::Admin) || admins.any(|(admin, _)| admin != name) {
+            return Ok(());
+        }
+        Err(Refusal::Invalid("somebody has to be an admin"))
+    }
+
+    fn end_others(&self, name: &str, but: Option<&Vec<u8>>) -> Result<(), Refusal> {
+        let state = self.lock();
+        let its = state.sessions.iter().filter(|(key, one)| one.user == name && Some(*key) != but);
+        let its: Vec<_> = its.map(|(key, _)| key.clone()).collect();
+        drop(state);
+        self.end(its)
+    }
+
+    fn put_user(&self, name: &str, user: User) -> Result<(), KvError> {
+        self.store(USERS, name.as_bytes().to_owned(), Some(&user))?;
+        self.lock().users.insert(name.to_owned(), user);
+        Ok(())
+    }
+
+    /// Writes a row, or removes it, and waits for the disk.
+    fn store(
+        &self,
+        tree: &'static str,
+        key: Vec<u8>,
+        value: Option<&impl Serialize>,
+    ) -> Result<(), KvError> {
+        let mut batch = Batch::default();
+        match value {
+            Some(value) => {
+                batch.insert(key, serde_json::to_vec(value).expect("fields are texts and numbers"));
+            }
+            None => batch.remove(key),
+        }
+        self.database.apply(tree, batch)?;
+        self.database.flush()
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    let done = task::spawn_blocking("console accounts", work).await;
+    done.unwrap_or_else(|error| Err(Refusal::Broken(error.to_string())))
+}
+
+fn hash(password: &str) -> String {
+    let hashed = Argon2::default().hash_password(password.as_bytes());
+    hashed
+        .expect("the parameters are the default ones, and the system has random bytes")
+        .to_string()
+}
+
+fn is_hash_of(hash: &str, password: &str) -> bool {
+    let parsed = PasswordHash::new(hash);
+    parsed
+        .is_ok_and(|parsed| Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok())
+}
+
+fn random<const BYTES: usize>() -> [u8; BYTES] {
+    let mut bytes = [0; BYTES];
+    getrandom::fill(&mut bytes).expect("the system has random bytes");
+    bytes
+}
+
+fn random_text() -> String {
+    URL_SAFE_NO_PAD.encode(random::<32>())
+}
+
+fn made_password() -> String {
+    let letter = |byte: u8| char::from(LETTERS[usize::from(byte) % LETTERS.len()]);
+    random::<MADE_CHARS>().into_iter().map(letter).collect()
+}
+
+fn token_hash(token: &str) -> Vec<u8> {
+    Blake2s256::digest(token.as_bytes()).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::kv::MemoryDatabase;
+
+    const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    struct Setting {
+        dir: tempfile::TempDir,
+        database: Arc<dyn Database>,
+        clock: Clock,
+    }
+
+    impl Setting {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            Self { dir, database: Arc::new(MemoryDatabase::default()), clock: Clock::system() }
+        }
+
+        fn open(&self) -> Arc<Accounts> {
+            let database = Arc::clone(&self.database);
+            Arc::new(Accounts::open(database, self.dir.path(), self.clock.clone()).unwrap())
+        }
+
+        fn file(&self) -> PathBuf {
+            self.dir.path().join(PASSWORD_FILE)
+        }
+    }
+
+    async fn log_in(
+        accounts: &Arc<Accounts>,
+        name: &str,
+        password: &str,
+    ) -> Result<String, Refusal> {
+        accounts.log_in(HOME, name.to_owned(), password.to_owned()).await
+    }
+
+    #[tokio::test]
+    async fn the_first_password_is_in_a_file_until_it_was_used_and_must_be_changed() {
+        let setting = Setting::new();
+        let accounts = setting.open();
+        let mode = fs::metadata(setting.file()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let password = fs::read_to_string(setting.file()).unwrap().trim().to_owned();
+        // A restart before the first log-in changes nothing.
+        let accounts = {
+            drop(accounts);
+            setting.open()
+        };
+        let token = log_in(&accounts, ADMIN, &password).await.unwrap();
+        assert!(!setting.file().exists());
+        let (session, user) = accounts.session(&token).unwrap();
+        assert!(session.user == ADMIN && user.must_change && user.role == Role::Admin);
+        let change = |old: &str, new: &str| {
+            let (accounts, token) = (Arc::clone(&accounts), token.clone());
+            let (old, new) = (old.to_owned(), new.to_owned());
+            async move { accounts.change_password((HOME, &token), ADMIN.to_owned(), old, new).await }
+        };
+        change(&password, "short").await.unwrap_err();
+        change(&password, &password).await.unwrap_err();
+        change("wrong", "a new password").await.unwrap_err();
+        let other = log_in(&accounts, ADMIN, &password).await.unwrap();
+        change(&password, "a new password").await.unwrap();
+        assert!(accounts.session(&other).is_none(), "sessions elsewhere end");
+        assert!(!accounts.session(&token).unwrap().1.must_change);
+        // All of it is still so after a restart.
+        let accounts = setting.open();
+        assert!(accounts.session(&token).is_some() && !setting.file().exists());
+        log_in(&accounts, ADMIN, &password).await.unwrap_err();
+        log_in(&accounts, ADMIN, "a new password").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_has_forgotten_the_password_writes_the_file() {
+        let setting = Setting::new();
+        drop(setting.open());
+        fs::write(setting.file(), "chosen by hand\n").unwrap();
+        let accounts = setting.open();
+        let token = log_in(&accounts, ADMIN, "chosen by hand").await.unwrap();
+        assert!(accounts.session(&token).unwrap().1.must_change);
+    }
+
+    #[tokio::test]
+    async fn sessions_end_and_nobody_finds_a_token_in_the_database() {
+        let setting = Setting::new();
+        fs::write(setting.file(), "chosen by hand").unwrap();
+        let accounts = setting.open();
+        let tokens = [
+            log_in(&accounts, ADMIN, "chosen by hand").await.unwrap(),
+            log_in(&accounts, ADMIN, "chosen by hand").await.unwrap(),
+        ];
+        setting
+            .database
+            .scan(SESSIONS, &[], &mut |key, value| {
+                let text =
+                    format!("{}{}", String::from_utf8_lossy(key), String::from_utf8_lossy(value));
+                assert!(tokens.iter().all(|token| !text.contains(token)));
+                true
+            })
+            .unwrap();
+        accounts.log_out(&tokens[0]).await.unwrap();
+        assert!(accounts.session(&tokens[0]).is_none());
+        setting.clock.advance(Duration::from_secs(11 * 60 * 60));
+        assert!(accounts.session(&tokens[1]).is_some());
+        setting.clock.advance(Duration::from_secs(11 * 60 * 60));
+        assert!(accounts.session(&tokens[1]).is_some(), "it was used");
+        setting.clock.advance(Duration::from_secs(13 * 60 * 60));
+        assert!(accounts.session(&tokens[1]).is_none());
+        assert!(accounts.session("").is_none());
+    }
+
+    #[tokio::test]
+    async fn who_guesses_waits_and_others_do_not() {
+        let setting = Setting::new();
+        fs::write(setting.file(), "chosen by hand").unwrap();
+        let accounts = setting.open();
+        for _ in 0..5 {
+            assert!(matches!(log_in(&accounts, ADMIN, "guess").await, Err(Refusal::Wrong)));
+        }
+        assert!(matches!(
+            log_in(&accounts, ADMIN, "chosen by hand").await,
+            Err(Refusal::Wait(1..))
+        ));
+        let elsewhere = "192.0.2.1".parse().unwrap();
+        let there = accounts.log_in(elsewhere, ADMIN.to_owned(), "chosen by hand".to_owned()).await;
+        there.unwrap();
+        setting.clock.advance(Duration::from_secs(60));
+        log_in(&accounts, ADMIN, "chosen by hand").await.unwrap();
+        assert!(matches!(log_in(&accounts, "nobody", "guess").await, Err(Refusal::Wrong)));
+    }
+
+    #[tokio::test]
+    async fn admins_make_users_and_there_is_always_one() {
+        let setting = Setting::new();
+        let accounts = setting.open();
+        let password = accounts.set_user("li", Role::Reader).await.unwrap();
+        let token = log_in(&accounts, "li", &password).await.unwrap();
+        let (_, user) = accounts.session(&token).unwrap();
+        assert!(user.role == Role::Reader && user.must_change);
+        accounts.set_user(ADMIN, Role::Reader).await.unwrap_err();
+        accounts.remove_user(ADMIN).await.unwrap_err();
+        accounts.set_user("a b", Role::Reader).await.unwrap_err();
+        accounts.set_user("li", Role::Admin).await.unwrap();
+        assert!(accounts.session(&token).is_none(), "another role, another log-in");
+        accounts.remove_user(ADMIN).await.unwrap();
+        assert_eq!(accounts.users(), [("li".to_owned(), Role::Admin)]);
+    }
+}

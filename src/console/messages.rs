@@ -1,0 +1,307 @@
+//! Messages: of a topic by time, by key or by id, and one with its body.
+//!
+//! Nothing is changed, and nothing counts as consumed. Invariant: a body is shown as what it is: text, JSON or bytes.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::IntoResponse;
+
+use super::visitor::{Fields, Page, Visitor, escaped};
+use super::{Answer, Pages, format, html};
+use crate::admin::{AdminError, Browse, Place};
+use crate::proto::v1::{
+    FindMessagesRequest, GetMessageRequest, MessageTrack, Problem, StoredMessage,
+};
+
+/// Messages of a page.
+const LIMIT: usize = 50;
+/// Messages of a key.
+const OF_KEY: u32 = 64;
+/// What of a time that is looked at, if nobody says.
+const WINDOW_MS: i64 = 3 * 60 * 60 * 1000;
+/// Characters of a body in a list.
+const PREVIEW_CHARS: usize = 80;
+/// Bytes of a body that are shown; all can be downloaded.
+const SHOWN_BYTES: usize = 64 << 10;
+/// Bytes of a line of hexadecimal digits.
+const HEX_BYTES: usize = 16;
+
+/// A message of a list.
+struct Row {
+    path: String,
+    id: String,
+    tags: String,
+    keys: String,
+    place: String,
+    stored: (String, String),
+    size: String,
+    preview: String,
+}
+
+impl Row {
+    fn of(message: &StoredMessage) -> Self {
+        let broker = message.broker.as_deref().unwrap_or_default();
+        let preview = match &message.body_text {
+            Some(text) => text.chars().take(PREVIEW_CHARS).collect(),
+            None => "…".to_owned(),
+        };
+        Self {
+            path: format!("{}/{}", escaped(&message.topic), escaped(&message.id)),
+            id: message.id.clone(),
+            tags: message.tags.clone().unwrap_or_default(),
+            keys: message.keys.clone().unwrap_or_default(),
+            place: format!("{broker} {} @ {}", message.queue, message.queue_offset),
+            stored: (format::iso(message.stored_ms), format::time(message.stored_ms)),
+            size: format::bytes(message.store_bytes),
+            preview,
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "messages.html")]
+struct MessagesPage<'a> {
+    page: &'a Page,
+    by: &'static str,
+    topic: &'a str,
+    from: String,
+    until: String,
+    key: &'a str,
+    id: &'a str,
+    /// None if nothing was asked for.
+    rows: Option<Vec<Row>>,
+    older: Option<String>,
+    problems: Vec<Problem>,
+    /// Why nothing was found.
+    error: Option<String>,
+}
+
+/// Looks for messages, if something is asked for.
+pub async fn list(State(pages): State<Pages>, visitor: Visitor, query: Fields) -> Answer {
+    let by = match query.get("by") {
+        "key" => "key",
+        "id" => "id",
+        _ => "time",
+    };
+    let now = pages.clock.now_ms();
+    // A minute more: what has just been sent is there.
+    let until_ms = format::from_input(query.get("until")).unwrap_or(now + 60_000);
+    let from_ms = format::from_input(query.get("from")).unwrap_or(until_ms - WINDOW_MS);
+    let mut shown = MessagesPage {
+        page: &visitor.page,
+        by,
+        topic: query.get("topic"),
+        from: format::input(from_ms),
+        until: query.get("until").to_owned(),
+        key: query.get("key"),
+        id: query.get("id"),
+        rows: None,
+        older: None,
+        problems: Vec::new(),
+        error: None,
+    };
+    let found = match by {
+        _ if shown.topic.is_empty() && (by != "id" || shown.id.is_empty()) => {
+            return Ok(html(&shown));
+        }
+        "id" if shown.id.is_empty() => return Ok(html(&shown)),
+        "key" if shown.key.is_empty() => return Ok(html(&shown)),
+        "time" => {
+            let before = places(query.get("before"));
+            let topic = shown.topic.to_owned();
+            let request = Browse { topic, from_ms, until_ms, before, limit: LIMIT };
+            by_time(&pages, &request, &mut shown).await
+        }
+        "key" => {
+            let (topic, key) = (shown.topic.to_owned(), shown.key.to_owned());
+            let request = FindMessagesRequest { topic, key, limit: Some(OF_KEY) };
+            let found = pages.admin.find_messages(&request).await;
+            found.map(|found| (found.messages, found.problems))
+        }
+        _ => {
+            let topic = Some(shown.topic.to_owned()).filter(|topic| !topic.is_empty());
+            let request = GetMessageRequest { id: shown.id.to_owned(), topic };
+            let found = pages.admin.message(&request).await;
+            found.map(|found| (found.messages, found.problems))
+        }
+    };
+    match found {
+        Ok((messages, problems)) => {
+            shown.rows = Some(messages.iter().map(Row::of).collect());
+            shown.problems = problems;
+        }
+        Err(error) => shown.error = Some(error.to_string()),
+    }
+    Ok(html(&shown))
+}
+
+async fn by_time(
+    pages: &Pages,
+    request: &Browse,
+    shown: &mut MessagesPage<'_>,
+) -> Result<(Vec<StoredMessage>, Vec<Problem>), AdminError> {
+    let browsed = pages.admin.browse(request).await?;
+    if !browsed.next.is_empty() {
+        let until = format::input(request.until_ms);
+        shown.older = Some(format!(
+            "by=time&topic={}&from={}&until={}&before={}",
+            escaped(&request.topic),
+            escaped(&shown.from),
+            escaped(&until),
+            escaped(&places_text(&browsed.next)),
+        ));
+    }
+    Ok((browsed.messages, browsed.problems))
+}
+
+/// As `broker-a.0.17~broker-a.1.4`: no broker has a name with `~`.
+fn places_text(places: &[Place]) -> String {
+    let text = |place: &Place| format!("{}.{}.{}", place.broker, place.queue, place.offset);
+    places.iter().map(text).collect::<Vec<_>>().join("~")
+}
+
+fn places(text: &str) -> Vec<Place> {
+    let place = |text: &str| {
+        let (rest, offset) = text.rsplit_once('.')?;
+        let (broker, queue) = rest.rsplit_once('.')?;
+        let (queue, offset) = (queue.parse().ok()?, offset.parse().ok()?);
+        Some(Place { broker: broker.to_owned(), queue, offset })
+    };
+    text.split('~').filter_map(place).collect()
+}
+
+#[derive(Template)]
+#[template(path = "message.html")]
+struct MessagePage<'a> {
+    page: &'a Page,
+    message: StoredMessage,
+    path: String,
+    topic_path: String,
+    size: String,
+    born: (String, String),
+    stored: (String, String),
+    as_what: &'static str,
+    /// What the body can be shown as.
+    choices: Vec<&'static str>,
+    body: String,
+    is_cut: bool,
+    tracks: Vec<MessageTrack>,
+    others: usize,
+    problems: Vec<Problem>,
+}
+
+/// One message.
+pub async fn show(
+    State(pages): State<Pages>,
+    visitor: Visitor,
+    Path((topic, id)): Path<(String, String)>,
+    query: Fields,
+) -> Answer {
+    let path = format!("{}/{}", escaped(&topic), escaped(&id));
+    let topic_path = escaped(&topic);
+    let request = GetMessageRequest { id, topic: Some(topic) };
+    let found = pages.admin.message(&request).await.map_err(|error| visitor.failed(&error))?;
+    let others = found.messages.len().saturating_sub(1);
+    let Some(message) = found.messages.into_iter().next() else {
+        return Err(visitor.failed(&AdminError::NotFound("there is no such message".to_owned())));
+    };
+    let json = message.body_text.as_deref().and_then(pretty);
+    let mut choices = Vec::new();
+    choices.extend(json.is_some().then_some("json"));
+    choices.extend(message.body_text.is_some().then_some("text"));
+    choices.push("hex");
+    let asked = query.get("as");
+    let as_what = choices.iter().find(|one| **one == asked).unwrap_or(&choices[0]);
+    let (body, is_cut) = match *as_what {
+        "json" => cut(json.unwrap_or_default()),
+        "text" => cut(message.body_text.clone().unwrap_or_default()),
+        _ => hex(&message.body),
+    };
+    let time = |ms: i64| (format::iso(ms), format::time(ms));
+    Ok(html(&MessagePage {
+        page: &visitor.page,
+        path,
+        topic_path,
+        size: format::bytes(u64::try_from(message.body.len()).unwrap_or(u64::MAX)),
+        born: time(message.born_ms),
+        stored: time(message.stored_ms),
+        as_what,
+        choices,
+        body,
+        is_cut,
+        tracks: found.tracks,
+        others,
+        problems: found.problems,
+        message,
+    }))
+}
+
+/// The body of a message as a file.
+pub async fn body(
+    State(pages): State<Pages>,
+    visitor: Visitor,
+    Path((topic, id)): Path<(String, String)>,
+) -> Answer {
+    let request = GetMessageRequest { id, topic: Some(topic) };
+    let found = pages.admin.message(&request).await.map_err(|error| visitor.failed(&error))?;
+    let body = found.messages.into_iter().next().map(|message| message.body).unwrap_or_default();
+    let said = [
+        (header::CONTENT_TYPE, "application/octet-stream"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"body.bin\""),
+    ];
+    Ok((said, body).into_response())
+}
+
+fn pretty(text: &str) -> Option<String> {
+    let is_list = text.trim_start().starts_with(['{', '[']);
+    let value: serde_json::Value = is_list.then(|| serde_json::from_str(text).ok())??;
+    serde_json::to_string_pretty(&value).ok()
+}
+
+fn cut(mut text: String) -> (String, bool) {
+    let end = text.floor_char_boundary(SHOWN_BYTES);
+    let is_cut = end < text.len();
+    text.truncate(end);
+    (text, is_cut)
+}
+
+/// Offset, digits and what of them is ASCII, as `hexdump -C`.
+fn hex(body: &[u8]) -> (String, bool) {
+    let shown = &body[..body.len().min(SHOWN_BYTES)];
+    let mut text = String::new();
+    for (line, bytes) in shown.chunks(HEX_BYTES).enumerate() {
+        let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let is_shown = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+        let letter = |byte: &u8| if is_shown(*byte) { char::from(*byte) } else { '.' };
+        let letters: String = bytes.iter().map(letter).collect();
+        text.push_str(&format!("{:08x}  {:<47}  {letters}\n", line * HEX_BYTES, digits.join(" ")));
+    }
+    (text, shown.len() < body.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read_as_they_are_written() {
+        let place =
+            |broker: &str, queue, offset| Place { broker: broker.to_owned(), queue, offset };
+        let all = [place("broker-a", 0, 17), place("b_1", 12, 0)];
+        assert_eq!(places_text(&all), "broker-a.0.17~b_1.12.0");
+        assert_eq!(places(&places_text(&all)), all);
+        assert_eq!(places("a.b.c~~x"), []);
+    }
+
+    #[test]
+    fn bodies_are_shown_as_what_they_are() {
+        assert_eq!(pretty("{\"a\":1}").as_deref(), Some("{\n  \"a\": 1\n}"));
+        assert_eq!((pretty("17"), pretty("{")), (None, None));
+        let (text, is_cut) = hex(b"Hello, \x00\xff world of 16");
+        let expected = "00000000  48 65 6c 6c 6f 2c 20 00 ff 20 77 6f 72 6c 64 20  Hello, .. world \n\
+                        00000010  6f 66 20 31 36                                   of 16\n";
+        assert_eq!((text.as_str(), is_cut), (expected, false));
+        assert!(hex(&vec![0; SHOWN_BYTES + 1]).1 && cut("é".repeat(SHOWN_BYTES)).1);
+    }
+}

@@ -1,0 +1,96 @@
+//! How the cluster is: the hosts as a picture, rates, and what is missing; every broker as a row.
+//!
+//! Nothing is changed. Invariant: without any name server the page says so and shows this node.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+
+use super::drawing::{Drawing, behind, health};
+use super::visitor::{Page, Visitor};
+use super::{Answer, Pages, format, html};
+use crate::admin::AdminError;
+use crate::proto::v1::{Broker, ClusterState, NodeStatus, Problem};
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct OverviewPage<'a> {
+    page: &'a Page,
+    node: NodeStatus,
+    up: String,
+    drawing: Drawing,
+    /// Messages stored and given out a second, of all that tell.
+    rates: (String, String),
+    /// Brokers that are well, and all.
+    well: (usize, usize),
+    problems: Vec<Problem>,
+    /// Why nothing is known of the cluster.
+    error: Option<String>,
+}
+
+/// The first page.
+pub async fn show(State(pages): State<Pages>, visitor: Visitor) -> Response {
+    let (state, error) = match pages.admin.cluster().await {
+        Ok(state) => (state, None),
+        Err(error) => (ClusterState::default(), Some(error.to_string())),
+    };
+    let node = pages.of_node.control.status();
+    let sum = |rate: fn(&Broker) -> Option<f64>| {
+        format::rate(state.brokers.iter().filter_map(rate).sum())
+    };
+    let well = state.brokers.iter().filter(|broker| health(broker) == "good").count();
+    html(&OverviewPage {
+        page: &visitor.page,
+        up: format::duration(pages.clock.now_ms().saturating_sub(node.started_ms)),
+        node,
+        drawing: Drawing::of(&state.brokers),
+        rates: (sum(|broker| broker.in_per_s), sum(|broker| broker.out_per_s)),
+        well: (well, state.brokers.len()),
+        problems: state.problems,
+        error,
+    })
+}
+
+/// One broker of the table.
+struct Row {
+    broker: Broker,
+    health: &'static str,
+    behind: String,
+    log_end: String,
+    rates: (String, String),
+}
+
+#[derive(Template)]
+#[template(path = "cluster.html")]
+struct ClusterPage<'a> {
+    page: &'a Page,
+    rows: Vec<Row>,
+    problems: Vec<Problem>,
+    error: Option<String>,
+}
+
+/// What a page shows that is not known.
+const UNKNOWN: &str = "?";
+
+/// Every broker.
+pub async fn cluster(State(pages): State<Pages>, visitor: Visitor) -> Answer {
+    let (state, error) = match pages.admin.cluster().await {
+        Ok(state) => (state, None),
+        Err(error @ AdminError::Invalid(_)) => return Err(visitor.failed(&error)),
+        Err(error) => (ClusterState::default(), Some(error.to_string())),
+    };
+    let rate = |rate: Option<f64>| rate.map_or_else(|| UNKNOWN.to_owned(), format::rate);
+    let row = |broker: Broker| Row {
+        health: health(&broker),
+        behind: behind(&broker),
+        log_end: broker.log_end.map_or_else(|| UNKNOWN.to_owned(), format::number),
+        rates: (rate(broker.in_per_s), rate(broker.out_per_s)),
+        broker,
+    };
+    Ok(html(&ClusterPage {
+        page: &visitor.page,
+        rows: state.brokers.into_iter().map(row).collect(),
+        problems: state.problems,
+        error,
+    }))
+}
