@@ -40,7 +40,7 @@ impl Documented {
         let text = match (self.table, self.key) {
             ("[[broker]]", "port") => "3 to 65534",
             ("[console]", "port") => "0 to 65535",
-            ("[metrics]", "interval_s") => "1 to 3600",
+            ("[metrics]" | "[alerts]", "interval_s") => "1 to 3600",
             (_, "port") => "1 to 65535",
             ("[[broker]]", "id") => "0 for a master, 1 or more for a slave",
             ("[[broker]]", "role") => "master, slave",
@@ -52,13 +52,13 @@ impl Documented {
                 "[store]",
                 "disk_expire_percent" | "disk_force_percent" | "disk_read_only_percent",
             ) => "1 to 100, no less than the one before",
-            ("[store]", "light_queues_max") | ("[[broker]]", "start_without_slave_after_s") => {
-                "0 or more"
-            }
+            ("[[broker]]", "start_without_slave_after_s") => "0 or more",
             ("[limits]", "frame_bytes_max") => "more than max_message_bytes",
             ("[tls]", "client_certificates") => "none, optional, required",
             ("[tls]", "mode") => "disabled, permissive, enforcing",
             ("[log]", "level") => "error, warn, info, debug, trace",
+            ("[alerts]", "mail_tls") => "starttls, tls, none",
+            ("[alerts]", _) if self.kind() == "whole number" => "0 or more",
             _ if self.kind() == "whole number" => "1 or more",
             _ => return None,
         };

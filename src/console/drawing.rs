@@ -117,8 +117,8 @@ impl Drawing {
                 .iter()
                 .map(|(name, at)| Host { name: (*name).to_owned(), x: x(*at) })
                 .collect(),
-            width: x(columns.len()) - COLUMN_GAP + MARGIN,
-            height: y(rows.len()) - ROW_GAP + MARGIN,
+            width: (x(columns.len()) + MARGIN).saturating_sub(COLUMN_GAP),
+            height: (y(rows.len()) + MARGIN).saturating_sub(ROW_GAP),
             ..Self::default()
         };
         for broker in brokers {

@@ -230,7 +230,7 @@ async fn a_host_is_stopped_only_if_others_do_its_work() {
     for peer in [&a, &b] {
         peer.answer_body(106, &groups);
     }
-    a.answer_body(9009, r#"{"closedMs":35000}"#);
+    a.answer_body(9010, r#"{"closedMs":35000}"#);
     let admin = Admin::new(vec![a.address.clone(), other_host(&b)], Default::default());
     // What the name server of the other host says of `a`.
     b.answer_body(105, &route(4));
@@ -241,7 +241,7 @@ async fn a_host_is_stopped_only_if_others_do_its_work() {
     // The disk is full, and the other host's master was drained too.
     a.answer_body(28, &INFO.replace("0.42", "0.95"));
     b.answer_body(26, "brokerPermission=4\n");
-    b.answer_body(9009, r#"{"closedMs":35000}"#);
+    b.answer_body(9010, r#"{"closedMs":35000}"#);
     let obstacles = admin.upgrade_check(&pair).await.unwrap().obstacles.join("; ");
     for expected in
         ["the disk of a is 95 % full", "no other master of C takes messages", "topics: T"]

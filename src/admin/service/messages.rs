@@ -55,9 +55,9 @@ impl Messages for Api {
 
     async fn count_dead_letters(
         &self,
-        _: Request<CountDeadLettersRequest>,
+        request: Request<CountDeadLettersRequest>,
     ) -> Answered<CountDeadLettersResponse> {
-        answer(self.admin.count_dead_letters().await)
+        answer(self.admin(&request).count_dead_letters().await)
     }
 
     async fn list_dead_letters(

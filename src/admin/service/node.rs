@@ -40,10 +40,10 @@ impl Node for Api {
 
     async fn upgrade_check(
         &self,
-        _: Request<UpgradeCheckRequest>,
+        request: Request<UpgradeCheckRequest>,
     ) -> Answered<UpgradeCheckResponse> {
         let own = self.node()?.control.own();
-        answer(self.admin.upgrade_check(&own).await)
+        answer(self.admin(&request).upgrade_check(&own).await)
     }
 
     async fn stop(&self, request: Request<StopNodeRequest>) -> Answered<StopNodeResponse> {

@@ -195,7 +195,7 @@ async fn resume(
 
 /// A master that answers, or a slave that has all.
 fn is_back((status, broker): (&BrokerStatus, &Broker)) -> bool {
-    status.permission.is_some() && (broker.id == 0 || broker.behind_bytes == Some(0))
+    status.permission.is_some() && (broker.id == 0 || broker.state == "in sync")
 }
 
 /// The unit whose main process this is.
