@@ -176,6 +176,7 @@ impl Servers {
             acl,
             credentials: Credentials::default(),
             limits: Arc::default(),
+            overrides: Arc::default(),
         };
         let limits = Arc::clone(&options.limits);
         let store_options = StoreOptions {

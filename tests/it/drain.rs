@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use rmq_node::admin::{Admin, Pull, PullStatus};
+use rmq_node::admin::{Admin, AdminError, Pull, PullStatus};
 use rmq_node::model::Permission;
 use rmq_node::remoting::headers::SendHeader;
 use serde_json::Value;
@@ -55,15 +55,18 @@ fn client(hosts: &[Ipv4Addr]) -> Admin {
     Admin::new(name_servers, Default::default())
 }
 
-/// The masters that take the topic, as a client's name server says.
-async fn masters(client: &Admin) -> Vec<(String, String)> {
-    let route = client.route(TOPIC).await.unwrap();
+/// The masters that take the topic, as a client's name server says; none if it has just started and knows no topic yet.
+async fn masters(client: &Admin) -> Option<Vec<(String, String)>> {
+    let route = match client.route(TOPIC).await {
+        Err(AdminError::NotFound(_)) => return None,
+        answered => answered.unwrap(),
+    };
     let open = route.queues.iter().filter(|one| one.permission.contains(Permission::WRITE));
     let master = |name: &String| {
         let group = route.brokers.iter().find(|group| group.broker_name == *name)?;
         Some((name.clone(), group.addresses.get(&0)?.clone()))
     };
-    open.filter_map(|one| master(&one.broker_name)).collect()
+    Some(open.filter_map(|one| master(&one.broker_name)).collect())
 }
 
 async fn produce(client: Admin, stop: &AtomicBool) -> Produced {
@@ -71,7 +74,8 @@ async fn produce(client: Admin, stop: &AtomicBool) -> Produced {
     let mut turn = 0;
     while !stop.load(Ordering::Relaxed) {
         if turn % ROUTE_EVERY == 0 {
-            known = masters(&client).await;
+            // Clients keep the routes that they have, too.
+            known = masters(&client).await.unwrap_or(known);
         }
         turn += 1;
         let body = format!("message {turn}");
@@ -118,7 +122,7 @@ fn stored(hosts: &[Ipv4Addr]) -> Vec<String> {
     let client = client(hosts);
     runtime().block_on(async {
         let mut bodies = Vec::new();
-        for (_, address) in masters(&client).await {
+        for (_, address) in masters(&client).await.unwrap() {
             for queue_id in 0..i32::try_from(QUEUES).unwrap() {
                 let mut offset = 0;
                 loop {
@@ -162,7 +166,7 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 
 /// Whether a host's name server sends producers to a group.
 fn is_sent_to(host: Ipv4Addr, group: &str) -> bool {
-    let masters = runtime().block_on(masters(&client(&[host])));
+    let masters = runtime().block_on(masters(&client(&[host]))).unwrap_or_default();
     masters.iter().any(|(name, _)| name == group)
 }
 
