@@ -19,6 +19,7 @@ use crate::metrics::{BrokerFigures, Figure, READERS_MAX, ReaderFigures, TopicFig
 use crate::model::{GroupName, QueueId, QueueOffset, TopicName};
 use crate::remoting::bodies::extension::{self, Figures, ReaderRow};
 use crate::remoting::{Command, response};
+use crate::store::Store;
 use crate::transport::Connection;
 
 /// Queues whose oldest message that was not got is looked up at a time.
@@ -125,69 +126,116 @@ impl Broker {
 
     /// Who reads, the furthest behind first, and how many were left out.
     fn reader_figures(&self, with_queues: bool) -> (Vec<ReaderFigures>, usize) {
-        let positions = self.store.tables().consumer_offsets.snapshot();
+        let mut readers = self.readers();
+        readers.sort_by_key(|reader| Reverse(reader.lag));
+        let left_out = readers.len().saturating_sub(READERS_MAX);
+        readers.truncate(READERS_MAX);
+        let mut known = self.reckoned.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut times = StoreTimes {
+            store: &self.store,
+            known: std::mem::take(&mut *known),
+            found: HashMap::new(),
+            room: LOOKED_UP_MAX,
+        };
+        let figures = readers.into_iter().map(|reader| {
+            let oldest = reader.behind.iter().filter_map(|queue| times.of(&reader, queue)).min();
+            self.figures_of(reader, oldest, with_queues)
+        });
+        let figures = figures.collect();
+        *known = times.found;
+        (figures, left_out)
+    }
+
+    /// Whoever has positions in a topic that is there, but for those who are known to read others only.
+    fn readers(&self) -> Vec<Reader> {
+        let tables = self.store.tables();
         let mut readers = Vec::new();
-        for ((topic, group), at) in positions {
+        for ((topic, group), positions) in tables.consumer_offsets.snapshot() {
             let name = topic.as_str();
-            let is_there = self.store.tables().topics.get(name).is_some();
+            let is_there = tables.topics.get(name).is_some();
             if !is_there || self.clients.reads_others_only(group.as_str(), name) {
                 continue;
             }
-            let behind = at.iter().filter_map(|(id, offset)| {
-                let offset = u64::try_from(*offset).unwrap_or(0);
-                let lag = self.store.max_offset(name, *id).0.saturating_sub(offset);
-                (lag > 0).then_some((*id, offset, lag))
+            let positions = positions.iter().map(|(id, at)| (*id, u64::try_from(*at).unwrap_or(0)));
+            let offsets = positions.clone().map(|(_, offset)| offset).sum();
+            let behind = positions.filter_map(|(id, offset)| {
+                let lag = self.store.max_offset(name, id).0.saturating_sub(offset);
+                (lag > 0).then_some(Behind { id, offset, lag })
             });
             let behind: Vec<_> = behind.collect();
-            let lag: u64 = behind.iter().map(|(.., lag)| lag).sum();
-            let offsets = at.values().map(|offset| u64::try_from(*offset).unwrap_or(0)).sum();
-            readers.push((topic, group, behind, lag, offsets));
+            let lag = behind.iter().map(|queue| queue.lag).sum();
+            readers.push(Reader { topic, group, behind, lag, offsets });
         }
-        readers.sort_by_key(|(.., lag, _)| Reverse(*lag));
-        let left_out = readers.len().saturating_sub(READERS_MAX);
-        readers.truncate(READERS_MAX);
+        readers
+    }
+
+    /// A reader, and when the oldest message that it has not got was stored, if that is known.
+    fn figures_of(&self, reader: Reader, oldest: Option<i64>, with_queues: bool) -> ReaderFigures {
+        let Reader { topic, group, behind, lag, offsets } = reader;
+        let (all, minute) = self.statistics.of_reader(group.as_str(), topic.as_str());
         let now_ms = self.clock.now_ms();
-        let mut known = self.reckoned.stored.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut stored, mut room) = (HashMap::new(), LOOKED_UP_MAX);
-        let figures = readers.into_iter().map(|(topic, group, behind, lag, offsets)| {
-            let mut oldest = None;
-            for (id, offset, _) in &behind {
-                let place = (topic.clone(), group.clone(), *id);
-                let time = match known.get(&place) {
-                    Some((at, time)) if at == offset => Some(*time),
-                    _ if room == 0 => None,
-                    _ => {
-                        room -= 1;
-                        let found =
-                            self.store.store_time_of(topic.as_str(), *id, QueueOffset(*offset));
-                        found.ok().flatten()
-                    }
-                };
-                if let Some(time) = time {
-                    oldest = Some(time.min(oldest.unwrap_or(time)));
-                    stored.insert(place, (*offset, time));
-                }
+        let age_ms = |time: i64| u64::try_from(now_ms.saturating_sub(time)).unwrap_or(0);
+        let queues = behind.iter().map(|queue| (queue.id.0, queue.lag));
+        ReaderFigures {
+            messages_out: all.messages,
+            bytes_out: all.bytes,
+            out_per_s: minute.per_s(|counted| counted.messages),
+            bytes_out_per_s: minute.per_s(|counted| counted.bytes),
+            sent_back: self.statistics.sent_back_in_minute(group.as_str(), topic.as_str()),
+            offsets,
+            lag,
+            behind_ms: oldest.map(age_ms),
+            queues: if with_queues { queues.collect() } else { Vec::new() },
+            group: group.to_string(),
+            topic: topic.to_string(),
+        }
+    }
+}
+
+/// A group in a topic.
+struct Reader {
+    topic: TopicName,
+    group: GroupName,
+    /// Queues with messages that it has not got.
+    behind: Vec<Behind>,
+    /// How many these are.
+    lag: u64,
+    /// Its positions in all queues, summed up.
+    offsets: u64,
+}
+
+/// A queue with messages that a group has not got.
+struct Behind {
+    id: QueueId,
+    /// Of the first of them.
+    offset: u64,
+    lag: u64,
+}
+
+/// When the messages were stored that groups stand at.
+struct StoreTimes<'a> {
+    store: &'a Store,
+    /// What was found the last time.
+    known: HashMap<Place, (u64, i64)>,
+    /// What is to be known the next time.
+    found: HashMap<Place, (u64, i64)>,
+    /// How many may still be looked up.
+    room: usize,
+}
+
+impl StoreTimes<'_> {
+    fn of(&mut self, reader: &Reader, queue: &Behind) -> Option<i64> {
+        let place = (reader.topic.clone(), reader.group.clone(), queue.id);
+        let time = match self.known.get(&place) {
+            Some((at, time)) if *at == queue.offset => *time,
+            _ => {
+                self.room = self.room.checked_sub(1)?;
+                let (topic, offset) = (reader.topic.as_str(), QueueOffset(queue.offset));
+                self.store.store_time_of(topic, queue.id, offset).ok().flatten()?
             }
-            let (all, minute) = self.statistics.of_reader(group.as_str(), topic.as_str());
-            let age_ms = |time: i64| u64::try_from(now_ms.saturating_sub(time)).unwrap_or(0);
-            let queues = behind.iter().map(|(id, _, lag)| (id.0, *lag));
-            ReaderFigures {
-                messages_out: all.messages,
-                bytes_out: all.bytes,
-                out_per_s: minute.per_s(|counted| counted.messages),
-                bytes_out_per_s: minute.per_s(|counted| counted.bytes),
-                sent_back: self.statistics.sent_back_in_minute(group.as_str(), topic.as_str()),
-                offsets,
-                lag,
-                behind_ms: oldest.map(age_ms),
-                queues: if with_queues { queues.collect() } else { Vec::new() },
-                group: group.to_string(),
-                topic: topic.to_string(),
-            }
-        });
-        let figures = figures.collect();
-        *known = stored;
-        (figures, left_out)
+        };
+        self.found.insert(place, (queue.offset, time));
+        Some(time)
     }
 }
 

@@ -112,8 +112,11 @@ impl KvConfig {
         value: Option<&str>,
         bytes_max: usize,
     ) -> Result<(), KvError> {
-        let grown = |known: &Namespaces| grown(known, namespace, key, value);
-        self.change(bytes_max, grown, |namespaces| {
+        let fits = |known: &Namespaces| {
+            let grown = grown(known, namespace, key, value);
+            grown == 0 || size(known).saturating_add(grown) <= bytes_max
+        };
+        self.change(fits, |namespaces| {
             let table = namespaces.entry(namespace.to_owned()).or_default();
             match value {
                 Some(value) => table.insert(key.to_owned(), value.to_owned()),
@@ -127,15 +130,12 @@ impl KvConfig {
     /// # Errors
     /// The table could not be written; nothing was changed.
     pub(super) fn delete(&self, namespace: &str, key: &str) -> Result<(), KvError> {
-        self.change(
-            usize::MAX,
-            |_| 0,
-            |namespaces| {
-                if let Some(table) = namespaces.get_mut(namespace) {
-                    table.remove(key);
-                }
-            },
-        )
+        let fits = |_: &Namespaces| true;
+        self.change(fits, |namespaces| {
+            if let Some(table) = namespaces.get_mut(namespace) {
+                table.remove(key);
+            }
+        })
     }
 
     /// A key's value (N-032).
@@ -150,16 +150,14 @@ impl KvConfig {
 
     fn change(
         &self,
-        bytes_max: usize,
-        grown: impl FnOnce(&Namespaces) -> usize,
+        fits: impl FnOnce(&Namespaces) -> bool,
         change: impl FnOnce(&mut Namespaces),
     ) -> Result<(), KvError> {
         // The file's last state is the table's: changes come one after another.
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.namespaces.load_full();
         // Before anything is copied: who fills the table goes on asking.
-        let grown = grown(&known);
-        if grown > 0 && size(&known).saturating_add(grown) > bytes_max {
+        if !fits(&known) {
             return Err(KvError::Full);
         }
         let mut changed = Namespaces::clone(&known);
