@@ -63,6 +63,14 @@ async fn topics_that_nobody_else_takes_are_not_closed_unasked() {
 }
 
 #[tokio::test]
+async fn a_drain_that_fails_has_changed_nothing() {
+    let peer = master(6);
+    peer.answer(9010, Command::response(1));
+    peer.admin().drain(&drain(true)).await.unwrap_err();
+    assert!(!peer.asked().contains(&25));
+}
+
+#[tokio::test]
 async fn what_is_so_already_is_not_changed() {
     let peer = master(4);
     let done = peer.admin().drain(&drain(false)).await.unwrap().done.unwrap();
