@@ -91,6 +91,15 @@ async fn what_is_so_already_is_not_changed() {
     assert!(peer.asked().contains(&25));
 }
 
+#[tokio::test]
+async fn a_broker_that_lets_clients_do_nothing_answers_all_the_same() {
+    let peer = master(0);
+    let status = peer.admin().broker(&GetBrokerRequest::default()).await.unwrap();
+    assert_eq!((status.permission.as_deref(), status.started_ms), (Some("-"), Some(7)));
+    assert!(status.drain.is_some());
+    assert_eq!(status.broker.unwrap().permission.as_deref(), Some("-"));
+}
+
 /// What is waited for, and what there is to know beside.
 async fn waits(peer: &Running) -> (Vec<String>, Vec<String>) {
     let status = peer.admin().broker(&GetBrokerRequest::default()).await.unwrap();
