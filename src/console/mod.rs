@@ -8,7 +8,7 @@
 //! | `visitor` | who asks for a page, and what a form sends |
 //! | `login` | the log-in, passwords, language and theme |
 //! | `change` | what is changed: asked for, done, written down |
-//! | `overview`, `topics`, `groups`, `messages`, `audit`, `settings` | pages |
+//! | `overview`, `topics`, `groups`, `messages`, `name_servers`, `alerts`, `audit`, `settings` | pages |
 //! | `drawing` | the hosts of a cluster as a picture |
 //! | `text`, `text_zh`, `format` | the words of pages, numbers and times |
 //! | `pages/` | templates, the style sheet and the script |
@@ -20,6 +20,7 @@
 //! log.
 
 mod accounts;
+mod alerts;
 mod audit;
 mod change;
 mod drawing;
@@ -29,6 +30,7 @@ mod groups;
 mod guesses;
 mod login;
 mod messages;
+mod name_servers;
 mod overview;
 mod server;
 mod settings;
@@ -48,14 +50,16 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 
+use crate::admin::service::roles::{self, Needed};
 use crate::admin::{Admin, OfNode};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::task;
 
 pub use accounts::Accounts;
+use accounts::Role;
 pub use server::{Accepted, Door, serve};
-use visitor::Page;
+use visitor::{Page, Visitor};
 
 /// The largest form.
 const FORM_BYTES_MAX: usize = 1 << 20;
@@ -143,6 +147,13 @@ fn page_routes(pages: Pages) -> Router {
         .route("/messages/{topic}/{id}", get(messages::show))
         .route("/messages/{topic}/{id}/body", get(messages::body))
         .route("/cluster", get(overview::cluster))
+        .route("/alerts", get(alerts::show))
+        .route("/alerts/silence", post(alerts::silence))
+        .route("/alerts/test", post(alerts::test))
+        .route("/name-servers", get(name_servers::show))
+        .route("/name-servers/values", post(name_servers::set_value))
+        .route("/name-servers/settings", post(name_servers::set_setting))
+        .route("/name-servers/writing", post(name_servers::set_writing))
         .route("/audit", get(audit::list))
         .route("/settings", get(settings::show))
         .route("/settings/users", post(settings::set_user))
@@ -210,6 +221,18 @@ fn html(template: &impl Template) -> Response {
             tracing::error!(%error, "a page of the console cannot be made");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
+    }
+}
+
+/// Goes on if the visitor's role may call this method of the admin API, as `Acl/Create`: both doors have one table.
+///
+/// # Errors
+/// A page that says so.
+fn may_call(visitor: &Visitor, method: &str) -> Result<(), Failed> {
+    match roles::needed(&format!("/rmqnode.admin.v1.{method}")) {
+        Needed::Nothing | Needed::Role(roles::Role::Reader) => Ok(()),
+        Needed::Role(roles::Role::Operator) => visitor.needs(Role::Operator),
+        Needed::Role(roles::Role::Admin) => visitor.needs(Role::Admin),
     }
 }
 

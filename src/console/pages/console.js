@@ -13,7 +13,7 @@ function localTimes(root) {
 }
 
 const base = document.querySelector(".brand").getAttribute("href").replace(/\/$/, "");
-const places = { o: "/", t: "/topics", c: "/groups", m: "/messages" };
+const places = { o: "/", t: "/topics", c: "/groups", m: "/messages", a: "/alerts" };
 let afterG = false;
 
 document.addEventListener("keydown", (event) => {
