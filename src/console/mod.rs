@@ -8,7 +8,8 @@
 //! | `visitor` | who asks for a page, and what a form sends |
 //! | `login` | the log-in, passwords, language and theme |
 //! | `change` | what is changed: asked for, done, written down |
-//! | `overview`, `topics`, `groups`, `messages`, `name_servers`, `alerts`, `audit`, `settings` | pages |
+//! | `overview`, `topics`, `groups`, `messages`, `dead_letters`, `clients`, `acl`, `name_servers`, `alerts`, `audit`, `settings` | pages |
+//! | `trace` | what became of a message in the words of clients, drawn |
 //! | `drawing` | the hosts of a cluster as a picture |
 //! | `text`, `text_zh`, `format` | the words of pages, numbers and times |
 //! | `pages/` | templates, the style sheet and the script |
@@ -20,9 +21,12 @@
 //! log.
 
 mod accounts;
+mod acl;
 mod alerts;
 mod audit;
 mod change;
+mod clients;
+mod dead_letters;
 mod drawing;
 mod exposition;
 mod format;
@@ -37,6 +41,7 @@ mod settings;
 mod text;
 mod text_zh;
 mod topics;
+mod trace;
 mod visitor;
 
 use std::fmt;
@@ -147,6 +152,18 @@ fn page_routes(pages: Pages) -> Router {
         .route("/messages/{topic}/{id}", get(messages::show))
         .route("/messages/{topic}/{id}/body", get(messages::body))
         .route("/cluster", get(overview::cluster))
+        .route("/dead-letters", get(dead_letters::groups))
+        .route("/dead-letters/{group}", get(dead_letters::show))
+        .route("/dead-letters/{group}/resend", post(dead_letters::resend))
+        .route("/dead-letters/{group}/export", get(dead_letters::export))
+        .route("/trace", get(trace::show))
+        .route("/clients", get(clients::list))
+        .route("/clients/{client}", get(clients::show))
+        .route("/acl", get(acl::show))
+        .route("/acl/accounts", post(acl::create))
+        .route("/acl/accounts/{key}", get(acl::account).post(acl::update))
+        .route("/acl/accounts/{key}/delete", post(acl::delete))
+        .route("/acl/white", post(acl::set_white))
         .route("/alerts", get(alerts::show))
         .route("/alerts/silence", post(alerts::silence))
         .route("/alerts/test", post(alerts::test))

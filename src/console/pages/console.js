@@ -46,4 +46,7 @@ async function renew() {
 }
 
 localTimes(document);
+// On a phone the pages' names are a row to be pushed.
+const here = document.querySelector("header nav [aria-current]");
+if (here) here.scrollIntoView({ inline: "center", block: "nearest" });
 if (live) setInterval(renew, 5000);
