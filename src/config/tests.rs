@@ -280,6 +280,8 @@ fn keys_of_4_9_4_are_told_by_ours() {
         ("listenPort", "`port` in [name_server] or `port` in [[broker]]"),
         ("brokerRole", "`role` in [[broker]] or `replication` in [[broker]]"),
         ("fileReservedTime", "`retention_hours` in [store]"),
+        ("namesrvAddr", "`name_servers` or `name_servers` in [console]"),
+        ("keyPath", "`key_file` in [tls]"),
     ] {
         let expected = format!("rmq-node.toml:1:1: unknown key `{key}`: here it is {expected}");
         assert_eq!(refused(&format!("{key} = 1")), expected);
