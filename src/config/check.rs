@@ -11,7 +11,7 @@ use super::settings::{BrokerTable, ClientCertificates, Replication, Role, Settin
 use super::{Broker, Config, ConfigError, NameServer, Problem};
 
 /// Names that a broker's folder in the data directory cannot have.
-const RESERVED_GROUPS: [&str; 4] = ["nameserver", "node", "acl", "LOCK"];
+const RESERVED_GROUPS: [&str; 5] = ["nameserver", "node", "acl", "LOCK", "console-admin-password"];
 const SEGMENT_BYTES_MIN: u64 = 1 << 20;
 const MESSAGE_BYTES_MIN: usize = 1 << 10;
 /// Slaves that a sender waits for, unless it is told.
