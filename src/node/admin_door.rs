@@ -179,7 +179,7 @@ impl NodeControl for Control {
         let brokers = self.config.brokers.iter();
         Own {
             brokers: brokers.map(|broker| (broker.group.clone(), broker.id.into())).collect(),
-            disk_read_only_percent: self.config.store.disk_read_only_percent,
+            disk_read_only_percent: self.live.retention.get().disk_read_only_percent,
             data_format: DATA_FORMAT,
         }
     }
@@ -215,7 +215,26 @@ fn slave_address(group: &str, config: &Config) -> Result<String, AdminError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::service::logins::Logins;
+    use crate::clock::Clock;
     use crate::config::Sources;
+    use crate::node::logging::Threshold;
+    use crate::transport::Tls;
+
+    #[test]
+    fn how_full_the_disk_may_be_is_told_as_it_is_now() {
+        let loaded = config::check_text("a.toml", "").unwrap();
+        let (files, clock) =
+            ((Tls::default(), Logins::new(KnownLogins::default())), Clock::system());
+        let live = Live::new(&loaded, Threshold::of_nobody(), &Arc::default(), files, clock, None);
+        let control =
+            Control { live: Arc::new(live), config: loaded.config.clone(), started_ms: 0 };
+        assert_eq!(control.own().disk_read_only_percent, 90);
+        let mut store = loaded.config.store;
+        store.disk_read_only_percent = 95;
+        control.live.retention.set(options::retention(&store));
+        assert_eq!(control.own().disk_read_only_percent, 95);
+    }
 
     #[test]
     fn only_a_slave_of_this_host_begins_anew() {
