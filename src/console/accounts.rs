@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::guesses::Guesses;
+pub use crate::admin::service::roles::Role;
 use crate::clock::Clock;
 use crate::kv::{Batch, Database, KvError};
 use crate::task;
@@ -50,37 +51,6 @@ const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz234567899";
 const MADE_CHARS: usize = 20;
 /// Passwords that wait to be hashed, each of which takes 19 MiB and some 50 ms; more are told to come again.
 const WAITING_MAX: usize = 8;
-
-/// What somebody may do; each may what those before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Look.
-    Reader,
-    /// Change what can be changed back.
-    Operator,
-    /// Everything: delete, and say who may.
-    Admin,
-}
-
-impl Role {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Reader, Self::Operator, Self::Admin];
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Reader => "reader",
-            Self::Operator => "operator",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// The role of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.name() == name)
-    }
-}
 
 /// A user as it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
