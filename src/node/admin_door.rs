@@ -55,14 +55,15 @@ pub fn bind(config: &Config, base: &Base) -> Result<Option<TcpSocket>, StartErro
 /// # Errors
 /// The port does not listen.
 pub fn open(
-    config: &Config,
+    admin: &Admin,
+    of_node: &OfNode,
+    port: Option<TcpSocket>,
     base: &Base,
     data_dir: &DataDir,
-    (of_node, port): (&OfNode, Option<TcpSocket>),
     stop: &CancellationToken,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let _entered = base.control.enter();
-    let routes = routes(admin(config.name_servers.clone(), base), Some(of_node.clone()));
+    let routes = routes(admin.clone(), Some(of_node.clone()));
     let live = &base.live;
     let gate = Gate::new(live.logins.clone(), Arc::clone(&base.metrics), base.clock.clone());
     let mut doors = Vec::new();
@@ -103,12 +104,13 @@ pub fn admin(name_servers: Vec<String>, base: &Base) -> Admin {
 
 /// What only the node itself can tell and do; its alerts are looked after until `stop`.
 pub fn of_node(
+    admin: &Admin,
     config: &Config,
     base: &Base,
     data_dir: &DataDir,
     stop: &CancellationToken,
 ) -> OfNode {
-    let alerts = alerts(admin(config.name_servers.clone(), base), config, base, data_dir);
+    let alerts = alerts(admin.clone(), config, base, data_dir);
     let running = Arc::clone(&alerts).run();
     let ending = stop.clone();
     let _entered = base.control.enter();
