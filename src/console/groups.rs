@@ -108,7 +108,7 @@ pub async fn show(
         *lag = lag.saturating_add(queue.lag);
         topic.queues.push(Queue {
             lag: format::number(queue.lag),
-            last: queue.last_stored_ms.map(|ms| (format::iso(ms), format::time(ms))),
+            last: queue.last_stored_ms.map(format::moment),
             queue,
         });
     }

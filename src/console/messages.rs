@@ -52,7 +52,7 @@ impl Row {
             tags: message.tags.clone().unwrap_or_default(),
             keys: message.keys.clone().unwrap_or_default(),
             place: format!("{broker} {} @ {}", message.queue, message.queue_offset),
-            stored: (format::iso(message.stored_ms), format::time(message.stored_ms)),
+            stored: format::moment(message.stored_ms),
             size: format::bytes(message.store_bytes),
             preview,
         }
@@ -218,14 +218,13 @@ pub async fn show(
         "text" => cut(message.body_text.clone().unwrap_or_default()),
         _ => hex(&message.body),
     };
-    let time = |ms: i64| (format::iso(ms), format::time(ms));
     Ok(html(&MessagePage {
         page: &visitor.page,
         path,
         topic_path,
         size: format::bytes(u64::try_from(message.body.len()).unwrap_or(u64::MAX)),
-        born: time(message.born_ms),
-        stored: time(message.stored_ms),
+        born: format::moment(message.born_ms),
+        stored: format::moment(message.stored_ms),
         as_what,
         choices,
         body,

@@ -112,7 +112,7 @@ pub async fn show(
     let mut topic = pages.asking().topic(&name).await.map_err(|error| visitor.failed(&error))?;
     let queue = |status: QueueStatus| Queue {
         messages: format::number(status.messages()),
-        last: status.last_stored_ms.map(|ms| (format::iso(ms), format::time(ms))),
+        last: status.last_stored_ms.map(format::moment),
         status,
     };
     let queues = std::mem::take(&mut topic.queues).into_iter().map(queue).collect();
