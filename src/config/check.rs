@@ -28,6 +28,13 @@ impl Findings<'_> {
         let at = self.origins.get(path).map(|found| found.origin.clone());
         self.problems.push(Problem { at: at.filter(|origin| !origin.starts_with(DEFAULT)), text });
     }
+
+    /// The same of an entry of a list, which a file has a place for, and the environment not.
+    pub(super) fn add_entry(&mut self, list: &str, at: usize, text: String) {
+        let entry = format!("{list}[{at}]");
+        let is_known = self.origins.contains_key(&entry);
+        self.add(if is_known { &entry } else { list }, text);
+    }
 }
 
 /// Checks everything, so that one run tells all that is wrong.
@@ -196,7 +203,7 @@ fn check_acl(settings: &Settings, findings: &mut Findings<'_>) {
 
 /// Beyond this host nobody is let in unseen, and tokens are told to nobody else.
 fn check_admin(settings: &Settings, findings: &mut Findings<'_>) {
-    let (admin, tls) = (&settings.admin, &settings.tls);
+    let admin = &settings.admin;
     let has_logins = !admin.logins_file.as_os_str().is_empty();
     let Some(listen) = admin.listen else {
         if has_logins {
@@ -215,8 +222,7 @@ fn check_admin(settings: &Settings, findings: &mut Findings<'_>) {
                     \"/etc/rmq-node/logins.toml\"";
         findings.add("admin.listen", text.to_owned());
     }
-    let is_plain = tls.certificate_file.as_os_str().is_empty() || tls.mode == TlsMode::Disabled;
-    if is_plain && !listen.ip().is_loopback() {
+    if !settings.tls.is_on() && !listen.ip().is_loopback() {
         let text = format!(
             "tokens would cross the network in plain: write tls.certificate_file = \"/etc/rmq-node/tls/node.crt\" (and not \
              mode = \"disabled\"), or admin.listen = \"127.0.0.1:{}\"",

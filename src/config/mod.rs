@@ -46,6 +46,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 pub use check_addresses::{check_address, internal_address};
+pub use check_console::is_base_path;
 pub use layers::Origin;
 use layers::Origins;
 pub use overrides::{Kept, KeptStore, Overrides};

@@ -17,6 +17,7 @@ use super::text::{Language, translated};
 use super::{Failed, Pages};
 use super::{problem, redirect};
 use crate::admin::AdminError;
+use crate::config::is_base_path;
 
 /// The cookie of a session.
 pub const SESSION: &str = "rmq_session";
@@ -92,9 +93,7 @@ pub fn theme(name: &str) -> Option<&'static str> {
 /// What a proxy says that it took off the path.
 fn base(headers: &HeaderMap) -> Option<&str> {
     let base = of_proxy(headers, "x-forwarded-prefix")?.trim_end_matches('/');
-    let is_part = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
-    let is_path = base.starts_with('/') && !base.contains("//") && base.chars().all(is_part);
-    ((is_path || base.is_empty()) && base.len() <= BASE_MAX).then_some(base)
+    (is_base_path(base) && base.len() <= BASE_MAX).then_some(base)
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
