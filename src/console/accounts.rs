@@ -31,7 +31,7 @@ use crate::task;
 /// password at the next start.
 const PASSWORD_FILE: &str = "console-admin-password";
 /// The first user.
-pub const ADMIN: &str = "admin";
+const ADMIN: &str = "admin";
 const USERS: &str = "console_users";
 const SESSIONS: &str = "console_sessions";
 /// A session that was not used for so long is over.
@@ -43,7 +43,7 @@ const SEEN_MS: i64 = 5 * 60 * 1000;
 /// Sessions of one user; more end the oldest.
 const SESSIONS_MAX: usize = 16;
 /// The shortest password that somebody may choose.
-pub const PASSWORD_CHARS_MIN: usize = 10;
+const PASSWORD_CHARS_MIN: usize = 10;
 /// The longest that is hashed.
 const PASSWORD_BYTES_MAX: usize = 512;
 /// Characters of passwords that are made here: none looks like another.
@@ -89,6 +89,8 @@ pub struct Accounts {
     state: Mutex<State>,
     /// Held from when a change is decided until it is in the database and in memory, so that both end alike.
     writing: Mutex<()>,
+    /// Places of those that are hashed or wait for it.
+    waiting: Semaphore,
     hashing: Semaphore,
     guesses: Guesses,
 }
@@ -129,6 +131,7 @@ impl Accounts {
             clock,
             state: Mutex::default(),
             writing: Mutex::default(),
+            waiting: Semaphore::new(WAITING_MAX),
             hashing: Semaphore::new(1),
         };
         *accounts.lock() = accounts.read().map_err(io::Error::other)?;
@@ -301,14 +304,10 @@ impl Accounts {
             return Ok(false);
         }
         let user = self.lock().users.get(&name).cloned();
-        let accounts = Arc::clone(self);
         self.hashed(move || match user {
             Some(user) => is_hash_of(&user.hash, &password),
-            None => {
-                // An answer that comes sooner would tell which users there are.
-                drop(accounts);
-                hash(&password).is_empty()
-            }
+            // An answer that comes sooner would tell which users there are.
+            None => hash(&password).is_empty(),
         })
         .await
     }
@@ -318,7 +317,7 @@ impl Accounts {
         self: &Arc<Self>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        let Some(_place) = self.guesses.place(WAITING_MAX) else { return Err(Refusal::Wait(1)) };
+        let Ok(_place) = self.waiting.try_acquire() else { return Err(Refusal::Wait(1)) };
         let _permit = self.hashing.acquire().await.map_err(|e| Refusal::Broken(e.to_string()))?;
         blocking(move || Ok(work())).await
     }

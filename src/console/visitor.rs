@@ -22,7 +22,7 @@ use crate::config::is_base_path;
 /// The cookie of a session.
 pub const SESSION: &str = "rmq_session";
 /// Where a user with a made password has to go.
-pub const PASSWORD_PATH: &str = "/password";
+const PASSWORD_PATH: &str = "/password";
 /// Pages that somebody with such a password gets.
 const WITHOUT_CHANGE: [&str; 2] = [PASSWORD_PATH, "/logout"];
 /// The longest path before the console's own.
@@ -169,6 +169,8 @@ pub struct Visitor {
     pub user: String,
     /// What they may do.
     pub role: Role,
+    /// Whether their password was made for them.
+    pub must_change: bool,
     /// Their session's token.
     pub token: String,
 }
@@ -192,7 +194,8 @@ impl FromRequestParts<Pages> for Visitor {
         }
         page.user = Some((session.user.clone(), user.role));
         page.csrf = session.csrf;
-        Ok(Self { page, address, user: session.user, role: user.role, token })
+        let (role, must_change) = (user.role, user.must_change);
+        Ok(Self { page, address, user: session.user, role, must_change, token })
     }
 }
 
