@@ -81,7 +81,7 @@ struct Broker {
 impl Broker {
     fn of(broker: AccountsOfBroker) -> Self {
         let last = broker.files.iter().filter_map(|file| file.changed_ms).max();
-        Self { changed: last.map(|ms| (format::iso(ms), format::time(ms))), broker }
+        Self { changed: last.map(format::moment), broker }
     }
 }
 
@@ -103,7 +103,7 @@ struct AclPage<'a> {
 
 /// Every account, and what brokers have.
 pub async fn show(State(pages): State<Pages>, visitor: Visitor, query: Fields) -> Answer {
-    let (listed, error) = match pages.admin.list_accounts().await {
+    let (listed, error) = match pages.asking().list_accounts().await {
         Ok(listed) => (listed, None),
         Err(error) => (ListAccountsResponse::default(), Some(error.to_string())),
     };
@@ -137,7 +137,7 @@ pub async fn account(
     visitor: Visitor,
     Path(key): Path<String>,
 ) -> Answer {
-    let listed = pages.admin.list_accounts().await.map_err(|error| visitor.failed(&error))?;
+    let listed = pages.asking().list_accounts().await.map_err(|error| visitor.failed(&error))?;
     let mut accounts = Account::all(listed.accounts);
     accounts.retain(|account| account.key == key);
     if accounts.is_empty() {
@@ -196,7 +196,7 @@ pub async fn create(State(pages): State<Pages>, form: Posted) -> Answer {
     };
     let (admin, asked) = (pages.admin.clone(), request.clone());
     if !is_sure {
-        let told = admin.create_account(&request).await;
+        let told = pages.asking().create_account(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;
         let question = page.t1("Create the account {}?", &request.access_key);
         let action = format!("{PATH}/accounts");
@@ -229,7 +229,7 @@ pub async fn update(State(pages): State<Pages>, Path(key): Path<String>, form: P
     };
     let (admin, asked) = (pages.admin.clone(), request.clone());
     if !is_sure {
-        let told = admin.update_account(&request).await;
+        let told = pages.asking().update_account(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;
         let question = page.t1("Change the account {}?", &key);
         let action = format!("{PATH}/accounts/{}", escaped(&key));
@@ -280,7 +280,7 @@ pub async fn delete(State(pages): State<Pages>, Path(key): Path<String>, form: P
         DeleteAccountRequest { access_key: key.clone(), cluster: None, dry_run: !is_sure };
     let (admin, asked) = (pages.admin.clone(), request.clone());
     if !is_sure {
-        let told = admin.delete_account_everywhere(&request).await;
+        let told = pages.asking().delete_account_everywhere(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;
         return Ok(html(&ConfirmPage {
             page,
@@ -310,7 +310,7 @@ pub async fn set_white(State(pages): State<Pages>, form: Posted) -> Answer {
     let request = PutWhiteAddressesRequest { addresses, cluster: None, dry_run: !is_sure };
     let (admin, asked) = (pages.admin.clone(), request.clone());
     if !is_sure {
-        let told = admin.put_white_addresses(&request).await;
+        let told = pages.asking().put_white_addresses(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;
         let all = request.addresses.join(" ");
         let none = page.t("none");

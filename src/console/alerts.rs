@@ -76,7 +76,7 @@ impl Row {
         Self {
             state,
             health: if state == "firing" { health } else { "" },
-            since: (format::iso(alert.since_ms), format::time(alert.since_ms)),
+            since: format::moment(alert.since_ms),
             lasts: format::duration(now_ms - alert.since_ms),
             alert,
         }
@@ -105,7 +105,7 @@ pub async fn show(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
     };
     let rules = Rule::ALL.iter().map(of_rule).collect();
     let silence = |silence: AlertSilence| Silence {
-        until: (format::iso(silence.until_ms), format::time(silence.until_ms)),
+        until: format::moment(silence.until_ms),
         left: format::duration(silence.until_ms - now_ms),
         silence,
     };
@@ -116,7 +116,7 @@ pub async fn show(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
         silences: listed.silences.into_iter().map(silence).collect(),
         rules,
         problems: listed.problems,
-        round: round.map(|ms| (format::iso(ms), format::time(ms))),
+        round: round.map(format::moment),
         is_telling: listed.is_telling,
         hours: HOURS,
         rule: query.get("rule"),

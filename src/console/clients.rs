@@ -22,11 +22,10 @@ struct Row {
 
 impl Row {
     fn of(client: ConnectedClient) -> Self {
-        let time = |ms: i64| (format::iso(ms), format::time(ms));
         Self {
             path: escaped(&client.client_id),
             version: version_text(client.version),
-            heartbeat: client.last_heartbeat_ms.map(time),
+            heartbeat: client.last_heartbeat_ms.map(format::moment),
             client,
         }
     }
@@ -64,7 +63,7 @@ struct ClientsPage<'a> {
 
 /// A page of those of a kind that have a text in their id, address or groups.
 pub async fn list(State(pages): State<Pages>, visitor: Visitor, query: Fields) -> Answer {
-    let listed = pages.admin.clients().await.map_err(|error| visitor.failed(&error))?;
+    let listed = pages.asking().clients().await.map_err(|error| visitor.failed(&error))?;
     let q = query.get("q");
     let (asked, wanted) = (query.get("kind"), q.to_lowercase());
     let kind = KINDS.into_iter().find(|name| *name == asked).unwrap_or(KINDS[0]);
@@ -106,10 +105,9 @@ struct Consumer {
 
 impl Consumer {
     fn of(mut consumer: RunningConsumer) -> Self {
-        let time = |ms: i64| (format::iso(ms), format::time(ms));
         let queue = |queue: ConsumerQueue| Queue {
-            pulled: queue.last_pull_ms.map(time),
-            consumed: queue.last_consume_ms.map(time),
+            pulled: queue.last_pull_ms.map(format::moment),
+            consumed: queue.last_consume_ms.map(format::moment),
             queue,
         };
         let rates = |rates: ConsumerRates| Rates {
@@ -120,7 +118,7 @@ impl Consumer {
         };
         Self {
             path: escaped(&consumer.group),
-            started: consumer.started_ms.map(time),
+            started: consumer.started_ms.map(format::moment),
             queues: std::mem::take(&mut consumer.queues).into_iter().map(queue).collect(),
             rates: std::mem::take(&mut consumer.rates).into_iter().map(rates).collect(),
             consumer,
@@ -147,7 +145,7 @@ pub async fn show(
 ) -> Answer {
     let with_stacks = query.get("stacks") == "yes";
     let request = GetClientRequest { client_id, with_stacks };
-    let found = pages.admin.client(&request).await.map_err(|error| visitor.failed(&error))?;
+    let found = pages.asking().client(&request).await.map_err(|error| visitor.failed(&error))?;
     Ok(html(&ClientPage {
         page: &visitor.page,
         row: Row::of(found.client.unwrap_or_default()),

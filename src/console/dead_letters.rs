@@ -61,12 +61,12 @@ pub async fn groups(State(pages): State<Pages>, visitor: Visitor, query: Fields)
     if let Some(group) = query.filled("group") {
         return Ok(super::redirect(&visitor.page, &format!("/dead-letters/{}", escaped(&group))));
     }
-    let told = pages.admin.count_dead_letters().await;
+    let told = pages.asking().count_dead_letters().await;
     let told = told.map_err(|error| visitor.failed(&error))?;
     let row = |group: GroupDeadLetters| GroupRow {
         path: escaped(&group.group),
         count: format::number(group.count),
-        last: group.last_stored_ms.map(|ms| (format::iso(ms), format::time(ms))),
+        last: group.last_stored_ms.map(format::moment),
         group,
     };
     let rows = told.groups.into_iter().map(row).collect();
@@ -89,7 +89,7 @@ impl Row {
         Self {
             place: place_text(&place_of(&message)),
             path: format!("{}/{}", escaped(&message.topic), escaped(&message.id)),
-            stored: (format::iso(message.stored_ms), format::time(message.stored_ms)),
+            stored: format::moment(message.stored_ms),
             message,
             letter,
         }
@@ -151,7 +151,7 @@ pub async fn show(
     Path(group): Path<String>,
     query: Fields,
 ) -> Answer {
-    let told = pages.admin.dead_letters(&request(&group, &query, SHOWN)).await;
+    let told = pages.asking().dead_letters(&request(&group, &query, SHOWN)).await;
     let told = told.map_err(|error| visitor.failed(&error))?;
     let count = told.queues.iter().map(|queue| queue.count).sum::<i64>();
     let matching = told.queues.iter().map(|queue| queue.matching).sum::<i64>();
@@ -180,7 +180,7 @@ pub async fn resend(State(pages): State<Pages>, Path(group): Path<String>, form:
     let places: Vec<_> = match fields.filled("one") {
         Some(one) => place(&one).into_iter().collect(),
         None if fields.get("which") == "all" => {
-            let told = pages.admin.dead_letters(&request(&group, &fields, MANY)).await;
+            let told = pages.asking().dead_letters(&request(&group, &fields, MANY)).await;
             let letters = told.map_err(|error| visitor.failed(&error))?.letters;
             letters.iter().filter_map(|one| one.message.as_ref()).map(place_of).collect()
         }
@@ -200,7 +200,7 @@ pub async fn resend(State(pages): State<Pages>, Path(group): Path<String>, form:
     let (admin, asked) = (pages.admin.clone(), request.clone());
     let back = format!("/dead-letters/{}", escaped(&group));
     if !is_sure {
-        let told = admin.resend_dead_letters(&request).await;
+        let told = pages.asking().resend_dead_letters(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;
         let mut kept = vec![("target", fields.get("target").to_owned())];
         kept.extend(request.places.iter().map(|place| ("place", place_text(place))));
@@ -249,7 +249,7 @@ pub async fn export(
     Path(group): Path<String>,
     query: Fields,
 ) -> Answer {
-    let told = pages.admin.dead_letters(&request(&group, &query, MANY)).await;
+    let told = pages.asking().dead_letters(&request(&group, &query, MANY)).await;
     let told = told.map_err(|error| visitor.failed(&error))?;
     let (kind, end, text) = match query.get("as") {
         "json" => ("application/x-ndjson; charset=utf-8", "jsonl", json_lines(&told.letters)),

@@ -74,10 +74,11 @@ pub async fn show(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
     };
     let list = ListNameServersRequest { with_routes: shown.with_routes };
     let kv = ListKvRequest { namespace: shown.namespace.to_owned() };
+    let admin = pages.asking();
     let (listed, values, settings) = tokio::join!(
-        pages.admin.list_name_servers(&list),
-        pages.admin.list_kv(&kv),
-        pages.admin.list_name_server_settings(),
+        admin.list_name_servers(&list),
+        admin.list_kv(&kv),
+        admin.list_name_server_settings(),
     );
     match listed {
         Err(error) => shown.error = Some(error.to_string()),
@@ -118,7 +119,7 @@ pub async fn set_value(State(pages): State<Pages>, form: Posted) -> Answer {
     };
     let (admin, asked) = (pages.admin.clone(), request.clone());
     if !is_sure {
-        let told = admin.put_kv_everywhere(&request).await;
+        let told = pages.asking().put_kv_everywhere(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;
         let confirm = Confirm {
             page,
@@ -152,7 +153,7 @@ async fn remove_value(pages: Pages, form: Posted) -> Answer {
     };
     let (admin, asked) = (pages.admin.clone(), request.clone());
     if !is_sure {
-        let told = admin.delete_kv_everywhere(&request).await;
+        let told = pages.asking().delete_kv_everywhere(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;
         let confirm = Confirm {
             page,
@@ -191,7 +192,7 @@ pub async fn set_setting(State(pages): State<Pages>, form: Posted) -> Answer {
             page,
             question: page.t1("Change the setting {} of each name server?", &request.key),
             warning: "",
-            rows: rows(&admin.put_name_server_setting(&request).await.done),
+            rows: rows(&pages.asking().put_name_server_setting(&request).await.done),
             action: format!("{PATH}/settings"),
             fields: ["key", "value"].map(|name| (name, fields.get(name).to_owned())).to_vec(),
             typed: None,
@@ -219,7 +220,7 @@ pub async fn set_writing(State(pages): State<Pages>, form: Posted) -> Answer {
     };
     let (admin, asked) = (pages.admin.clone(), request.clone());
     if !is_sure {
-        let told = admin.put_write_permission(&request).await;
+        let told = pages.asking().put_write_permission(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;
         let question = if may_write {
             page.t1("Let producers write to {} again?", &request.broker)

@@ -106,7 +106,7 @@ impl Timeline {
 impl Step {
     fn of(step: TraceStep) -> Self {
         let kind = if step.kind() == TraceKind::Consumed { "consumed" } else { "sent" };
-        let begun = begun_ms(&step).map(|ms| (format::iso(ms), format::time(ms)));
+        let begun = begun_ms(&step).map(format::moment);
         Self { kind, begun, cost: cost(step.cost_ms), step }
     }
 }
@@ -152,18 +152,16 @@ pub async fn show(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
         error: None,
     };
     if shown.by == "id" && !shown.id.is_empty() {
-        match pages.admin.trace(shown.id).await {
+        match pages.asking().trace(shown.id).await {
             Ok(steps) => shown.timeline = Some(Timeline::of(steps)),
             Err(error) => shown.error = Some(error.to_string()),
         }
     } else if shown.by == "key" && !shown.key.is_empty() && !shown.topic.is_empty() {
         let (topic, key) = (shown.topic.to_owned(), shown.key.to_owned());
         let request = FindMessagesRequest { topic, key, limit: Some(OF_KEY) };
-        let found = |message: StoredMessage| Found {
-            stored: (format::iso(message.stored_ms), format::time(message.stored_ms)),
-            message,
-        };
-        match pages.admin.find_messages(&request).await {
+        let found =
+            |message: StoredMessage| Found { stored: format::moment(message.stored_ms), message };
+        match pages.asking().find_messages(&request).await {
             Ok(told) => {
                 shown.found = Some(told.messages.into_iter().map(found).collect());
                 shown.problems = told.problems;
