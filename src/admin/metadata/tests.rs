@@ -183,6 +183,26 @@ async fn steps_go_on_after_a_failed_one_and_no_name_server_forgets_what_a_broker
 }
 
 #[tokio::test]
+async fn a_name_server_that_fails_keeps_no_other_from_forgetting() {
+    let peer = peer();
+    let admin = Admin::new(vec![NOBODY.to_owned(), peer.address.clone()], Default::default());
+    let metadata = Some(topics("T", TopicConfiguration::default()));
+    let request = ApplyMetadataRequest { metadata, prune: true, cluster: None };
+    let mut plan = admin.plan_metadata(&request).await.unwrap();
+    let mut ends = Vec::new();
+    while let Some(step) = admin.do_next_step(&mut plan).await {
+        ends.push((step.address.clone(), step.outcome()));
+    }
+    let expected = [
+        (peer.address.clone(), Outcome::Done),
+        (peer.address.clone(), Outcome::Done),
+        (NOBODY.to_owned(), Outcome::Failed),
+        (peer.address.clone(), Outcome::Done),
+    ];
+    assert_eq!(ends, expected);
+}
+
+#[tokio::test]
 async fn who_does_not_answer_is_told_of_and_no_name_server_forgets_its_topics() {
     let peer = peer();
     peer.register(&[("a", &peer.address), ("down", NOBODY)]);
