@@ -91,16 +91,25 @@ impl Admin {
                     let Some(address) = broker.master().filter(|_| !moved.is_empty()) else {
                         continue;
                     };
-                    if members.is_none() {
-                        let connected = self.members_of(groups.iter(), group).await;
-                        members = Some(connected.map_or(0, |members| members.connections.len()));
-                    }
+                    let members = match &members {
+                        Some(members) => members,
+                        None => members.insert(self.count_connected(groups, group).await),
+                    };
                     let place = Place { at: &broker.broker_name, address };
-                    self.plan_moves(plan, &wanted, place, moved, members.unwrap_or(0)).await;
+                    self.plan_moves(plan, &wanted, place, moved, members).await;
                 }
             }
         }
         Ok(())
+    }
+
+    /// How many members of the group are connected.
+    async fn count_connected(
+        &self,
+        groups: &[BrokerData],
+        group: &str,
+    ) -> Result<usize, AdminError> {
+        Ok(self.members_of(groups.iter(), group).await?.connections.len())
     }
 
     async fn plan_moves(
@@ -109,7 +118,7 @@ impl Admin {
         wanted: &Wanted<'_>,
         place: Place<'_>,
         moved: Vec<(i32, Option<i64>, i64)>,
-        members: usize,
+        members: &Result<usize, AdminError>,
     ) {
         let changes = moved.iter().map(|(queue, before, after)| {
             let before = before.map(|before| before.to_string());
@@ -140,12 +149,16 @@ impl Admin {
         wanted: &Wanted<'_>,
         place: Place<'_>,
         moved: &[(i32, Option<i64>, i64)],
-        members: usize,
+        members: &Result<usize, AdminError>,
     ) -> Option<String> {
-        if members > 0 {
-            return Some(format!(
-                "{members} members of the group are connected, and would write their own positions over it: stop them first"
-            ));
+        match members {
+            Ok(0) => {}
+            Ok(members) => {
+                return Some(format!(
+                    "{members} members of the group are connected, and would write their own positions over it: stop them first"
+                ));
+            }
+            Err(error) => return Some(error.to_string()),
         }
         let there = match self.topic_offsets(place.address, wanted.topic).await {
             Ok(there) => there,

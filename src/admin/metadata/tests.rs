@@ -325,5 +325,8 @@ async fn groups_go_only_where_messages_are_and_while_nobody_is_connected() {
         r#"{"connectionSet":[{"clientAddr":"h:1","clientId":"c","language":"JAVA","version":401}]}"#,
     );
     assert!(reason(&[(0, 8)]).await.starts_with("1 members of the group are connected"));
+    peer.answer(203, Command::response(1).with_remark("busy"));
+    let unknown = reason(&[(0, 8)]).await;
+    assert!(unknown.ends_with("refused: busy (code 1 SYSTEM_ERROR)"), "{unknown}");
     assert!(refused(&peer, wanted(&[(0, -1)]), false).await.ends_with("a number is below 0"));
 }
