@@ -22,12 +22,13 @@ impl Admin {
     /// # Errors
     /// No name server answers.
     pub async fn upgrade_check(&self, own: &Own) -> Result<UpgradeCheckResponse, AdminError> {
-        let listing = self.brokers().await?;
+        let (state, silent) = self.cluster_and_silent().await?;
+        let brokers = self.statuses(state).await.brokers;
         let verdict = UpgradeCheckResponse {
             data_format: own.data_format,
             ..UpgradeCheckResponse::default()
         };
-        let mut judge = Judge { brokers: &listing.brokers, verdict };
+        let mut judge = Judge { brokers: &brokers, verdict };
         let mut hosts = Vec::new();
         for (group, id) in &own.brokers {
             let Some(status) = judge.find(group, *id) else {
@@ -52,8 +53,7 @@ impl Admin {
                 _ => judge.slave(status),
             }
         }
-        let silent = listing.problems.iter().filter(|problem| problem.at == "name server");
-        let silent: Vec<_> = silent.filter_map(|problem| problem.address.as_deref()).collect();
+        let silent: Vec<_> = silent.iter().map(|(name_server, _)| *name_server).collect();
         judge.name_servers(&self.name_servers, &hosts, &silent);
         Ok(judge.verdict)
     }

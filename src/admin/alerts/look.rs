@@ -120,19 +120,16 @@ impl Admin {
     /// # Errors
     /// No name server answers, or nothing is registered.
     pub(super) async fn look(&self, clock: &Clock) -> Result<Look, AdminError> {
-        let state = self.cluster().await?;
+        let (state, silent) = self.cluster_and_silent().await?;
         let mut look = Look {
             at_ms: clock.now_ms(),
             members: Some(BTreeMap::new()),
             name_servers: self.name_servers.iter().map(|one| (one.clone(), None)).collect(),
             ..Look::default()
         };
-        for problem in state.problems {
-            let address = problem.address.as_deref().unwrap_or_default();
-            match look.name_servers.get_mut(address).filter(|_| problem.at == "name server") {
-                Some(reason) => *reason = Some(problem.reason),
-                None => look.problems.push(problem),
-            }
+            problems: state.problems,
+        for (address, error) in silent {
+            look.name_servers.insert(address.to_owned(), Some(error.to_string()));
         }
         let there = state.brokers.iter().filter(|one| one.version.is_some());
         let asked = all(there.map(async |broker| (broker, self.figures_of(broker, clock).await)));

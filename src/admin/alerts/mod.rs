@@ -143,12 +143,14 @@ impl Alerts {
         }
     }
 
-    /// Nobody answers: this host's own way to the cluster, or all of it, is gone.
+    /// Nobody answers: this host's own way to the cluster, or all of it, is gone; or what answers knows no broker.
     fn blind(self: &Arc<Self>, error: &AdminError, settings: &Settings) {
         let reason = error.to_string();
         let problem =
             Problem { at: "cluster".to_owned(), reason: reason.clone(), ..Problem::default() };
-        let servers = self.admin.name_servers.iter().map(|one| (one.clone(), Some(reason.clone())));
+        let is_silent = matches!(error, AdminError::Unreachable(_));
+        let servers = self.admin.name_servers.iter().filter(|_| is_silent);
+        let servers = servers.map(|one| (one.clone(), Some(reason.clone())));
         self.round(
             Look {
                 at_ms: self.clock.now_ms(),
