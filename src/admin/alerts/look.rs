@@ -4,6 +4,7 @@
 //! answer is a problem in the look, and what it would have told is missing.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use super::super::groups::LIST_TIMEOUT;
 use super::super::{Admin, AdminError, all};
@@ -12,6 +13,9 @@ use crate::clock::Clock;
 use crate::proto::v1::{Broker, Problem};
 use crate::remoting::bodies::extension::{self, Figures};
 use crate::remoting::{Command, request, response};
+
+/// Of a broker that has just started.
+const NOT_RECKONED: &str = "it has not reckoned them yet";
 
 /// A cluster at a moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,8 +34,8 @@ pub struct Look {
     pub members: Option<BTreeMap<String, u64>>,
     /// Groups whose members subscribe to different things, and who.
     pub differ: BTreeMap<String, String>,
-    /// Dead letters that there ever were, by group.
-    pub dead_letters: BTreeMap<String, u64>,
+    /// Dead letters that there ever were, by broker and group.
+    pub dead_letters: BTreeMap<String, BTreeMap<String, u64>>,
     /// The disks that brokers store on.
     pub disks: Vec<Disk>,
     /// The clocks of other hosts.
@@ -108,9 +112,7 @@ impl Look {
             }
         }
         self.differ.extend(told.differ);
-        for (group, count) in told.dead_letters {
-            *self.dead_letters.entry(group).or_default() += count;
-        }
+        self.dead_letters.insert(name(broker), told.dead_letters.into_iter().collect());
     }
 }
 
@@ -125,9 +127,9 @@ impl Admin {
             at_ms: clock.now_ms(),
             members: Some(BTreeMap::new()),
             name_servers: self.name_servers.iter().map(|one| (one.clone(), None)).collect(),
+            problems: state.problems,
             ..Look::default()
         };
-            problems: state.problems,
         for (address, error) in silent {
             look.name_servers.insert(address.to_owned(), Some(error.to_string()));
         }
@@ -138,6 +140,9 @@ impl Admin {
                 Ok((told, ahead)) => {
                     look.clocks.extend(ahead);
                     match told {
+                        Some(told) if told.at_ms == 0 => {
+                            look.problems.push(problem(broker, &NOT_RECKONED));
+                        }
                         Some(told) => look.add_figures(broker, told),
                         None if broker.id == 0 => self.add_plain(&mut look, broker).await,
                         None => {}
@@ -199,10 +204,14 @@ impl Admin {
     }
 }
 
-fn problem(broker: &Broker, error: &AdminError) -> Problem {
+fn problem(broker: &Broker, error: &impl Display) -> Problem {
     Problem {
         at: broker.group.clone(),
         address: broker.address.clone(),
         reason: format!("figures of {} {} are missing: {error}", broker.group, broker.id),
     }
 }
+
+#[cfg(test)]
+#[path = "look_tests.rs"]
+mod tests;
