@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use super::super::groups::is_system;
 use super::look::Look;
 use crate::config::Alerts as Settings;
-use crate::model::{human_bytes, human_seconds, system};
+use crate::model::{human_bytes, human_seconds};
 use crate::proto::v1::Broker;
 
 /// For how long samples of disks are kept.
@@ -308,7 +309,7 @@ fn part(limit: f64, left: f64) -> f64 {
 
 fn readers(look: &Look, settings: &Settings, found: &mut Vec<Observation>) {
     for ((group, topic), reader) in &look.readers {
-        if group.starts_with(system::GROUP_PREFIX) || system::GROUPS.contains(&group.as_str()) {
+        if is_system(group) {
             continue;
         }
         let subject = format!("{group} in {topic}");
