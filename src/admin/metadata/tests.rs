@@ -319,6 +319,13 @@ async fn groups_go_only_where_messages_are_and_while_nobody_is_connected() {
         planned(&peer, wanted(queues), false).await.steps[0].reason.clone().unwrap()
     };
     assert_eq!(reason(&[(0, 9)]).await, "queue 0 ends at 8 there, before 9");
+    // A topic is asked for once, whatever the number of its groups.
+    let mut two = wanted(&[(0, 8)]);
+    let groups = &mut two.offsets.as_mut().unwrap().groups;
+    groups.insert("h".to_owned(), groups["g"].clone());
+    peer.asked();
+    assert_eq!(planned(&peer, two, false).await.steps.len(), 2);
+    assert_eq!(peer.asked().into_iter().filter(|code| *code == 202).count(), 1);
     assert_eq!(reason(&[(3, 0)]).await, "the topic has no queue 3 there");
     peer.answer_body(
         203,
