@@ -51,6 +51,21 @@ pub fn trusted(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     if found.is_empty() { Err(told(&"there is no certificate in it")) } else { Ok(found) }
 }
 
+/// What encrypts for servers with a certificate of these CAs.
+///
+/// # Errors
+/// TLS cannot be had.
+pub fn connector(trusted: &[CertificateDer<'static>]) -> Result<TlsConnector, String> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(trusted.iter().cloned());
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
 /// An address that can be sent to.
 ///
 /// # Errors
@@ -63,15 +78,11 @@ pub fn address(text: &str) -> Result<Uri, String> {
     }
 }
 
-/// Sends a JSON text; returns what was answered.
+/// Sends a JSON text, encrypted by `tls` if the address says so; returns what was answered.
 ///
 /// # Errors
 /// Nobody answered in time, or not with a success.
-pub async fn post(
-    uri: &Uri,
-    json: String,
-    trusted: &[CertificateDer<'static>],
-) -> Result<Vec<u8>, String> {
+pub async fn post(uri: &Uri, json: String, tls: Option<&TlsConnector>) -> Result<Vec<u8>, String> {
     let sending = async {
         let host = uri.host().unwrap_or_default();
         let is_encrypted = uri.scheme_str() == Some("https");
@@ -82,16 +93,9 @@ pub async fn post(
         if !is_encrypted {
             return exchange(tcp, uri, json).await;
         }
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(trusted.iter().cloned());
-        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let tls = tls.ok_or("there is no CA that its certificate could be from")?;
         let name = ServerName::try_from(name.to_owned()).map_err(|error| error.to_string())?;
-        let connector = TlsConnector::from(Arc::new(config));
-        let stream = connector.connect(name, tcp).await.map_err(|error| error.to_string())?;
+        let stream = tls.connect(name, tcp).await.map_err(|error| error.to_string())?;
         exchange(stream, uri, json).await
     };
     let late = || format!("no answer within {} s", TIMEOUT.as_secs());

@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::{Admin, AdminError};
 use crate::clock::Clock;
@@ -208,7 +209,7 @@ impl Alerts {
     }
 
     async fn tell(&self, settings: &Settings, news: Vec<(News, Alert)>) {
-        let done = receivers::load(settings).await.tell(&self.message(news)).await;
+        let done = receivers::load(settings).await.tell(&self.message(news), None).await;
         for one in done {
             if one.outcome == i32::from(Outcome::Done) {
                 self.metrics.alerts_told.inc();
@@ -346,17 +347,21 @@ impl Alerts {
         Ok(silences)
     }
 
-    /// Tells every receiver that this is a test.
+    /// Tells every receiver that this is a test, for who waits until `deadline`.
     ///
     /// # Errors
     /// There is none.
-    pub async fn test(&self) -> Result<Vec<Done>, AdminError> {
+    pub async fn test(&self, deadline: Option<Instant>) -> Result<Vec<Done>, AdminError> {
         let settings = self.host.settings();
         if !settings.has_receivers() {
             let text = "the settings have no receiver of alerts: write alerts.webhook_file, alerts.mail_to or the like";
             return Err(AdminError::Conflict(text.to_owned()));
         }
-        Ok(receivers::load(&settings).await.tell(&self.message(Vec::new())).await)
+        let receivers = receivers::load(&settings).await;
+        // A tenth of what is left is for telling who was not told.
+        let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
+        let within = left.map(|left| left - left / 10);
+        Ok(receivers.tell(&self.message(Vec::new()), within).await)
     }
 }
 
@@ -497,7 +502,7 @@ mod tests {
         let request = SilenceAlertsRequest { rule: "lags".to_owned(), ..Default::default() };
         let refused = alerts.silence(&request).await.unwrap_err().to_string();
         assert!(refused.starts_with("there is no rule \"lags\"; there is: *, lag, "), "{refused}");
-        let refused = alerts.test().await.unwrap_err().to_string();
+        let refused = alerts.test(None).await.unwrap_err().to_string();
         assert!(refused.starts_with("the settings have no receiver of alerts"), "{refused}");
     }
 
