@@ -27,6 +27,8 @@ use crate::task::{self, Kind};
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// What is read of an answer.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// What is shown of it.
+const WORDS_CHARS_MAX: usize = 200;
 /// Where systems have the CAs that they trust, the first that is there: Debian, Red Hat, SUSE, Alpine.
 const SYSTEM_CAS: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -127,7 +129,10 @@ where
     if status.is_success() {
         return Ok(body);
     }
-    let words: String =
-        String::from_utf8_lossy(&body).chars().filter(|c| !c.is_control()).take(200).collect();
-    Err(format!("it answers {status} {words}"))
+    Err(format!("it answers {status} {}", readable(&String::from_utf8_lossy(&body))))
+}
+
+/// So much of somebody's words as an error shows.
+pub fn readable(words: &str) -> String {
+    words.chars().filter(|c| !c.is_control()).take(WORDS_CHARS_MAX).collect()
 }

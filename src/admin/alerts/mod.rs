@@ -168,20 +168,14 @@ impl Alerts {
 
     fn round(self: &Arc<Self>, mut look: Look, settings: &Settings) {
         look.certificate_not_after_s = self.host.certificate_not_after_s();
-        let news = {
+        let (news, is_telling) = {
             let mut state = self.lock();
             let state = &mut *state;
             state.history.add(&look);
-            // A look that found nobody forgets nobody.
-            let observed = if look.brokers.is_empty() {
-                let mut seen = observe(&look, &History::default(), settings);
-                seen.retain(|one| {
-                    one.rule == Rule::NameServerGone || one.rule == Rule::Certificate
-                });
-                seen
-            } else {
-                observe(&look, &state.history, settings)
-            };
+            // A look that found nobody says nothing of those who were there.
+            let nobody = History::default();
+            let history = if look.brokers.is_empty() { &nobody } else { &state.history };
+            let observed = observe(&look, history, settings);
             let ms = |seconds: u64| i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
             let patience = Patience {
                 pending_ms: ms(settings.pending_s),
@@ -192,7 +186,7 @@ impl Alerts {
             state.round_ms = look.at_ms;
             let first = look.telling.iter().min_by(|a, b| in_order(a).cmp(&in_order(b)));
             state.is_telling = first.is_none_or(|first| self.own.contains(first));
-            news
+            (news, state.is_telling && settings.has_receivers())
         };
         for (what, alert) in &news {
             let (rule, subject, text) = (alert.rule.name(), &alert.subject, &alert.text);
@@ -201,7 +195,6 @@ impl Alerts {
                 _ => tracing::warn!(rule, subject, "alert: {text}"),
             }
         }
-        let is_telling = self.lock().is_telling && settings.has_receivers();
         if !news.is_empty() && is_telling {
             let (alerts, settings) = (Arc::clone(self), settings.clone());
             task::spawn(Kind::Ignore, "alerts", async move { alerts.tell(&settings, news).await });

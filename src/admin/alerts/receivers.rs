@@ -125,10 +125,7 @@ impl Message {
                 json!({ "msgtype": "markdown", "markdown": markdown })
             }
             Shape::WeCom => {
-                let mut end = text.len().min(WECOM_BYTES_MAX);
-                while !text.is_char_boundary(end) {
-                    end -= 1;
-                }
+                let end = text.floor_char_boundary(WECOM_BYTES_MAX);
                 json!({ "msgtype": "markdown", "markdown": { "content": &text[..end] } })
             }
             Shape::Feishu => {
@@ -233,9 +230,7 @@ fn refusal(answer: &[u8]) -> Option<String> {
     let code = ["errcode", "code", "StatusCode"].iter().find_map(|key| answer.get(key)?.as_i64());
     let code = code.filter(|code| *code != 0)?;
     let words = ["errmsg", "msg", "StatusMessage"].iter().find_map(|key| answer.get(key)?.as_str());
-    let words: String =
-        words.unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect();
-    Some(format!("it refuses: {code} {words}"))
+    Some(format!("it refuses: {code} {}", http::readable(words.unwrap_or_default())))
 }
 
 /// Everybody who is told.
