@@ -5,13 +5,11 @@
 
 use super::{Action, AdminError, MetadataKind};
 use crate::admin::permission_text;
+use crate::admin::topics::QUEUES;
 use crate::model::{
     GroupName, Permission, SubscriptionGroupConfig, TopicConfig, TopicFilterType, TopicName,
 };
 use crate::proto::v1::{GroupConfiguration, TopicConfiguration};
-
-/// Queues of a topic of which nothing else is said: `mqadmin`'s own.
-const QUEUES: u32 = 8;
 
 /// One setting and its value.
 pub(super) struct Setting {
