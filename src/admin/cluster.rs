@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::brokers::permission_of;
 use super::{Admin, AdminError, all, no_name_server, permission_text};
 use crate::model::Permission;
 use crate::proto::v1::{Broker, ClusterState, Problem};
@@ -265,11 +266,11 @@ impl Admin {
     async fn tell(&self, address: &str) -> Result<Told, AdminError> {
         let info = self.runtime_info(address).await?;
         let settings = self.broker_settings(address).await.unwrap_or_default();
-        let permission = settings.get("brokerPermission").and_then(|text| text.parse().ok());
+        let permission = permission_of(&settings);
         // A plain broker does not know the question.
         let hello = self.call(address, Command::request(request::EXTENSION_HELLO)).await;
         let hello = hello.ok().and_then(|answer| extension::parse(&answer.body).ok());
-        Ok(Told { info, permission: permission.map(Permission), hello })
+        Ok(Told { info, permission, hello })
     }
 }
 

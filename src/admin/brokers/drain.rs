@@ -36,6 +36,8 @@ impl Admin {
         let (_, address) = member(&group, None)?;
         let permission = permission_of(&self.broker_settings(&address).await?);
         let only_here = self.only_at(&group).await?;
+        // Before the change: who is told that it failed is to find the master as it was.
+        let is_kept = self.broker_state(&address).await?.is_some();
         // One that somebody has told otherwise listens to the broker's next change (N-064).
         let is_so = permission == Some(Permission::READ)
             && self.named(&group.broker_name).await.iter().all(|(_, told)| !is_open(told));
@@ -49,7 +51,6 @@ impl Admin {
             let only_read = Permission::READ.0.to_string();
             outcome(Ok(self.set_broker_setting(&address, PERMISSION, &only_read).await?))
         };
-        let is_kept = self.broker_state(&address).await?.is_some();
         let done = Some(done(&group.broker_name, Some(&address), became));
         Ok(DrainBrokerResponse { done, only_here, is_kept })
     }

@@ -16,7 +16,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use super::{Admin, AdminError, all, permission_from_text, permission_text};
+use super::{Admin, AdminError, all, permission_text};
 use crate::model::Permission;
 use crate::proto::v1::{
     Broker, BrokerSetting, BrokerStatus, ClusterState, GetBrokerRequest, ListBrokersResponse,
@@ -163,8 +163,8 @@ fn member(group: &BrokerData, id: Option<i64>) -> Result<(i64, String), AdminErr
 }
 
 /// What the settings of a broker let clients do.
-fn permission_of(settings: &BTreeMap<String, String>) -> Option<Permission> {
-    permission_from_text(settings.get(PERMISSION)?)
+pub(super) fn permission_of(settings: &BTreeMap<String, String>) -> Option<Permission> {
+    settings.get(PERMISSION)?.parse().ok().map(Permission)
 }
 
 fn number<T: std::str::FromStr>(info: &BTreeMap<String, String>, key: &str) -> Option<T> {

@@ -63,6 +63,14 @@ async fn topics_that_nobody_else_takes_are_not_closed_unasked() {
 }
 
 #[tokio::test]
+async fn a_drain_that_fails_has_changed_nothing() {
+    let peer = master(6);
+    peer.answer(9010, Command::response(1));
+    peer.admin().drain(&drain(true)).await.unwrap_err();
+    assert!(!peer.asked().contains(&25));
+}
+
+#[tokio::test]
 async fn what_is_so_already_is_not_changed() {
     let peer = master(4);
     let done = peer.admin().drain(&drain(false)).await.unwrap().done.unwrap();
@@ -81,6 +89,15 @@ async fn what_is_so_already_is_not_changed() {
     let done = peer.admin().drain(&drain(true)).await.unwrap().done.unwrap();
     assert_eq!(done.outcome(), Outcome::Done);
     assert!(peer.asked().contains(&25));
+}
+
+#[tokio::test]
+async fn a_broker_that_lets_clients_do_nothing_answers_all_the_same() {
+    let peer = master(0);
+    let status = peer.admin().broker(&GetBrokerRequest::default()).await.unwrap();
+    assert_eq!((status.permission.as_deref(), status.started_ms), (Some("-"), Some(7)));
+    assert!(status.drain.is_some());
+    assert_eq!(status.broker.unwrap().permission.as_deref(), Some("-"));
 }
 
 /// What is waited for, and what there is to know beside.

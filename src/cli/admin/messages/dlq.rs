@@ -80,12 +80,7 @@ pub async fn run(
         return Ok(list(&group, &found, arguments.ids.is_empty(), output));
     }
     found.letters.reverse();
-    let question = format!(
-        "{} dead letters go to {} again{}.",
-        found.letters.len(),
-        if arguments.to_topic { "every group of their topics" } else { &group },
-        left_out(&found).map(|more| format!(", and {more}")).unwrap_or_default()
-    );
+    let question = question(&group, &arguments, &found);
     if !arguments.dry_run && !arguments.confirmation.is_given(&question) {
         return Ok(not_confirmed());
     }
@@ -93,6 +88,18 @@ pub async fn run(
     let mut report = resent_shown(&resent, output);
     report.problems.extend(found.problems.into_iter().map(|problem| problem.reason));
     Ok(report)
+}
+
+/// What is asked before they are sent again.
+fn question(group: &str, arguments: &DeadLetters, found: &ListDeadLettersResponse) -> String {
+    // Who names ids has all that are meant.
+    let left_out = if arguments.ids.is_empty() { left_out(found) } else { None };
+    format!(
+        "{} dead letters go to {} again{}.",
+        found.letters.len(),
+        if arguments.to_topic { "every group of their topics" } else { group },
+        left_out.map(|more| format!(", and {more}")).unwrap_or_default()
+    )
 }
 
 /// Sends them again, some at a time.
@@ -279,6 +286,8 @@ fn resent_shown(letters: &[ResentLetter], output: Output) -> Report {
 
 #[cfg(test)]
 mod tests {
+    use clap::FromArgMatches as _;
+
     use super::*;
     use crate::proto::v1::DeadLetterQueue;
 
@@ -329,6 +338,25 @@ A1  1970-01-01 00:00:00  T              17  16 retries failed  x     hi
         assert_eq!(left_out(&found).as_deref(), Some("1 older ones do not (--limit)"));
         let none = list("g", &ListDeadLettersResponse::default(), true, Output::Table);
         assert_eq!((none.text.as_str(), &*none.notes[0]), ("", "Group g has no dead letters."));
+    }
+
+    #[test]
+    fn what_is_left_out_is_asked_only_of_who_named_no_ids() {
+        let asked = |words: &[&str]| {
+            let command = DeadLetters::augment_args(clap::Command::new("dlq"));
+            let matches = command.get_matches_from([&["dlq", "g", "--resend"], words].concat());
+            let arguments = DeadLetters::from_arg_matches(&matches).unwrap();
+            let queue = DeadLetterQueue { matching: 6, ..DeadLetterQueue::default() };
+            let found = ListDeadLettersResponse {
+                letters: vec![letter(1)],
+                queues: vec![queue],
+                problems: Vec::new(),
+            };
+            question("g", &arguments, &found)
+        };
+        assert_eq!(asked(&["--id", "A1"]), "1 dead letters go to g again.");
+        let expected = "1 dead letters go to g again, and 5 older ones do not (--limit).";
+        assert_eq!(asked(&["--limit", "1"]), expected);
     }
 
     #[test]
