@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use tokio::task::JoinHandle;
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Code, Request, Response, Status};
 
@@ -14,7 +15,6 @@ use super::{Answered, Api};
 use crate::admin::{AdminError, AuditLog};
 use crate::clock::Clock;
 use crate::proto::v1::AuditRecord;
-use crate::task;
 
 /// A change that is not answered yet.
 pub struct Change {
@@ -39,7 +39,7 @@ impl Api {
         let record = AuditRecord {
             who: who(request),
             method: method.to_owned(),
-            arguments: json(arguments),
+            arguments: AuditLog::json(arguments),
             ..AuditRecord::default()
         };
         let log = self.of_node.as_ref().map(|node| Arc::clone(&node.audit));
@@ -55,7 +55,7 @@ impl Change {
     pub(super) async fn end<T: Serialize>(self, result: Result<T, AdminError>) -> Answered<T> {
         match result {
             Ok(answer) => {
-                self.written(Code::Ok, json(&answer)).await;
+                self.written(Code::Ok, AuditLog::json(&answer)).await;
                 Ok(Response::new(answer))
             }
             Err(error) => Err(self.fail(error).await),
@@ -77,7 +77,7 @@ impl Change {
     }
 
     /// Writes the line, once.
-    fn write(&mut self, code: Code, result: String) -> Option<tokio::task::JoinHandle<()>> {
+    fn write(&mut self, code: Code, result: String) -> Option<JoinHandle<()>> {
         let log = self.log.take()?;
         let record = AuditRecord {
             time_ms: Clock::system().now_ms(),
@@ -85,12 +85,7 @@ impl Change {
             result,
             ..std::mem::take(&mut self.record)
         };
-        Some(task::spawn_blocking("audit log", move || {
-            if let Err(error) = log.append(&record) {
-                let AuditRecord { who, method, arguments, code, .. } = &record;
-                tracing::error!(%error, who, method, arguments, code, "not in the audit log");
-            }
-        }))
+        Some(log.write(record))
     }
 }
 
@@ -125,10 +120,6 @@ pub(super) fn name(code: Code) -> String {
         name.push(c.to_ascii_uppercase());
     }
     name
-}
-
-fn json(message: &impl Serialize) -> String {
-    serde_json::to_string(message).expect("messages have text for keys")
 }
 
 #[cfg(test)]
