@@ -27,6 +27,9 @@ pub const ACCOUNTS_DIFFER: &str =
 pub const ACCOUNTS_DIFFER_FIX: &str = "make the right change once more on one of these brokers with a tool (mqadmin updateAclConfig and the like); \
                                        the others take it over";
 
+/// Name servers that do not answer, and why.
+type Silent<'a> = Vec<(&'a str, AdminError)>;
+
 impl Broker {
     /// `master` or `slave`.
     #[must_use]
@@ -126,8 +129,23 @@ impl Admin {
     /// # Errors
     /// No name server answers, or what answers is none.
     pub async fn cluster(&self) -> Result<ClusterState, AdminError> {
+        let (mut state, silent) = self.cluster_and_silent().await?;
+        let silent = silent.into_iter().map(|(name_server, error)| {
+            name_server_problem(name_server, format!("name server: {error}"))
+        });
+        state.problems.splice(0..0, silent);
+        Ok(state)
+    }
+
+    /// The same, with the name servers that do not answer apart: the state has no problem of them.
+    ///
+    /// # Errors
+    /// No name server answers, or what answers is none.
+    pub(super) async fn cluster_and_silent(
+        &self,
+    ) -> Result<(ClusterState, Silent<'_>), AdminError> {
         let mut state = ClusterState::default();
-        let groups = self.all_groups(&mut state.problems).await?;
+        let (groups, silent) = self.all_groups(&mut state.problems).await?;
         let registered = groups.iter().flat_map(|group| {
             let member = move |(id, address): (&i64, &String)| (group, *id, address.clone());
             group.addresses.iter().map(member)
@@ -168,7 +186,7 @@ impl Admin {
         state.brokers.sort_by_key(place);
         compare_ends(&mut state.brokers);
         warn(&mut state.brokers);
-        Ok(state)
+        Ok((state, silent))
     }
 
     /// Lets a slave of ours set its folder aside and copy all that its master has; it is asked by its address on its own
@@ -187,9 +205,12 @@ impl Admin {
         }
     }
 
-    /// The groups that any name server knows. One that does not answer, or knows a member elsewhere than another does,
-    /// is told of.
-    async fn all_groups(&self, problems: &mut Vec<Problem>) -> Result<Vec<BrokerData>, AdminError> {
+    /// The groups that any name server knows, and those that do not answer. One that knows a member elsewhere than another
+    /// does is a problem.
+    async fn all_groups(
+        &self,
+        problems: &mut Vec<Problem>,
+    ) -> Result<(Vec<BrokerData>, Silent<'_>), AdminError> {
         let request = || Command::request(request::GET_BROKER_CLUSTER_INFO);
         let asked = self.name_servers.iter().map(async |address| {
             let answer = self.call(address, request()).await?;
@@ -199,7 +220,7 @@ impl Admin {
         let answers = all(asked).await;
         let mut known: BTreeMap<String, BrokerData> = BTreeMap::new();
         let mut first: Option<&str> = None;
-        let mut failed = Vec::new();
+        let mut silent = Silent::new();
         for (name_server, answer) in self.name_servers.iter().zip(answers) {
             let groups = match answer {
                 Ok(info) => info.brokers,
@@ -207,7 +228,7 @@ impl Admin {
                     return Err(no_name_server(name_server));
                 }
                 Err(error) => {
-                    failed.push((name_server, error));
+                    silent.push((name_server, error));
                     continue;
                 }
             };
@@ -231,17 +252,14 @@ impl Admin {
             first.get_or_insert(name_server);
         }
         let Some(first) = first else {
-            let reasons: Vec<_> = failed.iter().map(|(_, error)| error.to_string()).collect();
+            let reasons: Vec<_> = silent.iter().map(|(_, error)| error.to_string()).collect();
             let text = format!("no name server answers: {}", reasons.join("; "));
             return Err(AdminError::Unreachable(text));
         };
-        problems.extend(failed.iter().map(|(name_server, error)| {
-            name_server_problem(name_server, format!("name server: {error}"))
-        }));
         if known.is_empty() {
             return Err(nothing_registered(first));
         }
-        Ok(known.into_values().collect())
+        Ok((known.into_values().collect(), silent))
     }
 
     /// What a broker says of itself.

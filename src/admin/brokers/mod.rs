@@ -41,14 +41,19 @@ impl Admin {
     /// # Errors
     /// No name server answers, or what answers is none.
     pub async fn brokers(&self) -> Result<ListBrokersResponse, AdminError> {
-        let ClusterState { brokers: members, mut problems } = self.cluster().await?;
+        Ok(self.statuses(self.cluster().await?).await)
+    }
+
+    /// How each of these is.
+    pub(super) async fn statuses(&self, state: ClusterState) -> ListBrokersResponse {
+        let ClusterState { brokers: members, mut problems } = state;
         let mut brokers = Vec::new();
         for (status, problem) in all(members.iter().map(|one| self.status_of(one, &members))).await
         {
             brokers.push(status);
             problems.extend(problem);
         }
-        Ok(ListBrokersResponse { brokers, problems })
+        ListBrokersResponse { brokers, problems }
     }
 
     /// One broker, and how it is.
