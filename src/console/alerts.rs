@@ -4,8 +4,10 @@
 
 use askama::Template;
 use axum::extract::State;
+use tokio::time::Instant;
 
 use super::change::{Confirm, change, result};
+use super::server::CLUSTER_MAX;
 use super::visitor::{Fields, Page, Posted, Visitor};
 use super::{Answer, Pages, format, html, may_call, redirect};
 use crate::admin::alerts::Rule;
@@ -199,7 +201,8 @@ pub async fn test(State(pages): State<Pages>, form: Posted) -> Answer {
         return Ok(confirm.response());
     }
     let alerts = pages.of_node.alerts.clone();
-    let work = async move { Ok(TestAlertsResponse { done: alerts.test().await? }) };
+    let deadline = Instant::now() + CLUSTER_MAX;
+    let work = async move { Ok(TestAlertsResponse { done: alerts.test(Some(deadline)).await? }) };
     let done = change(&pages, &visitor, "Alerts/Test", &TestAlertsRequest {}, work).await;
     let done = done.map_err(|error| visitor.failed(&error))?.done;
     Ok(result(page, page.t("Test of the receivers").to_owned(), &done, PATH.to_owned()))
