@@ -72,6 +72,12 @@ fn begun_ms(step: &TraceStep) -> Option<i64> {
     Some(if step.kind() == TraceKind::Consumed { at.saturating_sub(step.cost_ms) } else { at })
 }
 
+/// `value * by / of`, also of the times of clients that write anything.
+fn scaled(value: i64, by: i64, of: i64) -> i64 {
+    let scaled = i128::from(value) * i128::from(by) / i128::from(of);
+    i64::try_from(scaled).unwrap_or(i64::MAX)
+}
+
 impl Timeline {
     /// Draws the steps.
     pub fn of(steps: Vec<TraceStep>) -> Self {
@@ -80,12 +86,9 @@ impl Timeline {
         let end = |(at, step): &(i64, &TraceStep)| at.saturating_add(step.cost_ms.max(0));
         let last = times.iter().map(end).max().unwrap_or_default();
         let length = last.saturating_sub(first).max(1);
-        let x = |ms: i64| {
-            let part = i128::from(ms) * i128::from(WIDTH) / i128::from(length);
-            i64::try_from(part).unwrap_or(WIDTH).clamp(0, WIDTH)
-        };
+        let x = |ms: i64| scaled(ms, WIDTH, length).clamp(0, WIDTH);
         let bar = |(row, (at, step)): (i64, &(i64, &TraceStep))| Bar {
-            x: LEFT + x(at - first).min(WIDTH - BAR_MIN),
+            x: LEFT + x(at.saturating_sub(first)).min(WIDTH - BAR_MIN),
             y: TOP + row * STEP,
             width: x(step.cost_ms.max(0)).max(BAR_MIN),
             is_consumed: step.kind() == TraceKind::Consumed,
@@ -94,7 +97,7 @@ impl Timeline {
             cost: cost(step.cost_ms),
         };
         let bars: Vec<_> = (0..).zip(&times).map(bar).collect();
-        let tick = |at: i64| (LEFT + at * WIDTH / TICKS, cost(at * length / TICKS));
+        let tick = |at: i64| (LEFT + at * WIDTH / TICKS, cost(scaled(at, length, TICKS)));
         let height = TOP + STEP * i64::try_from(bars.len()).unwrap_or(0);
         let ticks = (0..=TICKS).map(tick).collect();
         drop(times);
