@@ -69,6 +69,12 @@ pub mod system {
         "CID_ONSAPI_PERMISSION",
         "CID_ONSAPI_OWNER",
     ];
+
+    /// Whether a group reads for operators, so that its reads are nobody's consumption.
+    pub fn reads_for_operators(group: &str) -> bool {
+        group == TOOLS_CONSUMER || group.starts_with(GROUP_PREFIX)
+    }
+
     /// Topics that clients must not send to (B-053).
     pub const NOT_FOR_SENDING: [&str; 7] = [
         TIMER_TOPIC,
