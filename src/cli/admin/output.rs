@@ -69,7 +69,7 @@ impl Output {
 }
 
 /// Whether what cannot be taken back is wanted.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Confirmation {
     /// Do not ask.
     #[arg(short, long)]
@@ -129,21 +129,28 @@ impl Report {
         Self { text, problems, ..Self::default() }
     }
 
+    /// What standard error gets: peers' texts are among it.
+    fn beside(&self) -> String {
+        let mut text = String::new();
+        for note in &self.notes {
+            text += &format!("{}\n", safe(note));
+        }
+        for problem in &self.problems {
+            text += &format!("error: {}\n", safe(problem));
+        }
+        if self.problems.iter().any(|problem| acl::is_refusal(problem)) {
+            text += &format!("{ACCOUNT_HINT}\n");
+        }
+        text
+    }
+
     /// Prints all of it.
     ///
     /// # Errors
     /// Standard output cannot be written, also because nobody reads it any more.
     pub fn print(&self) -> io::Result<ExitCode> {
         io::stdout().write_all(self.text.as_bytes())?;
-        for note in &self.notes {
-            eprintln!("{note}");
-        }
-        for problem in &self.problems {
-            eprintln!("error: {}", safe(problem));
-        }
-        if self.problems.iter().any(|problem| acl::is_refusal(problem)) {
-            eprintln!("{ACCOUNT_HINT}");
-        }
+        eprint!("{}", self.beside());
         Ok(match (self.has_failed, self.problems.is_empty()) {
             (true, _) => ExitCode::FAILURE,
             (false, true) if self.differs => ExitCode::from(EXIT_DIFFERENT),
@@ -216,6 +223,13 @@ pub fn what_was_done(done: &[Done], what: &str, changed: &str, output: Output) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_that_is_told_moves_the_cursor() {
+        let texts = || vec!["a\u{1b}[2J".to_owned()];
+        let report = Report { notes: texts(), problems: texts(), ..Report::default() };
+        assert_eq!(report.beside(), "a\\u{1b}[2J\nerror: a\\u{1b}[2J\n");
+    }
 
     #[test]
     fn what_was_not_done_is_a_problem() {
