@@ -1,7 +1,8 @@
 //! `rmq-node admin export`, `diff` and `apply`: a cluster's metadata as a file.
 //!
 //! Not the file's form (`metadata_file`), nor the doing. Invariants: a file on the disk is replaced only by all that was
-//! asked for; what destroys something is shown before it is asked about.
+//! asked for; what destroys something is asked about, and on a terminal shown before. What is confirmed is the plan at that
+//! moment: the service compares anew when it applies, so that what has changed meanwhile counts, unasked.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
