@@ -9,8 +9,8 @@ use tonic::Status;
 
 use super::door::Door;
 use super::output::{Confirmation, Output, Report, Reported, not_confirmed, what_was_done};
-use super::sheet::{Sheet, numbers, words};
-use crate::cli::table::{safe, utc};
+use super::sheet::{Sheet, fact, nothing, numbers, or_nothing, words, yes};
+use crate::cli::table::utc;
 use crate::proto::v1::acl_client::AclClient;
 use crate::proto::v1::{
     AccountFile, AccountOnBrokers, AccountSettings, AccountsOfBroker, CreateAccountRequest,
@@ -246,15 +246,14 @@ fn accounts(accounts: &[AccountOnBrokers], all: usize) -> Sheet {
     ];
     let row = |account: &AccountOnBrokers| {
         let settings = account.settings.clone().unwrap_or_default();
-        let admin = if settings.is_admin == Some(true) { "yes" } else { "no" };
         vec![
             account.access_key.clone(),
-            admin.to_owned(),
+            yes(settings.is_admin == Some(true)),
             items(&settings.topic_permissions),
             items(&settings.group_permissions),
-            or_nothing(&settings.default_topic_permission),
-            or_nothing(&settings.default_group_permission),
-            or_nothing(&settings.white_address),
+            given(&settings.default_topic_permission),
+            given(&settings.default_group_permission),
+            given(&settings.white_address),
             places(account, all),
         ]
     };
@@ -262,12 +261,12 @@ fn accounts(accounts: &[AccountOnBrokers], all: usize) -> Sheet {
 }
 
 fn items(list: &Option<PermissionList>) -> String {
-    let items = list.as_ref().map(|list| list.items.join(","));
-    or_nothing(&items)
+    given(&list.as_ref().map(|list| list.items.join(",")))
 }
 
-fn or_nothing(text: &Option<String>) -> String {
-    text.clone().filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned())
+/// Brokers send what is not set as an empty text, too.
+fn given(text: &Option<String>) -> String {
+    or_nothing(&text.clone().filter(|text| !text.is_empty()))
 }
 
 /// Which brokers have an account so.
@@ -293,13 +292,11 @@ fn brokers(brokers: &[AccountsOfBroker]) -> Sheet {
         words("WHITE LIST"),
     ];
     let rows = brokers.iter().flat_map(|broker| {
-        let white = broker.white_addresses.join(",");
-        let white = if white.is_empty() { "-".to_owned() } else { white };
+        let white = given(&Some(broker.white_addresses.join(",")));
         let row = |cells: [String; 4], white: String| {
             let [accounts, file, counter, time] = cells;
             vec![broker.at.clone(), broker.address.clone(), accounts, file, counter, time, white]
         };
-        let nothing = || "-".to_owned();
         let count = broker.accounts.to_string();
         match (&broker.error, &broker.files[..]) {
             (Some(_), _) => vec![row([nothing(), nothing(), nothing(), nothing()], nothing())],
@@ -320,12 +317,10 @@ fn brokers(brokers: &[AccountsOfBroker]) -> Sheet {
 fn in_full(account: &AccountOnBrokers, all: usize) -> String {
     let settings = account.settings.clone().unwrap_or_default();
     let mut text = String::new();
-    let mut line = |name: &str, value: &str| {
-        text += &format!("{name:<13} {}\n", safe(value));
-    };
+    let mut line = |name: &str, value: &str| text += &fact(name, 13, value);
     line("account", &account.access_key);
     line("brokers", &places(account, all));
-    line("admin", if settings.is_admin == Some(true) { "yes" } else { "no" });
+    line("admin", &yes(settings.is_admin == Some(true)));
     for (name, list) in
         [("topic", &settings.topic_permissions), ("group", &settings.group_permissions)]
     {
@@ -333,9 +328,9 @@ fn in_full(account: &AccountOnBrokers, all: usize) -> String {
             line(name, item);
         }
     }
-    line("other topics", &or_nothing(&settings.default_topic_permission));
-    line("other groups", &or_nothing(&settings.default_group_permission));
-    line("from", &or_nothing(&settings.white_address));
+    line("other topics", &given(&settings.default_topic_permission));
+    line("other groups", &given(&settings.default_group_permission));
+    line("from", &given(&settings.white_address));
     text
 }
 

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use tonic::{Code, Status};
 
-use super::sheet::{Sheet, words};
+use super::sheet::{Sheet, or_nothing, words};
 use crate::acl;
 use crate::cli::table::safe;
 use crate::proto::v1::{Done, Outcome, Problem};
@@ -195,7 +195,7 @@ pub fn what_was_done(done: &[Done], what: &str, changed: &str, output: Output) -
     for one in done {
         let address = one.address.as_ref().map(|address| format!(" ({address})"));
         let place = format!("{}{}", one.at, address.unwrap_or_default());
-        let address = one.address.clone().unwrap_or_else(|| "-".to_owned());
+        let address = or_nothing(&one.address);
         rows.push(vec![one.at.clone(), address, one.outcome().as_word().to_owned()]);
         let line = match one.outcome() {
             Outcome::Done => format!("{what} {changed}: {place}"),

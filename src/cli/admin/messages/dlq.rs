@@ -9,7 +9,7 @@ use tonic::Status;
 
 use super::super::door::Door;
 use super::super::output::{Confirmation, Output, Report, Reported, not_confirmed};
-use super::super::sheet::{Sheet, numbers, words};
+use super::super::sheet::{Sheet, nothing, numbers, or_nothing, words};
 use super::super::whole;
 use super::{start, time};
 use crate::cli::table::utc;
@@ -158,7 +158,7 @@ fn groups(found: &CountDeadLettersResponse, output: Output) -> Report {
     let columns =
         vec![words("GROUP"), numbers("DEAD LETTERS"), words("LAST (UTC)"), words("BROKERS")];
     let row = |one: &GroupDeadLetters| {
-        let last = one.last_stored_ms.map_or_else(|| "-".to_owned(), utc);
+        let last = one.last_stored_ms.map_or_else(nothing, utc);
         vec![one.group.clone(), one.count.to_string(), last, one.brokers.join(",")]
     };
     let mut notes = Vec::new();
@@ -219,7 +219,6 @@ fn counts(group: &str, found: &ListDeadLettersResponse) -> Vec<String> {
 }
 
 fn row(letter: &DeadLetter, message: &StoredMessage) -> Vec<String> {
-    let or_nothing = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     vec![
         message.id.clone(),
         utc(message.stored_ms),
@@ -252,7 +251,6 @@ fn resent_shown(letters: &[ResentLetter], output: Output) -> Report {
         words("TO"),
         words("NEW OFFSET ID"),
     ];
-    let or_nothing = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let row = |letter: &ResentLetter| {
         let place = letter.place.clone().unwrap_or_default();
         let status = letter.status.as_ref().filter(|status| *status != "SEND_OK");
