@@ -1,14 +1,11 @@
 //! `rmq-node admin acl`: its verbs, and what they print. Secrets come from a file or standard input, and are never shown.
 
-use std::fs;
-use std::io::{self, Read as _};
-
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use tonic::Status;
 
 use super::door::Door;
 use super::output::{Confirmation, Output, Report, Reported, not_confirmed, what_was_done};
+use super::read_text;
 use super::sheet::{Sheet, fact, nothing, numbers, or_nothing, words, yes};
 use crate::cli::table::utc;
 use crate::proto::v1::acl_client::AclClient;
@@ -18,8 +15,6 @@ use crate::proto::v1::{
     PutWhiteAddressesRequest, UpdateAccountRequest,
 };
 
-/// For `--secret-file`.
-const STANDARD_INPUT: &str = "-";
 const NO_ACCOUNTS: &str = "There is no account.";
 
 /// The verbs.
@@ -183,13 +178,7 @@ pub async fn run(action: Option<AclAction>, door: Door, output: Output) -> Repor
 
 /// The first line of a file.
 fn secret(path: &str) -> Result<String, Status> {
-    let text = if path == STANDARD_INPUT {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text).map(|_| text).context("standard input")
-    } else {
-        fs::read_to_string(path).with_context(|| path.to_owned())
-    };
-    let text = text.map_err(|error| Status::invalid_argument(format!("{error:#}")))?;
+    let text = read_text(path.as_ref())?;
     Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }
 
@@ -336,6 +325,8 @@ fn in_full(account: &AccountOnBrokers, all: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn found() -> ListAccountsResponse {

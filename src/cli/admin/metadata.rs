@@ -5,7 +5,7 @@
 //! moment: the service compares anew when it applies, so that what has changed meanwhile counts, unasked.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use super::door::Door;
 use super::metadata_file as file;
 use super::output::{Confirmation, Output, Report, Reported, not_confirmed};
 use super::sheet::{Sheet, words};
-use super::whole;
+use super::{STANDARD, read_text, whole};
 use crate::admin::service::metadata::MESSAGE_BYTES_MAX;
 use crate::cli::progress::Steps;
 use crate::cli::table::safe;
@@ -26,8 +26,6 @@ use crate::proto::v1::{
     MetadataAction, MetadataKind, MetadataStep, Outcome, SettingChange,
 };
 
-/// Stands for standard input or output.
-const STANDARD: &str = "-";
 /// What may hold secrets is for its owner.
 const MODE_OF_SECRETS: u32 = 0o600;
 const MODE: u32 = 0o644;
@@ -95,15 +93,9 @@ fn client(door: Door) -> MetadataClient<Door> {
 }
 
 fn read(path: &Path) -> Result<ClusterMetadata, Status> {
-    let name = path.display();
-    let text = if path.as_os_str() == STANDARD {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text).map(|_| text)
-    } else {
-        fs::read_to_string(path)
-    };
-    let text = text.map_err(|error| Status::invalid_argument(format!("{name}: {error}")))?;
-    file::parse(&text).map_err(|error| Status::invalid_argument(format!("{name}:{error}")))
+    let text = read_text(path)?;
+    let wrong = |error| Status::invalid_argument(format!("{}:{error}", path.display()));
+    file::parse(&text).map_err(wrong)
 }
 
 /// Writes what the cluster has.
