@@ -238,31 +238,31 @@ fn question(steps: &[MetadataStep]) -> Option<String> {
 
 fn shown(plan: ApplyMetadataResponse, output: Output) -> Report {
     let differs = !plan.steps.is_empty();
-    let mut notes = Vec::new();
-    if !differs {
-        notes.push("Nothing differs.".to_owned());
-    }
-    notes.extend(left_alone(&plan));
-    let mut report = Report::new(rendered(&plan.steps, output), plan.problems);
-    report.problems.extend(impossible(&plan.steps));
-    Report { notes: output.notes(notes), differs, ..report }
+    let text = rendered(&plan.steps, output);
+    Report { differs, ..told(plan, text, output) }
 }
 
+/// What was done: people were told of each step at once.
 fn applied(all: ApplyMetadataResponse, output: Output) -> Report {
     let failed = all.steps.iter().filter(|step| step.outcome() == Outcome::Failed).count();
-    let mut notes = Vec::new();
-    if all.steps.is_empty() {
-        notes.push("Nothing differs.".to_owned());
-    }
-    notes.extend(left_alone(&all));
+    let has_failed = failed > 0 && failed == all.steps.len();
     let text = match output {
         Output::Table | Output::Wide => String::new(),
         _ => rendered(&all.steps, output),
     };
-    let mut report = Report::new(text, all.problems);
-    report.problems.extend(impossible(&all.steps));
-    let has_failed = failed > 0 && failed == all.steps.len();
-    Report { notes: output.notes(notes), has_failed, ..report }
+    Report { has_failed, ..told(all, text, output) }
+}
+
+/// A text of steps, with what there is to know besides.
+fn told(answer: ApplyMetadataResponse, text: String, output: Output) -> Report {
+    let mut notes = Vec::new();
+    if answer.steps.is_empty() {
+        notes.push("Nothing differs.".to_owned());
+    }
+    notes.extend(left_alone(&answer));
+    let mut report = Report::new(text, answer.problems);
+    report.problems.extend(impossible(&answer.steps));
+    Report { notes: output.notes(notes), ..report }
 }
 
 fn left_alone(plan: &ApplyMetadataResponse) -> Option<String> {
