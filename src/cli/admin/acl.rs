@@ -186,7 +186,7 @@ fn listed(found: &ListAccountsResponse, output: Output) -> Report {
     let all = found.brokers.iter().filter(|broker| broker.error.is_none()).count();
     let sheet = accounts(&found.accounts, all);
     let mut text = sheet.render(found, output);
-    if matches!(output, Output::Table | Output::Wide) {
+    if output.is_for_people() {
         let gap = if found.accounts.is_empty() { "" } else { "\n" };
         text += &format!("{gap}{}", brokers(&found.brokers).as_table());
     }
@@ -213,11 +213,10 @@ fn shown(key: &str, mut found: ListAccountsResponse, output: Output) -> Reported
         return Err(Status::not_found(text));
     }
     let sheet = accounts(&found.accounts, all);
-    let text = match output {
-        Output::Table | Output::Wide => {
-            found.accounts.iter().map(|one| in_full(one, all)).collect()
-        }
-        _ => sheet.render(&found.accounts, output),
+    let text = if output.is_for_people() {
+        found.accounts.iter().map(|one| in_full(one, all)).collect()
+    } else {
+        sheet.render(&found.accounts, output)
     };
     Ok(Report::new(text, found.problems))
 }

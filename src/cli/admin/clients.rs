@@ -136,7 +136,7 @@ fn show(status: &ClientStatus, output: Output) -> Report {
     above.push_str(if rows.is_empty() { "" } else { "\n" });
     let sheet = Sheet { above, ..Sheet::new(columns, rows) };
     let mut report = Report::new(sheet.render(status, output), status.problems.clone());
-    if matches!(output, Output::Table | Output::Wide) {
+    if output.is_for_people() {
         let stacks = status.consumers.iter().filter_map(|consumer| consumer.stacks.as_ref());
         for stack in stacks {
             let lines = stack.lines().map(|line| safe(&line.replace('\t', "    ")) + "\n");

@@ -34,7 +34,9 @@ struct Copy<'a> {
 /// As the service's.
 pub async fn cluster(door: Door, output: Output) -> Reported {
     let mut report = shown(state(door.clone()).await?, output);
-    report.notes.extend(output.notes(alerts::notes(door).await));
+    if output.is_for_people() {
+        report.notes.extend(alerts::notes(door).await);
+    }
     Ok(report)
 }
 
@@ -117,7 +119,7 @@ fn shown(state: ClusterState, output: Output) -> Report {
     let notes = output.notes(note.into_iter().collect());
     let sheet = Sheet { name: 1, ..Sheet::new(columns, rows) };
     let mut text = sheet.render(&brokers, output);
-    if matches!(output, Output::Table | Output::Wide) {
+    if output.is_for_people() {
         text += &warnings(&brokers);
     }
     Report { notes, ..Report::new(text, problems) }

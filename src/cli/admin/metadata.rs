@@ -201,7 +201,7 @@ pub async fn apply(apply: Apply, door: Door, output: Output) -> Reported {
     let mut parts = client(door).apply(request).await?.into_inner();
     let mut all = ApplyMetadataResponse::default();
     let progress = Steps::new(u32::try_from(plan.steps.len()).unwrap_or(u32::MAX));
-    let is_told = matches!(output, Output::Table | Output::Wide);
+    let is_told = output.is_for_people();
     while let Some(mut part) = parts.message().await? {
         for step in &part.steps {
             progress.done(|| {
@@ -246,10 +246,7 @@ fn shown(plan: ApplyMetadataResponse, output: Output) -> Report {
 fn applied(all: ApplyMetadataResponse, output: Output) -> Report {
     let failed = all.steps.iter().filter(|step| step.outcome() == Outcome::Failed).count();
     let has_failed = failed > 0 && failed == all.steps.len();
-    let text = match output {
-        Output::Table | Output::Wide => String::new(),
-        _ => rendered(&all.steps, output),
-    };
+    let text = if output.is_for_people() { String::new() } else { rendered(&all.steps, output) };
     Report { has_failed, ..told(all, text, output) }
 }
 
@@ -282,7 +279,7 @@ fn impossible(steps: &[MetadataStep]) -> Vec<String> {
 }
 
 fn rendered(steps: &[MetadataStep], output: Output) -> String {
-    if matches!(output, Output::Table | Output::Wide) {
+    if output.is_for_people() {
         return steps.iter().map(|step| safe(&line(step)) + "\n").collect();
     }
     let [kind, name, action] = ["KIND", "NAME", "ACTION"].map(words);

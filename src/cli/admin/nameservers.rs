@@ -232,7 +232,7 @@ fn list(found: &ListNameServersResponse, with_routes: bool, output: Output) -> R
     }
     let sheet = Sheet::new(columns, found.name_servers.iter().map(row).collect());
     let mut text = sheet.render(found, output);
-    if matches!(output, Output::Table | Output::Wide) && !found.differences.is_empty() {
+    if output.is_for_people() && !found.differences.is_empty() {
         text += &format!("\n{}", entries_sheet("DIFFERENCE", &found.differences).as_table());
     }
     let mut report = Report::new(text, found.problems.clone());

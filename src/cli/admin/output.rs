@@ -64,7 +64,12 @@ pub enum Output {
 impl Output {
     /// What people are told beside a result, and programs are not.
     pub fn notes(self, notes: Vec<String>) -> Vec<String> {
-        if matches!(self, Self::Table | Self::Wide) { notes } else { Vec::new() }
+        if self.is_for_people() { notes } else { Vec::new() }
+    }
+
+    /// Whether people read it, and not programs.
+    pub fn is_for_people(self) -> bool {
+        matches!(self, Self::Table | Self::Wide)
     }
 }
 
@@ -210,12 +215,11 @@ pub fn what_was_done(done: &[Done], what: &str, changed: &str, output: Output) -
         lines += &(safe(&line) + "\n");
     }
     report.has_failed = !done.is_empty() && report.problems.len() == done.len();
-    report.text = match output {
-        Output::Table | Output::Wide => lines,
-        _ => {
-            let columns = vec![words("AT"), words("ADDRESS"), words("OUTCOME")];
-            Sheet::new(columns, rows).render(&done, output)
-        }
+    report.text = if output.is_for_people() {
+        lines
+    } else {
+        let columns = vec![words("AT"), words("ADDRESS"), words("OUTCOME")];
+        Sheet::new(columns, rows).render(&done, output)
     };
     report
 }
