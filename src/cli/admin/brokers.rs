@@ -41,7 +41,7 @@ pub enum BrokersAction {
 }
 
 /// A broker.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug)]
 pub struct Which {
     /// Its group (`brokerName`) [default: the master of this host, else the only broker].
     group: Option<String>,
@@ -145,6 +145,7 @@ pub fn show(status: &BrokerStatus, output: Output) -> Report {
     let mut line = |name: &str, value: Option<String>| {
         rows.extend(value.map(|value| vec![name.to_owned(), value]));
     };
+    line("group", Some(broker.group.clone()));
     line("cluster", Some(broker.cluster.clone()));
     line("role", Some(format!("{} ({})", broker.role(), broker.id)));
     line("address", broker.address.clone());
@@ -176,11 +177,7 @@ pub fn show(status: &BrokerStatus, output: Output) -> Report {
     }
     let text = match output {
         Output::Name => safe(&broker.group) + "\n",
-        _ => Sheet::new(vec![words("BROKER"), words("")], {
-            rows.insert(0, vec!["group".to_owned(), broker.group]);
-            rows
-        })
-        .render(status, output),
+        _ => Sheet::new(vec![words("BROKER"), words("")], rows).render(status, output),
     };
     Report::new(text, Vec::new())
 }

@@ -27,16 +27,16 @@ const NOT_KEPT: &str =
 #[derive(Args, Clone, Debug)]
 pub struct Drain {
     /// Its group (`brokerName`) [default: the master of this host, else the only broker].
-    pub group: Option<String>,
+    group: Option<String>,
     /// How long to wait at most; the broker stays drained all the same. 0: not at all.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
-    pub timeout_s: u64,
+    timeout_s: u64,
     /// Show what would be done, and do nothing.
     #[arg(long)]
-    pub dry_run: bool,
+    dry_run: bool,
     /// Whether topics that no other master takes are an obstacle.
     #[command(flatten)]
-    pub confirmation: Confirmation,
+    confirmation: Confirmation,
 }
 
 /// Drains and waits.
