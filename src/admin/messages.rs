@@ -59,16 +59,41 @@ impl StoredMessage {
 }
 
 impl Admin {
-    /// The messages of an id, each broker of the topic asked.
+    /// The messages of an id, each broker of the topic asked, and what became of the first.
     ///
     /// # Errors
-    /// It is no id, the topic is needed, there is none, or nobody answers.
+    /// As [`Self::messages_of_id`].
     pub async fn message(
         &self,
         request: &GetMessageRequest,
     ) -> Result<GetMessageResponse, AdminError> {
-        let mut answer = GetMessageResponse::default();
-        match (&request.topic, request.id.parse::<MessageId>()) {
+        let (messages, mut problems) = self.messages_of_id(request).await?;
+        let first = &messages[0];
+        let missing = |what: &str, error: AdminError| Problem {
+            at: first.topic.clone(),
+            reason: format!("{what} is missing: {error}"),
+            ..Problem::default()
+        };
+        let tracks = self.tracks(first).await.unwrap_or_else(|error| {
+            problems.push(missing("which groups have got it", error));
+            Vec::new()
+        });
+        let trace = self.trace(&first.id).await.unwrap_or_else(|error| {
+            problems.push(missing("its trace", error));
+            Vec::new()
+        });
+        Ok(GetMessageResponse { messages, tracks, problems, trace })
+    }
+
+    /// The messages of an id, one at least, each broker of the topic asked, and which did not answer.
+    ///
+    /// # Errors
+    /// It is no id, the topic is needed, there is none, or nobody answers.
+    pub async fn messages_of_id(
+        &self,
+        request: &GetMessageRequest,
+    ) -> Result<(Vec<StoredMessage>, Vec<Problem>), AdminError> {
+        let (messages, problems) = match (&request.topic, request.id.parse::<MessageId>()) {
             (None, Err(_)) => {
                 let text = format!(
                     "\"{}\" does not tell where it is stored: name its topic too",
@@ -79,31 +104,15 @@ impl Admin {
             (None, Ok(id)) => {
                 let (address, offset) = (id.store_host.to_string(), id.offset.to_wire());
                 let found = self.message_at(&address, offset).await?;
-                answer.messages.push(StoredMessage::of(found, None));
+                (vec![StoredMessage::of(found, None)], Vec::new())
             }
-            (Some(topic), _) => {
-                let (messages, problems) = self.by_key(topic, &request.id, true, FOUND).await?;
-                (answer.messages, answer.problems) = (messages, problems);
-            }
-        }
-        let Some(first) = answer.messages.first().cloned() else {
+            (Some(topic), _) => self.by_key(topic, &request.id, true, FOUND).await?,
+        };
+        if messages.is_empty() {
             let text = format!("no broker that answers has a message \"{}\"", request.id);
             return Err(AdminError::NotFound(text));
-        };
-        let missing = |what: &str, error: AdminError| Problem {
-            at: first.topic.clone(),
-            reason: format!("{what} is missing: {error}"),
-            ..Problem::default()
-        };
-        match self.tracks(&first).await {
-            Ok(tracks) => answer.tracks = tracks,
-            Err(error) => answer.problems.push(missing("which groups have got it", error)),
         }
-        match self.trace(&first.id).await {
-            Ok(trace) => answer.trace = trace,
-            Err(error) => answer.problems.push(missing("its trace", error)),
-        }
-        Ok(answer)
+        Ok((messages, problems))
     }
 
     /// Messages of a topic that have a key, newest first.
