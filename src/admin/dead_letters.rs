@@ -8,8 +8,9 @@
 //! that it had, but for those that would delay it, or make it a half message or another light queue's.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use super::{Admin, AdminError, Message, Pull, PullStatus, all, dry_run, from_each, outcome};
+use super::{Admin, AdminError, Message, all, dry_run, from_each, outcome};
 use crate::message::{Properties, properties};
 use crate::model::{DLQ_PREFIX, Permission, TopicName, system};
 use crate::proto::v1::{
@@ -25,8 +26,6 @@ use crate::remoting::headers::SendHeader;
 const LISTED: u32 = 100;
 /// Topics that one broker is asked for at the same time.
 const TOPICS_AT_ONCE: usize = 64;
-/// Messages of one pull.
-const PULLED: i32 = 32;
 /// Messages of one id that are looked at.
 const OF_AN_ID: i32 = 32;
 /// Dead letters of one request to give them again.
@@ -173,7 +172,7 @@ impl Admin {
             if request.ids.is_empty() {
                 let count = i64::try_from(limit(request)).unwrap_or(i64::MAX);
                 let first = first.max(last.saturating_sub(count));
-                let read = self.read(address, &offsets, first..last).await?;
+                let read = self.read(address, place(&offsets), first..last).await?;
                 found.letters.extend(read.into_iter().map(letter));
             }
         }
@@ -219,7 +218,7 @@ impl Admin {
         let (mut low, mut high) = (queue.min_offset, queue.max_offset.max(queue.min_offset));
         while low < high {
             let middle = low + (high - low) / 2;
-            let found = self.read(address, queue, middle..middle + 1).await?;
+            let found = self.read(address, place(queue), middle..middle + 1).await?;
             match found.first() {
                 Some(message) if message.store_timestamp >= time_ms => high = middle,
                 // One that is gone was stored before the others.
@@ -233,28 +232,11 @@ impl Admin {
     async fn read(
         &self,
         address: &str,
-        queue: &TopicOffset,
-        offsets: std::ops::Range<i64>,
+        queue: (&str, i32),
+        offsets: Range<i64>,
     ) -> Result<Vec<Message>, AdminError> {
-        let (mut messages, mut offset) = (Vec::new(), offsets.start);
-        while offset < offsets.end {
-            let count = i32::try_from(offsets.end - offset).unwrap_or(PULLED).min(PULLED);
-            let pull = Pull {
-                group: system::TOOLS_CONSUMER,
-                topic: &queue.queue.topic,
-                queue_id: queue.queue.queue_id,
-                offset,
-                count,
-                expression: "*",
-            };
-            let pulled = self.pull(address, pull).await?;
-            messages.extend(pulled.messages);
-            if pulled.status == PullStatus::NoNewMsg || pulled.next_offset <= offset {
-                break;
-            }
-            offset = pulled.next_offset;
-        }
-        messages.retain(|message| offsets.contains(&message.queue_offset));
+        let mut messages = Vec::new();
+        self.pull_range(address, queue, offsets, |message| messages.push(message)).await?;
         Ok(messages)
     }
 
@@ -376,16 +358,9 @@ impl Admin {
         };
         let address = its.and_then(BrokerData::address).ok_or_else(none)?;
         let topic = TopicName::dead_letter_of(group);
-        let pull = Pull {
-            group: system::TOOLS_CONSUMER,
-            topic: topic.as_str(),
-            queue_id: *queue,
-            offset: *offset,
-            count: 1,
-            expression: "*",
-        };
-        let found = self.pull(address, pull).await?.messages;
-        found.into_iter().find(|message| message.queue_offset == *offset).ok_or_else(none)
+        let its = *offset..offset.saturating_add(1);
+        let found = self.read(address, (topic.as_str(), *queue), its).await?;
+        found.into_iter().next().ok_or_else(none)
     }
 }
 
@@ -393,6 +368,11 @@ fn address_of(broker: &BrokerData) -> Result<&str, AdminError> {
     broker.address().ok_or_else(|| {
         AdminError::Unreachable(format!("no broker of {} is registered", broker.broker_name))
     })
+}
+
+/// The topic and the queue of these offsets.
+fn place(offsets: &TopicOffset) -> (&str, i32) {
+    (&offsets.queue.topic, offsets.queue.queue_id)
 }
 
 fn limit(request: &ListDeadLettersRequest) -> usize {

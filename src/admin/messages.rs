@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tonic::Status;
 
+use super::calls::PULLED;
 use super::{Admin, AdminError, Message, Pull, PullStatus, all, from_each};
 use crate::message::{MessageId, properties};
 use crate::model::system;
@@ -22,8 +23,6 @@ use crate::remoting::response;
 
 /// Messages of a key that are found if nothing is asked for.
 const FOUND: u32 = 32;
-/// Messages of one pull.
-const PULLED: i32 = 32;
 /// How long new messages are waited for.
 const TAIL_PAUSE: Duration = Duration::from_millis(300);
 

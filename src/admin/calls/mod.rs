@@ -32,6 +32,7 @@ use crate::remoting::{Command, DecodeError, request, response};
 
 pub use accounts::AccountVersions;
 pub(super) use brokers::parse_properties;
+pub(super) use messages::PULLED;
 pub use messages::{ConsumedDirectly, Message, Pull, PullStatus, Pulled, Sent};
 pub use offsets::Reset;
 pub use statistics::Statistics;
