@@ -278,10 +278,11 @@ impl Admin {
             return Err(AdminError::Invalid(text));
         }
         let route = self.route(TopicName::dead_letter_of(&request.group).as_str()).await?;
-        let mut answer = ResendDeadLettersResponse::default();
+        let (mut answer, mut routes) = (ResendDeadLettersResponse::default(), BTreeMap::new());
         for place in &request.places {
             let mut letter = ResentLetter { place: Some(place.clone()), ..Default::default() };
-            let became = match self.resend(request, &route, place, &mut letter).await {
+            let resent = self.resend(request, &route, place, &mut letter, &mut routes).await;
+            let became = match resent {
                 Ok(()) if request.dry_run => dry_run(),
                 resent => outcome(resent),
             };
@@ -291,13 +292,14 @@ impl Admin {
         Ok(answer)
     }
 
-    /// Sends one again, and notes in `letter` what is known of it.
+    /// Sends one again, and notes in `letter` what is known of it; `routes` has those that were asked for before.
     async fn resend(
         &self,
         request: &ResendDeadLettersRequest,
         route: &TopicRoute,
         place: &DeadLetterPlace,
         letter: &mut ResentLetter,
+        routes: &mut BTreeMap<String, TopicRoute>,
     ) -> Result<(), AdminError> {
         let message = self.at_place(&request.group, route, place).await?;
         letter.id = Some(message.id());
@@ -310,16 +312,13 @@ impl Admin {
                 return Err(AdminError::NotFound(text));
             }
         };
-        let to = self.route_if_any(&letter.topic).await?.ok_or_else(|| {
-            AdminError::NotFound(match request.target() {
-                ResendTarget::Group => format!(
-                    "the group has no topic \"{}\" yet: its first consumer that connects makes it",
-                    letter.topic
-                ),
-                ResendTarget::Topic => format!("topic \"{}\" is not there any more", letter.topic),
-            })
-        })?;
-        let master = writable(&to, &place.broker).ok_or_else(|| {
+        if !routes.contains_key(&letter.topic) {
+            let to = self.route_if_any(&letter.topic).await?;
+            let to = to.ok_or_else(|| nowhere(&letter.topic, request.target()))?;
+            routes.insert(letter.topic.clone(), to);
+        }
+        let to = &routes[&letter.topic];
+        let master = writable(to, &place.broker).ok_or_else(|| {
             AdminError::Conflict(format!("no master takes messages of topic \"{}\"", letter.topic))
         })?;
         if request.dry_run {
@@ -367,6 +366,16 @@ impl Admin {
 fn address_of(broker: &BrokerData) -> Result<&str, AdminError> {
     broker.address().ok_or_else(|| {
         AdminError::Unreachable(format!("no broker of {} is registered", broker.broker_name))
+    })
+}
+
+/// Why a letter cannot be sent to a topic that is not there.
+fn nowhere(topic: &str, target: ResendTarget) -> AdminError {
+    AdminError::NotFound(match target {
+        ResendTarget::Group => format!(
+            "the group has no topic \"{topic}\" yet: its first consumer that connects makes it"
+        ),
+        ResendTarget::Topic => format!("topic \"{topic}\" is not there any more"),
     })
 }
 
