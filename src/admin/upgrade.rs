@@ -28,7 +28,8 @@ impl Admin {
             ..UpgradeCheckResponse::default()
         };
         let mut judge = Judge { brokers: &listing.brokers, verdict };
-        let mut hosts = Vec::new();
+        // All topics are asked for once, if a master is looked at.
+        let (mut hosts, mut topics) = (Vec::new(), None);
         for (group, id) in &own.brokers {
             let Some(status) = judge.find(group, *id) else {
                 judge
@@ -40,8 +41,12 @@ impl Admin {
             match id {
                 0 => {
                     judge.master(status);
-                    let named = self.group_named(Some(group)).await?;
-                    let only_here = self.only_at(&named).await?;
+                    if topics.is_none() {
+                        topics = Some(self.topics().await?.topics);
+                    }
+                    let known = topics.as_deref().unwrap_or_default();
+                    let cluster = status.broker.as_ref().map_or("", |one| one.cluster.as_str());
+                    let only_here = self.only_at(cluster, group, known).await?;
                     if !only_here.is_empty() {
                         let topics = only_here.join(", ");
                         judge.no(format!(

@@ -35,7 +35,8 @@ impl Admin {
         let group = self.group_named(request.broker.as_deref()).await?;
         let (_, address) = member(&group, None)?;
         let permission = permission_of(&self.broker_settings(&address).await?);
-        let only_here = self.only_at(&group).await?;
+        let topics = self.topics().await?.topics;
+        let only_here = self.only_at(&group.cluster, &group.broker_name, &topics).await?;
         // Before the change: who is told that it failed is to find the master as it was.
         let is_kept = self.broker_state(&address).await?.is_some();
         // One that somebody has told otherwise listens to the broker's next change (N-064).
@@ -82,14 +83,16 @@ impl Admin {
         Ok(ResumeBrokerResponse { done, problems })
     }
 
-    /// Topics of applications that take messages on a master of this group, and on no other one of its cluster.
+    /// Those of all topics that are applications', and take messages on the master of this group, and on no other one of
+    /// its cluster.
     pub(in crate::admin) async fn only_at(
         &self,
-        group: &BrokerData,
+        cluster: &str,
+        group: &str,
+        topics: &[Topic],
     ) -> Result<Vec<String>, AdminError> {
-        let listing = self.topics().await?;
-        let mut others = self.broker_groups(Some(&group.cluster)).await?;
-        others.retain(|one| one.broker_name != group.broker_name);
+        let mut others = self.broker_groups(Some(cluster)).await?;
+        others.retain(|one| one.broker_name != group);
         let open = all(others.iter().map(async |other| {
             let settings = self.broker_settings(other.master()?).await.ok()?;
             let is_open = permission_of(&settings)?.contains(Permission::WRITE);
@@ -101,10 +104,10 @@ impl Admin {
         };
         let is_only_here = |topic: &&Topic| {
             topic.kind() == TopicKind::Normal
-                && takes(topic, &|broker| broker == group.broker_name)
+                && takes(topic, &|broker| broker == group)
                 && !takes(topic, &|broker| open.contains(broker))
         };
-        Ok(listing.topics.iter().filter(is_only_here).map(|topic| topic.topic.clone()).collect())
+        Ok(topics.iter().filter(is_only_here).map(|topic| topic.topic.clone()).collect())
     }
 
     /// How far a master is that producers are kept away from; `info` is what it answers to 28, `own` what only ours tells.
