@@ -6,7 +6,7 @@
 
 use std::cmp::Reverse;
 
-use super::{Admin, AdminError, all, from_each};
+use super::{Admin, AdminError, address_of, all, from_each};
 use crate::proto::v1::{Problem, StoredMessage};
 use crate::remoting::bodies::route::BrokerData;
 
@@ -89,10 +89,7 @@ impl Admin {
         group: &BrokerData,
         request: &Browse,
     ) -> Result<Vec<OfQueue>, AdminError> {
-        let Some(address) = group.address() else {
-            let text = format!("no broker of {} is registered", group.broker_name);
-            return Err(AdminError::Unreachable(text));
-        };
+        let address = address_of(group)?;
         let (topic, mut queues) = (&request.topic, Vec::new());
         for one in self.topic_offsets(address, topic).await? {
             let queue = one.queue.queue_id;

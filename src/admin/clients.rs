@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Admin, AdminError, all, from_each};
+use super::{Admin, AdminError, address_of, all, from_each};
 use crate::model::MessageQueue;
 use crate::proto::v1::{
     ClientStatus, ConnectedClient, ConsumerQueue, ConsumerRates, GetClientRequest,
@@ -63,10 +63,7 @@ impl Admin {
     }
 
     async fn clients_of(&self, broker: &BrokerData) -> Result<OfBroker, AdminError> {
-        let Some(address) = broker.address() else {
-            let text = format!("no broker of {} is registered", broker.broker_name);
-            return Err(AdminError::Unreachable(text));
-        };
+        let address = address_of(broker)?;
         let producers = self.all_producers(address).await?;
         let configs = self.group_configs(address).await?;
         let mut consumers = Vec::new();

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{Admin, AdminError, Message, all, dry_run, from_each, outcome};
+use super::{Admin, AdminError, Message, address_of, all, dry_run, from_each, outcome};
 use crate::message::{Properties, properties};
 use crate::model::{DLQ_PREFIX, Permission, TopicName, system};
 use crate::proto::v1::{
@@ -361,12 +361,6 @@ impl Admin {
         let found = self.read(address, (topic.as_str(), *queue), its).await?;
         found.into_iter().next().ok_or_else(none)
     }
-}
-
-fn address_of(broker: &BrokerData) -> Result<&str, AdminError> {
-    broker.address().ok_or_else(|| {
-        AdminError::Unreachable(format!("no broker of {} is registered", broker.broker_name))
-    })
 }
 
 /// Why a letter cannot be sent to a topic that is not there.

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tonic::Status;
 
 use super::calls::PULLED;
-use super::{Admin, AdminError, Message, Pull, PullStatus, all, from_each};
+use super::{Admin, AdminError, Message, Pull, PullStatus, address_of, all, from_each};
 use crate::message::{MessageId, properties};
 use crate::model::system;
 use crate::proto::v1::{
@@ -137,8 +137,7 @@ impl Admin {
         let brokers = self.route(topic).await?.brokers;
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let answers = all(brokers.iter().map(async |group| {
-            let address = group.address().unwrap_or_default();
-            self.by_key_at(address, topic, (key, is_unique), limit).await
+            self.by_key_at(address_of(group)?, topic, (key, is_unique), limit).await
         }));
         let (told, problems) = from_each(&brokers, answers.await, "messages")?;
         let of = |(group, messages): (&BrokerData, Vec<Message>)| {

@@ -294,6 +294,26 @@ fn problem(group: &BrokerData, reason: String) -> Problem {
     Problem { at: group.broker_name.clone(), address: group.address().map(str::to_owned), reason }
 }
 
+/// Where the group can be asked.
+///
+/// # Errors
+/// Neither its master nor a slave is registered.
+fn address_of(group: &BrokerData) -> Result<&str, AdminError> {
+    group.address().ok_or_else(|| {
+        AdminError::Unreachable(format!("no broker of {} is registered", group.broker_name))
+    })
+}
+
+/// Where the group can be changed.
+///
+/// # Errors
+/// Its master is not registered.
+fn master_of(group: &BrokerData) -> Result<&str, AdminError> {
+    group.master().ok_or_else(|| {
+        AdminError::Unreachable(format!("the master of {} is not registered", group.broker_name))
+    })
+}
+
 /// A value from each broker that answered, with its group, and a problem for each other.
 type FromEach<'a, T> = (Vec<(&'a BrokerData, T)>, Vec<Problem>);
 
