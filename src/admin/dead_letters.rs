@@ -155,7 +155,8 @@ impl Admin {
     ) -> Result<OfBroker, AdminError> {
         let address = address_of(broker)?;
         let topic = TopicName::dead_letter_of(&request.group);
-        let retries_max = self.retries_max(address, &request.group).await?;
+        let config = self.group_config(address, &request.group).await?;
+        let retries_max = config.map(|config| config.retry_max_times);
         let letter = |message: Message| letter_of(message, &broker.broker_name, retries_max);
         let mut found = OfBroker::default();
         let mut offsets = self.topic_offsets(address, topic.as_str()).await?;
@@ -181,13 +182,6 @@ impl Admin {
             found.letters.extend(of_id.into_iter().map(letter));
         }
         Ok(found)
-    }
-
-    /// How often a broker lets messages of a group come again; `None` if it has no settings of it.
-    async fn retries_max(&self, address: &str, group: &str) -> Result<Option<i32>, AdminError> {
-        let configs = self.group_configs(address).await?;
-        let config = configs.iter().find(|config| config.name.as_str() == group);
-        Ok(config.map(|config| config.retry_max_times))
     }
 
     /// The offsets of a queue that are in the times of the request.

@@ -233,7 +233,6 @@ impl Admin {
         name: &str,
     ) -> Result<(&'a str, Option<SubscriptionGroupConfig>), AdminError> {
         let master = master_of(group)?;
-        let configs = self.group_configs(master).await?;
-        Ok((master, configs.into_iter().find(|config| config.name.as_str() == name)))
+        Ok((master, self.group_config(master, name).await?))
     }
 }

@@ -138,8 +138,7 @@ impl Admin {
     async fn settings_of(&self, name: &str, brokers: &[BrokerData]) -> Vec<GroupOnBroker> {
         let asked = all(brokers.iter().map(async |group| {
             let address = group.address()?;
-            let configs = self.group_configs(address).await.ok()?;
-            let config = configs.into_iter().find(|one| one.name.as_str() == name)?;
+            let config = self.group_config(address, name).await.ok()??;
             Some(GroupOnBroker {
                 broker: group.broker_name.clone(),
                 address: address.to_owned(),
