@@ -13,7 +13,9 @@ use std::time::Instant;
 use super::answers::{FAQ, Refusal, tell_refused};
 use super::java_properties::JavaProperties;
 use super::{Broker, delay, flow_control, groups, light, timers, topics, transactions};
-use crate::message::{BatchItem, MessageId, NewMessage, decode_batch, properties, sys_flag};
+use crate::message::{
+    BatchItem, MessageId, NewMessage, RECORD_BYTES_MIN, decode_batch, properties, sys_flag,
+};
 use crate::model::{
     DLQ_PREFIX, Permission, QueueId, RETRY_PREFIX, SubscriptionGroupConfig, TopicConfig,
     TopicFilterType, TopicName, system, validate_topic,
@@ -32,9 +34,6 @@ const PROPERTIES_BYTES_MAX: usize = 32_767;
 /// How many times the largest body the records of one batch may take: each gets the properties of the batch, so that
 /// a small request could ask for gigabytes. 4.9.4 stops at once the largest body.
 const BATCH_GROWTH_MAX: usize = 4;
-/// Bytes of a record with IPv4 hosts besides its body, topic and properties (ST-002).
-const RECORD_FIXED_BYTES: usize = 91;
-
 /// Messages that passed all checks, and what their answer needs.
 struct Prepared<M> {
     messages: M,
@@ -273,7 +272,7 @@ fn prepare_batch(
     let wait = fields.get(properties::WAIT).is_none_or(is_true);
     let of_all = fields.into_text();
     let record = |item: &BatchItem| {
-        RECORD_FIXED_BYTES + item.body.len() + item.properties.len() + 1 + of_all.len()
+        RECORD_BYTES_MIN + item.body.len() + item.properties.len() + 1 + of_all.len()
     };
     let bytes: usize = items.iter().map(record).sum();
     if bytes > BATCH_GROWTH_MAX * broker.store.options().max_message_bytes {
@@ -393,7 +392,7 @@ pub(super) fn is_true(text: &str) -> bool {
 pub(super) fn record_bytes(message: &NewMessage) -> u64 {
     let texts = message.topic.as_str().len() + message.properties.len();
     let v6_hosts = [message.born_host, message.store_host].iter().filter(|h| h.is_ipv6()).count();
-    let bytes = RECORD_FIXED_BYTES + message.body.len() + texts + 12 * v6_hosts;
+    let bytes = RECORD_BYTES_MIN + message.body.len() + texts + 12 * v6_hosts;
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 

@@ -20,7 +20,7 @@ pub use batch::{BatchError, BatchItem, decode_batch};
 pub use id::{IdError, MessageId};
 pub use properties::Properties;
 pub use record::{
-    BLANK_HEADER_BYTES, BLANK_MAGIC, EncodeError, MESSAGE_MAGIC, NewMessage, RECORD_FRONT_BYTES,
-    RECORD_HEAD_BYTES, Record, RecordError, after_body, body_crc, encode, encode_blank, may_begin,
-    properties_after_body, replace_properties_end, stamp,
+    BLANK_HEADER_BYTES, BLANK_MAGIC, EncodeError, MESSAGE_MAGIC, NewMessage, RECORD_BYTES_MIN,
+    RECORD_FRONT_BYTES, RECORD_HEAD_BYTES, Record, RecordError, after_body, body_crc, encode,
+    encode_blank, may_begin, properties_after_body, replace_properties_end, stamp,
 };

@@ -16,7 +16,7 @@ pub const BLANK_MAGIC: u32 = 0xCBD4_3194;
 pub const BLANK_HEADER_BYTES: usize = 8;
 
 /// The smallest record: both hosts IPv4, no body, topic or properties (ST-002).
-const FIXED_BYTES: usize = 91;
+pub const RECORD_BYTES_MIN: usize = 91;
 /// Bytes that an IPv6 host needs more than an IPv4 one.
 const V6_EXTRA_BYTES: usize = 12;
 /// Where the born host begins.
@@ -88,7 +88,7 @@ pub fn encode(message: &NewMessage) -> Result<Vec<u8>, EncodeError> {
         .filter(|_| properties.len() <= PROPERTIES_LENGTH_MAX)
         .ok_or(EncodeError::PropertiesTooLong(properties.len()))?;
     let mut flags = message.sys_flag & !(sys_flag::BORN_HOST_V6 | sys_flag::STORE_HOST_V6);
-    let mut total = FIXED_BYTES + message.body.len() + topic.len() + properties.len();
+    let mut total = RECORD_BYTES_MIN + message.body.len() + topic.len() + properties.len();
     for (host, bit) in
         [(message.born_host, sys_flag::BORN_HOST_V6), (message.store_host, sys_flag::STORE_HOST_V6)]
     {
@@ -277,7 +277,7 @@ impl<'a> Record<'a> {
             magic => return Err(RecordError::BadMagic(magic)),
         }
         let total = usize::try_from(total).map_err(|_| RecordError::BadLength)?;
-        if total < FIXED_BYTES || i32::try_from(total).is_err() {
+        if total < RECORD_BYTES_MIN || i32::try_from(total).is_err() {
             return Err(RecordError::BadLength);
         }
         let bytes = bytes.get(..total).ok_or(RecordError::Truncated)?;

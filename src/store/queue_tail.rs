@@ -8,8 +8,10 @@ use std::collections::VecDeque;
 use super::dispatch::Dispatch;
 use super::schema::slices::PAGE_ENTRIES;
 use super::slice_rows::{Entry, Page, QueueState};
+use crate::message::RECORD_BYTES_MIN;
 
-/// The longest gap in a queue's offsets that is filled with holes; beyond it the queue begins anew.
+/// The longest gap in a queue's offsets that is filled with holes; beyond it the queue begins anew. So it does, too, where
+/// the log never had room for the records of the gap ([`QueueTail::holes_max`]).
 const HOLES_MAX: u64 = 1 << 20;
 
 /// A page in memory.
@@ -97,7 +99,7 @@ impl QueueTail {
             }
         } else if is_new {
             self.begin(at, physical);
-        } else if at - self.state.next > HOLES_MAX {
+        } else if at - self.state.next > self.holes_max(physical) {
             self.begin_anew(dispatch);
         }
         while self.state.next < at {
@@ -107,6 +109,13 @@ impl QueueTail {
         self.add(Entry { physical_offset, size, tags_code }, slice, store_timestamp);
         self.state.last_end = end;
         Pushed::Added
+    }
+
+    /// How many records the queue may lack before the one at `physical`: as many as the log between has room for, or a
+    /// page of them. A record whose offset is made up would else cost the memory and the disk of 1 Mi entries.
+    fn holes_max(&self, physical: u64) -> u64 {
+        let room = physical.saturating_sub(self.state.last_end) / RECORD_BYTES_MIN as u64;
+        room.clamp(u64::from(PAGE_ENTRIES), HOLES_MAX)
     }
 
     fn begin(&mut self, at: u64, physical: u64) {
@@ -304,6 +313,19 @@ mod tests {
         assert_eq!(physicals(&tail, 1), [20, 50, 50, 50]);
         assert_eq!(tail.read(1, 2).unwrap().len(), 2);
         assert!(tail.read(5, 2).unwrap().is_empty());
+    }
+
+    #[test]
+    fn no_more_holes_than_the_log_had_room_for() {
+        // The first record ends at 20.
+        let gaps = [(128, 20, true), (129, 20, false), (1000, 91_020, true), (1001, 91_020, false)];
+        for (gap, physical, is_filled) in gaps {
+            let mut tail = QueueTail::default();
+            push(&mut tail, 0, 10);
+            push(&mut tail, 1 + gap, physical);
+            let first_offset = if is_filled { 0 } else { 1 + gap };
+            assert_eq!(tail.state().first_offset, first_offset, "{gap} before {physical}");
+        }
     }
 
     #[test]
