@@ -118,24 +118,16 @@ impl Admin {
 
     /// The group of this name, or the only one.
     pub(super) async fn group_named(&self, name: Option<&str>) -> Result<BrokerData, AdminError> {
-        let mut groups = self.broker_groups(None).await?;
-        let known: Vec<_> = groups.iter().map(|group| group.broker_name.clone()).collect();
-        let known = known.join(", ");
-        let at = match name {
-            Some(name) => {
-                let found = groups.iter().position(|group| group.broker_name == name);
-                found.ok_or_else(|| {
-                    let text = format!("no broker \"{name}\" is registered; there is: {known}");
-                    AdminError::NotFound(text)
-                })?
-            }
-            None if groups.len() == 1 => 0,
-            None => {
-                let text = format!("there are several brokers, name one: {known}");
-                return Err(AdminError::Invalid(text));
-            }
+        let mut groups = match name {
+            Some(_) => self.groups_meant(None, name).await?,
+            None => self.broker_groups(None).await?,
         };
-        Ok(groups.swap_remove(at))
+        if groups.len() > 1 {
+            let known: Vec<_> = groups.iter().map(|group| group.broker_name.as_str()).collect();
+            let text = format!("there are several brokers, name one: {}", known.join(", "));
+            return Err(AdminError::Invalid(text));
+        }
+        Ok(groups.swap_remove(0))
     }
 }
 
