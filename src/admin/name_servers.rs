@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::calls::parse_properties;
+use super::cluster::name_server_problem;
 use super::{Admin, AdminError, Became, all, done, dry_run, failed, outcome, unchanged};
 use crate::model::version_text;
 use crate::proto::v1::{
@@ -162,11 +163,7 @@ impl Admin {
                         Ok(route) => told.known.extend(in_words(topic, &route)),
                         Err(error) => {
                             let reason = format!("routes of {address} are missing: {error}");
-                            return Some(Problem {
-                                at: "name server".to_owned(),
-                                address: Some(address.clone()),
-                                reason,
-                            });
+                            return Some(name_server_problem(address, reason));
                         }
                     }
                 }
@@ -326,8 +323,7 @@ impl Admin {
                 Ok(table) => known.push((address, table)),
                 Err(error) => {
                     let reason = format!("name server {address}: {error}");
-                    let at = "name server".to_owned();
-                    problems.push(Problem { at, address: Some(address.clone()), reason });
+                    problems.push(name_server_problem(address, reason));
                     last_error = Some(error.clone());
                 }
             }

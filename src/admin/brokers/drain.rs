@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::cluster::name_server_problem;
 use super::super::{Admin, AdminError, all, done, dry_run, outcome, unchanged};
 use super::{PERMISSION, member, permission_of};
 use crate::model::{Permission, human_bytes};
@@ -184,7 +185,7 @@ fn still_wiped(name_server: &str, group: &str) -> Problem {
         "name server {name_server} keeps producers away from {group} still, as somebody has told it (wipeWritePerm): \
          `rmq-node admin addWritePerm -b {group} -n {name_server}` gives it back"
     );
-    Problem { at: "name server".to_owned(), address: Some(name_server.to_owned()), reason }
+    name_server_problem(name_server, reason)
 }
 
 /// Why a master is not drained that some topics are alone on.
