@@ -19,7 +19,7 @@ use crate::proto::v1::{
 };
 use crate::remoting::bodies::route::{ClusterInfo, TopicRoute};
 use crate::remoting::bodies::topics::parse_topic_list;
-use crate::remoting::{Command, request, response};
+use crate::remoting::{Command, request};
 
 /// The namespace of the queues of ordered topics (N-031).
 const ORDER: &str = "ORDER_TOPIC_CONFIG";
@@ -157,10 +157,11 @@ impl Admin {
         let missing = all(both.map(async |(address, told)| {
             let topics: Vec<String> = told.topics.iter().cloned().collect();
             for some in topics.chunks(ROUTES_AT_ONCE) {
-                let routes = all(some.iter().map(|topic| self.route_or_none(address, topic))).await;
+                let routes = all(some.iter().map(|topic| self.route_at(address, topic))).await;
                 for (topic, route) in some.iter().zip(routes) {
                     match route {
-                        Ok(route) => told.known.extend(in_words(topic, &route)),
+                        Ok(Some(route)) => told.known.extend(in_words(topic, &route)),
+                        Ok(None) => {}
                         Err(error) => {
                             let reason = format!("routes of {address} are missing: {error}");
                             return Some(name_server_problem(address, reason));
@@ -171,14 +172,6 @@ impl Admin {
             None
         }));
         problems.extend(missing.await.into_iter().flatten());
-    }
-
-    /// Where a topic is for one name server; nowhere if it does not know it.
-    async fn route_or_none(&self, address: &str, topic: &str) -> Result<TopicRoute, AdminError> {
-        match self.route_at(address, topic).await {
-            Err(error) if error.is_refused(response::TOPIC_NOT_EXIST) => Ok(TopicRoute::default()),
-            answered => answered,
-        }
     }
 
     /// The values of a namespace.

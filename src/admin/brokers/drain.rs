@@ -164,8 +164,9 @@ impl Admin {
         let asked = self.name_servers.iter().map(async |name_server| {
             let route = self.route_at(name_server, group).await;
             let told = route.map(|route| {
-                let queues = route.queues.iter().find(|queues| queues.broker_name == group);
-                queues.map(|queues| queues.permission)
+                let route = route?;
+                let its = route.queues.iter().find(|queues| queues.broker_name == group)?;
+                Some(its.permission)
             });
             (name_server, told)
         });
