@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::calls::parse_properties;
 use super::cluster::name_server_problem;
 use super::{Admin, AdminError, Became, all, done, dry_run, failed, outcome, unchanged};
-use crate::model::version_text;
+use crate::model::{system, version_text};
 use crate::proto::v1::{
     DeleteKvRequest, DeleteKvResponse, Done, ListKvRequest, ListKvResponse,
     ListNameServerSettingsResponse, ListNameServersRequest, ListNameServersResponse, NameServer,
@@ -21,8 +21,6 @@ use crate::remoting::bodies::route::{ClusterInfo, TopicRoute};
 use crate::remoting::bodies::topics::parse_topic_list;
 use crate::remoting::{Command, request};
 
-/// The namespace of the queues of ordered topics (N-031).
-const ORDER: &str = "ORDER_TOPIC_CONFIG";
 /// Topics whose routes one name server is asked for at the same time.
 const ROUTES_AT_ONCE: usize = 64;
 /// Name servers of ours tell no file here; those of 4.9.4 always have one.
@@ -329,7 +327,7 @@ impl Admin {
 }
 
 fn namespace(given: &str) -> &str {
-    if given.is_empty() { ORDER } else { given }
+    if given.is_empty() { system::ORDER_NAMESPACE } else { given }
 }
 
 /// Each key with the value of each name server.
