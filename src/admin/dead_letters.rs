@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{Admin, AdminError, Message, address_of, all, dry_run, from_each, outcome};
+use super::{Admin, AdminError, Message, address_of, all, dry_run, from_each, outcome, try_all};
 use crate::message::{Properties, properties};
 use crate::model::{DLQ_PREFIX, Permission, TopicName, system};
 use crate::proto::v1::{
@@ -24,8 +24,6 @@ use crate::remoting::headers::SendHeader;
 
 /// Dead letters that are listed if nothing is asked for.
 const LISTED: u32 = 100;
-/// Topics that one broker is asked for at the same time.
-const TOPICS_AT_ONCE: usize = 64;
 /// Messages of one id that are looked at.
 const OF_AN_ID: i32 = 32;
 /// Dead letters of one request to give them again.
@@ -92,17 +90,12 @@ impl Admin {
         let topics = self.topic_configs(address).await?;
         let names = topics.iter().filter_map(|topic| topic.name.as_str().strip_prefix(DLQ_PREFIX));
         let names: Vec<&str> = names.collect();
-        let mut found = Vec::new();
-        for some in names.chunks(TOPICS_AT_ONCE) {
-            let asked = all(some.iter().map(async |group| {
-                let topic = TopicName::dead_letter_of(group);
-                ((*group).to_owned(), self.topic_offsets(address, topic.as_str()).await)
-            }));
-            for (group, queues) in asked.await {
-                found.push((group, queues?));
-            }
-        }
-        Ok(found)
+        let asked = try_all(&names, async |group| {
+            let topic = TopicName::dead_letter_of(group);
+            let queues = self.topic_offsets(address, topic.as_str()).await?;
+            Ok(((*group).to_owned(), queues))
+        });
+        asked.await
     }
 
     /// A group's dead letters, newest first.
