@@ -31,6 +31,7 @@ use crate::remoting::bodies::topics::parse_topic_list;
 use crate::remoting::{Command, DecodeError, request, response};
 
 pub use accounts::AccountVersions;
+pub(super) use accounts::accounts_off;
 pub(super) use brokers::parse_properties;
 pub(super) use messages::PULLED;
 pub use messages::{ConsumedDirectly, Message, Pull, PullStatus, Pulled, Sent};
