@@ -7,11 +7,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::Serialize;
 use serde_json::Value;
+use tokio::task::JoinHandle;
 
 use crate::proto::v1::AuditRecord;
+use crate::task;
 
 /// Its name in the data directory.
 const FILE: &str = "audit.jsonl";
@@ -42,11 +45,30 @@ impl AuditLog {
         Self { path: data_dir.join(FILE), bytes_max, writing: Mutex::default() }
     }
 
+    /// A message as records hold it.
+    ///
+    /// # Panics
+    /// It has keys that are no texts, as no message has.
+    #[must_use]
+    pub fn json(message: &impl Serialize) -> String {
+        serde_json::to_string(message).expect("messages have text for keys")
+    }
+
+    /// Writes a record, or tells in the node's own log that it is not here. Who waits for it knows that it was tried.
+    pub fn write(self: Arc<Self>, record: AuditRecord) -> JoinHandle<()> {
+        task::spawn_blocking("audit log", move || {
+            if let Err(error) = self.append(&record) {
+                let AuditRecord { who, method, arguments, code, .. } = &record;
+                tracing::error!(%error, who, method, arguments, code, "not in the audit log");
+            }
+        })
+    }
+
     /// Appends a record. Blocks.
     ///
     /// # Errors
     /// What the system says.
-    pub fn append(&self, record: &AuditRecord) -> io::Result<()> {
+    fn append(&self, record: &AuditRecord) -> io::Result<()> {
         let line = format!("{}\n", to_json(record));
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut file = self.open()?;

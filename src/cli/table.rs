@@ -3,6 +3,8 @@
 //! Not a layout: no borders, no wrapping, so that lines can be cut and searched. Invariant: what a peer
 //! named cannot move the cursor: control characters are shown escaped.
 
+use crate::model::{date, days};
+
 /// Columns between two cells.
 const GAP: &str = "  ";
 
@@ -98,28 +100,6 @@ pub fn time_ms(text: &str) -> Option<i64> {
         return None;
     }
     Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1000)
-}
-
-/// Year, month and day, from days since 1970; in years that begin in March, so that a leap day comes last.
-fn date(days: i64) -> (i64, i64, i64) {
-    const DAYS_OF_400_YEARS: i64 = 146_097;
-    const DAYS_UNTIL_1970: i64 = 719_468;
-    let days = days + DAYS_UNTIL_1970;
-    let (era, of_era) = (days.div_euclid(DAYS_OF_400_YEARS), days.rem_euclid(DAYS_OF_400_YEARS));
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let (month, next_year) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (era * 400 + year + next_year, month, day)
-}
-
-/// The inverse of [`date`]; of a day that is none, another one.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let (month, year) = if month > 2 { (month - 3, year) } else { (month + 9, year - 1) };
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let of_year = (153 * month + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
 #[cfg(test)]

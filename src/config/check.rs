@@ -11,7 +11,7 @@ use super::settings::{BrokerTable, ClientCertificates, Replication, Role, Settin
 use super::{Broker, Config, ConfigError, NameServer, Problem};
 
 /// Names that a broker's folder in the data directory cannot have.
-const RESERVED_GROUPS: [&str; 4] = ["nameserver", "node", "acl", "LOCK"];
+const RESERVED_GROUPS: [&str; 5] = ["nameserver", "node", "acl", "LOCK", "console-admin-password"];
 const SEGMENT_BYTES_MIN: u64 = 1 << 20;
 const MESSAGE_BYTES_MIN: usize = 1 << 10;
 /// Slaves that a sender waits for, unless it is told.
@@ -27,6 +27,13 @@ impl Findings<'_> {
     pub(super) fn add(&mut self, path: &str, text: String) {
         let at = self.origins.get(path).map(|found| found.origin.clone());
         self.problems.push(Problem { at: at.filter(|origin| !origin.starts_with(DEFAULT)), text });
+    }
+
+    /// The same of an entry of a list, which a file has a place for, and the environment not.
+    pub(super) fn add_entry(&mut self, list: &str, at: usize, text: String) {
+        let entry = format!("{list}[{at}]");
+        let is_known = self.origins.contains_key(&entry);
+        self.add(if is_known { &entry } else { list }, text);
     }
 }
 
@@ -196,7 +203,7 @@ fn check_acl(settings: &Settings, findings: &mut Findings<'_>) {
 
 /// Beyond this host nobody is let in unseen, and tokens are told to nobody else.
 fn check_admin(settings: &Settings, findings: &mut Findings<'_>) {
-    let (admin, tls) = (&settings.admin, &settings.tls);
+    let admin = &settings.admin;
     let has_logins = !admin.logins_file.as_os_str().is_empty();
     let Some(listen) = admin.listen else {
         if has_logins {
@@ -215,8 +222,7 @@ fn check_admin(settings: &Settings, findings: &mut Findings<'_>) {
                     \"/etc/rmq-node/logins.toml\"";
         findings.add("admin.listen", text.to_owned());
     }
-    let is_plain = tls.certificate_file.as_os_str().is_empty() || tls.mode == TlsMode::Disabled;
-    if is_plain && !listen.ip().is_loopback() {
+    if !settings.tls.is_on() && !listen.ip().is_loopback() {
         let text = format!(
             "tokens would cross the network in plain: write tls.certificate_file = \"/etc/rmq-node/tls/node.crt\" (and not \
              mode = \"disabled\"), or admin.listen = \"127.0.0.1:{}\"",

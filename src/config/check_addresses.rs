@@ -33,10 +33,7 @@ pub(super) fn check_name_servers(settings: &Settings, findings: &mut Findings<'_
             .or_else(|| refuse_own(entry, settings))
             .or_else(|| (!seen.insert(entry)).then(|| format!("\"{entry}\" is there twice")));
         if let Some(text) = refused {
-            let one = format!("name_servers[{at}]");
-            let path =
-                if findings.origins.contains_key(&one) { one } else { "name_servers".to_owned() };
-            findings.add(&path, text);
+            findings.add_entry("name_servers", at, text);
         }
     }
     // With a name server here, only the address that it is dialled at is missing, which is told below.

@@ -8,7 +8,7 @@ use super::Console;
 use super::check::Findings;
 use super::check_addresses::{NAME_SERVER_PORT, check_address};
 use super::layers::{DEFAULT, Origins};
-use super::settings::{Settings, TlsMode};
+use super::settings::Settings;
 
 /// What whoever wants it on the network has to have.
 const NEEDS_TLS: &str = "passwords would cross the network in plain: write tls.certificate_file = \
@@ -21,6 +21,13 @@ pub(super) fn is_written(origins: &Origins) -> bool {
     table.any(|(_, found)| !found.origin.starts_with(DEFAULT))
 }
 
+/// Whether the console's paths can begin with this: nothing, or parts as `/rmq`.
+#[must_use]
+pub fn is_base_path(path: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
+    path.is_empty() || path.starts_with('/') && !path.contains("//") && path.chars().all(is_part)
+}
+
 /// The console of these settings.
 pub(super) fn check_console(settings: &Settings, findings: &mut Findings<'_>) -> Console {
     let table = &settings.console;
@@ -29,23 +36,17 @@ pub(super) fn check_console(settings: &Settings, findings: &mut Findings<'_>) ->
     if let (true, Some(address)) = (is_written(findings.origins), address) {
         check_port(address, settings, findings);
     }
-    let has_tls = !settings.tls.certificate_file.as_os_str().is_empty()
-        && settings.tls.mode != TlsMode::Disabled;
-    if table.enabled && address.is_some() && !host.is_loopback() && !has_tls {
+    if table.enabled && address.is_some() && !host.is_loopback() && !settings.tls.is_on() {
         let text = format!("the console listens at {host}, and there is no TLS: {NEEDS_TLS}");
         findings.add("console.listen", text);
     }
     for (at, entry) in table.name_servers.iter().enumerate() {
         if let Err(text) = check_address(entry, NAME_SERVER_PORT) {
-            let one = format!("console.name_servers[{at}]");
-            let is_known = findings.origins.contains_key(&one);
-            findings.add(if is_known { &one } else { "console.name_servers" }, text);
+            findings.add_entry("console.name_servers", at, text);
         }
     }
     let base_path = table.base_path.trim_end_matches('/');
-    let is_part = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
-    let is_path = base_path.starts_with('/') && !base_path.contains("//");
-    if !(base_path.is_empty() || is_path && base_path.chars().all(is_part)) {
+    if !is_base_path(base_path) {
         let text = format!("\"{}\" is no path: write one such as \"/rmq\"", table.base_path);
         findings.add("console.base_path", text);
     }

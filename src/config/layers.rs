@@ -197,9 +197,10 @@ pub fn environment(variables: &[(String, String)]) -> Result<Document, Vec<Probl
 
 /// One `_` is part of a key's name, so that `STORE_SEGMENT_BYTES` is no setting.
 fn with_two_lines(path: &str, text: String) -> String {
-    let tables = ["name_server", "store", "transactions", "limits", "console", "log"];
+    let defaults = defaults().table;
+    let mut tables = defaults.iter().filter(|(_, value)| value.is_table()).map(|(name, _)| name);
     let split =
-        tables.iter().find_map(|table| Some((table, path.strip_prefix(table)?.strip_prefix('_')?)));
+        tables.find_map(|table| Some((table, path.strip_prefix(table)?.strip_prefix('_')?)));
     match split {
         Some((table, key)) if !path.contains('.') => {
             let name = format!("{PREFIX}{table}__{key}").to_ascii_uppercase();

@@ -46,6 +46,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 pub use check_addresses::{check_address, internal_address};
+pub use check_console::is_base_path;
 pub use layers::Origin;
 use layers::Origins;
 pub use overrides::{Kept, KeptStore, Overrides};
@@ -219,6 +220,9 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let plain = load_files(files.clone(), sources, None)?;
     let data_dir = &plain.config.data_dir;
     let kept = Kept::read(data_dir).map_err(|problem| ConfigError(vec![problem]))?;
+    if kept.store.is_empty() {
+        return Ok(Loaded { kept, ..plain });
+    }
     let layer = kept.layer(data_dir, &plain.config.store);
     let loaded = load_files(files, sources, Some(layer))?;
     Ok(Loaded { kept, files_store: plain.config.store, ..loaded })

@@ -104,17 +104,27 @@ pub(super) fn explain(message: &str) -> String {
         ),
         ("expected IP address", "expected an IP address in quotes"),
         ("invalid IP address syntax", "not an IP address: write one such as \"192.168.1.161\""),
-        ("expected struct NameServerTable", "expected a table: [name_server]"),
-        ("expected struct BrokerTable", "expected tables: [[broker]]"),
-        ("expected struct Store", "expected a table: [store]"),
-        ("expected struct Limits", "expected a table: [limits]"),
-        ("expected struct Acl", "expected a table: [acl]"),
-        ("expected struct Admin", "expected a table: [admin]"),
-        ("expected struct Log", "expected a table: [log]"),
     ] {
         text = text.replace(theirs, ours);
     }
-    text
+    with_table(text)
+}
+
+/// Names a table as it is written, in the place of what holds it here: `NameServerTable` is `[name_server]`.
+fn with_table(text: String) -> String {
+    let Some((told, holder)) = text.split_once("expected struct ") else { return text };
+    let (holder, rest) = holder.split_at(holder.find(' ').unwrap_or(holder.len()));
+    let mut name = String::new();
+    for c in holder.trim_end_matches("Table").chars() {
+        if c.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(c.to_ascii_lowercase());
+    }
+    match name.as_str() {
+        "broker" => format!("{told}expected tables: [[broker]]{rest}"),
+        name => format!("{told}expected a table: [{name}]{rest}"),
+    }
 }
 
 fn first_words(message: &str) -> &str {

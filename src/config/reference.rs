@@ -2,6 +2,8 @@
 //!
 //! Not the defaults as a layer (`layers`). Invariant: the file is what is compiled in, word for word.
 
+use super::documented;
+
 /// The shipped file, with its defaults commented out.
 pub const REFERENCE: &str = include_str!("../../conf/rmq-node.toml");
 
@@ -9,21 +11,14 @@ pub const REFERENCE: &str = include_str!("../../conf/rmq-node.toml");
 pub fn successors(key_of_4_9_4: &str) -> Option<String> {
     // Theirs are in camelCase; anything else in brackets is no key.
     key_of_4_9_4.find(|c: char| c.is_ascii_uppercase())?;
-    let (mut table, mut is_told, mut found) = ("", false, Vec::new());
-    for line in REFERENCE.lines() {
-        let text = line.trim_start_matches(['#', ' ']);
-        let setting = text.split_once(" = ").filter(|(key, _)| !key.contains(' '));
-        if text.starts_with('[') {
-            table = text;
-        } else if let Some((key, _)) = setting {
-            if std::mem::take(&mut is_told) {
-                let place = if table.is_empty() { String::new() } else { format!(" in {table}") };
-                found.push(format!("`{key}`{place}"));
-            }
-        } else if let Some((_, words)) = text.rsplit_once('(') {
-            let mut words = words.split([' ', ',', ':', ')', '.']);
-            is_told |= words.any(|word| word == key_of_4_9_4);
-        }
-    }
-    (!found.is_empty()).then(|| found.join(" or "))
+    let replaces =
+        |theirs: &str| theirs.split([' ', ',', ':', ')', '.']).any(|word| word == key_of_4_9_4);
+    let settings = documented::settings().into_iter();
+    let found = settings.filter(|one| one.of_4_9_4.as_deref().is_some_and(replaces));
+    let told = found.map(|one| {
+        let place = if one.table.is_empty() { "" } else { " in " };
+        format!("`{}`{place}{}", one.key, one.table)
+    });
+    let told: Vec<_> = told.collect();
+    (!told.is_empty()).then(|| told.join(" or "))
 }

@@ -269,7 +269,7 @@ fn names_that_would_be_folders_are_checked() {
         let text = "write 1 to 127 letters, digits, - and _";
         assert_eq!(with(group), format!("a.toml:4:9: group \"{group}\": {text}"));
     }
-    for group in ["nameserver", "node", "acl", "LOCK"] {
+    for group in ["nameserver", "node", "acl", "LOCK", "console-admin-password"] {
         let text = "the data directory has something else of that name";
         assert_eq!(with(group), format!("a.toml:4:9: group \"{group}\": {text}"));
     }

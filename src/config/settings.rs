@@ -263,6 +263,14 @@ pub struct Tls {
     pub mode: TlsMode,
 }
 
+impl Tls {
+    /// Whether there is TLS: with a certificate, unless it is disabled.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        !self.certificate_file.as_os_str().is_empty() && self.mode != TlsMode::Disabled
+    }
+}
+
 /// Whether those who connect show a certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -280,6 +280,8 @@ fn keys_of_4_9_4_are_told_by_ours() {
         ("listenPort", "`port` in [name_server] or `port` in [[broker]]"),
         ("brokerRole", "`role` in [[broker]] or `replication` in [[broker]]"),
         ("fileReservedTime", "`retention_hours` in [store]"),
+        ("namesrvAddr", "`name_servers` or `name_servers` in [console]"),
+        ("keyPath", "`key_file` in [tls]"),
     ] {
         let expected = format!("rmq-node.toml:1:1: unknown key `{key}`: here it is {expected}");
         assert_eq!(refused(&format!("{key} = 1")), expected);
@@ -291,7 +293,10 @@ fn keys_of_4_9_4_are_told_by_ours() {
 fn tables_and_lists_of_the_wrong_form_are_told_by_theirs() {
     let text = refused("[broker]\ngroup = \"a\"");
     assert!(text.contains("write [[broker]] for tables"), "{text}");
-    assert!(refused("store = 1").ends_with("expected a table: [store]"));
+    for (name, _) in layers::defaults().table.iter().filter(|(_, value)| value.is_table()) {
+        let told = refused(&format!("{name} = 1"));
+        assert!(told.ends_with(&format!("expected a table: [{name}]")), "{told}");
+    }
 }
 
 #[test]
@@ -299,6 +304,8 @@ fn a_table_and_a_key_are_two_lines_apart_in_the_environment() {
     let set = |name: &str| Files::new("", "").set(name, "1").load().unwrap_err();
     let text = set("RMQ_NODE_STORE_RETENTION_HOURS");
     assert!(text.ends_with("after a table's name, RMQ_NODE_STORE__RETENTION_HOURS"), "{text}");
+    let text = set("RMQ_NODE_TLS_KEY_FILE");
+    assert!(text.ends_with("after a table's name, RMQ_NODE_TLS__KEY_FILE"), "{text}");
     let text = set("RMQ_NODE_STROE__RETENTION_HOURS");
     assert!(text.ends_with("did you mean `store`?"), "{text}");
 }

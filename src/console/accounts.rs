@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::guesses::Guesses;
+pub use crate::admin::service::roles::Role;
 use crate::clock::Clock;
 use crate::kv::{Batch, Database, KvError};
 use crate::task;
@@ -30,7 +31,7 @@ use crate::task;
 /// password at the next start.
 const PASSWORD_FILE: &str = "console-admin-password";
 /// The first user.
-pub const ADMIN: &str = "admin";
+const ADMIN: &str = "admin";
 const USERS: &str = "console_users";
 const SESSIONS: &str = "console_sessions";
 /// A session that was not used for so long is over.
@@ -42,7 +43,7 @@ const SEEN_MS: i64 = 5 * 60 * 1000;
 /// Sessions of one user; more end the oldest.
 const SESSIONS_MAX: usize = 16;
 /// The shortest password that somebody may choose.
-pub const PASSWORD_CHARS_MIN: usize = 10;
+const PASSWORD_CHARS_MIN: usize = 10;
 /// The longest that is hashed.
 const PASSWORD_BYTES_MAX: usize = 512;
 /// Characters of passwords that are made here: none looks like another.
@@ -50,37 +51,6 @@ const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz234567899";
 const MADE_CHARS: usize = 20;
 /// Passwords that wait to be hashed, each of which takes 19 MiB and some 50 ms; more are told to come again.
 const WAITING_MAX: usize = 8;
-
-/// What somebody may do; each may what those before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Look.
-    Reader,
-    /// Change what can be changed back.
-    Operator,
-    /// Everything: delete, and say who may.
-    Admin,
-}
-
-impl Role {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Reader, Self::Operator, Self::Admin];
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Reader => "reader",
-            Self::Operator => "operator",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// The role of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.name() == name)
-    }
-}
 
 /// A user as it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -117,6 +87,10 @@ pub struct Accounts {
     password_file: PathBuf,
     clock: Clock,
     state: Mutex<State>,
+    /// Held from when a change is decided until it is in the database and in memory, so that both end alike.
+    writing: Mutex<()>,
+    /// Places of those that are hashed or wait for it.
+    waiting: Semaphore,
     hashing: Semaphore,
     guesses: Guesses,
 }
@@ -156,6 +130,8 @@ impl Accounts {
             database,
             clock,
             state: Mutex::default(),
+            writing: Mutex::default(),
+            waiting: Semaphore::new(WAITING_MAX),
             hashing: Semaphore::new(1),
         };
         *accounts.lock() = accounts.read().map_err(io::Error::other)?;
@@ -194,7 +170,9 @@ impl Accounts {
         Ok(state)
     }
 
+    /// Into a file that is new: whoever made a blank one might read it.
     fn write_password(&self) -> io::Result<String> {
+        self.remove_password()?;
         let password = made_password();
         let mut options = fs::OpenOptions::new();
         let options = options.write(true).create_new(true).mode(0o600);
@@ -202,6 +180,13 @@ impl Accounts {
         writeln!(file, "{password}")?;
         file.sync_all()?;
         Ok(password)
+    }
+
+    fn remove_password(&self) -> io::Result<()> {
+        match fs::remove_file(&self.password_file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -220,23 +205,23 @@ impl Accounts {
         let session = state.sessions.get(&key)?.clone();
         let user = state.users.get(&session.user).cloned();
         let is_over = now - session.seen_ms > IDLE_MAX_MS || now - session.began_ms > AGE_MAX_MS;
-        let change = match (&user, is_over) {
-            (Some(_), false) if now - session.seen_ms <= SEEN_MS => return Some((session, user?)),
-            (Some(_), false) => {
-                let seen = Session { seen_ms: now, ..session.clone() };
-                state.sessions.insert(key.clone(), seen.clone());
-                Some(seen)
-            }
-            _ => {
-                state.sessions.remove(&key);
-                None
-            }
-        };
+        let is_alive = user.is_some() && !is_over;
+        if is_alive && now - session.seen_ms <= SEEN_MS {
+            return Some((session, user?));
+        }
+        if is_alive {
+            state.sessions.insert(key.clone(), Session { seen_ms: now, ..session.clone() });
+        } else {
+            state.sessions.remove(&key);
+        }
         drop(state);
-        let (accounts, is_alive) = (Arc::clone(self), change.is_some());
+        let accounts = Arc::clone(self);
         // Nobody waits: what is lost of it ends the session too early or too late at worst.
         task::spawn_blocking("console session", move || {
-            if let Err(error) = accounts.store(SESSIONS, key, change.as_ref()) {
+            let _writing = accounts.writing();
+            // What is so by now: it may have ended since.
+            let session = accounts.lock().sessions.get(&key).cloned();
+            if let Err(error) = accounts.store(SESSIONS, key, session.as_ref()) {
                 tracing::warn!(%error, "a session of the console cannot be written down");
             }
         });
@@ -263,19 +248,15 @@ impl Accounts {
             return Err(Refusal::Wrong);
         }
         tracing::info!(%from, user = name, "logged in to the console");
-        let accounts = Arc::clone(self);
-        blocking(move || accounts.begin(name)).await
+        self.change(move |accounts| accounts.begin(name)).await
     }
 
     fn begin(&self, name: String) -> Result<String, Refusal> {
-        if name == ADMIN {
-            match fs::remove_file(&self.password_file) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    let file = self.password_file.display();
-                    tracing::warn!(%file, %error, "remove this file: it holds a password");
-                }
-                _ => {}
-            }
+        if name == ADMIN
+            && let Err(error) = self.remove_password()
+        {
+            let file = self.password_file.display();
+            tracing::warn!(%file, %error, "remove this file: it holds a password");
         }
         let now = self.clock.now_ms();
         let (token, csrf) = (random_text(), random_text());
@@ -301,11 +282,10 @@ impl Accounts {
     /// # Errors
     /// It cannot be written down.
     pub async fn log_out(self: &Arc<Self>, token: &str) -> Result<(), Refusal> {
-        let (accounts, key) = (Arc::clone(self), token_hash(token));
-        blocking(move || accounts.end(vec![key])).await
+        let key = token_hash(token);
+        self.change(move |accounts| accounts.end(vec![key])).await
     }
 
-    /// Blocks.
     fn end(&self, keys: Vec<Vec<u8>>) -> Result<(), Refusal> {
         for key in keys {
             self.lock().sessions.remove(&key);
@@ -324,14 +304,10 @@ impl Accounts {
             return Ok(false);
         }
         let user = self.lock().users.get(&name).cloned();
-        let accounts = Arc::clone(self);
         self.hashed(move || match user {
             Some(user) => is_hash_of(&user.hash, &password),
-            None => {
-                // An answer that comes sooner would tell which users there are.
-                drop(accounts);
-                hash(&password).is_empty()
-            }
+            // An answer that comes sooner would tell which users there are.
+            None => hash(&password).is_empty(),
         })
         .await
     }
@@ -341,7 +317,7 @@ impl Accounts {
         self: &Arc<Self>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        let Some(_place) = self.guesses.place(WAITING_MAX) else { return Err(Refusal::Wait(1)) };
+        let Ok(_place) = self.waiting.try_acquire() else { return Err(Refusal::Wait(1)) };
         let _permit = self.hashing.acquire().await.map_err(|e| Refusal::Broken(e.to_string()))?;
         blocking(move || Ok(work())).await
     }
@@ -372,9 +348,14 @@ impl Accounts {
             return Err(Refusal::Invalid("the old password is another"));
         }
         let hash = self.hashed(move || hash(&new)).await?;
-        let (accounts, key) = (Arc::clone(self), token_hash(token));
-        blocking(move || {
-            let user = accounts.lock().users.get(&name).cloned().ok_or(Refusal::Wrong)?;
+        let key = token_hash(token);
+        self.change(move |accounts| {
+            let state = accounts.lock();
+            // Whoever took the user away meanwhile, or gave it another password, has ended this session.
+            let session = state.sessions.get(&key);
+            let user = session.and_then(|_| state.users.get(&name)).cloned();
+            drop(state);
+            let user = user.ok_or(Refusal::Wrong)?;
             accounts.put_user(&name, User { hash, must_change: false, ..user })?;
             accounts.end_others(&name, Some(&key))
         })
@@ -394,8 +375,10 @@ impl Accounts {
         let password = made_password();
         let made = password.clone();
         let hash = self.hashed(move || hash(&made)).await?;
-        let (accounts, name) = (Arc::clone(self), name.to_owned());
-        blocking(move || {
+        let name = name.to_owned();
+        self.change(move |accounts| {
+            // Another change may have come first.
+            accounts.keeps_admin(&name, Some(role))?;
             accounts.put_user(&name, User { hash, role, must_change: true })?;
             accounts.end_others(&name, None)
         })
@@ -408,12 +391,29 @@ impl Accounts {
     /// # Errors
     /// There would be no admin any more, or it cannot be written down.
     pub async fn remove_user(self: &Arc<Self>, name: &str) -> Result<(), Refusal> {
-        self.keeps_admin(name, None)?;
-        let (accounts, name) = (Arc::clone(self), name.to_owned());
-        blocking(move || {
+        let name = name.to_owned();
+        self.change(move |accounts| {
+            accounts.keeps_admin(&name, None)?;
             accounts.store(USERS, name.clone().into_bytes(), None::<&User>)?;
             accounts.lock().users.remove(&name);
             accounts.end_others(&name, None)
+        })
+        .await
+    }
+
+    fn writing(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does `work`, which changes users or sessions, while nobody else does.
+    async fn change<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let accounts = Arc::clone(self);
+        blocking(move || {
+            let _writing = accounts.writing();
+            work(&accounts)
         })
         .await
     }
@@ -502,10 +502,12 @@ fn token_hash(token: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
     use super::*;
-    use crate::kv::MemoryDatabase;
+    use crate::kv::faults::{self, Moment};
+    use crate::kv::{MemoryDatabase, SledDatabase};
 
     const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -585,6 +587,45 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_password_file_that_is_blank_is_made_anew_at_the_first_start() {
+        let setting = Setting::new();
+        fs::write(setting.file(), "\n").unwrap();
+        let accounts = setting.open();
+        let password = fs::read_to_string(setting.file()).unwrap().trim().to_owned();
+        log_in(&accounts, ADMIN, &password).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_session_that_ended_does_not_come_back_when_its_use_is_written_down_late() {
+        let mut setting = Setting::new();
+        let kv = setting.dir.path().join("kv");
+        setting.database = Arc::new(SledDatabase::create(&kv, b"test").unwrap());
+        fs::write(setting.file(), "chosen by hand").unwrap();
+        let accounts = setting.open();
+        let token = log_in(&accounts, ADMIN, "chosen by hand").await.unwrap();
+        setting.clock.advance(Duration::from_secs(6 * 60));
+        // That it was used is what is written first, and slowly.
+        let began = Arc::new(AtomicBool::new(false));
+        let beginning = Arc::clone(&began);
+        faults::set(&kv, move |_, moment| {
+            if moment == Moment::Apply && !beginning.swap(true, Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            Ok(())
+        });
+        accounts.session(&token).unwrap();
+        while !began.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        accounts.log_out(&token).await.unwrap();
+        while Arc::strong_count(&accounts) > 1 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        faults::clear(&kv);
+        assert!(setting.open().session(&token).is_none(), "not after a restart either");
+    }
+
+    #[tokio::test]
     async fn sessions_end_and_nobody_finds_a_token_in_the_database() {
         let setting = Setting::new();
         fs::write(setting.file(), "chosen by hand").unwrap();
@@ -648,5 +689,33 @@ mod tests {
         assert!(accounts.session(&token).is_none(), "another role, another log-in");
         accounts.remove_user(ADMIN).await.unwrap();
         assert_eq!(accounts.users(), [("li".to_owned(), Role::Admin)]);
+    }
+
+    #[tokio::test]
+    async fn two_admins_who_go_at_once_leave_one() {
+        let setting = Setting::new();
+        let accounts = setting.open();
+        accounts.set_user("li", Role::Admin).await.unwrap();
+        let (first, second) = tokio::join!(
+            accounts.set_user(ADMIN, Role::Reader),
+            accounts.set_user("li", Role::Operator)
+        );
+        assert!(first.is_ok() != second.is_ok(), "{first:?}, {second:?}");
+        assert!(accounts.users().iter().any(|(_, role)| *role == Role::Admin));
+    }
+
+    #[tokio::test]
+    async fn who_was_taken_out_meanwhile_changes_no_password() {
+        let setting = Setting::new();
+        let accounts = setting.open();
+        let made = accounts.set_user("li", Role::Reader).await.unwrap();
+        let token = log_in(&accounts, "li", &made).await.unwrap();
+        let whose = (HOME, token.as_str());
+        let changing =
+            accounts.change_password(whose, "li".to_owned(), made, "a new password".to_owned());
+        // Waits its turn behind the old password and before the new one.
+        let (changed, set) = tokio::join!(changing, accounts.set_user("li", Role::Reader));
+        changed.unwrap_err();
+        log_in(&accounts, "li", &set.unwrap()).await.unwrap();
     }
 }

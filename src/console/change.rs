@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::visitor::{Page, Visitor};
 use super::{Pages, html};
-use crate::admin::AdminError;
+use crate::admin::{AdminError, AuditLog};
 use crate::proto::v1::{AuditRecord, Done, Outcome};
 use crate::task::{self, Kind};
 
@@ -103,7 +103,7 @@ pub async fn change<T: Serialize + Send + 'static>(
     let mut record = AuditRecord {
         who: visitor.who(),
         method: method.to_owned(),
-        arguments: json(arguments),
+        arguments: AuditLog::json(arguments),
         ..AuditRecord::default()
     };
     let (log, clock) = (Arc::clone(&pages.of_node.audit), pages.clock.clone());
@@ -111,25 +111,15 @@ pub async fn change<T: Serialize + Send + 'static>(
     task::spawn(Kind::Ignore, "console change", async move {
         let done = work.await;
         (record.code, record.result) = match &done {
-            Ok(answer) => ("OK".to_owned(), json(answer)),
+            Ok(answer) => ("OK".to_owned(), AuditLog::json(answer)),
             Err(error) => (error.code_name(), error.to_string()),
         };
         record.time_ms = clock.now_ms();
-        let writing = task::spawn_blocking("audit log", move || {
-            if let Err(error) = log.append(&record) {
-                let AuditRecord { who, method, arguments, code, .. } = &record;
-                tracing::error!(%error, who, method, arguments, code, "not in the audit log");
-            }
-        });
         // It fails only if it panics, which is reported.
-        let _ = writing.await;
+        let _ = log.write(record).await;
         // Nobody may wait any more.
         let _ = told.send(done);
     });
     let gone = || AdminError::Conflict("it is not known what became of it: see the log".to_owned());
     answer.await.unwrap_or_else(|_| Err(gone()))
-}
-
-fn json(message: &impl Serialize) -> String {
-    serde_json::to_string(message).expect("messages have text for keys")
 }

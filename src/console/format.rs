@@ -2,6 +2,8 @@
 //!
 //! Invariant: times are UTC here; a browser with JavaScript shows them in its own zone.
 
+use crate::model::{date, days, human_seconds};
+
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// With a thin space between thousands.
@@ -47,13 +49,7 @@ pub fn rate(per_s: f64) -> String {
 
 /// A time that has passed or is to come, as `2 h 5 min`.
 pub fn duration(ms: i64) -> String {
-    let s = ms.unsigned_abs() / 1000;
-    match s {
-        0..60 => format!("{s} s"),
-        60..3600 => format!("{} min {} s", s / 60, s % 60),
-        3600..86_400 => format!("{} h {} min", s / 3600, s / 60 % 60),
-        _ => format!("{} d {} h", s / 86_400, s / 3600 % 24),
-    }
+    human_seconds(ms.unsigned_abs() / 1000)
 }
 
 /// As `2026-11-29T10:08:17.250Z`, which `<time>` takes.
@@ -72,6 +68,11 @@ pub fn iso(ms: i64) -> String {
 /// As `2026-11-29 10:08:17`, for people.
 pub fn time(ms: i64) -> String {
     iso(ms)[..19].replace('T', " ")
+}
+
+/// Both: for `<time>`, and for people.
+pub fn moment(ms: i64) -> (String, String) {
+    (iso(ms), time(ms))
 }
 
 /// As an input of the kind `datetime-local` wants it.
@@ -98,27 +99,6 @@ pub fn from_input(text: &str) -> Option<i64> {
         && (0..60).contains(&minute)
         && (0..60).contains(&second);
     is_right.then(|| days(year, month, day) * DAY_MS + ((hour * 60 + minute) * 60 + second) * 1000)
-}
-
-/// The date of a day, counted from 1970 (H. Hinnant's algorithm).
-fn date(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year + era * 400 + i64::from(month <= 2), month, day)
-}
-
-/// The other way round.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let month = (month + 9) % 12;
-    let day_of_year = (153 * month + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
 #[cfg(test)]

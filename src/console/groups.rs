@@ -38,7 +38,7 @@ struct GroupsPage<'a> {
 /// A page of those that have a text in their names; the furthest behind first, if that is asked for.
 pub async fn list(State(pages): State<Pages>, visitor: Visitor, query: Fields) -> Answer {
     let request = ListGroupsRequest { with_members: false };
-    let listed = pages.admin.groups(&request).await.map_err(|error| visitor.failed(&error))?;
+    let listed = pages.asking().groups(&request).await.map_err(|error| visitor.failed(&error))?;
     let (q, with_system) = (query.get("q"), query.get("system") == "yes");
     let wanted = q.to_lowercase();
     let mut groups = listed.groups;
@@ -96,7 +96,7 @@ pub async fn show(
     visitor: Visitor,
     Path(name): Path<String>,
 ) -> Answer {
-    let mut group = pages.admin.group(&name).await.map_err(|error| visitor.failed(&error))?;
+    let mut group = pages.asking().group(&name).await.map_err(|error| visitor.failed(&error))?;
     let mut topics: Vec<(i64, OfTopic)> = Vec::new();
     for queue in std::mem::take(&mut group.queues) {
         let is_new = topics.last().is_none_or(|(_, last)| last.name != queue.topic);
@@ -108,7 +108,7 @@ pub async fn show(
         *lag = lag.saturating_add(queue.lag);
         topic.queues.push(Queue {
             lag: format::number(queue.lag),
-            last: queue.last_stored_ms.map(|ms| (format::iso(ms), format::time(ms))),
+            last: queue.last_stored_ms.map(format::moment),
             queue,
         });
     }
@@ -196,7 +196,7 @@ pub async fn show_reset(
     };
     if !shown.target.is_empty() {
         let request = request(&visitor, &group, &query, true)?;
-        let told = pages.admin.reset_group(&request).await;
+        let told = pages.asking().reset_group(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;
         shown.queues = told.queues.into_iter().map(Reset::of).collect();
         (shown.members_told, shown.problems) = (told.members_told, told.problems);

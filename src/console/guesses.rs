@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Clock;
 
@@ -28,14 +28,12 @@ struct Tries {
 pub struct Guesses {
     clock: Clock,
     tries: Mutex<HashMap<IpAddr, Tries>>,
-    /// How many wait to be judged.
-    waiting: Arc<()>,
 }
 
 impl Guesses {
     /// Nobody.
     pub fn new(clock: Clock) -> Self {
-        Self { clock, tries: Mutex::default(), waiting: Arc::default() }
+        Self { clock, tries: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Tries>> {
@@ -67,10 +65,5 @@ impl Guesses {
         }
         let one = tries.entry(from).or_insert(Tries { count: 0, last_ms: now });
         *one = Tries { count: one.count.saturating_add(1), last_ms: now };
-    }
-
-    /// A place among those that wait, unless there are `max` already.
-    pub fn place(&self, max: usize) -> Option<Arc<()>> {
-        (Arc::strong_count(&self.waiting) <= max).then(|| Arc::clone(&self.waiting))
     }
 }

@@ -75,18 +75,14 @@ pub async fn log_out(State(pages): State<Pages>, guest: Guest, form: Posted) -> 
     Ok(with_cookie(response, &guest.cookie(SESSION, "", true)))
 }
 
-fn must_change(pages: &Pages, visitor: &Visitor) -> bool {
-    pages.accounts.session(&visitor.token).is_some_and(|(_, user)| user.must_change)
-}
-
-pub async fn show_password(State(pages): State<Pages>, visitor: Visitor) -> Response {
-    let must = must_change(&pages, &visitor);
+pub async fn show_password(visitor: Visitor) -> Response {
+    let must = visitor.must_change;
     html(&PasswordPage { page: &visitor.page, must, problem: String::new() })
 }
 
 pub async fn change_password(State(pages): State<Pages>, form: Posted) -> Response {
     let Posted { visitor, fields } = form;
-    let must = must_change(&pages, &visitor);
+    let must = visitor.must_change;
     let told = |status: StatusCode, problem: String| {
         (status, html(&PasswordPage { page: &visitor.page, must, problem })).into_response()
     };

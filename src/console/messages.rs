@@ -52,7 +52,7 @@ impl Row {
             tags: message.tags.clone().unwrap_or_default(),
             keys: message.keys.clone().unwrap_or_default(),
             place: format!("{broker} {} @ {}", message.queue, message.queue_offset),
-            stored: (format::iso(message.stored_ms), format::time(message.stored_ms)),
+            stored: format::moment(message.stored_ms),
             size: format::bytes(message.store_bytes),
             preview,
         }
@@ -116,13 +116,13 @@ pub async fn list(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
         "key" => {
             let (topic, key) = (shown.topic.to_owned(), shown.key.to_owned());
             let request = FindMessagesRequest { topic, key, limit: Some(OF_KEY) };
-            let found = pages.admin.find_messages(&request).await;
+            let found = pages.asking().find_messages(&request).await;
             found.map(|found| (found.messages, found.problems))
         }
         _ => {
             let topic = Some(shown.topic.to_owned()).filter(|topic| !topic.is_empty());
             let request = GetMessageRequest { id: shown.id.to_owned(), topic };
-            pages.admin.messages_of_id(&request).await
+            pages.asking().messages_of_id(&request).await
         }
     };
     match found {
@@ -140,7 +140,7 @@ async fn by_time(
     request: &Browse,
     shown: &mut MessagesPage<'_>,
 ) -> Result<(Vec<StoredMessage>, Vec<Problem>), AdminError> {
-    let browsed = pages.admin.browse(request).await?;
+    let browsed = pages.asking().browse(request).await?;
     if !browsed.next.is_empty() {
         let until = format::input(request.until_ms);
         shown.older = Some(format!(
@@ -200,7 +200,7 @@ pub async fn show(
     let path = format!("{}/{}", escaped(&topic), escaped(&id));
     let topic_path = escaped(&topic);
     let request = GetMessageRequest { id, topic: Some(topic) };
-    let found = pages.admin.message(&request).await.map_err(|error| visitor.failed(&error))?;
+    let found = pages.asking().message(&request).await.map_err(|error| visitor.failed(&error))?;
     let others = found.messages.len().saturating_sub(1);
     let Some(message) = found.messages.into_iter().next() else {
         return Err(visitor.failed(&AdminError::NotFound("there is no such message".to_owned())));
@@ -217,14 +217,13 @@ pub async fn show(
         "text" => cut(message.body_text.clone().unwrap_or_default()),
         _ => hex(&message.body),
     };
-    let time = |ms: i64| (format::iso(ms), format::time(ms));
     Ok(html(&MessagePage {
         page: &visitor.page,
         path,
         topic_path,
         size: format::bytes(u64::try_from(message.body.len()).unwrap_or(u64::MAX)),
-        born: time(message.born_ms),
-        stored: time(message.stored_ms),
+        born: format::moment(message.born_ms),
+        stored: format::moment(message.stored_ms),
         as_what,
         choices,
         body,
@@ -243,7 +242,7 @@ pub async fn body(
     Path((topic, id)): Path<(String, String)>,
 ) -> Answer {
     let request = GetMessageRequest { id, topic: Some(topic) };
-    let found = pages.admin.messages_of_id(&request).await;
+    let found = pages.asking().messages_of_id(&request).await;
     let (messages, _) = found.map_err(|error| visitor.failed(&error))?;
     let body = messages.into_iter().next().map(|message| message.body).unwrap_or_default();
     let said = [

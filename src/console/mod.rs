@@ -47,6 +47,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
+use tokio::time::Instant;
 
 use crate::admin::{Admin, OfNode};
 use crate::clock::Clock;
@@ -83,7 +84,7 @@ pub trait Health: fmt::Debug + Send + Sync {
 /// What pages are made of.
 #[derive(Clone, Debug)]
 pub struct Pages {
-    /// The cluster that is looked after.
+    /// The cluster that is looked after, for changes, which go on to their ends; a page uses `asking`.
     pub admin: Arc<Admin>,
     /// This node.
     pub of_node: OfNode,
@@ -93,6 +94,13 @@ pub struct Pages {
     pub base_path: String,
     /// The time.
     pub clock: Clock,
+}
+
+impl Pages {
+    /// The same for a page that somebody waits for.
+    fn asking(&self) -> Admin {
+        self.admin.until(Some(Instant::now() + server::CLUSTER_MAX))
+    }
 }
 
 /// A page, or one that says why not.

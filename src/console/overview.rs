@@ -30,7 +30,7 @@ struct OverviewPage<'a> {
 
 /// The first page.
 pub async fn show(State(pages): State<Pages>, visitor: Visitor) -> Response {
-    let (state, error) = match pages.admin.cluster().await {
+    let (state, error) = match pages.asking().cluster().await {
         Ok(state) => (state, None),
         Err(error) => (ClusterState::default(), Some(error.to_string())),
     };
@@ -74,7 +74,7 @@ const UNKNOWN: &str = "?";
 
 /// Every broker.
 pub async fn cluster(State(pages): State<Pages>, visitor: Visitor) -> Answer {
-    let (state, error) = match pages.admin.cluster().await {
+    let (state, error) = match pages.asking().cluster().await {
         Ok(state) => (state, None),
         Err(error @ AdminError::Invalid(_)) => return Err(visitor.failed(&error)),
         Err(error) => (ClusterState::default(), Some(error.to_string())),

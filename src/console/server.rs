@@ -31,6 +31,8 @@ const CONNECTIONS_MAX: usize = 256;
 const HEAD_MAX: Duration = Duration::from_secs(15);
 /// How long an answer may take until it begins.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// How long a page waits for the cluster: less, so that it still tells what is known by then and who did not answer.
+pub const CLUSTER_MAX: Duration = Duration::from_secs(50);
 /// How long answers that are on their way are waited for at the end.
 const GRACE: Duration = Duration::from_secs(1);
 /// What is read ahead of one connection.

@@ -67,7 +67,7 @@ struct TopicsPage<'a> {
 
 /// A page of those that are of a kind and have a text in their names.
 pub async fn list(State(pages): State<Pages>, visitor: Visitor, query: Fields) -> Answer {
-    let listed = pages.admin.topics().await.map_err(|error| visitor.failed(&error))?;
+    let listed = pages.asking().topics().await.map_err(|error| visitor.failed(&error))?;
     let asked = query.get("kind");
     let (kind, of_kind) = KINDS.into_iter().find(|(name, _)| *name == asked).unwrap_or(KINDS[0]);
     let q = query.get("q");
@@ -109,10 +109,10 @@ pub async fn show(
     visitor: Visitor,
     Path(name): Path<String>,
 ) -> Answer {
-    let mut topic = pages.admin.topic(&name).await.map_err(|error| visitor.failed(&error))?;
+    let mut topic = pages.asking().topic(&name).await.map_err(|error| visitor.failed(&error))?;
     let queue = |status: QueueStatus| Queue {
         messages: format::number(status.messages()),
-        last: status.last_stored_ms.map(|ms| (format::iso(ms), format::time(ms))),
+        last: status.last_stored_ms.map(format::moment),
         status,
     };
     let queues = std::mem::take(&mut topic.queues).into_iter().map(queue).collect();
@@ -147,7 +147,7 @@ pub async fn create(State(pages): State<Pages>, form: Posted) -> Answer {
     };
     let page = &visitor.page;
     if !is_sure {
-        let told = pages.admin.create_topic(&request).await;
+        let told = pages.asking().create_topic(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;
         let same = |name| (name, fields.get(name).to_owned());
         let confirm = Confirm {
@@ -182,7 +182,7 @@ pub async fn delete(State(pages): State<Pages>, Path(name): Path<String>, form: 
     }
     let request = DeleteTopicRequest { topic: name.clone(), cluster: None, dry_run: !is_sure };
     if !is_sure {
-        let told = pages.admin.delete_topic(&request).await;
+        let told = pages.asking().delete_topic(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;
         let warning = page.t("Its messages are lost, and groups that consume it get no more.");
         let confirm = Confirm {

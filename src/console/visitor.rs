@@ -4,7 +4,7 @@
 //! is changed without the session's own token in the form; a password that was made for somebody lets them change it, and
 //! do nothing else.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use axum::extract::{Form, FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
@@ -17,11 +17,12 @@ use super::text::{Language, translated};
 use super::{Failed, Pages};
 use super::{problem, redirect};
 use crate::admin::AdminError;
+use crate::config::is_base_path;
 
 /// The cookie of a session.
 pub const SESSION: &str = "rmq_session";
 /// Where a user with a made password has to go.
-pub const PASSWORD_PATH: &str = "/password";
+const PASSWORD_PATH: &str = "/password";
 /// Pages that somebody with such a password gets.
 const WITHOUT_CHANGE: [&str; 2] = [PASSWORD_PATH, "/logout"];
 /// The longest path before the console's own.
@@ -91,14 +92,17 @@ pub fn theme(name: &str) -> Option<&'static str> {
 
 /// What a proxy says that it took off the path.
 fn base(headers: &HeaderMap) -> Option<&str> {
-    let base = header(headers, "x-forwarded-prefix")?.trim_end_matches('/');
-    let is_part = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
-    let is_path = base.starts_with('/') && !base.contains("//") && base.chars().all(is_part);
-    ((is_path || base.is_empty()) && base.len() <= BASE_MAX).then_some(base)
+    let base = of_proxy(headers, "x-forwarded-prefix")?.trim_end_matches('/');
+    (is_base_path(base) && base.len() <= BASE_MAX).then_some(base)
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
+}
+
+/// What the nearest proxy says: lines before its own are those that it was sent.
+fn of_proxy<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get_all(name).iter().next_back()?.to_str().ok()
 }
 
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -110,14 +114,16 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// Where a request comes from; a proxy on this host says it of others.
 fn address(parts: &Parts) -> (IpAddr, bool) {
     let peer = parts.extensions.get::<Peer>().copied();
-    let ip = peer.map_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), |peer| peer.address.ip());
+    let ip = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address.ip());
+    // As itself, also where the console listens at both families' addresses.
+    let ip = ip.to_canonical();
     let is_encrypted = peer.is_some_and(|peer| peer.is_encrypted);
     if !ip.is_loopback() {
         return (ip, is_encrypted);
     }
-    let last = header(&parts.headers, "x-forwarded-for").and_then(|all| all.rsplit(',').next());
+    let last = of_proxy(&parts.headers, "x-forwarded-for").and_then(|all| all.rsplit(',').next());
     let forwarded = last.and_then(|ip| ip.trim().parse().ok());
-    let is_https = header(&parts.headers, "x-forwarded-proto") == Some("https");
+    let is_https = of_proxy(&parts.headers, "x-forwarded-proto") == Some("https");
     (forwarded.unwrap_or(ip), is_encrypted || is_https)
 }
 
@@ -163,6 +169,8 @@ pub struct Visitor {
     pub user: String,
     /// What they may do.
     pub role: Role,
+    /// Whether their password was made for them.
+    pub must_change: bool,
     /// Their session's token.
     pub token: String,
 }
@@ -186,7 +194,8 @@ impl FromRequestParts<Pages> for Visitor {
         }
         page.user = Some((session.user.clone(), user.role));
         page.csrf = session.csrf;
-        Ok(Self { page, address, user: session.user, role: user.role, token })
+        let (role, must_change) = (user.role, user.must_change);
+        Ok(Self { page, address, user: session.user, role, must_change, token })
     }
 }
 
@@ -376,6 +385,27 @@ mod tests {
         for wrong in ["rmq", "//evil.example", "/a\"onload", "https://a"] {
             assert_eq!(of(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn only_the_proxy_on_this_host_says_where_others_are() {
+        let of = |peer: &str, forwarded: &[&'static str]| {
+            let mut request = Request::get("/");
+            for line in forwarded {
+                request = request.header("x-forwarded-for", *line);
+            }
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            let address = format!("{peer}:1").parse().unwrap();
+            parts.extensions.insert(Peer { address, is_encrypted: false });
+            super::address(&parts).0.to_string()
+        };
+        assert_eq!(of("127.0.0.1", &[]), "127.0.0.1");
+        assert_eq!(of("127.0.0.1", &["192.0.2.7, 192.0.2.1"]), "192.0.2.1");
+        // The first line is the client's own.
+        assert_eq!(of("127.0.0.1", &["192.0.2.7", "192.0.2.1"]), "192.0.2.1");
+        assert_eq!(of("[::ffff:127.0.0.1]", &["192.0.2.1"]), "192.0.2.1");
+        assert_eq!(of("[::ffff:192.0.2.9]", &["192.0.2.1"]), "192.0.2.9");
+        assert_eq!(of("192.0.2.9", &["192.0.2.1"]), "192.0.2.9");
     }
 
     #[test]

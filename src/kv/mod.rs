@@ -17,7 +17,9 @@ pub use memory::MemoryDatabase;
 pub use sled_database::SledDatabase;
 
 use std::fmt;
+use std::fs;
 use std::io;
+use std::path::Path;
 
 /// The largest value: larger ones leave sled's pages for files of their own, and memory grows with them.
 pub const VALUE_BYTES_MAX: usize = 4096;
@@ -48,6 +50,30 @@ pub enum OpenError {
     /// The system refused (a full disk, rights); another try may succeed.
     #[error("the database cannot be opened: {0}")]
     Io(#[from] io::Error),
+}
+
+impl From<OpenError> for io::Error {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Io(error) => error,
+            other => Self::other(other.to_string()),
+        }
+    }
+}
+
+/// Keeps one copy of a database that was damaged, for whoever wants to know why.
+///
+/// # Errors
+/// What the system says.
+pub fn set_aside(dir: &Path) -> io::Result<()> {
+    if dir.exists() {
+        let aside = dir.with_extension("damaged");
+        if aside.exists() {
+            fs::remove_dir_all(&aside)?;
+        }
+        fs::rename(dir, &aside)?;
+    }
+    Ok(())
 }
 
 /// Changes to one tree that are made together.

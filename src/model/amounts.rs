@@ -1,4 +1,4 @@
-//! Amounts as people read them: the one way in which this program shows them.
+//! Amounts and dates as people read them: the one way in which this program shows and reckons them.
 
 /// A number of bytes with a unit, as 4.9.4 writes it: `512 B`, `1.5 KiB`.
 #[must_use]
@@ -34,18 +34,37 @@ pub fn human_seconds(seconds: u64) -> String {
 pub fn human_time(ms: i64) -> String {
     const DAY_MS: i64 = 86_400_000;
     let (days, ms) = (ms.div_euclid(DAY_MS), ms.rem_euclid(DAY_MS));
-    // Days are counted in eras of 400 years that begin with a March, so that leap days come last.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = era * 400 + year + i64::from(month <= 2);
+    let (year, month, day) = date(days);
     let (seconds, ms) = (ms / 1000, ms % 1000);
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     format!("{year:04}-{month:02}-{day:02}#{hours:02}:{minutes:02}:{seconds:02}:{ms:03}")
+}
+
+/// Days of 400 years, after which dates come again.
+const ERA_DAYS: i64 = 146_097;
+/// Days from the 1st of March of the year 0 to 1970: eras and years begin with a March, so that leap days come last.
+const ERA_TO_1970_DAYS: i64 = 719_468;
+
+/// Year, month and day, from days since 1970.
+#[must_use]
+pub fn date(days: i64) -> (i64, i64, i64) {
+    let days = days + ERA_TO_1970_DAYS;
+    let (era, of_era) = (days.div_euclid(ERA_DAYS), days.rem_euclid(ERA_DAYS));
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, next_year) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (era * 400 + year + next_year, month, day)
+}
+
+/// The inverse of [`date`]; of a day that is none, another one.
+#[must_use]
+pub fn days(year: i64, month: i64, day: i64) -> i64 {
+    let (month, year) = if month > 2 { (month - 3, year) } else { (month + 9, year - 1) };
+    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let of_year = (153 * month + 2) / 5 + day - 1;
+    era * ERA_DAYS + of_era * 365 + of_era / 4 - of_era / 100 + of_year - ERA_TO_1970_DAYS
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod config;
 mod names;
 mod versions;
 
-pub use amounts::{human_bytes, human_seconds, human_time};
+pub use amounts::{date, days, human_bytes, human_seconds, human_time};
 pub use config::{DataVersion, Permission, SubscriptionGroupConfig, TopicConfig, TopicFilterType};
 pub use names::{
     DLQ_PREFIX, GroupName, LIGHT_PREFIX, NameError, RETRY_PREFIX, TopicName, java_hash_code, shown,

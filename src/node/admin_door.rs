@@ -55,14 +55,15 @@ pub fn bind(config: &Config, base: &Base) -> Result<Option<TcpSocket>, StartErro
 /// # Errors
 /// The port does not listen.
 pub fn open(
-    config: &Config,
+    admin: &Admin,
+    of_node: &OfNode,
+    port: Option<TcpSocket>,
     base: &Base,
     data_dir: &DataDir,
-    (of_node, port): (&OfNode, Option<TcpSocket>),
     stop: &CancellationToken,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let _entered = base.control.enter();
-    let routes = routes(admin(config.name_servers.clone(), base), Some(of_node.clone()));
+    let routes = routes(admin.clone(), Some(of_node.clone()));
     let live = &base.live;
     let gate = Gate::new(live.logins.clone(), Arc::clone(&base.metrics), base.clock.clone());
     let mut doors = Vec::new();
@@ -103,12 +104,13 @@ pub fn admin(name_servers: Vec<String>, base: &Base) -> Admin {
 
 /// What only the node itself can tell and do; its alerts are looked after until `stop`.
 pub fn of_node(
+    admin: &Admin,
     config: &Config,
     base: &Base,
     data_dir: &DataDir,
     stop: &CancellationToken,
 ) -> OfNode {
-    let alerts = alerts(admin(config.name_servers.clone(), base), config, base, data_dir);
+    let alerts = alerts(admin.clone(), config, base, data_dir);
     let running = Arc::clone(&alerts).run();
     let ending = stop.clone();
     let _entered = base.control.enter();
@@ -179,7 +181,7 @@ impl NodeControl for Control {
         let brokers = self.config.brokers.iter();
         Own {
             brokers: brokers.map(|broker| (broker.group.clone(), broker.id.into())).collect(),
-            disk_read_only_percent: self.config.store.disk_read_only_percent,
+            disk_read_only_percent: self.live.retention.get().disk_read_only_percent,
             data_format: DATA_FORMAT,
         }
     }
@@ -215,7 +217,26 @@ fn slave_address(group: &str, config: &Config) -> Result<String, AdminError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::service::logins::Logins;
+    use crate::clock::Clock;
     use crate::config::Sources;
+    use crate::node::logging::Threshold;
+    use crate::transport::Tls;
+
+    #[test]
+    fn how_full_the_disk_may_be_is_told_as_it_is_now() {
+        let loaded = config::check_text("a.toml", "").unwrap();
+        let (files, clock) =
+            ((Tls::default(), Logins::new(KnownLogins::default())), Clock::system());
+        let live = Live::new(&loaded, Threshold::of_nobody(), &Arc::default(), files, clock, None);
+        let control =
+            Control { live: Arc::new(live), config: loaded.config.clone(), started_ms: 0 };
+        assert_eq!(control.own().disk_read_only_percent, 90);
+        let mut store = loaded.config.store;
+        store.disk_read_only_percent = 95;
+        control.live.retention.set(options::retention(&store));
+        assert_eq!(control.own().disk_read_only_percent, 95);
+    }
 
     #[test]
     fn only_a_slave_of_this_host_begins_anew() {

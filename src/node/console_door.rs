@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::data_dir::DataDir;
 use super::live::Live;
 use super::{Base, StartError, admin_door, database, ports, status};
-use crate::admin::OfNode;
+use crate::admin::{Admin, OfNode};
 use crate::config::{Config, Loaded};
 use crate::console::{self, Accepted, Accounts, Console, Health, Pages};
 use crate::task::{self, Kind};
@@ -48,7 +48,7 @@ pub fn open(
     config: &Config,
     base: &Base,
     data_dir: &DataDir,
-    of_node: OfNode,
+    (admin, of_node): (&Admin, OfNode),
     stop: &CancellationToken,
 ) -> JoinHandle<()> {
     let is_wide = config.console.address.is_some_and(|address| !address.ip().is_loopback());
@@ -57,17 +57,17 @@ pub fn open(
         metrics: Arc::clone(&base.metrics),
         health: Arc::clone(&base.live) as Arc<dyn Health>,
     };
-    let node_servers = config.name_servers.clone();
+    let others = &config.console.name_servers;
+    let admin =
+        if others.is_empty() { admin.clone() } else { admin_door::admin(others.clone(), base) };
     let (config, base) = (config.console.clone(), base.clone());
     let (data_dir, stop) = (data_dir.path().to_owned(), stop.clone());
-    let others = Some(config.name_servers.clone()).filter(|others| !others.is_empty());
-    let name_servers = others.unwrap_or(node_servers);
     let control = base.control.clone();
     let _entered = control.enter();
     task::spawn(Kind::Ignore, "console", async move {
         let accounts = if config.is_enabled { accounts(&base, data_dir).await } else { None };
         let pages = accounts.map(|accounts| Pages {
-            admin: Arc::new(admin_door::admin(name_servers, &base)),
+            admin: Arc::new(admin),
             of_node,
             accounts: Arc::new(accounts),
             base_path: config.base_path,

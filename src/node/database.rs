@@ -8,11 +8,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::kv::{Database, OpenError, SledDatabase};
+use crate::kv::{self, Database, OpenError, SledDatabase};
 
 const FOLDER: &str = "node";
 const NAME: &str = "kv";
-const ASIDE: &str = "kv.damaged";
 const IDENTITY: &[u8] = b"node 1";
 /// Nobody else reads hashes of passwords.
 const DIR_MODE: u32 = 0o700;
@@ -32,22 +31,16 @@ pub fn open(data_dir: &Path) -> io::Result<Arc<dyn Database>> {
             SledDatabase::create(&path, IDENTITY)
         }
         Err(OpenError::Condemned(reason)) => {
-            let aside = folder.join(ASIDE);
             tracing::error!(
-                "the database of the console's users is damaged ({reason}), it is in {} now: a new one begins",
-                aside.display()
+                "the database of the console's users is damaged ({reason}), it is in {}.damaged now: a new one begins",
+                path.display()
             );
-            remove(&aside)?;
-            fs::rename(&path, &aside)?;
+            kv::set_aside(&path)?;
             SledDatabase::create(&path, IDENTITY)
         }
         opened => opened,
     };
-    match opened {
-        Ok(database) => Ok(Arc::new(database)),
-        Err(OpenError::Io(error)) => Err(error),
-        Err(error) => Err(io::Error::other(error)),
-    }
+    Ok(Arc::new(opened?))
 }
 
 fn remove(folder: &Path) -> io::Result<()> {

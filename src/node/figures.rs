@@ -32,12 +32,13 @@ pub fn start(brokers: &[Arc<BrokerRole>], base: &Base) {
                 let _ = broker.stage().wait_for(|stage| *stage != Stage::Opening).await;
             }
             loop {
-                let (settings, alerts) = base
-                    .live
-                    .settings(|settings| (settings.metrics.clone(), settings.alerts.clone()));
-                let sends_alerts = alerts.enabled && alerts.has_receivers();
-                reckon(&brokers, settings.queue_lag, sends_alerts).await;
-                tokio::time::sleep(Duration::from_secs(settings.interval_s)).await;
+                let (interval_s, with_queues, sends_alerts) = base.live.settings(|settings| {
+                    let (metrics, alerts) = (&settings.metrics, &settings.alerts);
+                    let sends_alerts = alerts.enabled && alerts.has_receivers();
+                    (metrics.interval_s, metrics.queue_lag, sends_alerts)
+                });
+                reckon(&brokers, with_queues, sends_alerts).await;
+                tokio::time::sleep(Duration::from_secs(interval_s)).await;
             }
         };
         let _ = base.stop.run_until_cancelled(rounds).await;

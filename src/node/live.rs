@@ -5,7 +5,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
 
 use super::logging::Threshold;
 use super::{admin_door, certificates, options, ports};
@@ -23,7 +25,9 @@ const FILE: &str = "settings.toml";
 /// What changes while the node runs.
 #[derive(Debug)]
 pub struct Live {
-    running: Mutex<Loaded>,
+    running: ArcSwap<Loaded>,
+    /// Held while settings are read again, so that each time compares with the one before.
+    reloading: Mutex<()>,
     threshold: Threshold,
     /// The limits of all ports and roles.
     pub limits: Arc<Limits>,
@@ -53,7 +57,8 @@ impl Live {
         let (tls, logins) = files;
         let numbers = loaded.config.limits.clone();
         Self {
-            running: Mutex::new(loaded.clone()),
+            running: ArcSwap::from_pointee(loaded.clone()),
+            reloading: Mutex::default(),
             threshold,
             limits: Arc::new(Limits::new(numbers, Arc::clone(metrics))),
             retention: SharedRetention::from(options::retention(&loaded.config.store)),
@@ -78,7 +83,7 @@ impl Live {
 
     /// Something of the settings that it runs with.
     pub fn settings<T>(&self, read: impl FnOnce(&Config) -> T) -> T {
-        read(&self.lock().config)
+        read(&self.running.load().config)
     }
 
     /// The folder for what is there while the node runs, if it has one.
@@ -89,7 +94,7 @@ impl Live {
     /// Tells what the node runs with.
     pub fn publish(&self) {
         let Some(dir) = &self.runtime_dir else { return };
-        let listing = self.lock().listing();
+        let listing = self.running.load().listing();
         if let Err(error) = write(&dir.join(FILE), &listing) {
             tracing::warn!(dir = %dir.display(), %error, "what the node runs with cannot be told");
         }
@@ -100,7 +105,8 @@ impl Live {
     /// # Errors
     /// They are wrong, or something of them needs a restart; then nothing has changed.
     pub fn reload(&self) -> Result<Vec<String>, ConfigError> {
-        let mut running = self.lock();
+        let _reloading = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = self.running.load();
         let new = config::load(&running.sources)?;
         let mut changed = changes(&running, &new)?;
         let refuse = |key: &str, error: &dyn std::fmt::Display| {
@@ -126,14 +132,9 @@ impl Live {
         if connections_max > running.config.limits.connections_max {
             ports::raise_file_limit(connections_max);
         }
-        *running = new;
-        drop(running);
+        self.running.store(Arc::new(new));
         self.publish();
         Ok(changed)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Loaded> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

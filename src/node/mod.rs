@@ -183,11 +183,12 @@ async fn start_and_stop(
     // 6. Operators can ask, whatever becomes of the roles.
     let admin_stop = CancellationToken::new();
     let _admin_ends = admin_stop.clone().drop_guard();
-    let of_node = admin_door::of_node(config, &base, &data_dir, &admin_stop);
-    let admin_door =
-        admin_door::open(config, &base, &data_dir, (&of_node, admin_port), &admin_stop)?;
-    let console = console_port
-        .map(|port| console_door::open(port, config, &base, &data_dir, of_node, &admin_stop));
+    let admin = admin_door::admin(config.name_servers.clone(), &base);
+    let of_node = admin_door::of_node(&admin, config, &base, &data_dir, &admin_stop);
+    let admin_door = admin_door::open(&admin, &of_node, admin_port, &base, &data_dir, &admin_stop)?;
+    let console = console_port.map(|port| {
+        console_door::open(port, config, &base, &data_dir, (&admin, of_node), &admin_stop)
+    });
     // 7. The roles start, and run until somebody or something ends them.
     task::spawn(Kind::Ignore, "log report", report(rate_limit));
     task::spawn(Kind::Ignore, "watchdog", watchdog::run(base.data.clone()));

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use tokio::task::JoinHandle;
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Code, Request, Response, Status};
 
@@ -14,7 +15,6 @@ use super::{Answered, Api};
 use crate::admin::{AdminError, AuditLog};
 use crate::clock::Clock;
 use crate::proto::v1::AuditRecord;
-use crate::task;
 
 /// A change that is not answered yet.
 pub struct Change {
@@ -39,7 +39,7 @@ impl Api {
         let record = AuditRecord {
             who: who(request),
             method: method.to_owned(),
-            arguments: json(arguments),
+            arguments: AuditLog::json(arguments),
             ..AuditRecord::default()
         };
         let log = self.of_node.as_ref().map(|node| Arc::clone(&node.audit));
@@ -55,7 +55,7 @@ impl Change {
     pub(super) async fn end<T: Serialize>(mut self, result: Result<T, AdminError>) -> Answered<T> {
         let answer = result.map_err(Status::from);
         let (code, text) = match &answer {
-            Ok(answer) => (Code::Ok, json(answer)),
+            Ok(answer) => (Code::Ok, AuditLog::json(answer)),
             Err(error) => (error.code(), error.message().to_owned()),
         };
         if let Some(writing) = self.write(code, text) {
@@ -66,7 +66,7 @@ impl Change {
     }
 
     /// Writes the line, once.
-    fn write(&mut self, code: Code, result: String) -> Option<tokio::task::JoinHandle<()>> {
+    fn write(&mut self, code: Code, result: String) -> Option<JoinHandle<()>> {
         let log = self.log.take()?;
         let record = AuditRecord {
             time_ms: Clock::system().now_ms(),
@@ -74,12 +74,7 @@ impl Change {
             result,
             ..std::mem::take(&mut self.record)
         };
-        Some(task::spawn_blocking("audit log", move || {
-            if let Err(error) = log.append(&record) {
-                let AuditRecord { who, method, arguments, code, .. } = &record;
-                tracing::error!(%error, who, method, arguments, code, "not in the audit log");
-            }
-        }))
+        Some(log.write(record))
     }
 }
 
@@ -114,10 +109,6 @@ pub(super) fn name(code: Code) -> String {
         name.push(c.to_ascii_uppercase());
     }
     name
-}
-
-fn json(message: &impl Serialize) -> String {
-    serde_json::to_string(message).expect("messages have text for keys")
 }
 
 #[cfg(test)]

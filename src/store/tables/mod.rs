@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::clock::Clock;
-use crate::kv::{Batch, Database, KvError, OpenError, SledDatabase};
+use crate::kv::{self, Batch, Database, KvError, OpenError, SledDatabase};
 use crate::store::schema::tables as schema;
 
 use export::{CONSUMER_OFFSETS_FILE, DELAY_OFFSETS_FILE, GROUPS_FILE, ImportError, TOPICS_FILE};
@@ -95,7 +95,7 @@ impl Tables {
     ) -> io::Result<(Self, Source)> {
         let (dir, export_dir) = (group_dir.join("tables"), group_dir.join("export"));
         fs::create_dir_all(&export_dir)?;
-        match open_database(&dir, identity.as_bytes()) {
+        match SledDatabase::open(&dir, identity.as_bytes()) {
             Ok(database) => {
                 let tables = Self::new(Box::new(database), export_dir.clone(), clock);
                 match tables.load() {
@@ -118,8 +118,8 @@ impl Tables {
                 tracing::error!(%error, dir = %dir.display(), "the tables are made again");
             }
         }
-        set_aside(&dir)?;
-        let database = SledDatabase::create(&dir, identity.as_bytes()).map_err(into_io)?;
+        kv::set_aside(&dir)?;
+        let database = SledDatabase::create(&dir, identity.as_bytes())?;
         let tables = Self::new(Box::new(database), export_dir, clock);
         tables.import()?;
         Ok((tables, Source::Export))
@@ -334,29 +334,6 @@ fn apply(
         }
     }
     if batch.is_empty() { Ok(()) } else { database.apply(tree, batch) }
-}
-
-fn open_database(dir: &Path, identity: &[u8]) -> Result<SledDatabase, OpenError> {
-    SledDatabase::open(dir, identity)
-}
-
-fn into_io(error: OpenError) -> io::Error {
-    match error {
-        OpenError::Io(error) => error,
-        other => io::Error::other(other.to_string()),
-    }
-}
-
-/// Keeps one copy of what was damaged, for whoever wants to know why.
-fn set_aside(dir: &Path) -> io::Result<()> {
-    if dir.exists() {
-        let aside = dir.with_extension("damaged");
-        if aside.exists() {
-            fs::remove_dir_all(&aside)?;
-        }
-        fs::rename(dir, &aside)?;
-    }
-    Ok(())
 }
 
 /// What an exported file says; `None` if there is none, or if it cannot be used.

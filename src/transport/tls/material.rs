@@ -77,12 +77,11 @@ impl TlsMaterial {
     /// # Errors
     /// A file cannot be read, or the key is not the certificate's.
     pub fn load(settings: &Settings) -> Result<Option<Self>, TlsError> {
-        let has = |file: &Path| !file.as_os_str().is_empty();
-        if !has(&settings.certificate_file) || settings.mode == TlsMode::Disabled {
+        if !settings.is_on() {
             return Ok(None);
         }
         let own = Own::read(&settings.certificate_file, &settings.key_file)?;
-        let ca = Some(&settings.ca_file).filter(|file| has(file));
+        let ca = Some(&settings.ca_file).filter(|file| !file.as_os_str().is_empty());
         let trusted = ca.map(|file| Trusted::read(file)).transpose()?;
         let client_certificates = settings.client_certificates;
         let server = Some(server_config(&own, trusted.as_ref(), client_certificates)?);
