@@ -117,6 +117,7 @@ async fn what_is_not_given_of_an_account_stays() {
     // A broker without it cannot get it without a secret.
     let other = Running::start();
     other.answer_body(54, "{}");
+    other.answer_body(26, "aclEnable=true\n");
     peer.register(&[("a", &peer.address), ("b", &other.address)]);
     let done = peer.admin().update_account(&request(settings(&["T=PUB"]))).await.unwrap().done;
     assert_eq!(outcomes(&done), [("a 0", Outcome::Done), ("b 0", Outcome::Failed)]);
