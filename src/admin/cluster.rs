@@ -27,6 +27,9 @@ pub const ACCOUNTS_DIFFER: &str =
 pub const ACCOUNTS_DIFFER_FIX: &str = "make the right change once more on one of these brokers with a tool (mqadmin updateAclConfig and the like); \
                                        the others take it over";
 
+/// Name servers that do not answer, and why.
+pub(super) type Silent<'a> = Vec<(&'a str, AdminError)>;
+
 impl Broker {
     /// `master` or `slave`.
     #[must_use]
@@ -48,6 +51,27 @@ pub(super) struct Told {
 
 /// What each broker said that answered, by its address.
 pub(super) type ToldBy = BTreeMap<String, Told>;
+
+/// Brokers, and who was asked for them.
+pub(super) struct Members<'a> {
+    /// How they are; it has no problem of name servers that do not answer.
+    pub(super) state: ClusterState,
+    /// What each said.
+    pub(super) told: ToldBy,
+    /// The name servers that do not answer.
+    pub(super) silent: Silent<'a>,
+}
+
+impl Members<'_> {
+    /// How they are, with the name servers that do not answer among the problems, and what each said.
+    pub(super) fn with_silent(mut self) -> (ClusterState, ToldBy) {
+        let silent = self.silent.into_iter().map(|(name_server, error)| {
+            name_server_problem(name_server, format!("name server: {error}"))
+        });
+        self.state.problems.splice(0..0, silent);
+        (self.state, self.told)
+    }
+}
 
 impl Told {
     /// What clients may do there.
@@ -134,19 +158,16 @@ impl Admin {
     /// # Errors
     /// No name server answers, or what answers is none.
     pub async fn cluster(&self) -> Result<ClusterState, AdminError> {
-        Ok(self.members(None).await?.0)
+        Ok(self.members(None).await?.with_silent().0)
     }
 
-    /// The brokers of every group, or of the one that is named, how they are, and what each said.
+    /// The brokers of every group, or of the one that is named.
     ///
     /// # Errors
     /// No name server answers, or what answers is none.
-    pub(super) async fn members(
-        &self,
-        named: Option<&str>,
-    ) -> Result<(ClusterState, ToldBy), AdminError> {
+    pub(super) async fn members(&self, named: Option<&str>) -> Result<Members<'_>, AdminError> {
         let (mut state, mut told_by) = (ClusterState::default(), ToldBy::new());
-        let mut groups = self.all_groups(&mut state.problems).await?;
+        let (mut groups, silent) = self.all_groups(&mut state.problems).await?;
         let with_slaves: Vec<(String, String)> = groups
             .iter()
             .filter(|group| group.addresses.keys().any(|id| *id != 0))
@@ -197,7 +218,7 @@ impl Admin {
         state.brokers.sort_by_key(place);
         compare_ends(&mut state.brokers);
         warn(&mut state.brokers, &with_slaves);
-        Ok((state, told_by))
+        Ok(Members { state, told: told_by, silent })
     }
 
     /// Lets a slave of ours set its folder aside and copy all that its master has; it is asked by its address on its own
@@ -216,9 +237,12 @@ impl Admin {
         }
     }
 
-    /// The groups that any name server knows. One that does not answer, or knows a member elsewhere than another does,
-    /// is told of.
-    async fn all_groups(&self, problems: &mut Vec<Problem>) -> Result<Vec<BrokerData>, AdminError> {
+    /// The groups that any name server knows, and those that do not answer. One that knows a member elsewhere than another
+    /// does is a problem.
+    async fn all_groups(
+        &self,
+        problems: &mut Vec<Problem>,
+    ) -> Result<(Vec<BrokerData>, Silent<'_>), AdminError> {
         let request = || Command::request(request::GET_BROKER_CLUSTER_INFO);
         let asked = self.name_servers.iter().map(async |address| {
             let answer = self.call(address, request()).await?;
@@ -228,7 +252,7 @@ impl Admin {
         let answers = all(asked).await;
         let mut known: BTreeMap<String, BrokerData> = BTreeMap::new();
         let mut first: Option<&str> = None;
-        let mut failed = Vec::new();
+        let mut silent = Silent::new();
         for (name_server, answer) in self.name_servers.iter().zip(answers) {
             let groups = match answer {
                 Ok(info) => info.brokers,
@@ -236,7 +260,7 @@ impl Admin {
                     return Err(no_name_server(name_server));
                 }
                 Err(error) => {
-                    failed.push((name_server, error));
+                    silent.push((name_server, error));
                     continue;
                 }
             };
@@ -260,17 +284,14 @@ impl Admin {
             first.get_or_insert(name_server);
         }
         let Some(first) = first else {
-            let reasons: Vec<_> = failed.iter().map(|(_, error)| error.to_string()).collect();
+            let reasons: Vec<_> = silent.iter().map(|(_, error)| error.to_string()).collect();
             let text = format!("no name server answers: {}", reasons.join("; "));
             return Err(AdminError::Unreachable(text));
         };
-        problems.extend(failed.iter().map(|(name_server, error)| {
-            name_server_problem(name_server, format!("name server: {error}"))
-        }));
         if known.is_empty() {
             return Err(nothing_registered(first));
         }
-        Ok(known.into_values().collect())
+        Ok((known.into_values().collect(), silent))
     }
 
     /// What a broker says of itself.

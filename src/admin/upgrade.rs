@@ -2,6 +2,7 @@
 //!
 //! Not draining, which is `brokers::drain`'s. Invariants: nothing is changed; what is not known is an obstacle.
 
+use super::cluster::Members;
 use super::{Admin, AdminError, Own};
 use crate::proto::v1::{Broker, BrokerStatus, UpgradeCheckResponse};
 
@@ -22,12 +23,13 @@ impl Admin {
     /// # Errors
     /// No name server answers.
     pub async fn upgrade_check(&self, own: &Own) -> Result<UpgradeCheckResponse, AdminError> {
-        let listing = self.brokers().await?;
+        let Members { state, told, silent } = self.members(None).await?;
+        let brokers = self.statuses(state, &told).await.brokers;
         let verdict = UpgradeCheckResponse {
             data_format: own.data_format,
             ..UpgradeCheckResponse::default()
         };
-        let mut judge = Judge { brokers: &listing.brokers, verdict };
+        let mut judge = Judge { brokers: &brokers, verdict };
         // All topics are asked for once, if a master is looked at.
         let (mut hosts, mut topics) = (Vec::new(), None);
         for (group, id) in &own.brokers {
@@ -36,7 +38,7 @@ impl Admin {
                     .no(format!("{group} {id} of this host is not registered, or does not answer"));
                 continue;
             };
-            hosts.extend(host_of(address_of(status)).map(str::to_owned));
+            hosts.extend(address_of(status).and_then(host_of).map(str::to_owned));
             judge.disk(status, own.disk_read_only_percent);
             match id {
                 0 => {
@@ -57,8 +59,7 @@ impl Admin {
                 _ => judge.slave(status),
             }
         }
-        let silent = listing.problems.iter().filter(|problem| problem.at == "name server");
-        let silent: Vec<_> = silent.filter_map(|problem| problem.address.as_deref()).collect();
+        let silent: Vec<_> = silent.iter().map(|(name_server, _)| *name_server).collect();
         judge.name_servers(&self.name_servers, &hosts, &silent);
         Ok(judge.verdict)
     }
@@ -152,7 +153,7 @@ impl<'a> Judge<'a> {
     /// Clients need one on another host.
     fn name_servers(&mut self, all: &[String], hosts: &[String], silent: &[&str]) {
         let is_elsewhere = |one: &&String| {
-            let host = host_of(Some(one));
+            let host = host_of(one);
             !silent.contains(&one.as_str()) && !hosts.iter().any(|own| Some(own.as_str()) == host)
         };
         match all.iter().find(is_elsewhere) {
@@ -167,6 +168,6 @@ fn address_of(status: &BrokerStatus) -> Option<&str> {
 }
 
 /// Of `host:port`.
-fn host_of(address: Option<&str>) -> Option<&str> {
-    address?.rsplit_once(':').map(|(host, _)| host)
+pub(super) fn host_of(address: &str) -> Option<&str> {
+    address.rsplit_once(':').map(|(host, _)| host)
 }

@@ -152,7 +152,8 @@ impl Overrides {
             return Ok(());
         }
         if let Some(file) = &self.file {
-            write(file, &kept)?;
+            let text = toml::to_string(&kept).map_err(io::Error::other)?;
+            replace_file(file, &format!("{HEAD}{text}"))?;
         }
         state.kept = kept;
         Ok(())
@@ -163,12 +164,14 @@ impl Overrides {
     }
 }
 
-/// All of the file or none of it, and on the disk.
-fn write(file: &Path, kept: &Kept) -> io::Result<()> {
-    let text = toml::to_string(kept).map_err(io::Error::other)?;
-    let new = file.with_extension("toml.tmp");
+/// Writes all of a file or none of it, and on the disk. Blocks.
+///
+/// # Errors
+/// The disk refuses it: what was there stays.
+pub fn replace_file(file: &Path, text: &str) -> io::Result<()> {
+    let new = file.with_added_extension("tmp");
     let mut written = File::create(&new)?;
-    written.write_all(format!("{HEAD}{text}").as_bytes())?;
+    written.write_all(text.as_bytes())?;
     written.sync_all()?;
     fs::rename(&new, file)?;
     File::open(file.parent().unwrap_or(Path::new(".")))?.sync_all()

@@ -27,6 +27,8 @@ use crate::task::{self, Kind};
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// What is read of an answer.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// What is shown of it.
+const WORDS_CHARS_MAX: usize = 200;
 /// Where systems have the CAs that they trust, the first that is there: Debian, Red Hat, SUSE, Alpine.
 const SYSTEM_CAS: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -51,6 +53,21 @@ pub fn trusted(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     if found.is_empty() { Err(told(&"there is no certificate in it")) } else { Ok(found) }
 }
 
+/// What encrypts for servers with a certificate of these CAs.
+///
+/// # Errors
+/// TLS cannot be had.
+pub fn connector(trusted: &[CertificateDer<'static>]) -> Result<TlsConnector, String> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(trusted.iter().cloned());
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
 /// An address that can be sent to.
 ///
 /// # Errors
@@ -63,15 +80,11 @@ pub fn address(text: &str) -> Result<Uri, String> {
     }
 }
 
-/// Sends a JSON text; returns what was answered.
+/// Sends a JSON text, encrypted by `tls` if the address says so; returns what was answered.
 ///
 /// # Errors
 /// Nobody answered in time, or not with a success.
-pub async fn post(
-    uri: &Uri,
-    json: String,
-    trusted: &[CertificateDer<'static>],
-) -> Result<Vec<u8>, String> {
+pub async fn post(uri: &Uri, json: String, tls: Option<&TlsConnector>) -> Result<Vec<u8>, String> {
     let sending = async {
         let host = uri.host().unwrap_or_default();
         let is_encrypted = uri.scheme_str() == Some("https");
@@ -82,16 +95,9 @@ pub async fn post(
         if !is_encrypted {
             return exchange(tcp, uri, json).await;
         }
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(trusted.iter().cloned());
-        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let tls = tls.ok_or("there is no CA that its certificate could be from")?;
         let name = ServerName::try_from(name.to_owned()).map_err(|error| error.to_string())?;
-        let connector = TlsConnector::from(Arc::new(config));
-        let stream = connector.connect(name, tcp).await.map_err(|error| error.to_string())?;
+        let stream = tls.connect(name, tcp).await.map_err(|error| error.to_string())?;
         exchange(stream, uri, json).await
     };
     let late = || format!("no answer within {} s", TIMEOUT.as_secs());
@@ -123,7 +129,10 @@ where
     if status.is_success() {
         return Ok(body);
     }
-    let words: String =
-        String::from_utf8_lossy(&body).chars().filter(|c| !c.is_control()).take(200).collect();
-    Err(format!("it answers {status} {words}"))
+    Err(format!("it answers {status} {}", readable(&String::from_utf8_lossy(&body))))
+}
+
+/// So much of somebody's words as an error shows.
+pub fn readable(words: &str) -> String {
+    words.chars().filter(|c| !c.is_control()).take(WORDS_CHARS_MAX).collect()
 }

@@ -1,17 +1,23 @@
-//! What alerts are judged by: a look at the whole cluster, by bulk requests (106, 28, 9001, 9009; 317 of plain masters).
+//! What alerts are judged by: a look at the whole cluster, by bulk requests (106, 28, 26, 9001, 9009; 317 of plain masters).
 //!
 //! Not what is wrong with it (`rules`). Invariants: the number of requests depends on the brokers only; whoever does not
 //! answer is a problem in the look, and what it would have told is missing.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
-use super::super::groups::LIST_TIMEOUT;
+use super::super::cluster::Members;
+use super::super::groups::{LIST_TIMEOUT, lag};
+use super::super::upgrade::host_of;
 use super::super::{Admin, AdminError, all};
 use super::rules::name;
 use crate::clock::Clock;
 use crate::proto::v1::{Broker, Problem};
-use crate::remoting::bodies::extension::{self, Figures};
-use crate::remoting::{Command, request, response};
+use crate::remoting::bodies::consume_stats::BrokerConsumeStats;
+use crate::remoting::bodies::extension::Figures;
+
+/// Of a broker that has just started.
+const NOT_RECKONED: &str = "it has not reckoned them yet";
 
 /// A cluster at a moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,8 +36,8 @@ pub struct Look {
     pub members: Option<BTreeMap<String, u64>>,
     /// Groups whose members subscribe to different things, and who.
     pub differ: BTreeMap<String, String>,
-    /// Dead letters that there ever were, by group.
-    pub dead_letters: BTreeMap<String, u64>,
+    /// Dead letters that there ever were, by broker and group.
+    pub dead_letters: BTreeMap<String, BTreeMap<String, u64>>,
     /// The disks that brokers store on.
     pub disks: Vec<Disk>,
     /// The clocks of other hosts.
@@ -108,10 +114,29 @@ impl Look {
             }
         }
         self.differ.extend(told.differ);
-        for (group, count) in told.dead_letters {
-            *self.dead_letters.entry(group).or_default() += count;
+        self.dead_letters.insert(name(broker), told.dead_letters.into_iter().collect());
+    }
+
+    /// What a plain master tells: how far its groups are; not who is connected, nor its dead letters.
+    fn add_plain(&mut self, told: BrokerConsumeStats) {
+        for (group, stats) in told.groups {
+            for queue in stats.iter().flat_map(|stats| &stats.queues) {
+                let topic = queue.queue.topic.clone();
+                let reader = self.readers.entry((group.clone(), topic)).or_default();
+                reader.lag += u64::try_from(lag(queue)).unwrap_or(0);
+            }
         }
     }
+}
+
+/// What a broker told.
+enum Told {
+    /// One of ours.
+    Figures(Figures, HostClock),
+    /// A plain master.
+    Plain(Result<BrokerConsumeStats, AdminError>),
+    /// A plain slave.
+    Nothing,
 }
 
 impl Admin {
@@ -120,32 +145,37 @@ impl Admin {
     /// # Errors
     /// No name server answers, or nothing is registered.
     pub(super) async fn look(&self, clock: &Clock) -> Result<Look, AdminError> {
-        let state = self.cluster().await?;
+        let Members { state, silent, .. } = self.members(None).await?;
         let mut look = Look {
             at_ms: clock.now_ms(),
             members: Some(BTreeMap::new()),
             name_servers: self.name_servers.iter().map(|one| (one.clone(), None)).collect(),
+            problems: state.problems,
             ..Look::default()
         };
-        for problem in state.problems {
-            let address = problem.address.as_deref().unwrap_or_default();
-            match look.name_servers.get_mut(address).filter(|_| problem.at == "name server") {
-                Some(reason) => *reason = Some(problem.reason),
-                None => look.problems.push(problem),
-            }
+        for (address, error) in silent {
+            look.name_servers.insert(address.to_owned(), Some(error.to_string()));
         }
         let there = state.brokers.iter().filter(|one| one.version.is_some());
-        let asked = all(there.map(async |broker| (broker, self.figures_of(broker, clock).await)));
-        for (broker, answer) in asked.await {
-            match answer {
-                Ok((told, ahead)) => {
-                    look.clocks.extend(ahead);
-                    match told {
-                        Some(told) => look.add_figures(broker, told),
-                        None if broker.id == 0 => self.add_plain(&mut look, broker).await,
-                        None => {}
+        let asked = all(there.map(async |broker| (broker, self.look_at(broker, clock).await)));
+        for (broker, told) in asked.await {
+            match told {
+                Ok(Told::Figures(figures, clock)) => {
+                    look.clocks.push(clock);
+                    if figures.at_ms > 0 {
+                        look.add_figures(broker, figures);
+                    } else {
+                        look.problems.push(problem(broker, &NOT_RECKONED));
                     }
                 }
+                Ok(Told::Plain(told)) => {
+                    look.members = None;
+                    match told {
+                        Ok(told) => look.add_plain(told),
+                        Err(error) => look.problems.push(problem(broker, &error)),
+                    }
+                }
+                Ok(Told::Nothing) => {}
                 Err(error) => look.problems.push(problem(broker, &error)),
             }
         }
@@ -155,57 +185,36 @@ impl Admin {
         Ok(look)
     }
 
-    /// What a broker of ours reckoned, and how its clock goes; nothing of a plain one.
-    async fn figures_of(
-        &self,
-        broker: &Broker,
-        clock: &Clock,
-    ) -> Result<(Option<Figures>, Option<HostClock>), AdminError> {
+    /// What a broker of ours reckoned, and how its clock goes; how far groups are at a plain master.
+    async fn look_at(&self, broker: &Broker, clock: &Clock) -> Result<Told, AdminError> {
         let address = broker.address.as_deref().unwrap_or_default();
         let (begun, begun_ms) = (clock.monotonic(), clock.now_ms());
-        let answer = match self.call(address, Command::request(request::EXTENSION_FIGURES)).await {
-            Err(error) if error.is_refused(response::REQUEST_CODE_NOT_SUPPORTED) => {
-                return Ok((None, None));
+        let Some(figures) = self.broker_figures(address).await? else {
+            if broker.id != 0 {
+                return Ok(Told::Nothing);
             }
-            answer => answer?,
+            return Ok(Told::Plain(self.broker_consume_stats(address, false, LIST_TIMEOUT).await));
         };
         let took = clock.monotonic().saturating_duration_since(begun).as_millis();
         let half_ms = u64::try_from(took / 2).unwrap_or(u64::MAX);
-        let told: Figures = extension::parse(&answer.body)
-            .map_err(|error| AdminError::unreadable(address, &error))?;
-        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
         let middle_ms = begun_ms.saturating_add_unsigned(half_ms);
         let ahead = HostClock {
-            host: host.to_owned(),
-            ahead_ms: told.now_ms.saturating_sub(middle_ms),
+            host: host_of(address).unwrap_or(address).to_owned(),
+            ahead_ms: figures.now_ms.saturating_sub(middle_ms),
             error_ms: half_ms + 1,
         };
-        Ok((Some(told), Some(ahead)))
-    }
-
-    /// What a plain master tells: how far its groups are; not who is connected, nor its dead letters.
-    async fn add_plain(&self, look: &mut Look, master: &Broker) {
-        look.members = None;
-        let address = master.address.as_deref().unwrap_or_default();
-        let told = match self.broker_consume_stats(address, false, LIST_TIMEOUT).await {
-            Ok(told) => told,
-            Err(error) => return look.problems.push(problem(master, &error)),
-        };
-        for (group, stats) in told.groups {
-            for queue in stats.iter().flat_map(|stats| &stats.queues) {
-                let topic = queue.queue.topic.clone();
-                let reader = look.readers.entry((group.clone(), topic)).or_default();
-                let lag = queue.broker_offset.saturating_sub(queue.consumer_offset);
-                reader.lag += u64::try_from(lag).unwrap_or(0);
-            }
-        }
+        Ok(Told::Figures(figures, ahead))
     }
 }
 
-fn problem(broker: &Broker, error: &AdminError) -> Problem {
+fn problem(broker: &Broker, error: &impl Display) -> Problem {
     Problem {
         at: broker.group.clone(),
         address: broker.address.clone(),
         reason: format!("figures of {} {} are missing: {error}", broker.group, broker.id),
     }
 }
+
+#[cfg(test)]
+#[path = "look_tests.rs"]
+mod tests;

@@ -25,10 +25,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::{Admin, AdminError};
 use crate::clock::Clock;
-use crate::config::Alerts as Settings;
+use crate::config::{Alerts as Settings, replace_file};
 use crate::metrics::Metrics;
 use crate::proto::v1::{
     Alert as Told, AlertSilence, AlertState, Done, ListAlertsResponse, Outcome, Problem,
@@ -68,6 +69,8 @@ pub struct Alerts {
     own: Vec<String>,
     file: PathBuf,
     state: Mutex<State>,
+    /// The file as it was written last; held while it is written.
+    written: Mutex<String>,
 }
 
 #[derive(Debug, Default)]
@@ -77,8 +80,6 @@ struct State {
     problems: Vec<Problem>,
     round_ms: i64,
     is_telling: bool,
-    /// As it was written last.
-    written: String,
 }
 
 /// What is in the file.
@@ -103,9 +104,10 @@ impl Alerts {
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         let book: Book = serde_json::from_str(&text).unwrap_or_default();
         let history = History::of(book.known);
-        let state = State { history, states: book.states, written: text, ..State::default() };
-        let state = Mutex::new(state);
-        let alerts = Arc::new(Self { admin, host, clock, metrics, cluster, own, file, state });
+        let state = Mutex::new(State { history, states: book.states, ..State::default() });
+        let written = Mutex::new(text);
+        let alerts = Self { admin, host, clock, metrics, cluster, own, file, state, written };
+        let alerts = Arc::new(alerts);
         let shown = Arc::downgrade(&alerts);
         alerts
             .metrics
@@ -117,11 +119,12 @@ impl Alerts {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many alerts fire, by rule.
+    /// How many alerts fire, by rule; none while nobody looks.
     fn counts(&self) -> Vec<(&'static str, u64)> {
+        let is_on = self.host.settings().enabled;
         let state = self.lock();
         let fires = |rule: Rule| {
-            let of_rule = |alert: &&Alert| alert.rule == rule && alert.told_ms.is_some();
+            let of_rule = |alert: &&Alert| is_on && alert.rule == rule && alert.told_ms.is_some();
             state.states.alerts().iter().filter(of_rule).count()
         };
         Rule::ALL.iter().map(|rule| (rule.name(), fires(*rule) as u64)).collect()
@@ -143,12 +146,14 @@ impl Alerts {
         }
     }
 
-    /// Nobody answers: this host's own way to the cluster, or all of it, is gone.
+    /// Nobody answers: this host's own way to the cluster, or all of it, is gone; or what answers knows no broker.
     fn blind(self: &Arc<Self>, error: &AdminError, settings: &Settings) {
         let reason = error.to_string();
         let problem =
             Problem { at: "cluster".to_owned(), reason: reason.clone(), ..Problem::default() };
-        let servers = self.admin.name_servers.iter().map(|one| (one.clone(), Some(reason.clone())));
+        let is_silent = matches!(error, AdminError::Unreachable(_));
+        let servers = self.admin.name_servers.iter().filter(|_| is_silent);
+        let servers = servers.map(|one| (one.clone(), Some(reason.clone())));
         self.round(
             Look {
                 at_ms: self.clock.now_ms(),
@@ -163,20 +168,14 @@ impl Alerts {
 
     fn round(self: &Arc<Self>, mut look: Look, settings: &Settings) {
         look.certificate_not_after_s = self.host.certificate_not_after_s();
-        let news = {
+        let (news, is_telling) = {
             let mut state = self.lock();
             let state = &mut *state;
             state.history.add(&look);
-            // A look that found nobody forgets nobody.
-            let observed = if look.brokers.is_empty() {
-                let mut seen = observe(&look, &History::default(), settings);
-                seen.retain(|one| {
-                    one.rule == Rule::NameServerGone || one.rule == Rule::Certificate
-                });
-                seen
-            } else {
-                observe(&look, &state.history, settings)
-            };
+            // A look that found nobody says nothing of those who were there.
+            let nobody = History::default();
+            let history = if look.brokers.is_empty() { &nobody } else { &state.history };
+            let observed = observe(&look, history, settings);
             let ms = |seconds: u64| i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
             let patience = Patience {
                 pending_ms: ms(settings.pending_s),
@@ -187,7 +186,7 @@ impl Alerts {
             state.round_ms = look.at_ms;
             let first = look.telling.iter().min_by(|a, b| in_order(a).cmp(&in_order(b)));
             state.is_telling = first.is_none_or(|first| self.own.contains(first));
-            news
+            (news, state.is_telling && settings.has_receivers())
         };
         for (what, alert) in &news {
             let (rule, subject, text) = (alert.rule.name(), &alert.subject, &alert.text);
@@ -196,7 +195,6 @@ impl Alerts {
                 _ => tracing::warn!(rule, subject, "alert: {text}"),
             }
         }
-        let is_telling = self.lock().is_telling && settings.has_receivers();
         if !news.is_empty() && is_telling {
             let (alerts, settings) = (Arc::clone(self), settings.clone());
             task::spawn(Kind::Ignore, "alerts", async move { alerts.tell(&settings, news).await });
@@ -204,7 +202,7 @@ impl Alerts {
     }
 
     async fn tell(&self, settings: &Settings, news: Vec<(News, Alert)>) {
-        let done = receivers::load(settings).await.tell(&self.message(news)).await;
+        let done = receivers::load(settings).await.tell(&self.message(news), None).await;
         for one in done {
             if one.outcome == i32::from(Outcome::Done) {
                 self.metrics.alerts_told.inc();
@@ -226,29 +224,34 @@ impl Alerts {
     }
 
     /// Writes what is to survive a restart, if it has changed.
-    async fn save(&self) {
-        let text = {
-            let mut state = self.lock();
-            // As rough as it may be: not to be written each time.
-            let rough = |(name, seen): (&String, &i64)| (name.clone(), seen - seen % KNOWN_STEP_MS);
-            let known = state.history.known.iter().map(rough).collect();
-            let book = Book { states: state.states.clone(), known };
-            let text = serde_json::to_string(&book).unwrap_or_default();
-            if text == state.written {
-                return;
-            }
-            state.written.clone_from(&text);
-            text
-        };
-        let file = self.file.clone();
-        let writing = task::spawn_blocking("alerts", move || {
-            let new = file.with_extension("json.tmp");
-            std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &file))
-        });
-        if let Ok(Err(error)) = writing.await {
-            let file = self.file.display();
-            tracing::error!(%file, %error, "alerts and silences will not survive a restart");
+    async fn save(self: &Arc<Self>) {
+        let alerts = Arc::clone(self);
+        // It fails only if it panics, which is reported.
+        let _ = task::spawn_blocking("alerts", move || alerts.write()).await;
+    }
+
+    /// The same. Blocks.
+    fn write(&self) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = serde_json::to_string(&self.book()).unwrap_or_default();
+        if text == *written {
+            return;
         }
+        match replace_file(&self.file, &text) {
+            Ok(()) => *written = text,
+            Err(error) => {
+                let file = self.file.display();
+                tracing::error!(%file, %error, "alerts and silences will not survive a restart");
+            }
+        }
+    }
+
+    fn book(&self) -> Book {
+        let state = self.lock();
+        // As rough as it may be: not to be written each time.
+        let rough = |(name, seen): (&String, &i64)| (name.clone(), seen - seen % KNOWN_STEP_MS);
+        let known = state.history.known.iter().map(rough).collect();
+        Book { states: state.states.clone(), known }
     }
 
     /// Everything that is wrong, and what is silenced.
@@ -306,7 +309,7 @@ impl Alerts {
     /// # Errors
     /// There is no such rule, or there are too many silences.
     pub async fn silence(
-        &self,
+        self: &Arc<Self>,
         request: &SilenceAlertsRequest,
     ) -> Result<Vec<AlertSilence>, AdminError> {
         self.settings()?;
@@ -337,17 +340,21 @@ impl Alerts {
         Ok(silences)
     }
 
-    /// Tells every receiver that this is a test.
+    /// Tells every receiver that this is a test, for who waits until `deadline`.
     ///
     /// # Errors
     /// There is none.
-    pub async fn test(&self) -> Result<Vec<Done>, AdminError> {
+    pub async fn test(&self, deadline: Option<Instant>) -> Result<Vec<Done>, AdminError> {
         let settings = self.host.settings();
         if !settings.has_receivers() {
             let text = "the settings have no receiver of alerts: write alerts.webhook_file, alerts.mail_to or the like";
             return Err(AdminError::Conflict(text.to_owned()));
         }
-        Ok(receivers::load(&settings).await.tell(&self.message(Vec::new())).await)
+        let receivers = receivers::load(&settings).await;
+        // A tenth of what is left is for telling who was not told.
+        let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
+        let within = left.map(|left| left - left / 10);
+        Ok(receivers.tell(&self.message(Vec::new()), within).await)
     }
 }
 
@@ -374,16 +381,37 @@ mod tests {
         }
     }
 
+    /// Where alerts are off.
+    #[derive(Debug)]
+    struct Off;
+
+    impl AlertsHost for Off {
+        fn settings(&self) -> Settings {
+            Settings::default()
+        }
+
+        fn certificate_not_after_s(&self) -> Option<i64> {
+            None
+        }
+    }
+
     fn alerts(dir: &Path, clock: &Clock) -> Arc<Alerts> {
+        alerts_of(Arc::new(Here), dir, clock)
+    }
+
+    fn alerts_of(host: Arc<dyn AlertsHost>, dir: &Path, clock: &Clock) -> Arc<Alerts> {
         let admin = Admin::new(vec!["n:9876".to_owned()], Default::default());
         let own = vec!["127.0.0.1:10911".to_owned()];
-        Alerts::open(
-            admin,
-            Arc::new(Here),
-            (clock.clone(), Arc::default()),
-            ("C".to_owned(), own),
-            dir,
-        )
+        Alerts::open(admin, host, (clock.clone(), Arc::default()), ("C".to_owned(), own), dir)
+    }
+
+    fn silence_of_brokers() -> SilenceAlertsRequest {
+        SilenceAlertsRequest {
+            rule: "broker-gone".to_owned(),
+            subject: "a *".to_owned(),
+            duration_s: 3600,
+            comment: "upgrade".to_owned(),
+        }
     }
 
     fn look(clock: &Clock, is_there: bool) -> Look {
@@ -414,19 +442,37 @@ mod tests {
         before.round(look(&clock, false), &Here.settings());
         assert_eq!(states(&before), [(gone.clone(), AlertState::Firing, false)]);
         assert!(before.counts().contains(&("broker-gone", 1)));
-        let request = SilenceAlertsRequest {
-            rule: "broker-gone".to_owned(),
-            subject: "a *".to_owned(),
-            duration_s: 3600,
-            comment: "upgrade".to_owned(),
-        };
-        assert_eq!(before.silence(&request).await.unwrap()[0].comment, "upgrade");
+        let silences = before.silence(&silence_of_brokers()).await.unwrap();
+        assert_eq!(silences[0].comment, "upgrade");
+        let off = alerts_of(Arc::new(Off), dir.path(), &clock);
+        assert!(off.counts().contains(&("broker-gone", 0)), "nobody looks any more");
         let after = alerts(dir.path(), &clock);
         assert_eq!(states(&after), [(gone.clone(), AlertState::Firing, true)]);
         // It is known without having been seen since.
         let nobody = Look { brokers: vec![Broker::default()], ..look(&clock, true) };
         after.round(nobody, &Here.settings());
         assert!(states(&after).contains(&(gone, AlertState::Firing, true)));
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_written_is_written_the_next_time() {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::system());
+        let before = alerts(dir.path(), &clock);
+        let in_the_way = dir.path().join("alerts.json.tmp");
+        std::fs::create_dir(&in_the_way).unwrap();
+        before.silence(&silence_of_brokers()).await.unwrap();
+        std::fs::remove_dir(&in_the_way).unwrap();
+        before.save().await;
+        assert_eq!(alerts(dir.path(), &clock).list().unwrap().silences[0].comment, "upgrade");
+    }
+
+    #[tokio::test]
+    async fn name_servers_that_know_nobody_are_not_gone() {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::system());
+        let alerts = alerts(dir.path(), &clock);
+        alerts.blind(&AdminError::NotFound("nothing".to_owned()), &Here.settings());
+        assert_eq!(states(&alerts), []);
+        assert_eq!(alerts.list().unwrap().problems[0].reason, "nothing");
     }
 
     #[tokio::test]
@@ -449,7 +495,7 @@ mod tests {
         let request = SilenceAlertsRequest { rule: "lags".to_owned(), ..Default::default() };
         let refused = alerts.silence(&request).await.unwrap_err().to_string();
         assert!(refused.starts_with("there is no rule \"lags\"; there is: *, lag, "), "{refused}");
-        let refused = alerts.test().await.unwrap_err().to_string();
+        let refused = alerts.test(None).await.unwrap_err().to_string();
         assert!(refused.starts_with("the settings have no receiver of alerts"), "{refused}");
     }
 

@@ -2,7 +2,7 @@
 //! JSON, and e-mail.
 //!
 //! Not whether to tell (`states`). Invariants: addresses of hooks and passwords come from files and are in no text;
-//! one receiver that fails keeps no other from being told.
+//! one receiver that fails, or is slow, keeps no other from being told.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,8 +11,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use serde_json::{Value, json};
+use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
+use super::super::all;
 use super::states::{Alert, News};
 use super::{http, mail};
 use crate::config::Alerts as Settings;
@@ -123,10 +125,7 @@ impl Message {
                 json!({ "msgtype": "markdown", "markdown": markdown })
             }
             Shape::WeCom => {
-                let mut end = text.len().min(WECOM_BYTES_MAX);
-                while !text.is_char_boundary(end) {
-                    end -= 1;
-                }
+                let end = text.floor_char_boundary(WECOM_BYTES_MAX);
                 json!({ "msgtype": "markdown", "markdown": { "content": &text[..end] } })
             }
             Shape::Feishu => {
@@ -200,18 +199,27 @@ impl Hook {
         format!("{} {host}", self.shape.name())
     }
 
-    async fn send(
-        &self,
-        message: &Message,
-        trusted: &[CertificateDer<'static>],
-    ) -> Result<(), String> {
+    /// Sends it, more than once if need be; once if it is a test.
+    async fn tell(&self, message: &Message, tls: Option<&TlsConnector>) -> Result<(), String> {
+        let mut result = self.send(message, tls).await;
+        for pause in PAUSES {
+            if result.is_ok() || message.news.is_empty() {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            result = self.send(message, tls).await;
+        }
+        result
+    }
+
+    async fn send(&self, message: &Message, tls: Option<&TlsConnector>) -> Result<(), String> {
         let mut address = self.address.clone();
         if let (Shape::DingTalk, Some(secret)) = (self.shape, &self.secret) {
             address.push_str(&dingtalk_query(message.at_ms, secret));
         }
         let uri = http::address(&address)?;
         let body = message.body(self.shape, self.secret.as_deref());
-        let answer = http::post(&uri, body.to_string(), trusted).await?;
+        let answer = http::post(&uri, body.to_string(), tls).await?;
         refusal(&answer).map_or(Ok(()), Err)
     }
 }
@@ -222,9 +230,7 @@ fn refusal(answer: &[u8]) -> Option<String> {
     let code = ["errcode", "code", "StatusCode"].iter().find_map(|key| answer.get(key)?.as_i64());
     let code = code.filter(|code| *code != 0)?;
     let words = ["errmsg", "msg", "StatusMessage"].iter().find_map(|key| answer.get(key)?.as_str());
-    let words: String =
-        words.unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect();
-    Some(format!("it refuses: {code} {words}"))
+    Some(format!("it refuses: {code} {}", http::readable(words.unwrap_or_default())))
 }
 
 /// Everybody who is told.
@@ -233,6 +239,8 @@ pub struct Receivers {
     hooks: Vec<Hook>,
     mail: Option<mail::Mail>,
     trusted: Vec<CertificateDer<'static>>,
+    /// For hooks; unset if none needs it, or no CA is trusted.
+    tls: Option<TlsConnector>,
     /// What of the settings cannot be used.
     pub problems: Vec<String>,
 }
@@ -264,37 +272,44 @@ impl Receivers {
         }
         let needs_trust = found.mail.as_ref().is_some_and(mail::Mail::is_encrypted)
             || found.hooks.iter().any(|hook| hook.address.starts_with("https"));
-        if needs_trust {
-            match http::trusted(&settings.ca_file) {
-                Ok(trusted) => found.trusted = trusted,
-                Err(error) => found.problems.push(error),
-            }
+        if needs_trust && let Err(error) = found.trust(&settings.ca_file) {
+            found.problems.push(error);
         }
         found
     }
 
-    /// Tells everybody, and what became of it.
-    pub async fn tell(&self, message: &Message) -> Vec<Done> {
-        let mut done = Vec::new();
-        for hook in &self.hooks {
-            let mut result = hook.send(message, &self.trusted).await;
-            for pause in PAUSES {
-                if result.is_ok() || message.news.is_empty() {
-                    break;
-                }
-                tokio::time::sleep(pause).await;
-                result = hook.send(message, &self.trusted).await;
-            }
-            done.push(became(&hook.name(), result));
-        }
-        if let Some(mail) = &self.mail {
-            let result = mail.send(message, &self.trusted).await;
-            done.push(became(&mail.name(), result));
-        }
+    fn trust(&mut self, ca_file: &Path) -> Result<(), String> {
+        self.trusted = http::trusted(ca_file)?;
+        self.tls = Some(http::connector(&self.trusted)?);
+        Ok(())
+    }
+
+    /// Tells everybody side by side, and what became of it; who is not told `within` that time has failed.
+    pub async fn tell(&self, message: &Message, within: Option<Duration>) -> Vec<Done> {
+        let hooks = all(self.hooks.iter().map(async |hook| {
+            let telling = hook.tell(message, self.tls.as_ref());
+            became(&hook.name(), in_time(within, telling).await)
+        }));
+        let mail = all(self.mail.iter().map(async |mail| {
+            let telling = mail.send(message, &self.trusted);
+            became(&mail.name(), in_time(within, telling).await)
+        }));
+        let (mut done, mut mailed) = tokio::join!(hooks, mail);
+        done.append(&mut mailed);
         let problems = self.problems.iter();
         done.extend(problems.map(|problem| became("settings", Err(problem.clone()))));
         done
     }
+}
+
+/// What became of telling somebody; late is failed.
+async fn in_time(
+    within: Option<Duration>,
+    telling: impl Future<Output = Result<(), String>>,
+) -> Result<(), String> {
+    let Some(within) = within else { return telling.await };
+    let told = tokio::time::timeout(within, telling).await;
+    told.unwrap_or_else(|_| Err("it took longer than whoever asked waits".to_owned()))
 }
 
 fn became(who: &str, result: Result<(), String>) -> Done {

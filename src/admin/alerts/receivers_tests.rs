@@ -119,7 +119,7 @@ fn settings(
 }
 
 async fn tell(settings: &Settings, message: &Message) -> Vec<(String, Option<String>)> {
-    let done = load(settings).await.tell(message).await;
+    let done = load(settings).await.tell(message, None).await;
     done.into_iter().map(|one| (one.at, one.reason)).collect()
 }
 
@@ -136,6 +136,31 @@ async fn a_hook_gets_json_at_its_path_and_its_secret_is_in_no_name() {
     assert!(head.starts_with(&expected), "{head}");
     assert!(head.to_lowercase().contains("content-type: application/json"), "{head}");
     assert!(body.contains("the disk is 90 % full"), "{body}");
+}
+
+/// A hook that takes what it gets and never answers.
+fn silent() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/", listener.local_addr().unwrap());
+    (listener, address)
+}
+
+#[tokio::test]
+async fn who_never_answers_keeps_nobody_waiting() {
+    let dir = tempfile::tempdir().unwrap();
+    let ((_listener, silent), (address, asked)) = (silent(), server(OK));
+    let lines = format!("{silent}\n{address}/b\n");
+    let settings = settings(dir.path(), &lines, |settings, file| settings.webhook_file = file);
+    let receivers = load(&settings).await;
+    let told = message(0);
+    let next = task::spawn_blocking("next", move || asked.recv_timeout(Duration::from_secs(10)));
+    tokio::select! {
+        done = receivers.tell(&told, None) => panic!("{done:?}"),
+        asked = next => assert!(asked.unwrap().is_ok(), "the next one waits"),
+    }
+    let done = receivers.tell(&told, Some(Duration::from_millis(500))).await;
+    let reasons: Vec<_> = done.iter().map(|one| one.reason.as_deref()).collect();
+    assert_eq!(reasons, [Some("it took longer than whoever asked waits"), None]);
 }
 
 #[tokio::test]

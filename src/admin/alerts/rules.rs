@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use super::super::groups::is_system;
 use super::look::Look;
 use crate::config::Alerts as Settings;
-use crate::model::{human_bytes, human_seconds, system};
+use crate::model::{human_bytes, human_seconds};
 use crate::proto::v1::Broker;
 
 /// For how long samples of disks are kept.
@@ -144,13 +145,16 @@ pub struct Observation {
     pub text: String,
 }
 
+/// What was seen, and when in milliseconds since 1970, the oldest first.
+type Samples = VecDeque<(i64, u64)>;
+
 /// What was before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
     /// Free bytes of disks, by broker.
-    disks: BTreeMap<String, VecDeque<(i64, u64)>>,
-    /// Dead letters ever, by group.
-    dead: BTreeMap<String, VecDeque<(i64, u64)>>,
+    disks: BTreeMap<String, Samples>,
+    /// Dead letters, by broker: what one told that was away is no news.
+    dead: BTreeMap<String, Dead>,
     /// When brokers were seen last; kept over restarts.
     pub known: BTreeMap<String, i64>,
 }
@@ -175,27 +179,43 @@ impl History {
         let at_ms = look.at_ms;
         self.known.retain(|known, seen| at_ms - *seen <= KNOWN_FOR_MS && !is_elsewhere(known));
         for disk in &look.disks {
-            sample(&mut self.disks, &disk.broker, look.at_ms, disk.free_bytes, DISK_WINDOW_MS);
+            let samples = self.disks.entry(disk.broker.clone()).or_default();
+            sample(samples, at_ms, disk.free_bytes, DISK_WINDOW_MS);
         }
-        for (group, count) in &look.dead_letters {
-            sample(&mut self.dead, group, look.at_ms, *count, DEAD_WINDOW_MS);
+        for (broker, groups) in &look.dead_letters {
+            self.dead.entry(broker.clone()).or_default().add(at_ms, groups);
         }
+        self.dead.retain(|_, dead| at_ms - dead.told_ms.unwrap_or(at_ms) <= DEAD_WINDOW_MS);
         if look.is_complete() {
-            let there = |group: &String| look.dead_letters.contains_key(group);
-            self.dead.retain(|group, _| there(group));
+            self.dead.retain(|broker, _| look.dead_letters.contains_key(broker));
             self.disks.retain(|broker, _| look.disks.iter().any(|disk| disk.broker == *broker));
         }
     }
 }
 
-fn sample(
-    all: &mut BTreeMap<String, VecDeque<(i64, u64)>>,
-    of: &str,
-    at_ms: i64,
-    value: u64,
-    window_ms: i64,
-) {
-    let samples = all.entry(of.to_owned()).or_default();
+/// Dead letters at a broker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Dead {
+    /// When it told them last.
+    told_ms: Option<i64>,
+    /// How many there were ever, by group.
+    groups: BTreeMap<String, Samples>,
+}
+
+impl Dead {
+    fn add(&mut self, at_ms: i64, told: &BTreeMap<String, u64>) {
+        let before_ms = self.told_ms.replace(at_ms);
+        self.groups.retain(|group, _| told.contains_key(group));
+        for (group, count) in told {
+            // A group that it did not name the last time had none.
+            let none = || before_ms.map(|before_ms| (before_ms, 0)).into_iter().collect();
+            let samples = self.groups.entry(group.clone()).or_insert_with(none);
+            sample(samples, at_ms, *count, DEAD_WINDOW_MS);
+        }
+    }
+}
+
+fn sample(samples: &mut Samples, at_ms: i64, value: u64, window_ms: i64) {
     samples.push_back((at_ms, value));
     while samples.front().is_some_and(|(from, _)| at_ms - from > window_ms) {
         samples.pop_front();
@@ -237,11 +257,8 @@ pub fn observe(look: &Look, history: &History, settings: &Settings) -> Vec<Obser
         };
         add(Rule::Certificate, "this node", part(settings.certificate_days as f64, days), text);
     }
-    for (group, samples) in history.dead.iter().filter(|_| settings.dead_letters_per_hour > 0) {
-        let (Some((_, first)), Some((_, last))) = (samples.front(), samples.back()) else {
-            continue;
-        };
-        let new = last.saturating_sub(*first);
+    let new_dead = new_dead(history);
+    for (group, new) in new_dead.into_iter().filter(|_| settings.dead_letters_per_hour > 0) {
         let level = new as f64 / settings.dead_letters_per_hour as f64;
         add(
             Rule::DeadLetters,
@@ -273,6 +290,18 @@ pub fn observe(look: &Look, history: &History, settings: &Settings) -> Vec<Obser
     found
 }
 
+/// How many dead letters each group got within the window.
+fn new_dead(history: &History) -> BTreeMap<&str, u64> {
+    let mut new = BTreeMap::new();
+    for (group, samples) in history.dead.values().flat_map(|dead| &dead.groups) {
+        let (Some((_, first)), Some((_, last))) = (samples.front(), samples.back()) else {
+            continue;
+        };
+        *new.entry(group.as_str()).or_default() += last.saturating_sub(*first);
+    }
+    new
+}
+
 /// How much `limit` is of `left`, of which less is worse.
 fn part(limit: f64, left: f64) -> f64 {
     if left > 0.0 { limit / left } else { f64::INFINITY }
@@ -280,7 +309,7 @@ fn part(limit: f64, left: f64) -> f64 {
 
 fn readers(look: &Look, settings: &Settings, found: &mut Vec<Observation>) {
     for ((group, topic), reader) in &look.readers {
-        if group.starts_with(system::GROUP_PREFIX) || system::GROUPS.contains(&group.as_str()) {
+        if is_system(group) {
             continue;
         }
         let subject = format!("{group} in {topic}");
@@ -390,7 +419,7 @@ fn disks(look: &Look, history: &History, settings: &Settings, found: &mut Vec<Ob
 
 /// In how many hours only `reserve` bytes are free, by the line through the samples; `None` if that is not known, and
 /// much if it does not get fuller.
-fn hours_left(samples: &VecDeque<(i64, u64)>, reserve: u64) -> Option<f64> {
+fn hours_left(samples: &Samples, reserve: u64) -> Option<f64> {
     let (first, last) = (samples.front()?, samples.back()?);
     if last.0 - first.0 < FORECAST_FROM_MS {
         return None;

@@ -153,7 +153,10 @@ fn certificates_dead_letters_subscriptions_and_clocks_are_seen() {
     assert_eq!(level(&ends(-1), &none, Rule::Certificate), Some(f64::INFINITY));
     let dead = |at_ms, count| Look {
         at_ms,
-        dead_letters: BTreeMap::from([("G".to_owned(), count)]),
+        dead_letters: BTreeMap::from([(
+            "a 0".to_owned(),
+            BTreeMap::from([("G".to_owned(), count)]),
+        )]),
         ..Look::default()
     };
     let mut history = History::default();

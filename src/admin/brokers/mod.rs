@@ -16,7 +16,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use super::cluster::{Told, ToldBy};
+use super::cluster::{Members, Told, ToldBy};
 use super::{Admin, AdminError, all, permission_text};
 use crate::model::Permission;
 use crate::proto::v1::{
@@ -42,14 +42,20 @@ impl Admin {
     /// # Errors
     /// No name server answers, or what answers is none.
     pub async fn brokers(&self) -> Result<ListBrokersResponse, AdminError> {
-        let (ClusterState { brokers: members, mut problems }, told) = self.members(None).await?;
-        let asked = members.iter().map(|one| self.status_of(one, &members, &told));
+        let (state, told) = self.members(None).await?.with_silent();
+        Ok(self.statuses(state, &told).await)
+    }
+
+    /// How each of these is.
+    pub(super) async fn statuses(&self, state: ClusterState, told: &ToldBy) -> ListBrokersResponse {
+        let ClusterState { brokers: members, mut problems } = state;
+        let asked = members.iter().map(|one| self.status_of(one, &members, told));
         let mut brokers = Vec::new();
         for (status, problem) in all(asked).await {
             brokers.push(status);
             problems.extend(problem);
         }
-        Ok(ListBrokersResponse { brokers, problems })
+        ListBrokersResponse { brokers, problems }
     }
 
     /// One broker, and how it is.
@@ -59,7 +65,7 @@ impl Admin {
     pub async fn broker(&self, request: &GetBrokerRequest) -> Result<BrokerStatus, AdminError> {
         let group = self.group_named(request.broker.as_deref()).await?;
         let (id, address) = member(&group, request.id)?;
-        let (state, told) = self.members(Some(&group.broker_name)).await?;
+        let Members { state, told, .. } = self.members(Some(&group.broker_name)).await?;
         let members = state.brokers;
         let found = members.iter().find(|one| one.id == id && one.address.is_some());
         let Some(found) = found else {

@@ -277,6 +277,11 @@ async fn a_host_is_stopped_only_if_others_do_its_work() {
     let check = admin.upgrade_check(&pair).await.unwrap();
     assert_eq!((&check.obstacles, &check.not_drained), (&Vec::new(), &Vec::new()));
     assert_eq!(check.fine.len(), 5, "{:?}", check.fine);
+    // A name server that knows a broker elsewhere answers all the same.
+    b.answer_body(106, &groups.replace(&a.address, &other_host(&a)));
+    let check = admin.upgrade_check(&pair).await.unwrap();
+    assert_eq!((&check.obstacles, &check.not_drained), (&Vec::new(), &Vec::new()));
+    b.answer_body(106, &groups);
     // The disk is full, and the other host's master was drained too.
     a.answer_body(28, &INFO.replace("0.42", "0.95"));
     b.answer_body(26, "brokerPermission=4\n");

@@ -1,10 +1,12 @@
-//! One broker's state, settings and cleaning: 25, 26, 28, 306, 316, 329, and what only ours answer: 9010, 9011.
+//! One broker's state, settings and cleaning: 25, 26, 28, 306, 316, 329, and what only ours answer: 9009, 9010, 9011.
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
+
 use super::super::{Admin, AdminError};
 use crate::config::properties;
-use crate::remoting::bodies::extension::{self, BrokerState, ResetConfig};
+use crate::remoting::bodies::extension::{self, BrokerState, Figures, ResetConfig};
 use crate::remoting::{Command, DecodeError, json, request, response};
 
 impl Admin {
@@ -49,8 +51,24 @@ impl Admin {
     /// # Errors
     /// It does not answer, or refuses.
     pub async fn broker_state(&self, address: &str) -> Result<Option<BrokerState>, AdminError> {
-        let request = Command::request(request::EXTENSION_BROKER_STATE);
-        match self.of(address, request, extension::parse).await {
+        self.of_ours(address, request::EXTENSION_BROKER_STATE).await
+    }
+
+    /// What a broker of ours reckoned last (9009); `None` of others.
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub async fn broker_figures(&self, address: &str) -> Result<Option<Figures>, AdminError> {
+        self.of_ours(address, request::EXTENSION_FIGURES).await
+    }
+
+    /// What only brokers of ours answer; `None` of others.
+    async fn of_ours<T: DeserializeOwned + Default>(
+        &self,
+        address: &str,
+        code: i32,
+    ) -> Result<Option<T>, AdminError> {
+        match self.of(address, Command::request(code), extension::parse).await {
             Err(error) if error.is_refused(response::REQUEST_CODE_NOT_SUPPORTED) => Ok(None),
             told => told.map(Some),
         }

@@ -233,7 +233,8 @@ fn queue_of(progress: &QueueProgress) -> GroupQueue {
     }
 }
 
-fn lag(progress: &QueueProgress) -> i64 {
+/// Messages of a queue that a group has not got.
+pub(super) fn lag(progress: &QueueProgress) -> i64 {
     progress.broker_offset.saturating_sub(progress.consumer_offset).max(0)
 }
 

@@ -19,8 +19,7 @@ const HIDDEN: &str = "***";
 
 /// What one broker has.
 struct There<'a> {
-    at: &'a str,
-    address: &'a str,
+    place: Place<'a>,
     accounts: Accounts,
 }
 
@@ -34,20 +33,19 @@ impl Admin {
         let mut members = Vec::new();
         for group in groups {
             let addresses = group.addresses.values();
-            members.extend(addresses.map(|address| (group.broker_name.as_str(), address.as_str())));
+            members.extend(addresses.map(|address| Place { at: &group.broker_name, address }));
         }
-        let asked = members.iter().map(|(_, address)| self.accounts_if_on(address));
+        let asked = members.iter().map(|place| self.accounts_if_on(place.address));
         let answers = all(asked).await;
         let mut there = Vec::new();
-        for ((at, address), answer) in members.into_iter().zip(answers) {
+        for (place, answer) in members.into_iter().zip(answers) {
             match answer {
-                Ok(Some(accounts)) => there.push(There { at, address, accounts }),
+                Ok(Some(accounts)) => there.push(There { place, accounts }),
                 Ok(None) => {}
-                Err(error) => problems.push(problem(
-                    at,
-                    address,
-                    format!("accounts of {at} are missing: {error}"),
-                )),
+                Err(error) => {
+                    let reason = format!("accounts of {} are missing: {error}", place.at);
+                    problems.push(problem(place, reason));
+                }
             }
         }
         there
@@ -65,19 +63,19 @@ impl Admin {
         for (other, its) in told.filter(|(_, its)| *its != metadata) {
             let reason = format!(
                 "accounts at {} are not as at {}: {}; those of the latter are told",
-                other.address,
-                first.address,
+                other.place.address,
+                first.place.address,
                 different(&its, &metadata).join(", ")
             );
-            problems.push(problem(other.at, other.address, reason));
+            problems.push(problem(other.place, reason));
         }
         let without = metadata.accounts.values().any(|account| account.secret_key.is_none());
         if with_secrets && without {
             let reason = format!(
                 "secrets are missing: {} tells them only to an admin's account that signs",
-                first.address
+                first.place.address
             );
-            problems.push(problem(first.at, first.address, reason));
+            problems.push(problem(first.place, reason));
         }
         Some(metadata)
     }
@@ -97,7 +95,11 @@ impl Admin {
         let there = self.accounts_there(groups, &mut plan.problems).await;
         if there.is_empty() && plan.problems.is_empty() {
             let reason = "accounts are off on all brokers: those that are wanted are left out";
-            plan.problems.push(problem("accounts", "", reason.to_owned()));
+            plan.problems.push(Problem {
+                at: "accounts".to_owned(),
+                address: None,
+                reason: reason.to_owned(),
+            });
         }
         for one in &there {
             plan_at(plan, one, wanted, prune);
@@ -106,13 +108,12 @@ impl Admin {
     }
 }
 
-fn problem(at: &str, address: &str, reason: String) -> Problem {
-    let address = Some(address.to_owned()).filter(|address| !address.is_empty());
-    Problem { at: at.to_owned(), address, reason }
+fn problem(place: Place<'_>, reason: String) -> Problem {
+    Problem { at: place.at.to_owned(), address: Some(place.address.to_owned()), reason }
 }
 
 fn plan_at(plan: &mut MetadataPlan, there: &There<'_>, wanted: &AccountsMetadata, prune: bool) {
-    let place = Place { at: there.at, address: there.address };
+    let place = there.place;
     let mut unknown_secrets = 0;
     for (key, account) in &wanted.accounts {
         let before = there.accounts.accounts.iter().find(|one| one.access_key == *key);
@@ -135,9 +136,9 @@ fn plan_at(plan: &mut MetadataPlan, there: &There<'_>, wanted: &AccountsMetadata
     if unknown_secrets > 0 {
         let reason = format!(
             "secrets of {unknown_secrets} accounts are not compared: {} tells them only to an admin's account that signs",
-            there.address
+            place.address
         );
-        plan.problems.push(problem(there.at, there.address, reason));
+        plan.problems.push(problem(place, reason));
     }
     let white = sorted(&there.accounts.global_white_addresses);
     if !wanted.white_addresses.is_empty() && sorted(&wanted.white_addresses) != white {

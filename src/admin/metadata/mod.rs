@@ -235,10 +235,9 @@ impl Admin {
     /// Does the next step, and tells what became of it; `None` behind the last one.
     pub async fn do_next_step(&self, plan: &mut MetadataPlan) -> Option<MetadataStep> {
         let (mut step, action) = plan.steps.pop_front()?;
-        let is_deletion =
-            step.kind() == MetadataKind::Topic && step.action() == MetadataAction::Delete;
+        let is_at_broker = matches!(action, Action::DeleteTopic);
         let done = self.act(&step, action, &plan.kept_topics).await;
-        if is_deletion && done.is_err() {
+        if is_at_broker && done.is_err() {
             plan.kept_topics.insert(step.name.clone());
         }
         became(&mut step, outcome(done));

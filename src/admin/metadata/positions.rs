@@ -4,6 +4,7 @@
 //! only to where the queue has or had messages; positions of which nothing is said are left alone, with `prune` too.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::{
     Action, Admin, AdminError, MetadataAction, MetadataKind, MetadataPlan, Place, change,
@@ -16,12 +17,22 @@ use crate::model::{GroupName, MessageQueue, QueueId, TopicName};
 use crate::proto::v1::{OffsetsMetadata, Problem, TopicKind};
 use crate::remoting::bodies::offsets::ConsumerOffsetTable;
 use crate::remoting::bodies::route::BrokerData;
+use crate::remoting::bodies::topic_stats::TopicOffset;
 
 /// Positions that one broker is to have of a group in a topic.
 struct Wanted<'a> {
     group: &'a str,
     topic: &'a str,
     queues: &'a BTreeMap<i32, i64>,
+}
+
+/// What was asked for the plan already: many groups read the same topics.
+struct Asked<'a> {
+    groups: &'a [BrokerData],
+    /// How many members of each group are connected.
+    members: BTreeMap<&'a str, Result<usize, AdminError>>,
+    /// The queues of each topic, by the address of the broker.
+    queues: BTreeMap<(&'a str, &'a str), Result<Vec<TopicOffset>, AdminError>>,
 }
 
 impl Admin {
@@ -80,8 +91,8 @@ impl Admin {
             }
         }
         let tables = self.position_tables(groups, &mut plan.problems).await?;
+        let mut asked = Asked { groups, members: BTreeMap::new(), queues: BTreeMap::new() };
         for (group, of_group) in &offsets.groups {
-            let mut members = None;
             for (topic, in_topic) in &of_group.topics {
                 for (broker, table) in &tables {
                     let Some(there) = in_topic.brokers.get(&broker.broker_name) else { continue };
@@ -90,25 +101,21 @@ impl Admin {
                     let Some(address) = broker.master().filter(|_| !moved.is_empty()) else {
                         continue;
                     };
-                    if members.is_none() {
-                        let connected = self.members_of(groups.iter(), group).await;
-                        members = Some(connected.map_or(0, |members| members.connections.len()));
-                    }
                     let place = Place { at: &broker.broker_name, address };
-                    self.plan_moves(plan, &wanted, place, moved, members.unwrap_or(0)).await;
+                    self.plan_moves(plan, &mut asked, &wanted, place, moved).await;
                 }
             }
         }
         Ok(())
     }
 
-    async fn plan_moves(
+    async fn plan_moves<'a>(
         &self,
         plan: &mut MetadataPlan,
-        wanted: &Wanted<'_>,
-        place: Place<'_>,
+        asked: &mut Asked<'a>,
+        wanted: &Wanted<'a>,
+        place: Place<'a>,
         moved: Vec<(i32, Option<i64>, i64)>,
-        members: usize,
     ) {
         let changes = moved.iter().map(|(queue, before, after)| {
             let before = before.map(|before| before.to_string());
@@ -118,7 +125,7 @@ impl Admin {
         let action = if is_new { MetadataAction::Create } else { MetadataAction::Change };
         let name = format!("{} in {}", wanted.group, wanted.topic);
         let step = step(MetadataKind::Offsets, &name, action, place, changes.collect());
-        let action = match self.why_not(wanted, place, &moved, members).await {
+        let action = match self.why_not(asked, wanted, place, &moved).await {
             Some(reason) => Action::Impossible(reason),
             None => {
                 let queue = |queue_id| MessageQueue {
@@ -134,19 +141,34 @@ impl Admin {
     }
 
     /// Why the group cannot go there.
-    async fn why_not(
+    async fn why_not<'a>(
         &self,
-        wanted: &Wanted<'_>,
-        place: Place<'_>,
+        asked: &mut Asked<'a>,
+        wanted: &Wanted<'a>,
+        place: Place<'a>,
         moved: &[(i32, Option<i64>, i64)],
-        members: usize,
     ) -> Option<String> {
-        if members > 0 {
-            return Some(format!(
-                "{members} members of the group are connected, and would write their own positions over it: stop them first"
-            ));
+        let members = match asked.members.entry(wanted.group) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let members = self.members_of(asked.groups.iter(), wanted.group).await;
+                new.insert(members.map(|members| members.connections.len()))
+            }
+        };
+        match members {
+            Ok(0) => {}
+            Ok(members) => {
+                return Some(format!(
+                    "{members} members of the group are connected, and would write their own positions over it: stop them first"
+                ));
+            }
+            Err(error) => return Some(error.to_string()),
         }
-        let there = match self.topic_offsets(place.address, wanted.topic).await {
+        let there = match asked.queues.entry((place.address, wanted.topic)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(self.topic_offsets(place.address, wanted.topic).await),
+        };
+        let there = match there {
             Ok(there) => there,
             Err(error) => return Some(error.to_string()),
         };

@@ -5,13 +5,11 @@
 
 use super::{Action, AdminError, MetadataKind};
 use crate::admin::permission_text;
+use crate::admin::topics::QUEUES;
 use crate::model::{
     GroupName, Permission, SubscriptionGroupConfig, TopicConfig, TopicFilterType, TopicName,
 };
 use crate::proto::v1::{GroupConfiguration, TopicConfiguration};
-
-/// Queues of a topic of which nothing else is said: `mqadmin`'s own.
-const QUEUES: u32 = 8;
 
 /// One setting and its value.
 pub(super) struct Setting {
@@ -131,6 +129,22 @@ fn permission(text: &str) -> Option<Permission> {
         .map(|bits| Permission(bits.into_iter().fold(0, |all, bit| all | bit.0)))
 }
 
+/// Gives a macro the names of what is looked at of a group, which are the same in both types.
+macro_rules! settings_of_group {
+    ($of_names:ident) => {
+        $of_names![
+            consume_enable,
+            consume_from_min_enable,
+            consume_broadcast_enable,
+            retry_queue_nums,
+            retry_max_times,
+            broker_id,
+            which_broker_when_consume_slowly,
+            notify_consumer_ids_changed_enable
+        ]
+    };
+}
+
 impl Configured for SubscriptionGroupConfig {
     const KIND: MetadataKind = MetadataKind::Group;
     type Message = GroupConfiguration;
@@ -146,16 +160,7 @@ impl Configured for SubscriptionGroupConfig {
                 vec![$(setting(stringify!($name), self.$name.to_string(), usual.$name.to_string())),*]
             };
         }
-        settings![
-            consume_enable,
-            consume_from_min_enable,
-            consume_broadcast_enable,
-            retry_queue_nums,
-            retry_max_times,
-            broker_id,
-            which_broker_when_consume_slowly,
-            notify_consumer_ids_changed_enable
-        ]
+        settings_of_group!(settings)
     }
 
     fn to_message(&self) -> GroupConfiguration {
@@ -165,16 +170,7 @@ impl Configured for SubscriptionGroupConfig {
                 GroupConfiguration { $($name: (self.$name != usual.$name).then_some(self.$name)),* }
             };
         }
-        unusual![
-            consume_enable,
-            consume_from_min_enable,
-            consume_broadcast_enable,
-            retry_queue_nums,
-            retry_max_times,
-            broker_id,
-            which_broker_when_consume_slowly,
-            notify_consumer_ids_changed_enable
-        ]
+        settings_of_group!(unusual)
     }
 
     fn from_message(name: &str, message: &GroupConfiguration) -> Result<Self, AdminError> {
@@ -184,16 +180,7 @@ impl Configured for SubscriptionGroupConfig {
                 Self { name: usual.name.clone(), $($name: message.$name.unwrap_or(usual.$name)),* }
             };
         }
-        Ok(with_usual![
-            consume_enable,
-            consume_from_min_enable,
-            consume_broadcast_enable,
-            retry_queue_nums,
-            retry_max_times,
-            broker_id,
-            which_broker_when_consume_slowly,
-            notify_consumer_ids_changed_enable
-        ])
+        Ok(settings_of_group!(with_usual))
     }
 
     fn put(self) -> Action {

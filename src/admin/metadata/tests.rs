@@ -183,6 +183,26 @@ async fn steps_go_on_after_a_failed_one_and_no_name_server_forgets_what_a_broker
 }
 
 #[tokio::test]
+async fn a_name_server_that_fails_keeps_no_other_from_forgetting() {
+    let peer = peer();
+    let admin = Admin::new(vec![NOBODY.to_owned(), peer.address.clone()], Default::default());
+    let metadata = Some(topics("T", TopicConfiguration::default()));
+    let request = ApplyMetadataRequest { metadata, prune: true, cluster: None };
+    let mut plan = admin.plan_metadata(&request).await.unwrap();
+    let mut ends = Vec::new();
+    while let Some(step) = admin.do_next_step(&mut plan).await {
+        ends.push((step.address.clone(), step.outcome()));
+    }
+    let expected = [
+        (peer.address.clone(), Outcome::Done),
+        (peer.address.clone(), Outcome::Done),
+        (NOBODY.to_owned(), Outcome::Failed),
+        (peer.address.clone(), Outcome::Done),
+    ];
+    assert_eq!(ends, expected);
+}
+
+#[tokio::test]
 async fn who_does_not_answer_is_told_of_and_no_name_server_forgets_its_topics() {
     let peer = peer();
     peer.register(&[("a", &peer.address), ("down", NOBODY)]);
@@ -299,11 +319,21 @@ async fn groups_go_only_where_messages_are_and_while_nobody_is_connected() {
         planned(&peer, wanted(queues), false).await.steps[0].reason.clone().unwrap()
     };
     assert_eq!(reason(&[(0, 9)]).await, "queue 0 ends at 8 there, before 9");
+    // A topic is asked for once, whatever the number of its groups.
+    let mut two = wanted(&[(0, 8)]);
+    let groups = &mut two.offsets.as_mut().unwrap().groups;
+    groups.insert("h".to_owned(), groups["g"].clone());
+    peer.asked();
+    assert_eq!(planned(&peer, two, false).await.steps.len(), 2);
+    assert_eq!(peer.asked().into_iter().filter(|code| *code == 202).count(), 1);
     assert_eq!(reason(&[(3, 0)]).await, "the topic has no queue 3 there");
     peer.answer_body(
         203,
         r#"{"connectionSet":[{"clientAddr":"h:1","clientId":"c","language":"JAVA","version":401}]}"#,
     );
     assert!(reason(&[(0, 8)]).await.starts_with("1 members of the group are connected"));
+    peer.answer(203, Command::response(1).with_remark("busy"));
+    let unknown = reason(&[(0, 8)]).await;
+    assert!(unknown.ends_with("refused: busy (code 1 SYSTEM_ERROR)"), "{unknown}");
     assert!(refused(&peer, wanted(&[(0, -1)]), false).await.ends_with("a number is below 0"));
 }

@@ -21,24 +21,23 @@ impl Acl for Api {
 
     async fn create(
         &self,
-        mut request: Request<CreateAccountRequest>,
+        request: Request<CreateAccountRequest>,
     ) -> Answered<CreateAccountResponse> {
-        let asked = request.get_ref().clone();
-        request.get_mut().secret_key = HIDDEN.to_owned();
-        let change = self.change("Acl/Create", &request);
-        change.end(self.admin(&request).create_account(&asked).await).await
+        let asked = request.get_ref();
+        let shown = CreateAccountRequest { secret_key: HIDDEN.to_owned(), ..asked.clone() };
+        let change = self.change_with("Acl/Create", &request, &shown);
+        change.end(self.admin(&request).create_account(asked).await).await
     }
 
     async fn update(
         &self,
-        mut request: Request<UpdateAccountRequest>,
+        request: Request<UpdateAccountRequest>,
     ) -> Answered<UpdateAccountResponse> {
-        let asked = request.get_ref().clone();
-        if let Some(secret) = &mut request.get_mut().secret_key {
-            *secret = HIDDEN.to_owned();
-        }
-        let change = self.change("Acl/Update", &request);
-        change.end(self.admin(&request).update_account(&asked).await).await
+        let asked = request.get_ref();
+        let secret_key = asked.secret_key.as_ref().map(|_| HIDDEN.to_owned());
+        let shown = UpdateAccountRequest { secret_key, ..asked.clone() };
+        let change = self.change_with("Acl/Update", &request, &shown);
+        change.end(self.admin(&request).update_account(asked).await).await
     }
 
     async fn delete(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Status, async_trait};
 
+use super::deadline::deadline;
 use super::{Answered, Api, answer};
 use crate::admin::alerts;
 use crate::proto::v1::alerts_server::Alerts;
@@ -35,7 +36,7 @@ impl Alerts for Api {
 
     async fn test(&self, request: Request<TestAlertsRequest>) -> Answered<TestAlertsResponse> {
         let change = self.change("Alerts/Test", &request);
-        let done = self.alerts()?.test().await;
+        let done = self.alerts()?.test(deadline(&request)).await;
         change.end(done.map(|done| TestAlertsResponse { done })).await
     }
 }

@@ -52,17 +52,28 @@ impl Change {
     ///
     /// # Errors
     /// Those of the change.
-    pub(super) async fn end<T: Serialize>(mut self, result: Result<T, AdminError>) -> Answered<T> {
-        let answer = result.map_err(Status::from);
-        let (code, text) = match &answer {
-            Ok(answer) => (Code::Ok, AuditLog::json(answer)),
-            Err(error) => (error.code(), error.message().to_owned()),
-        };
+    pub(super) async fn end<T: Serialize>(self, result: Result<T, AdminError>) -> Answered<T> {
+        match result {
+            Ok(answer) => {
+                self.written(Code::Ok, AuditLog::json(&answer)).await;
+                Ok(Response::new(answer))
+            }
+            Err(error) => Err(self.fail(error).await),
+        }
+    }
+
+    /// The same of a change that was not made: what is answered.
+    pub(super) async fn fail(self, error: AdminError) -> Status {
+        let status = Status::from(error);
+        self.written(status.code(), status.message().to_owned()).await;
+        status
+    }
+
+    async fn written(mut self, code: Code, text: String) {
         if let Some(writing) = self.write(code, text) {
             // It fails only if it panics, which is reported.
             let _ = writing.await;
         }
-        answer.map(Response::new)
     }
 
     /// Writes the line, once.

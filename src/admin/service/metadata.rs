@@ -68,10 +68,7 @@ impl Metadata for Api {
         let change = self.change_with("Metadata/Apply", &request, &arguments(request.get_ref()));
         let plan = match self.admin(&request).plan_metadata(request.get_ref()).await {
             Ok(plan) => plan,
-            Err(error) => {
-                change.end::<()>(Err(error.clone())).await?;
-                return Err(error.into());
-            }
+            Err(error) => return Err(change.fail(error).await),
         };
         let (out, parts) = mpsc::channel(PARTS_WAITING);
         let admin = self.admin(&request);

@@ -13,8 +13,8 @@ use crate::proto::v1::{
 use crate::remoting::bodies::route::BrokerData;
 use crate::remoting::{Command, request};
 
-/// Read and write queues of a topic to create, if nothing else is asked for: `mqadmin`'s own.
-const QUEUES: u32 = 8;
+/// Read and write queues of a topic of which nothing else is said: `mqadmin`'s own.
+pub(in crate::admin) const QUEUES: u32 = 8;
 const QUEUES_MAX: u32 = 65_535;
 
 impl Admin {

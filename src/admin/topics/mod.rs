@@ -13,6 +13,8 @@ mod drift;
 
 use std::collections::BTreeMap;
 
+pub(super) use change::QUEUES;
+
 use super::{Admin, AdminError, all, from_each};
 use crate::model::{DLQ_PREFIX, Permission, RETRY_PREFIX, TopicConfig, system};
 use crate::proto::v1::{
