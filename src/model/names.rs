@@ -51,6 +51,8 @@ pub mod system {
         SELF_TEST_TOPIC,
         TRACE_TOPIC,
     ];
+    /// Where name servers keep which topics are ordered (N-031).
+    pub const ORDER_NAMESPACE: &str = "ORDER_TOPIC_CONFIG";
     /// Every topic with this prefix is a system topic.
     pub const TOPIC_PREFIX: &str = "rmq_sys_";
     /// Groups with this prefix are created even where auto-creation is off (B-072).
