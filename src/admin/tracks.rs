@@ -62,7 +62,10 @@ impl Admin {
     }
 
     /// What clients that write traces did with the message of an id, oldest first; nothing where nobody writes any.
-    pub(super) async fn trace(&self, id: &str) -> Result<Vec<TraceStep>, AdminError> {
+    ///
+    /// # Errors
+    /// No name server answers, or a broker that has traces does not.
+    pub async fn trace(&self, id: &str) -> Result<Vec<TraceStep>, AdminError> {
         let Some(route) = self.route_if_any(system::TRACE_TOPIC).await? else {
             return Ok(Vec::new());
         };

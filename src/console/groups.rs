@@ -5,10 +5,9 @@
 use askama::Template;
 use axum::extract::{Path, State};
 
-use super::accounts::Role;
 use super::change::change;
 use super::visitor::{Fields, Page, Posted, Visitor, escaped};
-use super::{Answer, Failed, Pages, Paging, format, html};
+use super::{Answer, Failed, Pages, Paging, format, html, may_call};
 use crate::proto::v1::{
     Group, GroupQueue, GroupStatus, ListGroupsRequest, Outcome, Problem, QueueReset,
     ResetOffsetsRequest, ResetTarget,
@@ -178,7 +177,7 @@ pub async fn show_reset(
     Path(group): Path<String>,
     query: Fields,
 ) -> Answer {
-    visitor.needs(Role::Operator)?;
+    may_call(&visitor, "Offsets/Reset")?;
     let now = pages.clock.now_ms();
     let time = query.filled("time").unwrap_or_else(|| format::input(now - 3_600_000));
     let mut shown = ResetPage {
@@ -238,7 +237,7 @@ fn request(
 /// Lets the group go on there.
 pub async fn reset(State(pages): State<Pages>, Path(group): Path<String>, form: Posted) -> Answer {
     let Posted { visitor, fields } = form;
-    visitor.needs(Role::Operator)?;
+    may_call(&visitor, "Offsets/Reset")?;
     if fields.get("typed") != group {
         return Err(visitor.invalid("What was typed is not the name: nothing was done."));
     }

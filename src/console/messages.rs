@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::IntoResponse;
 
+use super::trace::Timeline;
 use super::visitor::{Fields, Page, Visitor, escaped};
 use super::{Answer, Pages, format, html};
 use crate::admin::{AdminError, Browse, Place};
@@ -187,6 +188,7 @@ struct MessagePage<'a> {
     is_cut: bool,
     tracks: Vec<MessageTrack>,
     others: usize,
+    timeline: Timeline,
     problems: Vec<Problem>,
 }
 
@@ -230,6 +232,7 @@ pub async fn show(
         is_cut,
         tracks: found.tracks,
         others,
+        timeline: Timeline::of(found.trace),
         problems: found.problems,
         message,
     }))

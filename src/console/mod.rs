@@ -8,7 +8,8 @@
 //! | `visitor` | who asks for a page, and what a form sends |
 //! | `login` | the log-in, passwords, language and theme |
 //! | `change` | what is changed: asked for, done, written down |
-//! | `overview`, `topics`, `groups`, `messages`, `audit`, `settings` | pages |
+//! | `overview`, `topics`, `groups`, `messages`, `dead_letters`, `clients`, `acl`, `name_servers`, `alerts`, `audit`, `settings` | pages |
+//! | `trace` | what became of a message in the words of clients, drawn |
 //! | `drawing` | the hosts of a cluster as a picture |
 //! | `text`, `text_zh`, `format` | the words of pages, numbers and times |
 //! | `pages/` | templates, the style sheet and the script |
@@ -20,8 +21,12 @@
 //! log.
 
 mod accounts;
+mod acl;
+mod alerts;
 mod audit;
 mod change;
+mod clients;
+mod dead_letters;
 mod drawing;
 mod exposition;
 mod format;
@@ -29,12 +34,14 @@ mod groups;
 mod guesses;
 mod login;
 mod messages;
+mod name_servers;
 mod overview;
 mod server;
 mod settings;
 mod text;
 mod text_zh;
 mod topics;
+mod trace;
 mod visitor;
 
 use std::fmt;
@@ -49,6 +56,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::time::Instant;
 
+use crate::admin::service::roles::{self, Needed};
 use crate::admin::{Admin, OfNode};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -56,7 +64,7 @@ use crate::task;
 
 pub use accounts::Accounts;
 pub use server::{Accepted, Door, serve};
-use visitor::Page;
+use visitor::{Page, Visitor};
 
 /// The largest form.
 const FORM_BYTES_MAX: usize = 1 << 20;
@@ -151,6 +159,25 @@ fn page_routes(pages: Pages) -> Router {
         .route("/messages/{topic}/{id}", get(messages::show))
         .route("/messages/{topic}/{id}/body", get(messages::body))
         .route("/cluster", get(overview::cluster))
+        .route("/dead-letters", get(dead_letters::groups))
+        .route("/dead-letters/{group}", get(dead_letters::show))
+        .route("/dead-letters/{group}/resend", post(dead_letters::resend))
+        .route("/dead-letters/{group}/export", get(dead_letters::export))
+        .route("/trace", get(trace::show))
+        .route("/clients", get(clients::list))
+        .route("/clients/{client}", get(clients::show))
+        .route("/acl", get(acl::show))
+        .route("/acl/accounts", post(acl::create))
+        .route("/acl/accounts/{key}", get(acl::account).post(acl::update))
+        .route("/acl/accounts/{key}/delete", post(acl::delete))
+        .route("/acl/white", post(acl::set_white))
+        .route("/alerts", get(alerts::show))
+        .route("/alerts/silence", post(alerts::silence))
+        .route("/alerts/test", post(alerts::test))
+        .route("/name-servers", get(name_servers::show))
+        .route("/name-servers/values", post(name_servers::set_value))
+        .route("/name-servers/settings", post(name_servers::set_setting))
+        .route("/name-servers/writing", post(name_servers::set_writing))
         .route("/audit", get(audit::list))
         .route("/settings", get(settings::show))
         .route("/settings/users", post(settings::set_user))
@@ -218,6 +245,17 @@ fn html(template: &impl Template) -> Response {
             tracing::error!(%error, "a page of the console cannot be made");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
+    }
+}
+
+/// Goes on if the visitor's role may call this method of the admin API, as `Acl/Create`: both doors have one table.
+///
+/// # Errors
+/// A page that says so.
+fn may_call(visitor: &Visitor, method: &str) -> Result<(), Failed> {
+    match roles::needed(&format!("/rmqnode.admin.v1.{method}")) {
+        Needed::Nothing => Ok(()),
+        Needed::Role(role) => visitor.needs(role),
     }
 }
 

@@ -8,7 +8,7 @@ use axum::response::Response;
 
 use super::drawing::{Drawing, behind, health};
 use super::visitor::{Page, Visitor};
-use super::{Answer, Pages, format, html};
+use super::{Answer, Pages, alerts, format, html};
 use crate::admin::AdminError;
 use crate::proto::v1::{Broker, ClusterState, NodeStatus, Problem};
 
@@ -23,6 +23,8 @@ struct OverviewPage<'a> {
     rates: (String, String),
     /// Brokers that are well, and all.
     well: (usize, usize),
+    /// Alerts that fire; none if nobody looks for them.
+    alerts: Option<usize>,
     problems: Vec<Problem>,
     /// Why nothing is known of the cluster.
     error: Option<String>,
@@ -46,6 +48,7 @@ pub async fn show(State(pages): State<Pages>, visitor: Visitor) -> Response {
         drawing: Drawing::of(&state.brokers),
         rates: (sum(|broker| broker.in_per_s), sum(|broker| broker.out_per_s)),
         well: (well, state.brokers.len()),
+        alerts: alerts::firing(&pages),
         problems: state.problems,
         error,
     })

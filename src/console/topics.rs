@@ -5,10 +5,9 @@
 use askama::Template;
 use axum::extract::{Path, State};
 
-use super::accounts::Role;
 use super::change::{Confirm, change, result, rows};
 use super::visitor::{Fields, Page, Posted, Visitor, escaped};
-use super::{Answer, Pages, Paging, format, html};
+use super::{Answer, Pages, Paging, format, html, may_call};
 use crate::proto::v1::{
     CreateTopicRequest, DeleteTopicRequest, Problem, QueueStatus, Topic, TopicKind, TopicStatus,
 };
@@ -130,7 +129,7 @@ pub async fn show(
 /// Asks, then creates.
 pub async fn create(State(pages): State<Pages>, form: Posted) -> Answer {
     let Posted { visitor, fields } = form;
-    visitor.needs(Role::Operator)?;
+    may_call(&visitor, "Topics/Create")?;
     let is_sure = fields.get("sure") == "yes";
     let queues = fields.filled("queues");
     let number = queues.as_ref().and_then(|text| text.parse().ok());
@@ -175,7 +174,7 @@ pub async fn create(State(pages): State<Pages>, form: Posted) -> Answer {
 /// Asks for the topic's name, then deletes it.
 pub async fn delete(State(pages): State<Pages>, Path(name): Path<String>, form: Posted) -> Answer {
     let Posted { visitor, fields } = form;
-    visitor.needs(Role::Admin)?;
+    may_call(&visitor, "Topics/Delete")?;
     let (page, is_sure) = (&visitor.page, fields.get("sure") == "yes");
     if is_sure && fields.get("typed") != name {
         return Err(visitor.invalid("What was typed is not the name: nothing was done."));

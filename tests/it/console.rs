@@ -267,6 +267,30 @@ fn readers_look_and_pages_speak_chinese_below_a_path() {
     let refused = reader.post("/topics", &[("topic", "T"), ("sure", "yes")]);
     assert_eq!(refused.status(), "403");
     assert_eq!(reader.post("/settings/users", &asked).status(), "403");
+    // Every page can be read, and nothing be done on it.
+    for page in ["/name-servers", "/alerts", "/clients", "/dead-letters", "/acl", "/trace"] {
+        let shown = reader.get(page);
+        assert_eq!(shown.status(), "200", "{page}: {}", shown.body);
+        let forms = shown.body.matches("method=\"post\"").count();
+        assert_eq!(forms, 1, "{page} has the log-out only");
+    }
+    let fields = [("key", "some-account"), ("hours", "1"), ("rule", "*"), ("place", "a.0.1")];
+    for path in [
+        "/name-servers/values",
+        "/name-servers/settings",
+        "/name-servers/writing",
+        "/alerts/silence",
+        "/alerts/test",
+        "/dead-letters/g/resend",
+        "/acl/accounts",
+        "/acl/accounts/some-account",
+        "/acl/accounts/some-account/delete",
+        "/acl/white",
+    ] {
+        let refused = reader.post(path, &fields);
+        assert_eq!(refused.status(), "403", "{path}");
+        assert!(refused.body.contains("This needs the role"), "{path}");
+    }
     let proxied = "X-Forwarded-Prefix: /rmq\r\nAccept-Language: zh-CN,zh;q=0.9\r\n";
     let page = ask(at(address), "GET /login", proxied);
     assert!(page.body.contains("lang=\"zh\"") && page.body.contains("登录"), "{}", page.body);

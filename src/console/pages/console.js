@@ -13,7 +13,7 @@ function localTimes(root) {
 }
 
 const base = document.querySelector(".brand").getAttribute("href").replace(/\/$/, "");
-const places = { o: "/", t: "/topics", c: "/groups", m: "/messages" };
+const places = { o: "/", t: "/topics", c: "/groups", m: "/messages", a: "/alerts" };
 let afterG = false;
 
 document.addEventListener("keydown", (event) => {
@@ -46,4 +46,7 @@ async function renew() {
 }
 
 localTimes(document);
+// On a phone the pages' names are a row to be pushed.
+const here = document.querySelector("header nav [aria-current]");
+if (here) here.scrollIntoView({ inline: "center", block: "nearest" });
 if (live) setInterval(renew, 5000);

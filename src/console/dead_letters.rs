@@ -1,0 +1,347 @@
+//! Dead letters: which groups have some, those of a group, giving them again, and taking them home as a file.
+//!
+//! Invariants: a dead letter stays where it is; each that is given again has a result of its own; nothing in a file of
+//! comma-separated values is a formula to whoever opens it.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::IntoResponse;
+
+use super::change::{Confirm, change, result, rows};
+use super::visitor::{Fields, Page, Posted, Visitor, escaped};
+use super::{Answer, Pages, format, html, may_call};
+use crate::proto::v1::{
+    DeadLetter, DeadLetterPlace, Done, GroupDeadLetters, ListDeadLettersRequest, Problem,
+    ResendDeadLettersRequest, ResendTarget, ResentLetter, StoredMessage,
+};
+
+/// Dead letters of a page.
+const SHOWN: u32 = 100;
+/// Dead letters of a file, and of one resending of all.
+const MANY: u32 = 1000;
+/// The columns of a file of comma-separated values.
+const COLUMNS: [&str; 16] = [
+    "id",
+    "offset_id",
+    "original_topic",
+    "broker",
+    "queue",
+    "queue_offset",
+    "stored",
+    "born",
+    "born_host",
+    "deliveries",
+    "why",
+    "tags",
+    "keys",
+    "properties",
+    "body",
+    "body_hex",
+];
+
+/// A group that has some.
+struct GroupRow {
+    group: GroupDeadLetters,
+    path: String,
+    count: String,
+    last: Option<(String, String)>,
+}
+
+#[derive(Template)]
+#[template(path = "dead_letters.html")]
+struct GroupsPage<'a> {
+    page: &'a Page,
+    rows: Vec<GroupRow>,
+    problems: Vec<Problem>,
+}
+
+/// The groups that have some; one that is asked for by name leads to its page.
+pub async fn groups(State(pages): State<Pages>, visitor: Visitor, query: Fields) -> Answer {
+    if let Some(group) = query.filled("group") {
+        return Ok(super::redirect(&visitor.page, &format!("/dead-letters/{}", escaped(&group))));
+    }
+    let told = pages.asking().count_dead_letters().await;
+    let told = told.map_err(|error| visitor.failed(&error))?;
+    let row = |group: GroupDeadLetters| GroupRow {
+        path: escaped(&group.group),
+        count: format::number(group.count),
+        last: group.last_stored_ms.map(format::moment),
+        group,
+    };
+    let rows = told.groups.into_iter().map(row).collect();
+    Ok(html(&GroupsPage { page: &visitor.page, rows, problems: told.problems }))
+}
+
+/// A dead letter of the list.
+struct Row {
+    /// As `broker-a.0.17`.
+    place: String,
+    path: String,
+    stored: (String, String),
+    message: StoredMessage,
+    letter: DeadLetter,
+}
+
+impl Row {
+    fn of(mut letter: DeadLetter) -> Self {
+        let message = letter.message.take().unwrap_or_default();
+        Self {
+            place: place_text(&place_of(&message)),
+            path: format!("{}/{}", escaped(&message.topic), escaped(&message.id)),
+            stored: format::moment(message.stored_ms),
+            message,
+            letter,
+        }
+    }
+}
+
+fn place_of(message: &StoredMessage) -> DeadLetterPlace {
+    DeadLetterPlace {
+        broker: message.broker.clone().unwrap_or_default(),
+        queue: message.queue,
+        offset: message.queue_offset,
+    }
+}
+
+fn place_text(place: &DeadLetterPlace) -> String {
+    format!("{}.{}.{}", place.broker, place.queue, place.offset)
+}
+
+fn place(text: &str) -> Option<DeadLetterPlace> {
+    let (rest, offset) = text.rsplit_once('.')?;
+    let (broker, queue) = rest.rsplit_once('.')?;
+    let (queue, offset) = (queue.parse().ok()?, offset.parse().ok()?);
+    Some(DeadLetterPlace { broker: broker.to_owned(), queue, offset })
+}
+
+#[derive(Template)]
+#[template(path = "dead_letters_of.html")]
+struct OfGroupPage<'a> {
+    page: &'a Page,
+    group: &'a str,
+    path: String,
+    from: &'a str,
+    until: &'a str,
+    id: &'a str,
+    /// The same as a query.
+    query: String,
+    rows: Vec<Row>,
+    /// How many there are, and how many in the times.
+    counts: (String, String),
+    is_cut: bool,
+    problems: Vec<Problem>,
+}
+
+/// What a form or a query asks for.
+fn request(group: &str, fields: &Fields, limit: u32) -> ListDeadLettersRequest {
+    ListDeadLettersRequest {
+        group: group.to_owned(),
+        from_ms: format::from_input(fields.get("from")),
+        to_ms: format::from_input(fields.get("until")),
+        limit: Some(limit),
+        ids: fields.filled("id").into_iter().collect(),
+    }
+}
+
+/// Those of a group, newest first.
+pub async fn show(
+    State(pages): State<Pages>,
+    visitor: Visitor,
+    Path(group): Path<String>,
+    query: Fields,
+) -> Answer {
+    let told = pages.asking().dead_letters(&request(&group, &query, SHOWN)).await;
+    let told = told.map_err(|error| visitor.failed(&error))?;
+    let count = told.queues.iter().map(|queue| queue.count).sum::<i64>();
+    let matching = told.queues.iter().map(|queue| queue.matching).sum::<i64>();
+    let (from, until, id) = (query.get("from"), query.get("until"), query.get("id"));
+    let shown = i64::try_from(told.letters.len()).unwrap_or(i64::MAX);
+    Ok(html(&OfGroupPage {
+        page: &visitor.page,
+        group: &group,
+        path: escaped(&group),
+        query: format!("from={}&until={}&id={}", escaped(from), escaped(until), escaped(id)),
+        from,
+        until,
+        id,
+        rows: told.letters.into_iter().map(Row::of).collect(),
+        counts: (format::number(count), format::number(matching)),
+        is_cut: id.is_empty() && matching > shown,
+        problems: told.problems,
+    }))
+}
+
+/// Asks, then gives those that were chosen to the group again, or to their topic.
+pub async fn resend(State(pages): State<Pages>, Path(group): Path<String>, form: Posted) -> Answer {
+    let Posted { visitor, fields } = form;
+    may_call(&visitor, "Messages/ResendDeadLetters")?;
+    let (page, is_sure) = (&visitor.page, fields.get("sure") == "yes");
+    let places: Vec<_> = match fields.filled("one") {
+        Some(one) => place(&one).into_iter().collect(),
+        None if fields.get("which") == "all" => {
+            let told = pages.asking().dead_letters(&request(&group, &fields, MANY)).await;
+            let letters = told.map_err(|error| visitor.failed(&error))?.letters;
+            letters.iter().filter_map(|one| one.message.as_ref()).map(place_of).collect()
+        }
+        None => fields.all("place").filter_map(place).collect(),
+    };
+    if places.is_empty() {
+        return Err(visitor.invalid("Nothing is chosen."));
+    }
+    let to_topic = fields.get("target") == "topic";
+    let target = if to_topic { ResendTarget::Topic } else { ResendTarget::Group };
+    let request = ResendDeadLettersRequest {
+        group: group.clone(),
+        places,
+        target: target.into(),
+        dry_run: !is_sure,
+    };
+    let (admin, asked) = (pages.admin.clone(), request.clone());
+    let back = format!("/dead-letters/{}", escaped(&group));
+    if !is_sure {
+        let told = pages.asking().resend_dead_letters(&request).await;
+        let told = told.map_err(|error| visitor.failed(&error))?;
+        let mut kept = vec![("target", fields.get("target").to_owned())];
+        kept.extend(request.places.iter().map(|place| ("place", place_text(place))));
+        let warning = if to_topic {
+            page.t("All groups of the topic get them. They also stay here: done twice, they come twice.")
+        } else {
+            page.t("Only this group gets them. They also stay here: done twice, they come twice.")
+        };
+        let confirm = Confirm {
+            page,
+            question: page.t1("Deliver {} dead letters again?", request.places.len()),
+            warning,
+            rows: rows(&told.letters.iter().map(done).collect::<Vec<_>>()),
+            action: format!("{back}/resend"),
+            fields: kept,
+            typed: None,
+            label: page.t("Deliver again"),
+            back,
+        };
+        return Ok(confirm.response());
+    }
+    let work = async move { admin.resend_dead_letters(&asked).await };
+    let told = change(&pages, &visitor, "Messages/ResendDeadLetters", &request, work).await;
+    let told = told.map_err(|error| visitor.failed(&error))?;
+    let done: Vec<_> = told.letters.iter().map(done).collect();
+    Ok(result(page, page.t1("Dead letters of {}", &group), &done, back))
+}
+
+/// What became of one, as of other changes.
+fn done(letter: &ResentLetter) -> Done {
+    let place = letter.place.as_ref().map(place_text).unwrap_or_default();
+    let id = letter.id.clone().unwrap_or_default();
+    let status = letter.status.as_deref().filter(|status| *status != "SEND_OK");
+    Done {
+        at: format!("{id} ({place}) → {}", letter.topic),
+        address: None,
+        outcome: letter.outcome,
+        reason: letter.reason.clone().or_else(|| status.map(str::to_owned)),
+    }
+}
+
+/// Those of a group as a file.
+pub async fn export(
+    State(pages): State<Pages>,
+    visitor: Visitor,
+    Path(group): Path<String>,
+    query: Fields,
+) -> Answer {
+    let told = pages.asking().dead_letters(&request(&group, &query, MANY)).await;
+    let told = told.map_err(|error| visitor.failed(&error))?;
+    let (kind, end, text) = match query.get("as") {
+        "json" => ("application/x-ndjson; charset=utf-8", "jsonl", json_lines(&told.letters)),
+        _ => ("text/csv; charset=utf-8", "csv", table(&told.letters)),
+    };
+    let disposition = format!("attachment; filename=\"dead-letters.{end}\"");
+    let kind = (header::CONTENT_TYPE, kind.to_owned());
+    Ok(([kind, (header::CONTENT_DISPOSITION, disposition)], text).into_response())
+}
+
+fn json_lines(letters: &[DeadLetter]) -> String {
+    let line = |letter| serde_json::to_string(letter).unwrap_or_default() + "\n";
+    letters.iter().map(line).collect()
+}
+
+/// With a mark at the beginning by which spreadsheets know UTF-8.
+fn table(letters: &[DeadLetter]) -> String {
+    let mut text = format!("\u{feff}{}\r\n", COLUMNS.join(","));
+    for letter in letters {
+        let Some(message) = &letter.message else { continue };
+        let given = |text: &Option<String>| text.clone().unwrap_or_default();
+        let hex = || message.body.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let cells: [String; COLUMNS.len()] = [
+            message.id.clone(),
+            message.offset_id.clone(),
+            given(&letter.original_topic),
+            given(&message.broker),
+            message.queue.to_string(),
+            message.queue_offset.to_string(),
+            format::iso(message.stored_ms),
+            format::iso(message.born_ms),
+            message.born_host.clone(),
+            letter.deliveries.to_string(),
+            letter.why.clone(),
+            given(&message.tags),
+            given(&message.keys),
+            serde_json::to_string(&message.properties).unwrap_or_default(),
+            given(&message.body_text),
+            if message.body_text.is_some() { String::new() } else { hex() },
+        ];
+        text.push_str(&cells.map(|text| cell(&text)).join(","));
+        text.push_str("\r\n");
+    }
+    text
+}
+
+/// A cell that is what it says: quoted, and no formula.
+fn cell(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let text = text.replace('"', "\"\"");
+    format!("\"{}{text}\"", if is_formula { "'" } else { "" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(body: &[u8]) -> DeadLetter {
+        let message = StoredMessage {
+            id: "A1".to_owned(),
+            broker: Some("b.c".to_owned()),
+            queue: 1,
+            queue_offset: 17,
+            keys: Some("=1+1".to_owned()),
+            body: body.to_vec(),
+            body_text: std::str::from_utf8(body).ok().map(str::to_owned),
+            ..StoredMessage::default()
+        };
+        DeadLetter { message: Some(message), deliveries: 3, ..DeadLetter::default() }
+    }
+
+    #[test]
+    fn places_are_read_as_they_are_written() {
+        let at = place_of(&letter(b"").message.unwrap());
+        assert_eq!(place_text(&at), "b.c.1.17");
+        assert_eq!(place(&place_text(&at)), Some(at));
+        assert_eq!((place("1.2"), place("a.b.c")), (None, None));
+    }
+
+    #[test]
+    fn files_hold_what_is_there_and_no_formula() {
+        let text = table(&[letter("say \"小\",\nno".as_bytes()), letter(b"\xff\x00")]);
+        let (head, rest) = text.split_once("\r\n").unwrap();
+        assert_eq!(head.matches(',').count(), COLUMNS.len() - 1);
+        assert!(
+            rest.starts_with("\"A1\",\"\",\"\",\"b.c\",\"1\",\"17\",\"1970-01-01T00:00:00.000Z\",")
+        );
+        assert!(rest.contains("\"'=1+1\",\"{}\",\"say \"\"小\"\",\nno\",\"\"\r\n"), "{rest}");
+        assert!(rest.ends_with("\"{}\",\"\",\"ff00\"\r\n"), "{rest}");
+        let lines = json_lines(&[letter(b"x"), letter(b"y")]);
+        assert_eq!(lines.lines().count(), 2);
+        let value: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+        assert_eq!(value["message"]["body_text"], "x");
+    }
+}
