@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use super::calls::accounts_off;
 use super::{Admin, AdminError, all, done, dry_run, failed, outcome, unchanged};
 use crate::model::DataVersion;
 use crate::proto::v1::{
@@ -233,14 +234,14 @@ impl Admin {
         Ok(groups.iter().flat_map(of_group).collect())
     }
 
-    /// A broker's accounts; one of 4.9.4 that answers anything but that has none (B-344).
+    /// A broker's accounts; one that has none is an error, and one of ours says itself how to have some.
     async fn accounts_at(&self, address: &str) -> Result<Accounts, AdminError> {
-        match self.accounts(address).await {
-            Err(AdminError::Unreachable(_)) if self.runtime_info(address).await.is_ok() => {
-                let text = format!("accounts are off at {address}: aclEnable turns them on");
-                Err(AdminError::Conflict(text))
-            }
-            answered => answered,
+        if let Some(accounts) = self.accounts_if_on(address).await? {
+            return Ok(accounts);
+        }
+        match self.broker_state(address).await? {
+            Some(_) => self.accounts(address).await,
+            None => Err(accounts_off(address)),
         }
     }
 

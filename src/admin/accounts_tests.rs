@@ -18,6 +18,7 @@ fn with_account() -> (Running, Arc<Mutex<Vec<Command>>>) {
     peer.register(&[("a", &peer.address)]);
     let body = format!(r#"{{"globalWhiteAddrs":["10.0.0.*"],"plainAccessConfigs":[{ACCOUNT}]}}"#);
     peer.answer_body(54, &body);
+    peer.answer_body(26, "aclEnable=true\n");
     let versions = r#"{"/conf/plain_acl.yml":{"counter":2,"timestamp":9}}"#;
     peer.answer(52, Command::response(0).with_field("allAclFileVersion", versions));
     let given = Arc::new(Mutex::new(Vec::new()));
@@ -39,6 +40,7 @@ async fn accounts_are_listed_once_where_brokers_have_the_same_and_no_secret_is_t
     let told = |body: &str| {
         other.answer_body(54, &format!(r#"{{"plainAccessConfigs":[{body}]}}"#));
         other.answer(52, Command::response(0));
+        other.answer_body(26, "aclEnable=true\n");
     };
     told(ACCOUNT);
     let found = peer.admin().list_accounts().await.unwrap();
@@ -115,6 +117,7 @@ async fn what_is_not_given_of_an_account_stays() {
     // A broker without it cannot get it without a secret.
     let other = Running::start();
     other.answer_body(54, "{}");
+    other.answer_body(26, "aclEnable=true\n");
     peer.register(&[("a", &peer.address), ("b", &other.address)]);
     let done = peer.admin().update_account(&request(settings(&["T=PUB"]))).await.unwrap().done;
     assert_eq!(outcomes(&done), [("a 0", Outcome::Done), ("b 0", Outcome::Failed)]);
@@ -148,7 +151,14 @@ async fn an_account_and_white_addresses_are_taken_away() {
 async fn accounts_that_are_off_are_an_error() {
     let peer = Running::start();
     peer.register(&[("a", &peer.address)]);
+    peer.answer_body(26, "aclEnable=false\n");
+    // One of 4.9.4 is not asked, which it would not answer.
+    let refused = peer.admin().list_accounts().await;
+    assert!(matches!(refused, Err(AdminError::Conflict(_))), "{refused:?}");
+    assert!(!peer.asked().contains(&54));
+    // One of ours says more.
+    peer.answer_body(9010, "{}");
     peer.answer(54, Command::response(1).with_remark("accounts are off"));
     let refused = peer.admin().list_accounts().await;
-    assert!(matches!(refused, Err(AdminError::Refused { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(AdminError::Refused { code: 1, .. })), "{refused:?}");
 }

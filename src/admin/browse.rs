@@ -6,13 +6,10 @@
 
 use std::cmp::Reverse;
 
-use super::{Admin, AdminError, Pull, PullStatus, all, from_each};
-use crate::model::system;
+use super::{Admin, AdminError, address_of, all, from_each};
 use crate::proto::v1::{Problem, StoredMessage};
 use crate::remoting::bodies::route::BrokerData;
 
-/// Messages of one pull.
-const PULLED: i32 = 32;
 /// What is kept of a body.
 const BODY_KEPT_BYTES: usize = 256;
 
@@ -58,8 +55,10 @@ struct OfQueue {
     place: Place,
     /// The first offset that may be on a page at all.
     first: i64,
-    /// Newest first.
+    /// Newest first, until they are put among those of the other queues.
     messages: Vec<StoredMessage>,
+    /// Whether there were any.
+    has_any: bool,
 }
 
 impl Admin {
@@ -71,8 +70,11 @@ impl Admin {
         let brokers = self.route(&request.topic).await?.brokers;
         let answers = all(brokers.iter().map(|group| self.queues_in_time(group, request)));
         let (told, problems) = from_each(&brokers, answers.await, "messages")?;
-        let queues: Vec<OfQueue> = told.into_iter().flat_map(|(_, queues)| queues).collect();
-        let mut messages: Vec<_> = queues.iter().flat_map(|one| one.messages.clone()).collect();
+        let mut queues: Vec<OfQueue> = told.into_iter().flat_map(|(_, queues)| queues).collect();
+        let mut messages = Vec::new();
+        for queue in &mut queues {
+            messages.append(&mut queue.messages);
+        }
         messages.sort_by_key(|one| (Reverse(one.stored_ms), Reverse(one.queue_offset)));
         messages.truncate(request.limit);
         let next: Vec<_> = queues.into_iter().map(|queue| queue.after(&messages)).collect();
@@ -87,10 +89,7 @@ impl Admin {
         group: &BrokerData,
         request: &Browse,
     ) -> Result<Vec<OfQueue>, AdminError> {
-        let Some(address) = group.address() else {
-            let text = format!("no broker of {} is registered", group.broker_name);
-            return Err(AdminError::Unreachable(text));
-        };
+        let address = address_of(group)?;
         let (topic, mut queues) = (&request.topic, Vec::new());
         for one in self.topic_offsets(address, topic).await? {
             let queue = one.queue.queue_id;
@@ -116,6 +115,7 @@ impl Admin {
                 },
                 first: first.max(one.min_offset),
                 messages: Vec::new(),
+                has_any: false,
             });
         }
         let filled = all(queues.iter_mut().map(|queue| self.fill(address, request, queue))).await;
@@ -131,32 +131,17 @@ impl Admin {
         queue: &mut OfQueue,
     ) -> Result<(), AdminError> {
         let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
-        let mut offset = queue.first.max(queue.place.offset.saturating_sub(limit));
-        while offset < queue.place.offset {
-            let pull = Pull {
-                group: system::TOOLS_CONSUMER,
-                topic: &request.topic,
-                queue_id: queue.place.queue,
-                offset,
-                count: PULLED,
-                expression: "*",
-            };
-            let pulled = self.pull(address, pull).await?;
-            // Not further: the queue's beginning was deleted meanwhile, or it has an end before that.
-            let has_ended = pulled.status == PullStatus::NoNewMsg || pulled.next_offset <= offset;
-            offset = pulled.next_offset;
-            for message in pulled.messages {
-                let mut message = StoredMessage::of(message, Some(&queue.place.broker));
-                let is_in_time = (request.from_ms..request.until_ms).contains(&message.stored_ms);
-                if message.queue_offset < queue.place.offset && is_in_time {
-                    shorten(&mut message);
-                    queue.messages.push(message);
-                }
+        let first = queue.first.max(queue.place.offset.saturating_sub(limit));
+        let its = (request.topic.as_str(), queue.place.queue);
+        let take = |message| {
+            let mut message = StoredMessage::of(message, Some(&queue.place.broker));
+            if (request.from_ms..request.until_ms).contains(&message.stored_ms) {
+                shorten(&mut message);
+                queue.messages.push(message);
             }
-            if has_ended {
-                break;
-            }
-        }
+        };
+        self.pull_range(address, its, first..queue.place.offset, take).await?;
+        queue.has_any = !queue.messages.is_empty();
         queue.messages.reverse();
         Ok(())
     }
@@ -169,11 +154,11 @@ impl OfQueue {
             one.queue == self.place.queue && one.broker.as_ref() == Some(&self.place.broker)
         };
         let shown = page.iter().filter(its).map(|one| one.queue_offset).min();
-        let offset = match (shown, self.messages.first()) {
-            (Some(shown), _) => shown,
+        let offset = match shown {
+            Some(shown) => shown,
+            None if self.has_any => self.place.offset,
             // All that was looked at is too new or too old.
-            (None, None) => self.first,
-            (None, Some(_)) => self.place.offset,
+            None => self.first,
         };
         let is_more = offset > self.first;
         (Place { offset, ..self.place }, is_more)

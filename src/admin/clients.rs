@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Admin, AdminError, all, from_each};
+use super::{Admin, AdminError, address_of, all, from_each, try_all};
 use crate::model::MessageQueue;
 use crate::proto::v1::{
     ClientStatus, ConnectedClient, ConsumerQueue, ConsumerRates, GetClientRequest,
@@ -18,8 +18,6 @@ use crate::remoting::bodies::running_info::{
 };
 use crate::remoting::response;
 
-/// Groups that one broker is asked for at the same time.
-const GROUPS_AT_ONCE: usize = 64;
 /// The group of the producer that each Java client has for itself.
 const INNER_PRODUCER: &str = "CLIENT_INNER_PRODUCER";
 /// What Java consumers name the time of their start.
@@ -63,26 +61,18 @@ impl Admin {
     }
 
     async fn clients_of(&self, broker: &BrokerData) -> Result<OfBroker, AdminError> {
-        let Some(address) = broker.address() else {
-            let text = format!("no broker of {} is registered", broker.broker_name);
-            return Err(AdminError::Unreachable(text));
-        };
+        let address = address_of(broker)?;
         let producers = self.all_producers(address).await?;
         let configs = self.group_configs(address).await?;
-        let mut consumers = Vec::new();
-        for some in configs.chunks(GROUPS_AT_ONCE) {
-            let found = all(some.iter().map(async |config| {
-                let group = config.name.as_str();
-                match self.consumers(address, group).await {
-                    Ok(found) => Ok(Some((group.to_owned(), found.connections))),
-                    Err(error) if error.is_refused(response::CONSUMER_NOT_ONLINE) => Ok(None),
-                    Err(error) => Err(error),
-                }
-            }));
-            for one in found.await {
-                consumers.extend(one?);
+        let consumers = try_all(&configs, async |config| {
+            let group = config.name.as_str();
+            match self.consumers(address, group).await {
+                Ok(found) => Ok(Some((group.to_owned(), found.connections))),
+                Err(error) if error.is_refused(response::CONSUMER_NOT_ONLINE) => Ok(None),
+                Err(error) => Err(error),
             }
-        }
+        });
+        let consumers = consumers.await?.into_iter().flatten().collect();
         Ok(OfBroker { producers, consumers })
     }
 

@@ -28,7 +28,7 @@ pub const ACCOUNTS_DIFFER_FIX: &str = "make the right change once more on one of
                                        the others take it over";
 
 /// Name servers that do not answer, and why.
-type Silent<'a> = Vec<(&'a str, AdminError)>;
+pub(super) type Silent<'a> = Vec<(&'a str, AdminError)>;
 
 impl Broker {
     /// `master` or `slave`.
@@ -39,17 +39,46 @@ impl Broker {
 }
 
 /// What a broker answered.
-#[derive(Debug, Default)]
-struct Told {
+#[derive(Debug)]
+pub(super) struct Told {
     /// The texts of 28 (B-360).
-    info: BTreeMap<String, String>,
-    /// What clients may do there.
-    permission: Option<Permission>,
+    pub(super) info: BTreeMap<String, String>,
+    /// Those of 26, or why they are missing.
+    pub(super) settings: Result<BTreeMap<String, String>, AdminError>,
     /// What only nodes of ours tell.
     hello: Option<Hello>,
 }
 
+/// What each broker said that answered, by its address.
+pub(super) type ToldBy = BTreeMap<String, Told>;
+
+/// Brokers, and who was asked for them.
+pub(super) struct Members<'a> {
+    /// How they are; it has no problem of name servers that do not answer.
+    pub(super) state: ClusterState,
+    /// What each said.
+    pub(super) told: ToldBy,
+    /// The name servers that do not answer.
+    pub(super) silent: Silent<'a>,
+}
+
+impl Members<'_> {
+    /// How they are, with the name servers that do not answer among the problems, and what each said.
+    pub(super) fn with_silent(mut self) -> (ClusterState, ToldBy) {
+        let silent = self.silent.into_iter().map(|(name_server, error)| {
+            name_server_problem(name_server, format!("name server: {error}"))
+        });
+        self.state.problems.splice(0..0, silent);
+        (self.state, self.told)
+    }
+}
+
 impl Told {
+    /// What clients may do there.
+    fn permission(&self) -> Option<Permission> {
+        permission_of(self.settings.as_ref().ok()?)
+    }
+
     /// The first of three rates: that of the last ten seconds (B-361).
     fn rate(&self, key: &str) -> Option<f64> {
         self.info.get(key)?.split(' ').next()?.parse().ok()
@@ -129,23 +158,22 @@ impl Admin {
     /// # Errors
     /// No name server answers, or what answers is none.
     pub async fn cluster(&self) -> Result<ClusterState, AdminError> {
-        let (mut state, silent) = self.cluster_and_silent().await?;
-        let silent = silent.into_iter().map(|(name_server, error)| {
-            name_server_problem(name_server, format!("name server: {error}"))
-        });
-        state.problems.splice(0..0, silent);
-        Ok(state)
+        Ok(self.members(None).await?.with_silent().0)
     }
 
-    /// The same, with the name servers that do not answer apart: the state has no problem of them.
+    /// The brokers of every group, or of the one that is named.
     ///
     /// # Errors
     /// No name server answers, or what answers is none.
-    pub(super) async fn cluster_and_silent(
-        &self,
-    ) -> Result<(ClusterState, Silent<'_>), AdminError> {
-        let mut state = ClusterState::default();
-        let (groups, silent) = self.all_groups(&mut state.problems).await?;
+    pub(super) async fn members(&self, named: Option<&str>) -> Result<Members<'_>, AdminError> {
+        let (mut state, mut told_by) = (ClusterState::default(), ToldBy::new());
+        let (mut groups, silent) = self.all_groups(&mut state.problems).await?;
+        let with_slaves: Vec<(String, String)> = groups
+            .iter()
+            .filter(|group| group.addresses.keys().any(|id| *id != 0))
+            .map(|group| (group.cluster.clone(), group.broker_name.clone()))
+            .collect();
+        groups.retain(|group| named.is_none_or(|name| group.broker_name == name));
         let registered = groups.iter().flat_map(|group| {
             let member = move |(id, address): (&i64, &String)| (group, *id, address.clone());
             group.addresses.iter().map(member)
@@ -155,7 +183,7 @@ impl Admin {
             (group, id, address, told)
         }));
         for (group, id, address, told) in asked.await {
-            let named = || Broker {
+            let member = || Broker {
                 cluster: group.cluster.clone(),
                 group: group.broker_name.clone(),
                 id,
@@ -163,14 +191,18 @@ impl Admin {
                 ..Broker::default()
             };
             state.brokers.push(match told {
-                Ok(told) => answered(named(), &told),
+                Ok(told) => {
+                    let answered = answered(member(), &told);
+                    told_by.insert(address, told);
+                    answered
+                }
                 Err(error) => {
                     state.problems.push(Problem {
                         at: group.broker_name.clone(),
                         address: Some(address.clone()),
                         reason: format!("{} {id}: {error}", group.broker_name),
                     });
-                    Broker { state: NO_ANSWER.to_owned(), ..named() }
+                    Broker { state: NO_ANSWER.to_owned(), ..member() }
                 }
             });
         }
@@ -185,8 +217,8 @@ impl Admin {
         let place = |member: &Broker| (member.cluster.clone(), member.group.clone(), member.id);
         state.brokers.sort_by_key(place);
         compare_ends(&mut state.brokers);
-        warn(&mut state.brokers);
-        Ok((state, silent))
+        warn(&mut state.brokers, &with_slaves);
+        Ok(Members { state, told: told_by, silent })
     }
 
     /// Lets a slave of ours set its folder aside and copy all that its master has; it is asked by its address on its own
@@ -265,12 +297,11 @@ impl Admin {
     /// What a broker says of itself.
     async fn tell(&self, address: &str) -> Result<Told, AdminError> {
         let info = self.runtime_info(address).await?;
-        let settings = self.broker_settings(address).await.unwrap_or_default();
-        let permission = permission_of(&settings);
+        let settings = self.broker_settings(address).await;
         // A plain broker does not know the question.
         let hello = self.call(address, Command::request(request::EXTENSION_HELLO)).await;
         let hello = hello.ok().and_then(|answer| extension::parse(&answer.body).ok());
-        Ok(Told { info, permission, hello })
+        Ok(Told { info, settings, hello })
     }
 }
 
@@ -308,7 +339,7 @@ fn answered(member: Broker, told: &Told) -> Broker {
         out_per_s: told.rate("getTransferedTps"),
         log_end: told.number("commitLogMaxOffset"),
         disk_ratio: told.info.get("commitLogDiskRatio").and_then(|text| text.parse().ok()),
-        permission: told.permission.map(permission_text),
+        permission: told.permission().map(permission_text),
         ..member
     };
     if member.id == 0 {
@@ -346,10 +377,8 @@ fn compare_ends(members: &mut [Broker]) {
     }
 }
 
-/// Says of each broker what is wrong with it.
-fn warn(brokers: &mut [Broker]) {
-    let slaves: Vec<(String, String)> =
-        brokers.iter().filter(|one| one.id != 0).map(place_of).collect();
+/// Says of each broker what is wrong with it; of other groups it needs to know only which of them have slaves.
+fn warn(brokers: &mut [Broker], with_slaves: &[(String, String)]) {
     for broker in brokers {
         let mut warnings = Vec::new();
         let is_there = broker.address.is_some() && broker.state != NO_ANSWER;
@@ -367,10 +396,10 @@ fn warn(brokers: &mut [Broker]) {
             }
             _ => {}
         }
-        let has_slave = slaves.contains(&place_of(broker));
+        let has_slave = with_slaves.contains(&place_of(broker));
         if broker.id == 0
             && !has_slave
-            && slaves.iter().any(|(cluster, _)| *cluster == broker.cluster)
+            && with_slaves.iter().any(|(cluster, _)| *cluster == broker.cluster)
         {
             warnings.push("no slave is registered, as other groups have one".to_owned());
         }

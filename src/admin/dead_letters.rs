@@ -8,8 +8,9 @@
 //! that it had, but for those that would delay it, or make it a half message or another light queue's.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use super::{Admin, AdminError, Message, Pull, PullStatus, all, dry_run, from_each, outcome};
+use super::{Admin, AdminError, Message, address_of, all, dry_run, from_each, outcome, try_all};
 use crate::message::{Properties, properties};
 use crate::model::{DLQ_PREFIX, Permission, TopicName, system};
 use crate::proto::v1::{
@@ -23,10 +24,6 @@ use crate::remoting::headers::SendHeader;
 
 /// Dead letters that are listed if nothing is asked for.
 const LISTED: u32 = 100;
-/// Topics that one broker is asked for at the same time.
-const TOPICS_AT_ONCE: usize = 64;
-/// Messages of one pull.
-const PULLED: i32 = 32;
 /// Messages of one id that are looked at.
 const OF_AN_ID: i32 = 32;
 /// Dead letters of one request to give them again.
@@ -93,17 +90,12 @@ impl Admin {
         let topics = self.topic_configs(address).await?;
         let names = topics.iter().filter_map(|topic| topic.name.as_str().strip_prefix(DLQ_PREFIX));
         let names: Vec<&str> = names.collect();
-        let mut found = Vec::new();
-        for some in names.chunks(TOPICS_AT_ONCE) {
-            let asked = all(some.iter().map(async |group| {
-                let topic = TopicName::dead_letter_of(group);
-                ((*group).to_owned(), self.topic_offsets(address, topic.as_str()).await)
-            }));
-            for (group, queues) in asked.await {
-                found.push((group, queues?));
-            }
-        }
-        Ok(found)
+        let asked = try_all(&names, async |group| {
+            let topic = TopicName::dead_letter_of(group);
+            let queues = self.topic_offsets(address, topic.as_str()).await?;
+            Ok(((*group).to_owned(), queues))
+        });
+        asked.await
     }
 
     /// A group's dead letters, newest first.
@@ -156,7 +148,8 @@ impl Admin {
     ) -> Result<OfBroker, AdminError> {
         let address = address_of(broker)?;
         let topic = TopicName::dead_letter_of(&request.group);
-        let retries_max = self.retries_max(address, &request.group).await?;
+        let config = self.group_config(address, &request.group).await?;
+        let retries_max = config.map(|config| config.retry_max_times);
         let letter = |message: Message| letter_of(message, &broker.broker_name, retries_max);
         let mut found = OfBroker::default();
         let mut offsets = self.topic_offsets(address, topic.as_str()).await?;
@@ -173,7 +166,7 @@ impl Admin {
             if request.ids.is_empty() {
                 let count = i64::try_from(limit(request)).unwrap_or(i64::MAX);
                 let first = first.max(last.saturating_sub(count));
-                let read = self.read(address, &offsets, first..last).await?;
+                let read = self.read(address, place(&offsets), first..last).await?;
                 found.letters.extend(read.into_iter().map(letter));
             }
         }
@@ -182,13 +175,6 @@ impl Admin {
             found.letters.extend(of_id.into_iter().map(letter));
         }
         Ok(found)
-    }
-
-    /// How often a broker lets messages of a group come again; `None` if it has no settings of it.
-    async fn retries_max(&self, address: &str, group: &str) -> Result<Option<i32>, AdminError> {
-        let configs = self.group_configs(address).await?;
-        let config = configs.iter().find(|config| config.name.as_str() == group);
-        Ok(config.map(|config| config.retry_max_times))
     }
 
     /// The offsets of a queue that are in the times of the request.
@@ -219,7 +205,7 @@ impl Admin {
         let (mut low, mut high) = (queue.min_offset, queue.max_offset.max(queue.min_offset));
         while low < high {
             let middle = low + (high - low) / 2;
-            let found = self.read(address, queue, middle..middle + 1).await?;
+            let found = self.read(address, place(queue), middle..middle + 1).await?;
             match found.first() {
                 Some(message) if message.store_timestamp >= time_ms => high = middle,
                 // One that is gone was stored before the others.
@@ -233,28 +219,11 @@ impl Admin {
     async fn read(
         &self,
         address: &str,
-        queue: &TopicOffset,
-        offsets: std::ops::Range<i64>,
+        queue: (&str, i32),
+        offsets: Range<i64>,
     ) -> Result<Vec<Message>, AdminError> {
-        let (mut messages, mut offset) = (Vec::new(), offsets.start);
-        while offset < offsets.end {
-            let count = i32::try_from(offsets.end - offset).unwrap_or(PULLED).min(PULLED);
-            let pull = Pull {
-                group: system::TOOLS_CONSUMER,
-                topic: &queue.queue.topic,
-                queue_id: queue.queue.queue_id,
-                offset,
-                count,
-                expression: "*",
-            };
-            let pulled = self.pull(address, pull).await?;
-            messages.extend(pulled.messages);
-            if pulled.status == PullStatus::NoNewMsg || pulled.next_offset <= offset {
-                break;
-            }
-            offset = pulled.next_offset;
-        }
-        messages.retain(|message| offsets.contains(&message.queue_offset));
+        let mut messages = Vec::new();
+        self.pull_range(address, queue, offsets, |message| messages.push(message)).await?;
         Ok(messages)
     }
 
@@ -296,10 +265,11 @@ impl Admin {
             return Err(AdminError::Invalid(text));
         }
         let route = self.route(TopicName::dead_letter_of(&request.group).as_str()).await?;
-        let mut answer = ResendDeadLettersResponse::default();
+        let (mut answer, mut routes) = (ResendDeadLettersResponse::default(), BTreeMap::new());
         for place in &request.places {
             let mut letter = ResentLetter { place: Some(place.clone()), ..Default::default() };
-            let became = match self.resend(request, &route, place, &mut letter).await {
+            let resent = self.resend(request, &route, place, &mut letter, &mut routes).await;
+            let became = match resent {
                 Ok(()) if request.dry_run => dry_run(),
                 resent => outcome(resent),
             };
@@ -309,13 +279,14 @@ impl Admin {
         Ok(answer)
     }
 
-    /// Sends one again, and notes in `letter` what is known of it.
+    /// Sends one again, and notes in `letter` what is known of it; `routes` has those that were asked for before.
     async fn resend(
         &self,
         request: &ResendDeadLettersRequest,
         route: &TopicRoute,
         place: &DeadLetterPlace,
         letter: &mut ResentLetter,
+        routes: &mut BTreeMap<String, TopicRoute>,
     ) -> Result<(), AdminError> {
         let message = self.at_place(&request.group, route, place).await?;
         letter.id = Some(message.id());
@@ -328,16 +299,13 @@ impl Admin {
                 return Err(AdminError::NotFound(text));
             }
         };
-        let to = self.route_if_any(&letter.topic).await?.ok_or_else(|| {
-            AdminError::NotFound(match request.target() {
-                ResendTarget::Group => format!(
-                    "the group has no topic \"{}\" yet: its first consumer that connects makes it",
-                    letter.topic
-                ),
-                ResendTarget::Topic => format!("topic \"{}\" is not there any more", letter.topic),
-            })
-        })?;
-        let master = writable(&to, &place.broker).ok_or_else(|| {
+        if !routes.contains_key(&letter.topic) {
+            let to = self.route_if_any(&letter.topic).await?;
+            let to = to.ok_or_else(|| nowhere(&letter.topic, request.target()))?;
+            routes.insert(letter.topic.clone(), to);
+        }
+        let to = &routes[&letter.topic];
+        let master = writable(to, &place.broker).ok_or_else(|| {
             AdminError::Conflict(format!("no master takes messages of topic \"{}\"", letter.topic))
         })?;
         if request.dry_run {
@@ -376,23 +344,25 @@ impl Admin {
         };
         let address = its.and_then(BrokerData::address).ok_or_else(none)?;
         let topic = TopicName::dead_letter_of(group);
-        let pull = Pull {
-            group: system::TOOLS_CONSUMER,
-            topic: topic.as_str(),
-            queue_id: *queue,
-            offset: *offset,
-            count: 1,
-            expression: "*",
-        };
-        let found = self.pull(address, pull).await?.messages;
-        found.into_iter().find(|message| message.queue_offset == *offset).ok_or_else(none)
+        let its = *offset..offset.saturating_add(1);
+        let found = self.read(address, (topic.as_str(), *queue), its).await?;
+        found.into_iter().next().ok_or_else(none)
     }
 }
 
-fn address_of(broker: &BrokerData) -> Result<&str, AdminError> {
-    broker.address().ok_or_else(|| {
-        AdminError::Unreachable(format!("no broker of {} is registered", broker.broker_name))
+/// Why a letter cannot be sent to a topic that is not there.
+fn nowhere(topic: &str, target: ResendTarget) -> AdminError {
+    AdminError::NotFound(match target {
+        ResendTarget::Group => format!(
+            "the group has no topic \"{topic}\" yet: its first consumer that connects makes it"
+        ),
+        ResendTarget::Topic => format!("topic \"{topic}\" is not there any more"),
     })
+}
+
+/// The topic and the queue of these offsets.
+fn place(offsets: &TopicOffset) -> (&str, i32) {
+    (&offsets.queue.topic, offsets.queue.queue_id)
 }
 
 fn limit(request: &ListDeadLettersRequest) -> usize {

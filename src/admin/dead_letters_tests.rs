@@ -190,6 +190,8 @@ async fn each_goes_to_the_group_again_as_a_first_retry_and_what_is_not_there_kee
     let [not, failed] = [Outcome::DryRun, Outcome::Failed];
     assert_eq!(outcomes(&answer.letters), [not, failed, failed, not]);
     assert!(sent.lock().unwrap().is_empty());
+    // Where the dead letters are, and where all go.
+    assert_eq!(peer.asked().iter().filter(|code| **code == 105).count(), 2);
     let answer = peer.admin().resend_dead_letters(&request).await.unwrap();
     assert_eq!(outcomes(&answer.letters), [Outcome::Done, failed, failed, Outcome::Done]);
     let first = &answer.letters[0];

@@ -10,7 +10,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tonic::Status;
 
-use super::{Admin, AdminError, Message, Pull, PullStatus, all, from_each};
+use super::calls::PULLED;
+use super::{Admin, AdminError, Message, Pull, PullStatus, address_of, all, from_each};
 use crate::message::{MessageId, properties};
 use crate::model::system;
 use crate::proto::v1::{
@@ -22,8 +23,6 @@ use crate::remoting::response;
 
 /// Messages of a key that are found if nothing is asked for.
 const FOUND: u32 = 32;
-/// Messages of one pull.
-const PULLED: i32 = 32;
 /// How long new messages are waited for.
 const TAIL_PAUSE: Duration = Duration::from_millis(300);
 
@@ -59,16 +58,41 @@ impl StoredMessage {
 }
 
 impl Admin {
-    /// The messages of an id, each broker of the topic asked.
+    /// The messages of an id, each broker of the topic asked, and what became of the first.
     ///
     /// # Errors
-    /// It is no id, the topic is needed, there is none, or nobody answers.
+    /// As [`Self::messages_of_id`].
     pub async fn message(
         &self,
         request: &GetMessageRequest,
     ) -> Result<GetMessageResponse, AdminError> {
-        let mut answer = GetMessageResponse::default();
-        match (&request.topic, request.id.parse::<MessageId>()) {
+        let (messages, mut problems) = self.messages_of_id(request).await?;
+        let first = &messages[0];
+        let missing = |what: &str, error: AdminError| Problem {
+            at: first.topic.clone(),
+            reason: format!("{what} is missing: {error}"),
+            ..Problem::default()
+        };
+        let tracks = self.tracks(first).await.unwrap_or_else(|error| {
+            problems.push(missing("which groups have got it", error));
+            Vec::new()
+        });
+        let trace = self.trace(&first.id).await.unwrap_or_else(|error| {
+            problems.push(missing("its trace", error));
+            Vec::new()
+        });
+        Ok(GetMessageResponse { messages, tracks, problems, trace })
+    }
+
+    /// The messages of an id, one at least, each broker of the topic asked, and which did not answer.
+    ///
+    /// # Errors
+    /// It is no id, the topic is needed, there is none, or nobody answers.
+    pub async fn messages_of_id(
+        &self,
+        request: &GetMessageRequest,
+    ) -> Result<(Vec<StoredMessage>, Vec<Problem>), AdminError> {
+        let (messages, problems) = match (&request.topic, request.id.parse::<MessageId>()) {
             (None, Err(_)) => {
                 let text = format!(
                     "\"{}\" does not tell where it is stored: name its topic too",
@@ -79,31 +103,15 @@ impl Admin {
             (None, Ok(id)) => {
                 let (address, offset) = (id.store_host.to_string(), id.offset.to_wire());
                 let found = self.message_at(&address, offset).await?;
-                answer.messages.push(StoredMessage::of(found, None));
+                (vec![StoredMessage::of(found, None)], Vec::new())
             }
-            (Some(topic), _) => {
-                let (messages, problems) = self.by_key(topic, &request.id, true, FOUND).await?;
-                (answer.messages, answer.problems) = (messages, problems);
-            }
-        }
-        let Some(first) = answer.messages.first().cloned() else {
+            (Some(topic), _) => self.by_key(topic, &request.id, true, FOUND).await?,
+        };
+        if messages.is_empty() {
             let text = format!("no broker that answers has a message \"{}\"", request.id);
             return Err(AdminError::NotFound(text));
-        };
-        let missing = |what: &str, error: AdminError| Problem {
-            at: first.topic.clone(),
-            reason: format!("{what} is missing: {error}"),
-            ..Problem::default()
-        };
-        match self.tracks(&first).await {
-            Ok(tracks) => answer.tracks = tracks,
-            Err(error) => answer.problems.push(missing("which groups have got it", error)),
         }
-        match self.trace(&first.id).await {
-            Ok(trace) => answer.trace = trace,
-            Err(error) => answer.problems.push(missing("its trace", error)),
-        }
-        Ok(answer)
+        Ok((messages, problems))
     }
 
     /// Messages of a topic that have a key, newest first.
@@ -129,8 +137,7 @@ impl Admin {
         let brokers = self.route(topic).await?.brokers;
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let answers = all(brokers.iter().map(async |group| {
-            let address = group.address().unwrap_or_default();
-            self.by_key_at(address, topic, (key, is_unique), limit).await
+            self.by_key_at(address_of(group)?, topic, (key, is_unique), limit).await
         }));
         let (told, problems) = from_each(&brokers, answers.await, "messages")?;
         let of = |(group, messages): (&BrokerData, Vec<Message>)| {

@@ -98,6 +98,8 @@ pub use topics::{permission_from_text, permission_text};
 
 /// How long one call may take (`mqadmin`'s own).
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Things that one peer is asked for at the same time.
+const AT_ONCE: usize = 64;
 /// Of an answer without a remark.
 const NO_REASON: &str = "no reason given";
 
@@ -294,6 +296,26 @@ fn problem(group: &BrokerData, reason: String) -> Problem {
     Problem { at: group.broker_name.clone(), address: group.address().map(str::to_owned), reason }
 }
 
+/// Where the group can be asked.
+///
+/// # Errors
+/// Neither its master nor a slave is registered.
+fn address_of(group: &BrokerData) -> Result<&str, AdminError> {
+    group.address().ok_or_else(|| {
+        AdminError::Unreachable(format!("no broker of {} is registered", group.broker_name))
+    })
+}
+
+/// Where the group can be changed.
+///
+/// # Errors
+/// Its master is not registered.
+fn master_of(group: &BrokerData) -> Result<&str, AdminError> {
+    group.master().ok_or_else(|| {
+        AdminError::Unreachable(format!("the master of {} is not registered", group.broker_name))
+    })
+}
+
 /// A value from each broker that answered, with its group, and a problem for each other.
 type FromEach<'a, T> = (Vec<(&'a BrokerData, T)>, Vec<Problem>);
 
@@ -321,6 +343,20 @@ fn from_each<'a, T>(
         Some(error) if told.is_empty() => Err(error),
         _ => Ok((told, problems)),
     }
+}
+
+/// Asks something of each item, some at a time, until it fails; the values come in their order.
+async fn try_all<'a, T, R, E, F: Future<Output = Result<R, E>>>(
+    items: &'a [T],
+    ask: impl Fn(&'a T) -> F,
+) -> Result<Vec<R>, E> {
+    let mut values = Vec::with_capacity(items.len());
+    for some in items.chunks(AT_ONCE) {
+        for value in all(some.iter().map(&ask)).await {
+            values.push(value?);
+        }
+    }
+    Ok(values)
 }
 
 /// Runs futures side by side; the values come in their order.

@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::calls::parse_properties;
+use super::cluster::name_server_problem;
 use super::{Admin, AdminError, Became, all, done, dry_run, failed, outcome, unchanged};
-use crate::model::version_text;
+use crate::model::{system, version_text};
 use crate::proto::v1::{
     DeleteKvRequest, DeleteKvResponse, Done, ListKvRequest, ListKvResponse,
     ListNameServerSettingsResponse, ListNameServersRequest, ListNameServersResponse, NameServer,
@@ -18,10 +19,8 @@ use crate::proto::v1::{
 };
 use crate::remoting::bodies::route::{ClusterInfo, TopicRoute};
 use crate::remoting::bodies::topics::parse_topic_list;
-use crate::remoting::{Command, request, response};
+use crate::remoting::{Command, request};
 
-/// The namespace of the queues of ordered topics (N-031).
-const ORDER: &str = "ORDER_TOPIC_CONFIG";
 /// Topics whose routes one name server is asked for at the same time.
 const ROUTES_AT_ONCE: usize = 64;
 /// Name servers of ours tell no file here; those of 4.9.4 always have one.
@@ -156,17 +155,14 @@ impl Admin {
         let missing = all(both.map(async |(address, told)| {
             let topics: Vec<String> = told.topics.iter().cloned().collect();
             for some in topics.chunks(ROUTES_AT_ONCE) {
-                let routes = all(some.iter().map(|topic| self.route_or_none(address, topic))).await;
+                let routes = all(some.iter().map(|topic| self.route_at(address, topic))).await;
                 for (topic, route) in some.iter().zip(routes) {
                     match route {
-                        Ok(route) => told.known.extend(in_words(topic, &route)),
+                        Ok(Some(route)) => told.known.extend(in_words(topic, &route)),
+                        Ok(None) => {}
                         Err(error) => {
                             let reason = format!("routes of {address} are missing: {error}");
-                            return Some(Problem {
-                                at: "name server".to_owned(),
-                                address: Some(address.clone()),
-                                reason,
-                            });
+                            return Some(name_server_problem(address, reason));
                         }
                     }
                 }
@@ -174,14 +170,6 @@ impl Admin {
             None
         }));
         problems.extend(missing.await.into_iter().flatten());
-    }
-
-    /// Where a topic is for one name server; nowhere if it does not know it.
-    async fn route_or_none(&self, address: &str, topic: &str) -> Result<TopicRoute, AdminError> {
-        match self.route_at(address, topic).await {
-            Err(error) if error.is_refused(response::TOPIC_NOT_EXIST) => Ok(TopicRoute::default()),
-            answered => answered,
-        }
     }
 
     /// The values of a namespace.
@@ -326,8 +314,7 @@ impl Admin {
                 Ok(table) => known.push((address, table)),
                 Err(error) => {
                     let reason = format!("name server {address}: {error}");
-                    let at = "name server".to_owned();
-                    problems.push(Problem { at, address: Some(address.clone()), reason });
+                    problems.push(name_server_problem(address, reason));
                     last_error = Some(error.clone());
                 }
             }
@@ -340,7 +327,7 @@ impl Admin {
 }
 
 fn namespace(given: &str) -> &str {
-    if given.is_empty() { ORDER } else { given }
+    if given.is_empty() { system::ORDER_NAMESPACE } else { given }
 }
 
 /// Each key with the value of each name server.

@@ -4,7 +4,9 @@
 //! Invariants: members that are connected write their own positions over ours, so that with them positions are never set
 //! but by them; nothing is changed before everything is known.
 
-use super::{Admin, AdminError, Became, Reset, all, dry_run, failed, from_each, outcome};
+use super::{
+    Admin, AdminError, Became, Reset, all, dry_run, failed, from_each, master_of, outcome,
+};
 use crate::model::MessageQueue;
 use crate::proto::v1::{QueueReset, ResetOffsetsRequest, ResetOffsetsResponse, ResetTarget};
 use crate::remoting::Language;
@@ -64,10 +66,7 @@ impl Admin {
         group: &BrokerData,
         request: &ResetOffsetsRequest,
     ) -> Result<Vec<QueueReset>, AdminError> {
-        let Some(address) = group.master() else {
-            let text = format!("the master of {} is not registered", group.broker_name);
-            return Err(AdminError::Unreachable(text));
-        };
+        let address = master_of(group)?;
         let (name, topic) = (&request.group, &request.topic);
         let stats = self.consume_stats(address, name, Some(topic)).await?;
         let offsets = self.topic_offsets(address, topic).await?;

@@ -4,7 +4,7 @@
 //! Invariants: a group's position tells that it has gone on behind a message, not that its listener was content; what a
 //! group's brokers did not say is `UNKNOWN` of that group, and keeps back no other.
 
-use super::{Admin, AdminError, Message, all};
+use super::{Admin, AdminError, Message, address_of, all};
 use crate::message::properties;
 use crate::model::system;
 use crate::proto::v1::{MessageTrack, StoredMessage, TraceKind, TraceStep, TrackState};
@@ -50,7 +50,7 @@ impl Admin {
         broker: &BrokerData,
         track: MessageTrack,
     ) -> Result<MessageTrack, AdminError> {
-        let address = broker.address().unwrap_or_default();
+        let address = address_of(broker)?;
         let members = self.members_of(std::iter::once(broker), &track.group).await?;
         let stats = self.consume_stats(address, &track.group, Some(&message.topic)).await?;
         let its = stats.queues.iter().find(|one| one.queue.queue_id == message.queue);

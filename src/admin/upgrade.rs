@@ -2,6 +2,7 @@
 //!
 //! Not draining, which is `brokers::drain`'s. Invariants: nothing is changed; what is not known is an obstacle.
 
+use super::cluster::Members;
 use super::{Admin, AdminError, Own};
 use crate::proto::v1::{Broker, BrokerStatus, UpgradeCheckResponse};
 
@@ -22,14 +23,15 @@ impl Admin {
     /// # Errors
     /// No name server answers.
     pub async fn upgrade_check(&self, own: &Own) -> Result<UpgradeCheckResponse, AdminError> {
-        let (state, silent) = self.cluster_and_silent().await?;
-        let brokers = self.statuses(state).await.brokers;
+        let Members { state, told, silent } = self.members(None).await?;
+        let brokers = self.statuses(state, &told).await.brokers;
         let verdict = UpgradeCheckResponse {
             data_format: own.data_format,
             ..UpgradeCheckResponse::default()
         };
         let mut judge = Judge { brokers: &brokers, verdict };
-        let mut hosts = Vec::new();
+        // All topics are asked for once, if a master is looked at.
+        let (mut hosts, mut topics) = (Vec::new(), None);
         for (group, id) in &own.brokers {
             let Some(status) = judge.find(group, *id) else {
                 judge
@@ -41,8 +43,12 @@ impl Admin {
             match id {
                 0 => {
                     judge.master(status);
-                    let named = self.group_named(Some(group)).await?;
-                    let only_here = self.only_at(&named).await?;
+                    if topics.is_none() {
+                        topics = Some(self.topics().await?.topics);
+                    }
+                    let known = topics.as_deref().unwrap_or_default();
+                    let cluster = status.broker.as_ref().map_or("", |one| one.cluster.as_str());
+                    let only_here = self.only_at(cluster, group, known).await?;
                     if !only_here.is_empty() {
                         let topics = only_here.join(", ");
                         judge.no(format!(

@@ -46,21 +46,44 @@ fn command() -> Command {
 /// # Errors
 /// Never in practice: it is made in memory.
 pub fn registration(shell: Shell) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
     let completer: &dyn EnvCompleter = match shell {
-        Shell::Zsh => &Zsh,
+        Shell::Zsh => return Ok(ZSH.into()),
         Shell::Fish => &Fish,
         _ => &Bash,
     };
+    let mut text = Vec::new();
     completer.write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut text)?;
-    if shell == Shell::Zsh {
-        // Loaded by its name at the first question, it has to answer that too.
-        text.extend_from_slice(
-            b"if [[ $funcstack[1] == _rmq-node ]]; then _clap_dynamic_completer_rmq_node; fi\n",
-        );
-    }
     Ok(text)
 }
+
+/// The file for zsh, whose own in `clap_complete` asks with quotes as they were typed, and has flags before names.
+const ZSH: &str = r#"#compdef rmq-node
+_rmq_node_answers() {
+    # Words without their quotes; of the word at the cursor what stands before that.
+    local -a typed=("${(Q)words[@]}") answers names folders described
+    typed[CURRENT]=${(Q)PREFIX}
+    answers=("${(@f)$( \
+        _CLAP_COMPLETE_INDEX=$((CURRENT - 1)) RMQ_COMPLETE=zsh rmq-node -- "${typed[@]}" 2>/dev/null \
+    )}")
+    local answer ret=1
+    for answer in $answers; do
+        case $answer in
+            (*[^\\]:*) described+=("$answer") ;;
+            (*/) folders+=("${answer%/}") ;;
+            (*) names+=("$answer") ;;
+        esac
+    done
+    # Flags can stand nearly everywhere, and whoever presses the key again wants a name.
+    (( $#names )) && _describe -V names names && ret=0
+    (( $#folders )) && _describe -V folders folders -S / -r / && ret=0
+    (( $#described )) && _describe -V others described && ret=0
+    return ret
+}
+
+compdef _rmq_node_answers rmq-node
+# Loaded by its name at the first question, it has to answer that too.
+if [[ $funcstack[1] == _rmq-node ]]; then _rmq_node_answers; fi
+"#;
 
 /// Bash, which takes `host:9876` for three words.
 struct OurBash;

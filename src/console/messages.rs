@@ -123,8 +123,7 @@ pub async fn list(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
         _ => {
             let topic = Some(shown.topic.to_owned()).filter(|topic| !topic.is_empty());
             let request = GetMessageRequest { id: shown.id.to_owned(), topic };
-            let found = pages.asking().message(&request).await;
-            found.map(|found| (found.messages, found.problems))
+            pages.asking().messages_of_id(&request).await
         }
     };
     match found {
@@ -246,8 +245,9 @@ pub async fn body(
     Path((topic, id)): Path<(String, String)>,
 ) -> Answer {
     let request = GetMessageRequest { id, topic: Some(topic) };
-    let found = pages.asking().message(&request).await.map_err(|error| visitor.failed(&error))?;
-    let body = found.messages.into_iter().next().map(|message| message.body).unwrap_or_default();
+    let found = pages.asking().messages_of_id(&request).await;
+    let (messages, _) = found.map_err(|error| visitor.failed(&error))?;
+    let body = messages.into_iter().next().map(|message| message.body).unwrap_or_default();
     let said = [
         (header::CONTENT_TYPE, "application/octet-stream"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"body.bin\""),

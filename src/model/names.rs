@@ -51,6 +51,8 @@ pub mod system {
         SELF_TEST_TOPIC,
         TRACE_TOPIC,
     ];
+    /// Where name servers keep which topics are ordered (N-031).
+    pub const ORDER_NAMESPACE: &str = "ORDER_TOPIC_CONFIG";
     /// Every topic with this prefix is a system topic.
     pub const TOPIC_PREFIX: &str = "rmq_sys_";
     /// Groups with this prefix are created even where auto-creation is off (B-072).
@@ -69,6 +71,12 @@ pub mod system {
         "CID_ONSAPI_PERMISSION",
         "CID_ONSAPI_OWNER",
     ];
+
+    /// Whether a group reads for operators, so that its reads are nobody's consumption.
+    pub fn reads_for_operators(group: &str) -> bool {
+        group == TOOLS_CONSUMER || group.starts_with(GROUP_PREFIX)
+    }
+
     /// Topics that clients must not send to (B-053).
     pub const NOT_FOR_SENDING: [&str; 7] = [
         TIMER_TOPIC,

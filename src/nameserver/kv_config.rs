@@ -14,9 +14,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
-/// The namespace that lists ordered topics (N-031).
-pub(super) const ORDER_TOPIC_CONFIG: &str = "ORDER_TOPIC_CONFIG";
-
 /// What a key, and a namespace, take in memory beside their texts, about: the smallest ones must not be for nothing.
 const KEY_BYTES: usize = 100;
 const NAMESPACE_BYTES: usize = 700;
@@ -231,6 +228,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::system;
 
     fn folder() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
@@ -242,12 +240,12 @@ mod tests {
     fn the_file_is_compact_and_read_again_n006() {
         let (_folder, path) = folder();
         let kv = KvConfig::open(&path).unwrap();
-        kv.put(ORDER_TOPIC_CONFIG, "T", Some("broker-a:8"), usize::MAX).unwrap();
+        kv.put(system::ORDER_NAMESPACE, "T", Some("broker-a:8"), usize::MAX).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text, r#"{"configTable":{"ORDER_TOPIC_CONFIG":{"T":"broker-a:8"}}}"#);
         let again = KvConfig::open(&path).unwrap();
-        assert_eq!(again.get(ORDER_TOPIC_CONFIG, "T").as_deref(), Some("broker-a:8"));
-        assert_eq!(again.get(ORDER_TOPIC_CONFIG, "U"), None);
+        assert_eq!(again.get(system::ORDER_NAMESPACE, "T").as_deref(), Some("broker-a:8"));
+        assert_eq!(again.get(system::ORDER_NAMESPACE, "U"), None);
         assert_eq!(again.get("other", "T"), None);
     }
 

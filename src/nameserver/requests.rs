@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use super::NameServer;
-use super::kv_config::{KvError, ORDER_TOPIC_CONFIG};
+use super::kv_config::KvError;
 use super::route_table::{Bounds, Registered, Registration, RouteTable, TableFull};
 use crate::metrics::Limit;
-use crate::model::shown;
+use crate::model::{shown, system};
 use crate::remoting::bodies::registration::RegisterBody;
 use crate::remoting::bodies::route::ClusterInfo;
 use crate::remoting::bodies::topics::{parse_version, topic_list, version_value};
@@ -190,7 +190,7 @@ fn register(name_server: &NameServer, request: &Command, connection: &Connection
         }
         answer.set_field("masterAddr", master);
     }
-    Ok(match name_server.kv_config.namespace(ORDER_TOPIC_CONFIG) {
+    Ok(match name_server.kv_config.namespace(system::ORDER_NAMESPACE) {
         Some(table) => answer.with_empty_fields().with_body(kv_table(&table)),
         None => answer.with_empty_fields(),
     })
@@ -284,7 +284,7 @@ fn route(name_server: &NameServer, request: &Command) -> Answer {
         return Err(Refusal::new(response::TOPIC_NOT_EXIST, remark));
     };
     if name_server.settings.live().order_message_enable {
-        route.order_topic_conf = name_server.kv_config.get(ORDER_TOPIC_CONFIG, topic);
+        route.order_topic_conf = name_server.kv_config.get(system::ORDER_NAMESPACE, topic);
     }
     let is_standard =
         request.version >= VERSION_4_9_4 || request.flag_bool("acceptStandardJsonOnly");

@@ -5,6 +5,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -270,6 +271,36 @@ fn the_tutorials_slave_is_told_that_announces_another_groups_master() {
     );
     let route = format!("error: broker-c (0) at {gone}:10911: nobody listens there");
     assert!(report.said("brokers").contains(&route), "{:?}", report.said("brokers"));
+}
+
+#[test]
+fn the_admin_api_over_tcp_is_looked_at_before_the_start_and_after() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let [file, logins] = ["a.toml", "logins.toml"].map(|name| dir.path().join(name));
+    let settings = format!(
+        "listen = \"{address}\"\ndata_dir = {:?}\n[admin]\nlisten = \"{address}:9877\"\nlogins_file = {logins:?}\n",
+        dir.path().join("data")
+    );
+    fs::write(&file, settings).unwrap();
+    let arguments = ["--config", file.to_str().unwrap()];
+    let holder = TcpListener::bind((address, 9877)).unwrap();
+    let report = Report::of(&arguments);
+    let held = format!("port of the admin API, {address}:9877: process {}", std::process::id());
+    let said = report.said("ports");
+    assert!(said[1].starts_with(&format!("error: {held}")), "{said:?}");
+    let missing = format!("error: {} cannot be used for logins: No such file", logins.display());
+    assert!(report.said("logins")[0].starts_with(&missing), "{:?}", report.said("logins"));
+    drop(holder);
+    let hash = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+    let login = format!("[[token]]\nname = \"looking\"\nrole = \"reader\"\nsha256 = \"{hash}\"\n");
+    fs::write(&logins, login).unwrap();
+    fs::set_permissions(&logins, fs::Permissions::from_mode(0o600)).unwrap();
+    let report = Report::of(&arguments);
+    let place = format!("ok: port of the admin API, {address}:9877, is");
+    assert_eq!(report.said("ports")[1], format!("{place} free"));
+    assert_eq!(report.said("logins"), ["ok: who may use the admin API over TCP can be read"]);
+    let _node = Node::spawn(rmq_node(&["run"]).args(arguments));
+    assert_eq!(Report::of(&arguments).said("ports")[1], format!("{place} served by this node"));
 }
 
 #[test]

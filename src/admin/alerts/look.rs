@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+use super::super::cluster::Members;
 use super::super::groups::{LIST_TIMEOUT, lag};
 use super::super::upgrade::host_of;
 use super::super::{Admin, AdminError, all};
@@ -144,7 +145,7 @@ impl Admin {
     /// # Errors
     /// No name server answers, or nothing is registered.
     pub(super) async fn look(&self, clock: &Clock) -> Result<Look, AdminError> {
-        let (state, silent) = self.cluster_and_silent().await?;
+        let Members { state, silent, .. } = self.members(None).await?;
         let mut look = Look {
             at_ms: clock.now_ms(),
             members: Some(BTreeMap::new()),

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::cluster::name_server_problem;
 use super::super::{Admin, AdminError, all, done, dry_run, outcome, unchanged};
 use super::{PERMISSION, member, permission_of};
 use crate::model::{Permission, human_bytes};
@@ -35,7 +36,8 @@ impl Admin {
         let group = self.group_named(request.broker.as_deref()).await?;
         let (_, address) = member(&group, None)?;
         let permission = permission_of(&self.broker_settings(&address).await?);
-        let only_here = self.only_at(&group).await?;
+        let topics = self.topics().await?.topics;
+        let only_here = self.only_at(&group.cluster, &group.broker_name, &topics).await?;
         // Before the change: who is told that it failed is to find the master as it was.
         let is_kept = self.broker_state(&address).await?.is_some();
         // One that somebody has told otherwise listens to the broker's next change (N-064).
@@ -82,14 +84,16 @@ impl Admin {
         Ok(ResumeBrokerResponse { done, problems })
     }
 
-    /// Topics of applications that take messages on a master of this group, and on no other one of its cluster.
+    /// Those of all topics that are applications', and take messages on the master of this group, and on no other one of
+    /// its cluster.
     pub(in crate::admin) async fn only_at(
         &self,
-        group: &BrokerData,
+        cluster: &str,
+        group: &str,
+        topics: &[Topic],
     ) -> Result<Vec<String>, AdminError> {
-        let listing = self.topics().await?;
-        let mut others = self.broker_groups(Some(&group.cluster)).await?;
-        others.retain(|one| one.broker_name != group.broker_name);
+        let mut others = self.broker_groups(Some(cluster)).await?;
+        others.retain(|one| one.broker_name != group);
         let open = all(others.iter().map(async |other| {
             let settings = self.broker_settings(other.master()?).await.ok()?;
             let is_open = permission_of(&settings)?.contains(Permission::WRITE);
@@ -101,10 +105,10 @@ impl Admin {
         };
         let is_only_here = |topic: &&Topic| {
             topic.kind() == TopicKind::Normal
-                && takes(topic, &|broker| broker == group.broker_name)
+                && takes(topic, &|broker| broker == group)
                 && !takes(topic, &|broker| open.contains(broker))
         };
-        Ok(listing.topics.iter().filter(is_only_here).map(|topic| topic.topic.clone()).collect())
+        Ok(topics.iter().filter(is_only_here).map(|topic| topic.topic.clone()).collect())
     }
 
     /// How far a master is that producers are kept away from; `info` is what it answers to 28, `own` what only ours tells.
@@ -160,8 +164,9 @@ impl Admin {
         let asked = self.name_servers.iter().map(async |name_server| {
             let route = self.route_at(name_server, group).await;
             let told = route.map(|route| {
-                let queues = route.queues.iter().find(|queues| queues.broker_name == group);
-                queues.map(|queues| queues.permission)
+                let route = route?;
+                let its = route.queues.iter().find(|queues| queues.broker_name == group)?;
+                Some(its.permission)
             });
             (name_server, told)
         });
@@ -181,7 +186,7 @@ fn still_wiped(name_server: &str, group: &str) -> Problem {
         "name server {name_server} keeps producers away from {group} still, as somebody has told it (wipeWritePerm): \
          `rmq-node admin addWritePerm -b {group} -n {name_server}` gives it back"
     );
-    Problem { at: "name server".to_owned(), address: Some(name_server.to_owned()), reason }
+    name_server_problem(name_server, reason)
 }
 
 /// Why a master is not drained that some topics are alone on.

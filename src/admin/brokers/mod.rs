@@ -16,6 +16,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use super::cluster::{Members, Told, ToldBy};
 use super::{Admin, AdminError, all, permission_text};
 use crate::model::Permission;
 use crate::proto::v1::{
@@ -41,15 +42,16 @@ impl Admin {
     /// # Errors
     /// No name server answers, or what answers is none.
     pub async fn brokers(&self) -> Result<ListBrokersResponse, AdminError> {
-        Ok(self.statuses(self.cluster().await?).await)
+        let (state, told) = self.members(None).await?.with_silent();
+        Ok(self.statuses(state, &told).await)
     }
 
     /// How each of these is.
-    pub(super) async fn statuses(&self, state: ClusterState) -> ListBrokersResponse {
+    pub(super) async fn statuses(&self, state: ClusterState, told: &ToldBy) -> ListBrokersResponse {
         let ClusterState { brokers: members, mut problems } = state;
+        let asked = members.iter().map(|one| self.status_of(one, &members, told));
         let mut brokers = Vec::new();
-        for (status, problem) in all(members.iter().map(|one| self.status_of(one, &members))).await
-        {
+        for (status, problem) in all(asked).await {
             brokers.push(status);
             problems.extend(problem);
         }
@@ -63,13 +65,13 @@ impl Admin {
     pub async fn broker(&self, request: &GetBrokerRequest) -> Result<BrokerStatus, AdminError> {
         let group = self.group_named(request.broker.as_deref()).await?;
         let (id, address) = member(&group, request.id)?;
-        let mut members = self.cluster().await?.brokers;
-        members.retain(|one| one.group == group.broker_name);
+        let Members { state, told, .. } = self.members(Some(&group.broker_name)).await?;
+        let members = state.brokers;
         let found = members.iter().find(|one| one.id == id && one.address.is_some());
         let Some(found) = found else {
             return Err(AdminError::NotFound(format!("{} {id} has just gone", group.broker_name)));
         };
-        match self.status_of(found, &members).await {
+        match self.status_of(found, &members, &told).await {
             (_, Some(problem)) => Err(AdminError::Unreachable(problem.reason)),
             (BrokerStatus { permission: None, .. }, None) => {
                 Err(AdminError::Unreachable(format!("{address} does not answer")))
@@ -78,22 +80,18 @@ impl Admin {
         }
     }
 
-    /// How one of `members` is; one that is known not to answer is not asked again.
+    /// How one of `members` is; of one that has not answered nothing more is known.
     async fn status_of(
         &self,
         broker: &Broker,
         members: &[Broker],
+        told: &ToldBy,
     ) -> (BrokerStatus, Option<Problem>) {
         let mut status = BrokerStatus { broker: Some(broker.clone()), ..BrokerStatus::default() };
-        let Some(address) = broker.address.as_deref().filter(|_| broker.version.is_some()) else {
-            return (status, None);
-        };
-        let told = async {
-            let settings = self.broker_settings(address).await?;
-            Ok::<_, AdminError>((settings, self.runtime_info(address).await?))
-        };
-        let (settings, info) = match told.await {
-            Ok(told) => told,
+        let its = broker.address.as_ref().and_then(|address| Some((address, told.get(address)?)));
+        let Some((address, Told { info, settings, .. })) = its else { return (status, None) };
+        let settings = match settings {
+            Ok(settings) => settings,
             Err(error) => {
                 let reason = format!("{} {}: {error}", broker.group, broker.id);
                 let at = broker.group.clone();
@@ -102,19 +100,19 @@ impl Admin {
             }
         };
         let own = self.broker_state(address).await.ok().flatten();
-        let permission = permission_of(&settings);
+        let permission = permission_of(settings);
         status.permission = permission.map(permission_text);
-        status.started_ms = number(&info, "bootTimestamp");
-        let used = number::<f64>(&info, "commitLogDiskRatio").filter(|used| *used >= 0.0);
+        status.started_ms = number(info, "bootTimestamp");
+        let used = number::<f64>(info, "commitLogDiskRatio").filter(|used| *used >= 0.0);
         status.disk_used_percent = used.map(|used| 100.0 * used);
-        status.log_begin = number(&info, "commitLogMinOffset");
+        status.log_begin = number(info, "commitLogMinOffset");
         if let Some(own) = &own {
             status.producers = u32::try_from(own.producers).ok();
             status.overrides = own.overrides.iter().cloned().map(BrokerSetting::from).collect();
         }
         let is_closed = permission.is_some_and(|of| !of.contains(Permission::WRITE));
         if broker.id == 0 && is_closed {
-            let drain = self.drain_state(broker, members, &info, own.as_ref()).await;
+            let drain = self.drain_state(broker, members, info, own.as_ref()).await;
             let word = if drain.waits_for.is_empty() { "drained" } else { "draining" };
             status.drain = Some(drain);
             if let Some(broker) = status.broker.as_mut().filter(|one| one.state == "serving") {
@@ -126,24 +124,16 @@ impl Admin {
 
     /// The group of this name, or the only one.
     pub(super) async fn group_named(&self, name: Option<&str>) -> Result<BrokerData, AdminError> {
-        let mut groups = self.broker_groups(None).await?;
-        let known: Vec<_> = groups.iter().map(|group| group.broker_name.clone()).collect();
-        let known = known.join(", ");
-        let at = match name {
-            Some(name) => {
-                let found = groups.iter().position(|group| group.broker_name == name);
-                found.ok_or_else(|| {
-                    let text = format!("no broker \"{name}\" is registered; there is: {known}");
-                    AdminError::NotFound(text)
-                })?
-            }
-            None if groups.len() == 1 => 0,
-            None => {
-                let text = format!("there are several brokers, name one: {known}");
-                return Err(AdminError::Invalid(text));
-            }
+        let mut groups = match name {
+            Some(_) => self.groups_meant(None, name).await?,
+            None => self.broker_groups(None).await?,
         };
-        Ok(groups.swap_remove(at))
+        if groups.len() > 1 {
+            let known: Vec<_> = groups.iter().map(|group| group.broker_name.as_str()).collect();
+            let text = format!("there are several brokers, name one: {}", known.join(", "));
+            return Err(AdminError::Invalid(text));
+        }
+        Ok(groups.swap_remove(0))
     }
 }
 

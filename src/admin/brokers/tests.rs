@@ -100,6 +100,28 @@ async fn a_broker_that_lets_clients_do_nothing_answers_all_the_same() {
     assert_eq!(status.broker.unwrap().permission.as_deref(), Some("-"));
 }
 
+#[tokio::test]
+async fn each_broker_is_asked_once_and_for_one_no_other_group() {
+    let (peer, other) = (master(6), master(6));
+    let groups = format!(
+        r#"{{"brokerAddrTable":{{"a":{{"brokerAddrs":{{0:"{}"}},"brokerName":"a","cluster":"C"}},
+            "b":{{"brokerAddrs":{{0:"{1}",1:"{NOBODY}"}},"brokerName":"b","cluster":"C"}}}}}}"#,
+        peer.address, other.address
+    );
+    peer.answer_body(106, &groups);
+    let times = |asked: Vec<i32>| {
+        [26, 28, 9001, 9010].map(|code| asked.iter().filter(|one| **one == code).count())
+    };
+    peer.admin().brokers().await.unwrap();
+    assert_eq!([peer.asked(), other.asked()].map(times), [[1; 4]; 2]);
+    let one = GetBrokerRequest { broker: Some("a".to_owned()), id: None };
+    let status = peer.admin().broker(&one).await.unwrap();
+    assert_eq!((times(peer.asked()), other.asked()), ([1; 4], vec![]));
+    // What is said of it is the same.
+    let warnings = status.broker.unwrap().warnings;
+    assert_eq!(warnings, ["no slave is registered, as other groups have one"]);
+}
+
 /// What is waited for, and what there is to know beside.
 async fn waits(peer: &Running) -> (Vec<String>, Vec<String>) {
     let status = peer.admin().broker(&GetBrokerRequest::default()).await.unwrap();

@@ -7,6 +7,9 @@ use crate::remoting::bodies::topics::parse_version;
 use crate::remoting::json::{self, Value};
 use crate::remoting::{Command, DecodeError, request, response};
 
+/// As a broker's settings spell it (K-B76).
+const IS_ON: &str = "aclEnable";
+
 /// Which account files a broker has (52).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccountVersions {
@@ -82,6 +85,22 @@ impl Admin {
         let request = Command::request(request::GET_BROKER_CLUSTER_ACL_CONFIG);
         self.of(address, request, Accounts::parse).await.map_err(|error| silent(error, address))
     }
+
+    /// The same, of a broker whose settings (26) say that it has accounts; others are not asked, because 4.9.4 does not
+    /// answer then (B-344).
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub(in crate::admin) async fn accounts_if_on(
+        &self,
+        address: &str,
+    ) -> Result<Option<Accounts>, AdminError> {
+        let settings = self.broker_settings(address).await?;
+        if settings.get(IS_ON).is_some_and(|value| value == "true") {
+            return self.accounts(address).await.map(Some);
+        }
+        Ok(None)
+    }
 }
 
 fn parse_files(text: &str) -> Result<Vec<(String, DataVersion)>, DecodeError> {
@@ -105,12 +124,15 @@ fn accounts_on(address: &str, answer: Result<Command, AdminError>) -> Result<(),
         Err(AdminError::Refused { code, remark, .. })
             if REFUSALS.contains(&code) && remark == super::super::NO_REASON =>
         {
-            Err(AdminError::Conflict(format!(
-                "accounts are off at {address}: aclEnable turns them on"
-            )))
+            Err(accounts_off(address))
         }
         answered => answered.map(drop),
     }
+}
+
+/// Why a broker of 4.9.4 has none.
+pub(in crate::admin) fn accounts_off(address: &str) -> AdminError {
+    AdminError::Conflict(format!("accounts are off at {address}: {IS_ON} turns them on"))
 }
 
 /// What no answer may mean.

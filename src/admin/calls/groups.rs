@@ -45,6 +45,19 @@ impl Admin {
         Ok(self.of(address, request, parse_all_groups).await?.1)
     }
 
+    /// A broker's settings of one group, of which only all are told (201); `None` if it has none.
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub async fn group_config(
+        &self,
+        address: &str,
+        name: &str,
+    ) -> Result<Option<SubscriptionGroupConfig>, AdminError> {
+        let configs = self.group_configs(address).await?;
+        Ok(configs.into_iter().find(|config| config.name.as_str() == name))
+    }
+
     /// Deletes a group at a master, with its positions if they are to go too (207).
     ///
     /// # Errors

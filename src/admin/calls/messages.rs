@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,12 +10,15 @@ use flate2::read::ZlibDecoder;
 
 use super::super::{Admin, AdminError};
 use crate::message::{MessageId, Properties, Record, properties, sys_flag};
+use crate::model::system;
 use crate::remoting::headers::{PullHeader, PullResponse, SendHeader, SendResponse, pull_flag};
 use crate::remoting::json::Value;
 use crate::remoting::{Command, DecodeError, json, request, response};
 
 /// For what a broker looks up on its disk, or asks a client.
 const LONG_TIMEOUT: Duration = Duration::from_secs(15);
+/// Messages of one pull.
+pub(in crate::admin) const PULLED: i32 = 32;
 /// Bytes that a compressed body may have when it is not.
 const BODY_BYTES_MAX: u64 = 256 << 20;
 
@@ -282,6 +286,34 @@ impl Admin {
             max_offset: said.max_offset,
             messages,
         })
+    }
+
+    /// Gives `take` the messages of a queue at these offsets, in their order, by as many pulls as that needs.
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub(in crate::admin) async fn pull_range(
+        &self,
+        address: &str,
+        (topic, queue_id): (&str, i32),
+        offsets: Range<i64>,
+        mut take: impl FnMut(Message),
+    ) -> Result<(), AdminError> {
+        let mut offset = offsets.start;
+        while offset < offsets.end {
+            let count = i32::try_from(offsets.end - offset).unwrap_or(PULLED).min(PULLED);
+            let group = system::TOOLS_CONSUMER;
+            let pull = Pull { group, topic, queue_id, offset, count, expression: "*" };
+            let pulled = self.pull(address, pull).await?;
+            let is_asked = |message: &Message| offsets.contains(&message.queue_offset);
+            pulled.messages.into_iter().filter(is_asked).for_each(&mut take);
+            // Not further: the queue's beginning was deleted meanwhile, or it has an end before that.
+            if pulled.status == PullStatus::NoNewMsg || pulled.next_offset <= offset {
+                break;
+            }
+            offset = pulled.next_offset;
+        }
+        Ok(())
     }
 
     /// Sends a message (310).

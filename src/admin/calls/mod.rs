@@ -31,7 +31,9 @@ use crate::remoting::bodies::topics::parse_topic_list;
 use crate::remoting::{Command, DecodeError, request, response};
 
 pub use accounts::AccountVersions;
+pub(super) use accounts::accounts_off;
 pub(super) use brokers::parse_properties;
+pub(super) use messages::PULLED;
 pub use messages::{ConsumedDirectly, Message, Pull, PullStatus, Pulled, Sent};
 pub use offsets::Reset;
 pub use statistics::Statistics;
@@ -57,19 +59,20 @@ impl Admin {
     /// The same; `None` if no name server knows the topic.
     pub(super) async fn route_if_any(&self, topic: &str) -> Result<Option<TopicRoute>, AdminError> {
         let request = Command::request(request::GET_ROUTEINFO_BY_TOPIC).with_field("topic", topic);
-        match self.of_name_server(&request, TopicRoute::parse).await {
-            Err(error) if error.is_refused(response::TOPIC_NOT_EXIST) => Ok(None),
-            answered => answered.map(Some),
-        }
+        if_known(self.of_name_server(&request, TopicRoute::parse).await)
     }
 
-    /// Where a topic is, as one name server says (105).
+    /// Where a topic is, as one name server says (105); `None` if it does not know the topic.
     ///
     /// # Errors
-    /// It does not answer, or does not know the topic.
-    pub async fn route_at(&self, name_server: &str, topic: &str) -> Result<TopicRoute, AdminError> {
+    /// It does not answer, or refuses.
+    pub async fn route_at(
+        &self,
+        name_server: &str,
+        topic: &str,
+    ) -> Result<Option<TopicRoute>, AdminError> {
         let request = Command::request(request::GET_ROUTEINFO_BY_TOPIC).with_field("topic", topic);
-        self.of(name_server, request, TopicRoute::parse).await
+        if_known(self.of(name_server, request, TopicRoute::parse).await)
     }
 
     /// All clusters with their brokers (106).
@@ -134,5 +137,13 @@ impl Admin {
             }
             answered => answered,
         }
+    }
+}
+
+/// A route; `None` of a topic that is not known.
+fn if_known(answered: Result<TopicRoute, AdminError>) -> Result<Option<TopicRoute>, AdminError> {
+    match answered {
+        Err(error) if error.is_refused(response::TOPIC_NOT_EXIST) => Ok(None),
+        answered => answered.map(Some),
     }
 }

@@ -4,7 +4,9 @@
 //! is, before the first broker is changed; settings that were not named stay as each broker has them.
 
 use super::no_group;
-use crate::admin::{Admin, AdminError, Became, done, dry_run, failed, outcome, unchanged};
+use crate::admin::{
+    Admin, AdminError, Became, done, dry_run, failed, master_of, outcome, unchanged,
+};
 use crate::model::{GroupName, SubscriptionGroupConfig, TopicName};
 use crate::proto::v1::{
     CreateGroupRequest, CreateGroupResponse, DeleteGroupRequest, DeleteGroupResponse,
@@ -230,11 +232,7 @@ impl Admin {
         group: &'a BrokerData,
         name: &str,
     ) -> Result<(&'a str, Option<SubscriptionGroupConfig>), AdminError> {
-        let Some(master) = group.master() else {
-            let text = format!("the master of {} is not registered", group.broker_name);
-            return Err(AdminError::Unreachable(text));
-        };
-        let configs = self.group_configs(master).await?;
-        Ok((master, configs.into_iter().find(|config| config.name.as_str() == name)))
+        let master = master_of(group)?;
+        Ok((master, self.group_config(master, name).await?))
     }
 }

@@ -9,7 +9,7 @@ mod change;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::{Admin, AdminError, all, from_each};
+use super::{Admin, AdminError, address_of, all, from_each};
 use crate::clock::Clock;
 use crate::model::{MessageQueue, RETRY_PREFIX, system};
 use crate::proto::v1::{
@@ -52,10 +52,7 @@ impl Admin {
     }
 
     async fn groups_of(&self, group: &BrokerData) -> Result<OfMaster, AdminError> {
-        let Some(address) = group.address() else {
-            let text = format!("no broker of {} is registered", group.broker_name);
-            return Err(AdminError::Unreachable(text));
-        };
+        let address = address_of(group)?;
         let names = self.group_configs(address).await?;
         let progress = self.broker_consume_stats(address, false, LIST_TIMEOUT).await?;
         let names = names.into_iter().map(|one| one.name.as_str().to_owned()).collect();
@@ -102,10 +99,9 @@ impl Admin {
     /// No name server answers, no broker knows the group, or none of them answers.
     pub async fn group(&self, name: &str) -> Result<GroupStatus, AdminError> {
         let brokers = self.broker_groups(None).await?;
-        let answers = all(brokers.iter().map(async |group| {
-            let address = group.address().unwrap_or_default();
-            self.consume_stats(address, name, None).await
-        }));
+        let answers = all(brokers
+            .iter()
+            .map(async |group| self.consume_stats(address_of(group)?, name, None).await));
         let (told, problems) = from_each(&brokers, answers.await, "queues")?;
         let mut status = GroupStatus { group: name.to_owned(), problems, ..GroupStatus::default() };
         for (_, stats) in told {
@@ -142,8 +138,7 @@ impl Admin {
     async fn settings_of(&self, name: &str, brokers: &[BrokerData]) -> Vec<GroupOnBroker> {
         let asked = all(brokers.iter().map(async |group| {
             let address = group.address()?;
-            let configs = self.group_configs(address).await.ok()?;
-            let config = configs.into_iter().find(|one| one.name.as_str() == name)?;
+            let config = self.group_config(address, name).await.ok()??;
             Some(GroupOnBroker {
                 broker: group.broker_name.clone(),
                 address: address.to_owned(),

@@ -14,8 +14,6 @@ use crate::proto::v1::{AccountMetadata, AccountsMetadata, Problem};
 use crate::remoting::bodies::accounts::{Account, Accounts};
 use crate::remoting::bodies::route::BrokerData;
 
-/// As a broker's settings spell it (K-B76).
-const IS_ON: &str = "aclEnable";
 /// A secret in a step.
 const HIDDEN: &str = "***";
 
@@ -51,14 +49,6 @@ impl Admin {
             }
         }
         there
-    }
-
-    async fn accounts_if_on(&self, address: &str) -> Result<Option<Accounts>, AdminError> {
-        let settings = self.broker_settings(address).await?;
-        if settings.get(IS_ON).is_some_and(|value| value == "true") {
-            return self.accounts(address).await.map(Some);
-        }
-        Ok(None)
     }
 
     pub(super) async fn export_accounts(

@@ -10,10 +10,8 @@ use super::{
 };
 use crate::admin::all;
 use crate::admin::cluster::name_server_problem;
+use crate::model::system;
 use crate::proto::v1::{KvMetadata, KvNamespace, Problem};
-
-/// Which topics are ordered (N-031).
-const ORDER: &str = "ORDER_TOPIC_CONFIG";
 
 impl Admin {
     /// What each name server has in a namespace; who does not answer is told of.
@@ -42,7 +40,9 @@ impl Admin {
         problems: &mut Vec<Problem>,
     ) -> KvMetadata {
         let mut metadata = KvMetadata::default();
-        for namespace in [ORDER].into_iter().chain(namespaces.iter().map(String::as_str)) {
+        for namespace in
+            [system::ORDER_NAMESPACE].into_iter().chain(namespaces.iter().map(String::as_str))
+        {
             let there = self.kv_there(namespace, problems).await;
             let Some((first, values)) = there.first() else { continue };
             for (address, its) in there.iter().filter(|(_, its)| its != values) {

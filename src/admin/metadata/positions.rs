@@ -12,7 +12,7 @@ use super::{
 };
 use crate::admin::groups::is_system;
 use crate::admin::topics::kind;
-use crate::admin::{all, from_each};
+use crate::admin::{address_of, all, from_each};
 use crate::model::{GroupName, MessageQueue, QueueId, TopicName};
 use crate::proto::v1::{OffsetsMetadata, Problem, TopicKind};
 use crate::remoting::bodies::offsets::ConsumerOffsetTable;
@@ -41,9 +41,8 @@ impl Admin {
         groups: &'a [BrokerData],
         problems: &mut Vec<Problem>,
     ) -> Result<Vec<(&'a BrokerData, ConsumerOffsetTable)>, AdminError> {
-        let answers = all(groups
-            .iter()
-            .map(async |group| self.consumer_offsets(group.address().unwrap_or_default()).await));
+        let answers =
+            all(groups.iter().map(async |group| self.consumer_offsets(address_of(group)?).await));
         let (tables, mut missing) = from_each(groups, answers.await, "offsets")?;
         problems.append(&mut missing);
         Ok(tables)

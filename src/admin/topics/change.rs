@@ -4,7 +4,7 @@
 //! be refused is, before the first broker is changed.
 
 use super::{Admin, AdminError, no_topic, permission_from_text, permission_text};
-use crate::admin::{done, dry_run, failed, outcome, unchanged};
+use crate::admin::{done, dry_run, failed, master_of, outcome, unchanged};
 use crate::model::{Permission, TopicConfig, TopicName, validate_topic};
 use crate::proto::v1::{
     CreateTopicRequest, CreateTopicResponse, DeleteTopicRequest, DeleteTopicResponse, Outcome,
@@ -59,10 +59,7 @@ impl Admin {
         group: &'a BrokerData,
         name: &str,
     ) -> Result<(&'a str, Option<TopicOnBroker>), AdminError> {
-        let Some(master) = group.master() else {
-            let text = format!("the master of {} is not registered", group.broker_name);
-            return Err(AdminError::Unreachable(text));
-        };
+        let master = master_of(group)?;
         let config = self.configs_of(group).await?.remove(name);
         Ok((master, config.map(|config| TopicOnBroker::of(group, master, &config))))
     }

@@ -1,16 +1,13 @@
 //! `rmq-node admin acl`: its verbs, and what they print. Secrets come from a file or standard input, and are never shown.
 
-use std::fs;
-use std::io::{self, Read as _};
-
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use tonic::Status;
 
 use super::door::Door;
 use super::output::{Confirmation, Output, Report, Reported, not_confirmed, what_was_done};
-use super::sheet::{Sheet, numbers, words};
-use crate::cli::table::{safe, utc};
+use super::read_text;
+use super::sheet::{Sheet, fact, nothing, numbers, or_nothing, words, yes};
+use crate::cli::table::utc;
 use crate::proto::v1::acl_client::AclClient;
 use crate::proto::v1::{
     AccountFile, AccountOnBrokers, AccountSettings, AccountsOfBroker, CreateAccountRequest,
@@ -18,8 +15,6 @@ use crate::proto::v1::{
     PutWhiteAddressesRequest, UpdateAccountRequest,
 };
 
-/// For `--secret-file`.
-const STANDARD_INPUT: &str = "-";
 const NO_ACCOUNTS: &str = "There is no account.";
 
 /// The verbs.
@@ -183,13 +178,7 @@ pub async fn run(action: Option<AclAction>, door: Door, output: Output) -> Repor
 
 /// The first line of a file.
 fn secret(path: &str) -> Result<String, Status> {
-    let text = if path == STANDARD_INPUT {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text).map(|_| text).context("standard input")
-    } else {
-        fs::read_to_string(path).with_context(|| path.to_owned())
-    };
-    let text = text.map_err(|error| Status::invalid_argument(format!("{error:#}")))?;
+    let text = read_text(path.as_ref())?;
     Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }
 
@@ -197,7 +186,7 @@ fn listed(found: &ListAccountsResponse, output: Output) -> Report {
     let all = found.brokers.iter().filter(|broker| broker.error.is_none()).count();
     let sheet = accounts(&found.accounts, all);
     let mut text = sheet.render(found, output);
-    if matches!(output, Output::Table | Output::Wide) {
+    if output.is_for_people() {
         let gap = if found.accounts.is_empty() { "" } else { "\n" };
         text += &format!("{gap}{}", brokers(&found.brokers).as_table());
     }
@@ -224,11 +213,10 @@ fn shown(key: &str, mut found: ListAccountsResponse, output: Output) -> Reported
         return Err(Status::not_found(text));
     }
     let sheet = accounts(&found.accounts, all);
-    let text = match output {
-        Output::Table | Output::Wide => {
-            found.accounts.iter().map(|one| in_full(one, all)).collect()
-        }
-        _ => sheet.render(&found.accounts, output),
+    let text = if output.is_for_people() {
+        found.accounts.iter().map(|one| in_full(one, all)).collect()
+    } else {
+        sheet.render(&found.accounts, output)
     };
     Ok(Report::new(text, found.problems))
 }
@@ -246,15 +234,14 @@ fn accounts(accounts: &[AccountOnBrokers], all: usize) -> Sheet {
     ];
     let row = |account: &AccountOnBrokers| {
         let settings = account.settings.clone().unwrap_or_default();
-        let admin = if settings.is_admin == Some(true) { "yes" } else { "no" };
         vec![
             account.access_key.clone(),
-            admin.to_owned(),
+            yes(settings.is_admin == Some(true)),
             items(&settings.topic_permissions),
             items(&settings.group_permissions),
-            or_nothing(&settings.default_topic_permission),
-            or_nothing(&settings.default_group_permission),
-            or_nothing(&settings.white_address),
+            given(&settings.default_topic_permission),
+            given(&settings.default_group_permission),
+            given(&settings.white_address),
             places(account, all),
         ]
     };
@@ -262,12 +249,12 @@ fn accounts(accounts: &[AccountOnBrokers], all: usize) -> Sheet {
 }
 
 fn items(list: &Option<PermissionList>) -> String {
-    let items = list.as_ref().map(|list| list.items.join(","));
-    or_nothing(&items)
+    given(&list.as_ref().map(|list| list.items.join(",")))
 }
 
-fn or_nothing(text: &Option<String>) -> String {
-    text.clone().filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned())
+/// Brokers send what is not set as an empty text, too.
+fn given(text: &Option<String>) -> String {
+    or_nothing(&text.clone().filter(|text| !text.is_empty()))
 }
 
 /// Which brokers have an account so.
@@ -293,13 +280,11 @@ fn brokers(brokers: &[AccountsOfBroker]) -> Sheet {
         words("WHITE LIST"),
     ];
     let rows = brokers.iter().flat_map(|broker| {
-        let white = broker.white_addresses.join(",");
-        let white = if white.is_empty() { "-".to_owned() } else { white };
+        let white = given(&Some(broker.white_addresses.join(",")));
         let row = |cells: [String; 4], white: String| {
             let [accounts, file, counter, time] = cells;
             vec![broker.at.clone(), broker.address.clone(), accounts, file, counter, time, white]
         };
-        let nothing = || "-".to_owned();
         let count = broker.accounts.to_string();
         match (&broker.error, &broker.files[..]) {
             (Some(_), _) => vec![row([nothing(), nothing(), nothing(), nothing()], nothing())],
@@ -320,12 +305,10 @@ fn brokers(brokers: &[AccountsOfBroker]) -> Sheet {
 fn in_full(account: &AccountOnBrokers, all: usize) -> String {
     let settings = account.settings.clone().unwrap_or_default();
     let mut text = String::new();
-    let mut line = |name: &str, value: &str| {
-        text += &format!("{name:<13} {}\n", safe(value));
-    };
+    let mut line = |name: &str, value: &str| text += &fact(name, 13, value);
     line("account", &account.access_key);
     line("brokers", &places(account, all));
-    line("admin", if settings.is_admin == Some(true) { "yes" } else { "no" });
+    line("admin", &yes(settings.is_admin == Some(true)));
     for (name, list) in
         [("topic", &settings.topic_permissions), ("group", &settings.group_permissions)]
     {
@@ -333,14 +316,16 @@ fn in_full(account: &AccountOnBrokers, all: usize) -> String {
             line(name, item);
         }
     }
-    line("other topics", &or_nothing(&settings.default_topic_permission));
-    line("other groups", &or_nothing(&settings.default_group_permission));
-    line("from", &or_nothing(&settings.white_address));
+    line("other topics", &given(&settings.default_topic_permission));
+    line("other groups", &given(&settings.default_group_permission));
+    line("from", &given(&settings.white_address));
     text
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn found() -> ListAccountsResponse {

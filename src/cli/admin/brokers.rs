@@ -7,7 +7,7 @@ use super::brokers_config::{self, ConfigAction};
 use super::door::Door;
 use super::drain::{self, Drain};
 use super::output::{Output, Report, Reported, what_was_done};
-use super::sheet::{Sheet, numbers, words};
+use super::sheet::{Sheet, nothing, numbers, or_nothing, words};
 use crate::cli::table::{safe, utc};
 use crate::model::{human_bytes, human_seconds};
 use crate::proto::v1::brokers_client::BrokersClient;
@@ -41,7 +41,7 @@ pub enum BrokersAction {
 }
 
 /// A broker.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug)]
 pub struct Which {
     /// Its group (`brokerName`) [default: the master of this host, else the only broker].
     group: Option<String>,
@@ -88,10 +88,6 @@ pub async fn run(action: Option<BrokersAction>, door: Door, output: Output) -> R
     })
 }
 
-fn nothing() -> String {
-    "-".to_owned()
-}
-
 fn list(listing: ListBrokersResponse, output: Output) -> Report {
     let ListBrokersResponse { brokers, problems } = listing;
     let columns = vec![
@@ -131,14 +127,14 @@ fn row(status: &BrokerStatus) -> Vec<String> {
         broker.group.clone(),
         broker.id.to_string(),
         broker.role().to_owned(),
-        broker.address.clone().unwrap_or_else(nothing),
-        status.permission.clone().unwrap_or_else(nothing),
+        or_nothing(&broker.address),
+        or_nothing(&status.permission),
         broker.state.clone(),
         text(broker.in_per_s),
         status.disk_used_percent.map_or_else(nothing, |percent| format!("{percent:.0}")),
         status.producers.map_or_else(nothing, |count| count.to_string()),
         status.started_ms.map_or_else(nothing, utc),
-        broker.version.unwrap_or_else(nothing),
+        or_nothing(&broker.version),
     ]
 }
 
@@ -149,6 +145,7 @@ pub fn show(status: &BrokerStatus, output: Output) -> Report {
     let mut line = |name: &str, value: Option<String>| {
         rows.extend(value.map(|value| vec![name.to_owned(), value]));
     };
+    line("group", Some(broker.group.clone()));
     line("cluster", Some(broker.cluster.clone()));
     line("role", Some(format!("{} ({})", broker.role(), broker.id)));
     line("address", broker.address.clone());
@@ -180,11 +177,7 @@ pub fn show(status: &BrokerStatus, output: Output) -> Report {
     }
     let text = match output {
         Output::Name => safe(&broker.group) + "\n",
-        _ => Sheet::new(vec![words("BROKER"), words("")], {
-            rows.insert(0, vec!["group".to_owned(), broker.group]);
-            rows
-        })
-        .render(status, output),
+        _ => Sheet::new(vec![words("BROKER"), words("")], rows).render(status, output),
     };
     Report::new(text, Vec::new())
 }

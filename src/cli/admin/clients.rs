@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::door::Door;
 use super::output::{Output, Report, Reported};
-use super::sheet::{Sheet, numbers, words};
+use super::sheet::{Sheet, fact, nothing, numbers, words, yes};
 use super::whole;
 use crate::cli::table::{safe, utc};
 use crate::model::version_text;
@@ -85,16 +85,10 @@ fn names(names: &[String]) -> String {
     if names.is_empty() { nothing() } else { names.join(",") }
 }
 
-fn nothing() -> String {
-    "-".to_owned()
-}
-
 fn show(status: &ClientStatus, output: Output) -> Report {
     let client = status.client.clone().unwrap_or_default();
     let mut above = String::new();
-    let mut line = |name: &str, value: &str| {
-        above += &format!("{name:<10} {}\n", safe(value));
-    };
+    let mut line = |name: &str, value: &str| above += &fact(name, 10, value);
     line("client", &client.client_id);
     line("address", &client.address);
     line("library", &format!("{} {}", client.language, version_text(client.version)));
@@ -120,7 +114,6 @@ fn show(status: &ClientStatus, output: Output) -> Report {
         numbers("HOLDS MIB").wide(),
         words("GIVEN AWAY").wide(),
     ];
-    let yes = |is_so: bool| if is_so { "yes" } else { "no" }.to_owned();
     let row = |group: &str, queue: &ConsumerQueue| {
         vec![
             group.to_owned(),
@@ -143,7 +136,7 @@ fn show(status: &ClientStatus, output: Output) -> Report {
     above.push_str(if rows.is_empty() { "" } else { "\n" });
     let sheet = Sheet { above, ..Sheet::new(columns, rows) };
     let mut report = Report::new(sheet.render(status, output), status.problems.clone());
-    if matches!(output, Output::Table | Output::Wide) {
+    if output.is_for_people() {
         let stacks = status.consumers.iter().filter_map(|consumer| consumer.stacks.as_ref());
         for stack in stacks {
             let lines = stack.lines().map(|line| safe(&line.replace('\t', "    ")) + "\n");
@@ -157,13 +150,15 @@ fn show(status: &ClientStatus, output: Output) -> Report {
 fn consumer_text(consumer: &RunningConsumer, output: Output) -> String {
     let since =
         consumer.started_ms.map_or_else(String::new, |time| format!(", since {}", utc(time)));
-    let mut text = format!("\ngroup      {}{since}\n", safe(&consumer.group));
+    let mut text = "\n".to_owned();
+    let mut line = |name: &str, value: &str| text += &fact(name, 10, value);
+    line("group", &format!("{}{since}", consumer.group));
     for one in &consumer.subscriptions {
-        text += &format!("reads      {}\n", safe(&format!("{}: {}", one.topic, one.expression)));
+        line("reads", &format!("{}: {}", one.topic, one.expression));
     }
     if output == Output::Wide {
         for (key, value) in &consumer.properties {
-            text += &format!("setting    {}\n", safe(&format!("{key} = {value}")));
+            line("setting", &format!("{key} = {value}"));
         }
     }
     if consumer.rates.is_empty() {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::alerts;
 use super::door::Door;
 use super::output::{Output, Report, Reported};
-use super::sheet::{Sheet, numbers, words};
+use super::sheet::{Sheet, nothing, numbers, or_nothing, words};
 use crate::admin::{ACCOUNTS_DIFFER, ACCOUNTS_DIFFER_FIX};
 use crate::model::{human_bytes, human_seconds};
 use crate::proto::v1::cluster_client::ClusterClient;
@@ -34,7 +34,9 @@ struct Copy<'a> {
 /// As the service's.
 pub async fn cluster(door: Door, output: Output) -> Reported {
     let mut report = shown(state(door.clone()).await?, output);
-    report.notes.extend(output.notes(alerts::notes(door).await));
+    if output.is_for_people() {
+        report.notes.extend(alerts::notes(door).await);
+    }
     Ok(report)
 }
 
@@ -99,16 +101,16 @@ fn shown(state: ClusterState, output: Output) -> Report {
             broker.group.clone(),
             broker.id.to_string(),
             broker.role().to_owned(),
-            broker.address.clone().unwrap_or_else(nothing),
-            broker.version.clone().unwrap_or_else(nothing),
+            or_nothing(&broker.address),
+            or_nothing(&broker.version),
             rate(broker.in_per_s),
             rate(broker.out_per_s),
             broker.disk_ratio.map_or_else(nothing, |ratio| format!("{:.0} %", ratio * 100.0)),
             state_of(broker),
             behind(broker.behind_bytes, broker.behind_s),
-            broker.permission.clone().unwrap_or_else(nothing),
+            or_nothing(&broker.permission),
             broker.log_end.map_or_else(nothing, |end| end.to_string()),
-            broker.last_error.clone().unwrap_or_else(nothing),
+            or_nothing(&broker.last_error),
         ]
     };
     let rows = brokers.iter().map(row).collect();
@@ -117,7 +119,7 @@ fn shown(state: ClusterState, output: Output) -> Report {
     let notes = output.notes(note.into_iter().collect());
     let sheet = Sheet { name: 1, ..Sheet::new(columns, rows) };
     let mut text = sheet.render(&brokers, output);
-    if matches!(output, Output::Table | Output::Wide) {
+    if output.is_for_people() {
         text += &warnings(&brokers);
     }
     Report { notes, ..Report::new(text, problems) }
@@ -160,10 +162,6 @@ fn state_of(broker: &Broker) -> String {
         return state.clone();
     }
     format!("{state}; other accounts than {}", accounts_differ_from.join(", "))
-}
-
-fn nothing() -> String {
-    "-".to_owned()
 }
 
 fn behind(bytes: Option<u64>, seconds: Option<u64>) -> String {

@@ -3,7 +3,6 @@
 //! Not what is waited for (`crate::admin`). Invariants: topics that nobody else takes are asked about first; the broker
 //! stays drained whatever becomes of the waiting, and what is not there yet at its end is a problem (exit code 6).
 
-use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use clap::Args;
@@ -13,7 +12,7 @@ use tonic::{Code, Status};
 use super::brokers;
 use super::door::Door;
 use super::output::{Confirmation, Output, Report, Reported, not_confirmed, what_was_done};
-use crate::cli::table::safe;
+use crate::cli::progress::News;
 use crate::proto::v1::brokers_client::BrokersClient;
 use crate::proto::v1::{
     BrokerStatus, DrainBrokerRequest, DrainBrokerResponse, GetBrokerRequest, Outcome,
@@ -28,16 +27,16 @@ const NOT_KEPT: &str =
 #[derive(Args, Clone, Debug)]
 pub struct Drain {
     /// Its group (`brokerName`) [default: the master of this host, else the only broker].
-    pub group: Option<String>,
+    group: Option<String>,
     /// How long to wait at most; the broker stays drained all the same. 0: not at all.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
-    pub timeout_s: u64,
+    timeout_s: u64,
     /// Show what would be done, and do nothing.
     #[arg(long)]
-    pub dry_run: bool,
+    dry_run: bool,
     /// Whether topics that no other master takes are an obstacle.
     #[command(flatten)]
-    pub confirmation: Confirmation,
+    confirmation: Confirmation,
 }
 
 /// Drains and waits.
@@ -107,69 +106,27 @@ pub async fn wait(
     brokers: &mut BrokersClient<Door>,
 ) -> Result<(BrokerStatus, Vec<String>), Status> {
     let deadline = Instant::now() + timeout;
-    let mut progress = Progress::default();
+    let mut news = News::default();
     loop {
         let request = GetBrokerRequest { broker: group.clone(), id: None };
         let told = brokers.get(request).await.map(tonic::Response::into_inner);
         let waits_for = match &told {
             Ok(BrokerStatus { drain: Some(drain), .. }) => drain.waits_for.clone(),
             Ok(_) => {
-                progress.end();
                 return Err(Status::failed_precondition("somebody has resumed it meanwhile"));
             }
             Err(error) if error.code() == Code::Unavailable => vec![error.message().to_owned()],
-            Err(error) => {
-                progress.end();
-                return Err(error.clone());
-            }
+            Err(error) => return Err(error.clone()),
         };
         let is_late = Instant::now() >= deadline;
         if waits_for.is_empty() || is_late {
-            progress.end();
             let still = |one| format!("not waited for any longer: {one}");
             let problems = waits_for.into_iter().map(still).collect();
             return told.map(|status| (status, problems));
         }
-        progress.tell(&waits_for);
+        news.tell(&waits_for);
         tokio::time::sleep(LOOK_EVERY).await;
     }
-}
-
-/// What is waited for, on standard error: one line that changes on a terminal, else a line for each kind of news.
-#[derive(Default)]
-struct Progress {
-    told: Vec<String>,
-    is_open: bool,
-}
-
-impl Progress {
-    fn tell(&mut self, waits_for: &[String]) {
-        if io::stderr().is_terminal() {
-            eprint!("\r\x1b[2Kwaiting: {}", safe(&waits_for.join("; ")));
-            // A terminal that is gone reads nothing.
-            let _ = io::stderr().flush();
-            self.is_open = true;
-            return;
-        }
-        // Numbers change all the time.
-        let kinds: Vec<String> = waits_for.iter().map(|one| without_digits(one)).collect();
-        for (one, kind) in waits_for.iter().zip(&kinds) {
-            if !self.told.contains(kind) {
-                eprintln!("waiting: {}", safe(one));
-            }
-        }
-        self.told = kinds;
-    }
-
-    fn end(&mut self) {
-        if std::mem::take(&mut self.is_open) {
-            eprintln!();
-        }
-    }
-}
-
-fn without_digits(text: &str) -> String {
-    text.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use clap::{Args, Subcommand};
 
 use super::door::Door;
 use super::output::{Confirmation, Output, Report, Reported, not_confirmed, what_was_done};
-use super::sheet::{Sheet, numbers, words};
+use super::sheet::{Sheet, fact, nothing, numbers, or_nothing, words, yes};
 use super::whole;
-use crate::cli::table::{safe, utc};
+use crate::cli::table::utc;
 use crate::model::{human_seconds, version_text};
 use crate::proto::v1::groups_client::GroupsClient;
 use crate::proto::v1::{
@@ -195,33 +195,31 @@ fn list(listing: ListGroupsResponse, all: bool, output: Output) -> Report {
     Report { notes: output.notes(notes), ..Report::new(sheet.render(&groups, output), problems) }
 }
 
-fn nothing() -> String {
-    "-".to_owned()
-}
-
 fn behind(ms: i64) -> String {
     human_seconds(u64::try_from(ms / 1000).unwrap_or(0))
 }
 
 fn show(group: GroupStatus, output: Output) -> Report {
-    let mut above = format!("group    {}\nlag      {}\n", safe(&group.group), group.lag);
-    above += &format!("out/s    {:.1}\n", group.tps);
+    let mut above = String::new();
+    let mut line = |name: &str, value: &str| above += &fact(name, 8, value);
+    line("group", &group.group);
+    line("lag", &group.lag.to_string());
+    line("out/s", &format!("{:.1}", group.tps));
     match (&group.consume_type, &group.message_model) {
         (Some(kind), Some(model)) => {
-            above += &format!("members  {}, {kind}, {model}\n", group.members.len())
+            line("members", &format!("{}, {kind}, {model}", group.members.len()));
         }
-        _ => above += "members  none is connected\n",
+        _ => line("members", "none is connected"),
     }
     for member in &group.members {
         let library = format!("{} {}", member.language, version_text(member.version));
-        let text = format!("{} at {} ({library})", member.client_id, member.address);
-        above += &format!("member   {}\n", safe(&text));
+        line("member", &format!("{} at {} ({library})", member.client_id, member.address));
     }
     for one in &group.subscriptions {
-        above += &format!("reads    {}\n", safe(&format!("{}: {}", one.topic, one.expression)));
+        line("reads", &format!("{}: {}", one.topic, one.expression));
     }
     for one in &group.settings {
-        above += &format!("settings {}\n", safe(&settings(one)));
+        line("settings", &settings(one));
     }
     if !group.queues.is_empty() {
         above.push('\n');
@@ -247,9 +245,9 @@ fn show(group: GroupStatus, output: Output) -> Report {
             queue.broker_offset.to_string(),
             queue.lag.to_string(),
             queue.last_stored_ms.map_or_else(nothing, utc),
-            queue.owner.clone().unwrap_or_else(nothing),
+            or_nothing(&queue.owner),
             queue.last_pull_ms.map_or_else(nothing, utc),
-            if queue.is_locked { "yes" } else { "no" }.to_owned(),
+            yes(queue.is_locked),
         ]
     };
     let rows = group.queues.iter().map(row).collect();

@@ -1,10 +1,11 @@
 //! `rmq-node admin export`, `diff` and `apply`: a cluster's metadata as a file.
 //!
 //! Not the file's form (`metadata_file`), nor the doing. Invariants: a file on the disk is replaced only by all that was
-//! asked for; what destroys something is shown before it is asked about.
+//! asked for; what destroys something is asked about, and on a terminal shown before. What is confirmed is the plan at that
+//! moment: the service compares anew when it applies, so that what has changed meanwhile counts, unasked.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ use super::door::Door;
 use super::metadata_file as file;
 use super::output::{Confirmation, Output, Report, Reported, not_confirmed};
 use super::sheet::{Sheet, words};
-use super::whole;
+use super::{STANDARD, read_text, whole};
 use crate::admin::service::metadata::MESSAGE_BYTES_MAX;
 use crate::cli::progress::Steps;
 use crate::cli::table::safe;
@@ -25,8 +26,6 @@ use crate::proto::v1::{
     MetadataAction, MetadataKind, MetadataStep, Outcome, SettingChange,
 };
 
-/// Stands for standard input or output.
-const STANDARD: &str = "-";
 /// What may hold secrets is for its owner.
 const MODE_OF_SECRETS: u32 = 0o600;
 const MODE: u32 = 0o644;
@@ -94,15 +93,9 @@ fn client(door: Door) -> MetadataClient<Door> {
 }
 
 fn read(path: &Path) -> Result<ClusterMetadata, Status> {
-    let name = path.display();
-    let text = if path.as_os_str() == STANDARD {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text).map(|_| text)
-    } else {
-        fs::read_to_string(path)
-    };
-    let text = text.map_err(|error| Status::invalid_argument(format!("{name}: {error}")))?;
-    file::parse(&text).map_err(|error| Status::invalid_argument(format!("{name}:{error}")))
+    let text = read_text(path)?;
+    let wrong = |error| Status::invalid_argument(format!("{}:{error}", path.display()));
+    file::parse(&text).map_err(wrong)
 }
 
 /// Writes what the cluster has.
@@ -208,7 +201,7 @@ pub async fn apply(apply: Apply, door: Door, output: Output) -> Reported {
     let mut parts = client(door).apply(request).await?.into_inner();
     let mut all = ApplyMetadataResponse::default();
     let progress = Steps::new(u32::try_from(plan.steps.len()).unwrap_or(u32::MAX));
-    let is_told = matches!(output, Output::Table | Output::Wide);
+    let is_told = output.is_for_people();
     while let Some(mut part) = parts.message().await? {
         for step in &part.steps {
             progress.done(|| {
@@ -245,31 +238,28 @@ fn question(steps: &[MetadataStep]) -> Option<String> {
 
 fn shown(plan: ApplyMetadataResponse, output: Output) -> Report {
     let differs = !plan.steps.is_empty();
-    let mut notes = Vec::new();
-    if !differs {
-        notes.push("Nothing differs.".to_owned());
-    }
-    notes.extend(left_alone(&plan));
-    let mut report = Report::new(rendered(&plan.steps, output), plan.problems);
-    report.problems.extend(impossible(&plan.steps));
-    Report { notes: output.notes(notes), differs, ..report }
+    let text = rendered(&plan.steps, output);
+    Report { differs, ..told(plan, text, output) }
 }
 
+/// What was done: people were told of each step at once.
 fn applied(all: ApplyMetadataResponse, output: Output) -> Report {
     let failed = all.steps.iter().filter(|step| step.outcome() == Outcome::Failed).count();
+    let has_failed = failed > 0 && failed == all.steps.len();
+    let text = if output.is_for_people() { String::new() } else { rendered(&all.steps, output) };
+    Report { has_failed, ..told(all, text, output) }
+}
+
+/// A text of steps, with what there is to know besides.
+fn told(answer: ApplyMetadataResponse, text: String, output: Output) -> Report {
     let mut notes = Vec::new();
-    if all.steps.is_empty() {
+    if answer.steps.is_empty() {
         notes.push("Nothing differs.".to_owned());
     }
-    notes.extend(left_alone(&all));
-    let text = match output {
-        Output::Table | Output::Wide => String::new(),
-        _ => rendered(&all.steps, output),
-    };
-    let mut report = Report::new(text, all.problems);
-    report.problems.extend(impossible(&all.steps));
-    let has_failed = failed > 0 && failed == all.steps.len();
-    Report { notes: output.notes(notes), has_failed, ..report }
+    notes.extend(left_alone(&answer));
+    let mut report = Report::new(text, answer.problems);
+    report.problems.extend(impossible(&answer.steps));
+    Report { notes: output.notes(notes), ..report }
 }
 
 fn left_alone(plan: &ApplyMetadataResponse) -> Option<String> {
@@ -289,7 +279,7 @@ fn impossible(steps: &[MetadataStep]) -> Vec<String> {
 }
 
 fn rendered(steps: &[MetadataStep], output: Output) -> String {
-    if matches!(output, Output::Table | Output::Wide) {
+    if output.is_for_people() {
         return steps.iter().map(|step| safe(&line(step)) + "\n").collect();
     }
     let [kind, name, action] = ["KIND", "NAME", "ACTION"].map(words);

@@ -84,21 +84,16 @@ pub fn parse(text: &str) -> Read<ClusterMetadata> {
         let text = format!("this rmq-node reads version {VERSION} only");
         return Err(YamlError::new(version.line, text));
     }
-    let part = |name| root.get(name);
+    let topics = |node: &Node| Ok(TopicsMetadata { topics: map(node, topic)? });
+    let groups = |node: &Node| Ok(GroupsMetadata { groups: map(node, group)? });
+    let offsets = |node: &Node| Ok(OffsetsMetadata { groups: map(node, offsets)? });
+    let kv = |node: &Node| Ok(KvMetadata { namespaces: map(node, namespace)? });
     Ok(ClusterMetadata {
-        topics: part("topics")
-            .map(|node| Ok(TopicsMetadata { topics: map(node, topic)? }))
-            .transpose()?,
-        groups: part("groups")
-            .map(|node| Ok(GroupsMetadata { groups: map(node, group)? }))
-            .transpose()?,
-        offsets: part("offsets")
-            .map(|node| Ok(OffsetsMetadata { groups: map(node, offsets)? }))
-            .transpose()?,
-        accounts: part("accounts").map(accounts).transpose()?,
-        kv: part("kv")
-            .map(|node| Ok(KvMetadata { namespaces: map(node, namespace)? }))
-            .transpose()?,
+        topics: of(&root, "topics", topics)?,
+        groups: of(&root, "groups", groups)?,
+        offsets: of(&root, "offsets", offsets)?,
+        accounts: of(&root, "accounts", accounts)?,
+        kv: of(&root, "kv", kv)?,
     })
 }
 
@@ -251,12 +246,12 @@ fn offsets(node: &Node) -> Read<OffsetsOfGroup> {
 pub fn render(metadata: &ClusterMetadata) -> String {
     let mut out = format!("{HEAD}version: {VERSION}\n");
     if let Some(TopicsMetadata { topics }) = &metadata.topics {
-        put_part(&mut out, "topics", topics, |out, topic| {
+        put_map(&mut out, 0, "topics", topics, |out, topic| {
             put_spread(out, topic.everywhere.as_ref(), &topic.brokers, topic_fields);
         });
     }
     if let Some(GroupsMetadata { groups }) = &metadata.groups {
-        put_part(&mut out, "groups", groups, |out, group| {
+        put_map(&mut out, 0, "groups", groups, |out, group| {
             put_spread(out, group.everywhere.as_ref(), &group.brokers, group_fields);
         });
     }
@@ -270,14 +265,14 @@ pub fn render(metadata: &ClusterMetadata) -> String {
         });
     }
     if let Some(KvMetadata { namespaces }) = &metadata.kv {
-        put_part(&mut out, "kv", namespaces, |out, KvNamespace { values }| {
+        put_map(&mut out, 0, "kv", namespaces, |out, KvNamespace { values }| {
             put_below(out, 2, values, |out, value| {
                 let _ = writeln!(out, " {}", scalar(value));
             });
         });
     }
     if let Some(OffsetsMetadata { groups }) = &metadata.offsets {
-        put_part(&mut out, "offsets", groups, |out, OffsetsOfGroup { topics }| {
+        put_map(&mut out, 0, "offsets", groups, |out, OffsetsOfGroup { topics }| {
             put_below(out, 2, topics, |out, OffsetsInTopic { brokers }| {
                 put_below(out, 3, brokers, |out, OffsetsOnBroker { queues }| {
                     let fields: Vec<_> = queues
@@ -292,18 +287,7 @@ pub fn render(metadata: &ClusterMetadata) -> String {
     out
 }
 
-/// Writes what follows a key, with the end of its line.
-type Put<'a, T> = &'a dyn Fn(&mut String, &T);
-
-fn put_part<T>(
-    out: &mut String,
-    name: &str,
-    entries: &BTreeMap<String, T>,
-    put: impl Fn(&mut String, &T),
-) {
-    put_map(out, 0, name, entries, put);
-}
-
+/// Writes a key with entries below it; `put` writes what follows the key of one, with the end of its line.
 fn put_map<T>(
     out: &mut String,
     depth: usize,
@@ -322,7 +306,6 @@ fn put_below<T>(
     entries: &BTreeMap<String, T>,
     put: impl Fn(&mut String, &T),
 ) {
-    let put: Put<'_, T> = &put;
     if entries.is_empty() {
         out.push_str(" {}\n");
         return;

@@ -35,8 +35,9 @@ mod stop;
 mod timers;
 mod topics;
 
-use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::fs;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -278,6 +279,20 @@ async fn act(noun: Noun, door: Door, output: Output) -> Reported {
         Noun::Diff(arguments) => metadata::diff(arguments, door, output).await,
         Noun::Apply(arguments) => metadata::apply(arguments, door, output).await,
     }
+}
+
+/// Stands for standard input or output.
+const STANDARD: &str = "-";
+
+/// What a file holds, or standard input.
+fn read_text(path: &Path) -> Result<String, Status> {
+    let (name, text) = if path.as_os_str() == STANDARD {
+        let mut text = String::new();
+        ("standard input".into(), io::stdin().read_to_string(&mut text).map(|_| text))
+    } else {
+        (path.to_string_lossy(), fs::read_to_string(path))
+    };
+    text.map_err(|error| Status::invalid_argument(format!("{name}: {error}")))
 }
 
 /// An answer that came in parts: the first, with the `items` of all.

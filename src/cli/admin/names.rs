@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Command, Parser};
+use clap::{Command, CommandFactory, Parser};
 use clap_complete::{ArgValueCandidates, CompletionCandidate};
 use tonic::Status;
 
@@ -26,19 +26,7 @@ use crate::proto::v1::{
 /// How long the cluster may take.
 const DEADLINE: Duration = Duration::from_millis(700);
 
-/// Flags that say where the cluster is, and what is shown to it.
-const FLAGS: [&str; 9] = [
-    "-n",
-    "--name-server",
-    "--socket",
-    "--access-key",
-    "--secret-key",
-    "--credentials",
-    "--tls-ca",
-    "--tls-certificate",
-    "--tls-key",
-];
-
+/// Where the cluster is, and what is shown to it; each flag has a value.
 #[derive(Parser)]
 struct Given {
     #[arg(short, long, value_parser = addresses)]
@@ -69,9 +57,7 @@ fn names_of(noun: &str, verb: &str, argument: &str) -> Option<ArgValueCandidates
         // What is not there yet has no name.
         (_, "create", "name") => None,
         ("topics", _, "name") | (_, _, "topic") => Some(topics()),
-        ("replication", _, "group") | ("brokers", _, "name" | "group") | (_, _, "broker") => {
-            Some(brokers())
-        }
+        ("replication", _, "group") | ("brokers", _, "group") | (_, _, "broker") => Some(brokers()),
         ("groups", _, "name") | (_, _, "group") => Some(groups()),
         (_, _, "cluster") => Some(clusters()),
         _ => None,
@@ -141,17 +127,21 @@ fn names(ask: impl AsyncFnOnce(Door) -> Result<Vec<String>, Status>) -> Vec<Comp
 
 /// What the words say of the cluster; the rest of them may be unfinished.
 fn given(words: Vec<OsString>) -> Option<Given> {
+    let command = Given::command();
+    let arguments = || command.get_arguments();
+    let longs = arguments().filter_map(|one| Some(format!("--{}", one.get_long()?)));
+    let shorts = arguments().filter_map(|one| Some(format!("-{}", one.get_short()?)));
+    let (longs, shorts): (Vec<_>, Vec<_>) = (longs.collect(), shorts.collect());
     let mut own = vec![OsString::new()];
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
         let text = word.to_string_lossy().into_owned();
-        if FLAGS.contains(&text.as_str()) {
+        let behind = |flag: &String| text.strip_prefix(flag.as_str());
+        if longs.contains(&text) || shorts.contains(&text) {
             own.push(word);
             own.push(words.next()?);
-        } else if FLAGS[1..]
-            .iter()
-            .any(|flag| text.strip_prefix(flag).is_some_and(|rest| rest.starts_with('=')))
-            || (text.starts_with("-n") && !text.starts_with("--"))
+        } else if longs.iter().filter_map(behind).any(|rest| rest.starts_with('='))
+            || shorts.iter().any(|flag| behind(flag).is_some())
         {
             own.push(word);
         }

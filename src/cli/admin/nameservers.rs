@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::door::Door;
 use super::output::{Confirmation, Output, Report, Reported, not_confirmed, what_was_done};
-use super::sheet::{Sheet, numbers, words};
+use super::sheet::{Sheet, nothing, numbers, or_nothing, words};
 use crate::proto::v1::name_servers_client::NameServersClient;
 use crate::proto::v1::{
     DeleteKvRequest, ListKvRequest, ListNameServerSettingsRequest, ListNameServersRequest,
@@ -207,11 +207,11 @@ fn list(found: &ListNameServersResponse, with_routes: bool, output: Output) -> R
     ];
     let row = |one: &NameServer| {
         let state = if one.error.is_some() { "does not answer" } else { "answers" };
-        let known = |count: u32| one.version.as_ref().map_or("-".to_owned(), |_| count.to_string());
+        let known = |count: u32| one.version.as_ref().map_or_else(nothing, |_| count.to_string());
         let asked = if one.is_asked { "yes" } else { "no, only brokers name it" };
         vec![
             one.address.clone(),
-            one.version.clone().unwrap_or_else(|| "-".to_owned()),
+            or_nothing(&one.version),
             known(one.brokers),
             known(one.topics),
             state.to_owned(),
@@ -232,7 +232,7 @@ fn list(found: &ListNameServersResponse, with_routes: bool, output: Output) -> R
     }
     let sheet = Sheet::new(columns, found.name_servers.iter().map(row).collect());
     let mut text = sheet.render(found, output);
-    if matches!(output, Output::Table | Output::Wide) && !found.differences.is_empty() {
+    if output.is_for_people() && !found.differences.is_empty() {
         text += &format!("\n{}", entries_sheet("DIFFERENCE", &found.differences).as_table());
     }
     let mut report = Report::new(text, found.problems.clone());
@@ -245,14 +245,17 @@ fn list(found: &ListNameServersResponse, with_routes: bool, output: Output) -> R
 fn entries_sheet(head: &'static str, entries: &[NameServerEntry]) -> Sheet {
     let columns = vec![words(head), words("VALUE"), words("NAME SERVER")];
     let rows = entries.iter().flat_map(|entry| {
-        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
         let is_same = entry.values.iter().all(|one| one.value == entry.values[0].value);
         let row = |shown: String, at: &str| vec![entry.key.clone(), shown, at.to_owned()];
         match entry.values.first() {
             Some(first) if is_same && entry.values.len() > 1 => {
-                vec![row(value(&first.value), "all")]
+                vec![row(or_nothing(&first.value), "all")]
             }
-            _ => entry.values.iter().map(|one| row(value(&one.value), &one.name_server)).collect(),
+            _ => entry
+                .values
+                .iter()
+                .map(|one| row(or_nothing(&one.value), &one.name_server))
+                .collect(),
         }
     });
     Sheet::new(columns, rows.collect())

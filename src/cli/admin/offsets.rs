@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::door::Door;
 use super::output::{Confirmation, Output, Report, Reported, not_confirmed};
-use super::sheet::{Sheet, numbers, words};
+use super::sheet::{Sheet, nothing, numbers, words};
 use crate::cli::table::time_ms;
 use crate::proto::v1::offsets_client::OffsetsClient;
 use crate::proto::v1::{
@@ -95,7 +95,7 @@ fn shown(answer: ResetOffsetsResponse, output: Output) -> Report {
             queue.queue.to_string(),
             queue.min_offset.to_string(),
             queue.max_offset.to_string(),
-            queue.before.map_or_else(|| "-".to_owned(), |before| before.to_string()),
+            queue.before.map_or_else(nothing, |before| before.to_string()),
             queue.after.to_string(),
             queue.outcome().as_word().to_owned(),
         ]

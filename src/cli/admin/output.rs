@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use tonic::{Code, Status};
 
-use super::sheet::{Sheet, words};
+use super::sheet::{Sheet, or_nothing, words};
 use crate::acl;
 use crate::cli::table::safe;
 use crate::proto::v1::{Done, Outcome, Problem};
@@ -64,12 +64,17 @@ pub enum Output {
 impl Output {
     /// What people are told beside a result, and programs are not.
     pub fn notes(self, notes: Vec<String>) -> Vec<String> {
-        if matches!(self, Self::Table | Self::Wide) { notes } else { Vec::new() }
+        if self.is_for_people() { notes } else { Vec::new() }
+    }
+
+    /// Whether people read it, and not programs.
+    pub fn is_for_people(self) -> bool {
+        matches!(self, Self::Table | Self::Wide)
     }
 }
 
 /// Whether what cannot be taken back is wanted.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Confirmation {
     /// Do not ask.
     #[arg(short, long)]
@@ -129,21 +134,28 @@ impl Report {
         Self { text, problems, ..Self::default() }
     }
 
+    /// What standard error gets: peers' texts are among it.
+    fn beside(&self) -> String {
+        let mut text = String::new();
+        for note in &self.notes {
+            text += &format!("{}\n", safe(note));
+        }
+        for problem in &self.problems {
+            text += &format!("error: {}\n", safe(problem));
+        }
+        if self.problems.iter().any(|problem| acl::is_refusal(problem)) {
+            text += &format!("{ACCOUNT_HINT}\n");
+        }
+        text
+    }
+
     /// Prints all of it.
     ///
     /// # Errors
     /// Standard output cannot be written, also because nobody reads it any more.
     pub fn print(&self) -> io::Result<ExitCode> {
         io::stdout().write_all(self.text.as_bytes())?;
-        for note in &self.notes {
-            eprintln!("{note}");
-        }
-        for problem in &self.problems {
-            eprintln!("error: {}", safe(problem));
-        }
-        if self.problems.iter().any(|problem| acl::is_refusal(problem)) {
-            eprintln!("{ACCOUNT_HINT}");
-        }
+        eprint!("{}", self.beside());
         Ok(match (self.has_failed, self.problems.is_empty()) {
             (true, _) => ExitCode::FAILURE,
             (false, true) if self.differs => ExitCode::from(EXIT_DIFFERENT),
@@ -188,7 +200,7 @@ pub fn what_was_done(done: &[Done], what: &str, changed: &str, output: Output) -
     for one in done {
         let address = one.address.as_ref().map(|address| format!(" ({address})"));
         let place = format!("{}{}", one.at, address.unwrap_or_default());
-        let address = one.address.clone().unwrap_or_else(|| "-".to_owned());
+        let address = or_nothing(&one.address);
         rows.push(vec![one.at.clone(), address, one.outcome().as_word().to_owned()]);
         let line = match one.outcome() {
             Outcome::Done => format!("{what} {changed}: {place}"),
@@ -203,12 +215,11 @@ pub fn what_was_done(done: &[Done], what: &str, changed: &str, output: Output) -
         lines += &(safe(&line) + "\n");
     }
     report.has_failed = !done.is_empty() && report.problems.len() == done.len();
-    report.text = match output {
-        Output::Table | Output::Wide => lines,
-        _ => {
-            let columns = vec![words("AT"), words("ADDRESS"), words("OUTCOME")];
-            Sheet::new(columns, rows).render(&done, output)
-        }
+    report.text = if output.is_for_people() {
+        lines
+    } else {
+        let columns = vec![words("AT"), words("ADDRESS"), words("OUTCOME")];
+        Sheet::new(columns, rows).render(&done, output)
     };
     report
 }
@@ -216,6 +227,13 @@ pub fn what_was_done(done: &[Done], what: &str, changed: &str, output: Output) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_that_is_told_moves_the_cursor() {
+        let texts = || vec!["a\u{1b}[2J".to_owned()];
+        let report = Report { notes: texts(), problems: texts(), ..Report::default() };
+        assert_eq!(report.beside(), "a\\u{1b}[2J\nerror: a\\u{1b}[2J\n");
+    }
 
     #[test]
     fn what_was_not_done_is_a_problem() {

@@ -35,11 +35,12 @@ pub async fn run(resync: Resync, door: Door, output: Output) -> Reported {
     }
     let request = ResyncRequest { group: group.clone() };
     let answer = NodeClient::new(door).resync(request).await?.into_inner();
-    let text = match output {
-        Output::Table | Output::Wide => format!(
+    let text = if output.is_for_people() {
+        format!(
             "{group} begins anew: its folder is set aside; `rmq-node admin replication` shows how it copies\n"
-        ),
-        _ => Sheet::new(vec![words("GROUP")], vec![vec![group]]).render(&answer, output),
+        )
+    } else {
+        Sheet::new(vec![words("GROUP")], vec![vec![group]]).render(&answer, output)
     };
     Ok(Report::new(text, Vec::new()))
 }

@@ -105,6 +105,26 @@ impl Sheet {
     }
 }
 
+/// A cell of what is not known, or not there.
+pub fn nothing() -> String {
+    "-".to_owned()
+}
+
+/// A cell of a text that may not be there.
+pub fn or_nothing(text: &Option<String>) -> String {
+    text.clone().unwrap_or_else(nothing)
+}
+
+/// A cell that says whether something is so.
+pub fn yes(is_so: bool) -> String {
+    if is_so { "yes" } else { "no" }.to_owned()
+}
+
+/// A line of one thing that is shown alone: a name in a column so wide, and a value.
+pub fn fact(name: &str, width: usize, value: &str) -> String {
+    format!("{name:<width$} {}\n", safe(value))
+}
+
 const KEYS: &str = "messages have text for keys";
 
 /// A result for programs.

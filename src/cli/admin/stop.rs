@@ -53,21 +53,25 @@ struct Step {
 /// # Errors
 /// As the service's.
 pub async fn check(mut node: NodeClient<Door>, output: Output) -> Reported {
-    Ok(checked(node.upgrade_check(UpgradeCheckRequest {}).await?.into_inner(), output))
+    Ok(checked(&asked(&mut node).await?, output))
 }
 
-/// What an upgrade would meet besides.
-fn older_program(check: &UpgradeCheckResponse) -> Option<String> {
-    (check.data_format > DATA_FORMAT).then(|| {
-        format!(
+async fn asked(node: &mut NodeClient<Door>) -> Result<UpgradeCheckResponse, Status> {
+    Ok(with_this_program(node.upgrade_check(UpgradeCheckRequest {}).await?.into_inner()))
+}
+
+/// The check, with what an upgrade would meet besides.
+fn with_this_program(mut check: UpgradeCheckResponse) -> UpgradeCheckResponse {
+    if check.data_format > DATA_FORMAT {
+        check.obstacles.push(format!(
             "this program knows format {DATA_FORMAT} of the data directory, the node has written {}: install a newer one",
             check.data_format
-        )
-    })
+        ));
+    }
+    check
 }
 
-fn checked(mut check: UpgradeCheckResponse, output: Output) -> Report {
-    check.obstacles.extend(older_program(&check));
+fn checked(check: &UpgradeCheckResponse, output: Output) -> Report {
     let drain = check.not_drained.iter().map(|group| {
         format!(
             "{group} takes messages: `rmq-node admin brokers drain {group}` takes it out of use"
@@ -86,7 +90,7 @@ fn checked(mut check: UpgradeCheckResponse, output: Output) -> Report {
         (true, true) => "`rmq-node admin node restart --drain` drains, restarts and resumes.",
         _ => "Not now: somebody would notice.",
     };
-    let text = Sheet::new(vec![words(""), words("CHECK")], rows).render(&check, output);
+    let text = Sheet::new(vec![words(""), words("CHECK")], rows).render(check, output);
     let notes = output.notes(vec![note.to_owned()]);
     Report { notes, has_failed, ..Report::new(text, Vec::new()) }
 }
@@ -101,45 +105,39 @@ pub async fn run(stop: Stop, verb: &str, door: Door, output: Output) -> Reported
     let (mut node, mut brokers) = (NodeClient::new(door.clone()), BrokersClient::new(door));
     let pid = node.status(NodeStatusRequest {}).await?.into_inner().pid;
     let unit = may(verb, pid, unit_of(pid))?;
-    let (mut steps, mut drained) = (Vec::new(), Vec::new());
+    let mut groups = Vec::new();
     if drain {
-        let check = node.upgrade_check(UpgradeCheckRequest {}).await?.into_inner();
-        let mut obstacles = check.obstacles.clone();
-        obstacles.extend(older_program(&check));
-        let question = format!("Somebody would notice: {}.", obstacles.join("; "));
-        if !obstacles.is_empty() && !confirmation.is_given(&question) {
+        let check = asked(&mut node).await?;
+        let question = format!("Somebody would notice: {}.", check.obstacles.join("; "));
+        if !check.obstacles.is_empty() && !confirmation.is_given(&question) {
             let refused = not_confirmed();
-            return Ok(Report { problems: [obstacles, refused.problems].concat(), ..refused });
+            let problems = [check.obstacles, refused.problems].concat();
+            return Ok(Report { problems, ..refused });
         }
-        for group in check.not_drained {
-            let request = DrainBrokerRequest {
-                broker: Some(group.clone()),
-                accept_only_here: true,
-                dry_run: false,
-            };
-            brokers.drain(request).await?;
-            let (_, problems) = drain::wait(&Some(group.clone()), timeout, &mut brokers).await?;
-            if !problems.is_empty() {
-                return Ok(not_drained(&group, problems));
-            }
-            steps.push(Step { what: "drained".to_owned(), at: group.clone() });
-            drained.push(group);
-        }
+        groups = check.not_drained;
+    }
+    let mut drained = Vec::new();
+    let mut obstacles = drain_all(groups, timeout, &mut brokers, &mut drained).await;
+    if obstacles.as_ref().is_ok_and(Vec::is_empty) {
+        obstacles = stop_now(verb, unit.as_deref(), &mut node).await.map(|()| Vec::new());
+    }
+    match obstacles {
+        Ok(none) if none.is_empty() => {}
+        Ok(obstacles) => return Ok(not_done(obstacles, &drained)),
+        Err(error) if drained.is_empty() => return Err(error),
+        Err(error) => return Ok(not_done(vec![error.message().to_owned()], &drained)),
     }
     let is_restart = verb == "restart";
-    match &unit {
-        Some(unit) => systemctl(verb, unit)?,
-        None => drop(node.stop(StopNodeRequest {}).await?),
-    }
-    let what = if is_restart { "restarted" } else { "stopped" };
+    let step = |what: &str, at: &str| Step { what: what.to_owned(), at: at.to_owned() };
+    let mut steps: Vec<_> = drained.iter().map(|group| step("drained", group)).collect();
     let at = unit.unwrap_or_else(|| format!("process {pid}"));
-    steps.push(Step { what: what.to_owned(), at });
+    steps.push(step(if is_restart { "restarted" } else { "stopped" }, &at));
     let mut problems = Vec::new();
-    for group in drained.into_iter().filter(|_| is_restart) {
-        match resume(&group, timeout, &mut brokers).await {
+    for group in drained.iter().filter(|_| is_restart) {
+        match resume(group, timeout, &mut brokers).await {
             Ok(told) => {
                 problems.extend(told);
-                steps.push(Step { what: "resumed".to_owned(), at: group });
+                steps.push(step("resumed", group));
             }
             Err(why) => problems.push(format!(
                 "{group} is back, or not, and drained: {why}; `rmq-node admin brokers resume {group}` puts it to use"
@@ -151,11 +149,49 @@ pub async fn run(stop: Stop, verb: &str, door: Door, output: Output) -> Reported
     Ok(Report { problems, ..Report::new(text, Vec::new()) })
 }
 
-fn not_drained(group: &str, problems: Vec<String>) -> Report {
-    let text = format!(
-        "not stopped; {group} stays drained, `rmq-node admin brokers resume {group}` puts it to use again"
-    );
-    Report { problems: [problems, vec![text]].concat(), has_failed: true, ..Report::default() }
+/// Drains one after another until one does not get where it can be stopped; returns what that waits for. In `drained` is
+/// each that was taken out of use, also that one, and also if this fails.
+async fn drain_all(
+    groups: Vec<String>,
+    timeout: Duration,
+    brokers: &mut BrokersClient<Door>,
+    drained: &mut Vec<String>,
+) -> Result<Vec<String>, Status> {
+    for group in groups {
+        let request = DrainBrokerRequest {
+            broker: Some(group.clone()),
+            accept_only_here: true,
+            dry_run: false,
+        };
+        brokers.drain(request).await?;
+        drained.push(group.clone());
+        let (_, problems) = drain::wait(&Some(group), timeout, brokers).await?;
+        if !problems.is_empty() {
+            return Ok(problems);
+        }
+    }
+    Ok(Vec::new())
+}
+
+async fn stop_now(
+    verb: &str,
+    unit: Option<&str>,
+    node: &mut NodeClient<Door>,
+) -> Result<(), Status> {
+    match unit {
+        Some(unit) => systemctl(verb, unit),
+        None => node.stop(StopNodeRequest {}).await.map(drop),
+    }
+}
+
+/// Why it was not done, and what is out of use all the same.
+fn not_done(mut problems: Vec<String>, drained: &[String]) -> Report {
+    problems.extend(drained.iter().map(|group| {
+        format!(
+            "not done; {group} stays drained, `rmq-node admin brokers resume {group}` puts it to use again"
+        )
+    }));
+    Report { problems, has_failed: true, ..Report::default() }
 }
 
 /// Puts a master that was drained here to use again, when it is back and its slaves have what it has.
@@ -240,24 +276,93 @@ fn systemctl(verb: &str, unit: &str) -> Result<(), Status> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use bytes::Bytes;
+    use http_body_util::{BodyExt, Full};
+    use prost::Message;
+    use tonic::body::Body;
+    use tonic::codegen::{StdError, http};
+    use tower::service_fn;
+    use tower::util::BoxCloneService;
+
     use super::*;
 
     #[test]
     fn what_would_be_noticed_is_a_failure_and_what_is_only_not_drained_too() {
         let texts = |text: &str| vec![text.to_owned()];
         let fine = UpgradeCheckResponse { fine: texts("x"), ..Default::default() };
-        let report = checked(fine.clone(), Output::Table);
+        let report = checked(&fine, Output::Table);
         assert_eq!((report.text.as_str(), report.has_failed), ("    CHECK\nok  x\n", false));
         let not_drained = UpgradeCheckResponse { not_drained: texts("a"), ..fine.clone() };
-        let report = checked(not_drained, Output::Table);
+        let report = checked(&not_drained, Output::Table);
         assert!(report.text.ends_with(
             "no  a takes messages: `rmq-node admin brokers drain a` takes it out of use\n"
         ));
         assert!(report.has_failed && report.notes[0].contains("restart --drain"), "{report:?}");
         let newer = UpgradeCheckResponse { data_format: DATA_FORMAT + 1, ..fine };
-        let report = checked(newer, Output::Table);
+        let report = checked(&with_this_program(newer), Output::Table);
         assert!(report.text.contains("no  this program knows format"), "{}", report.text);
         assert!(report.has_failed && report.notes[0].starts_with("Not now"), "{report:?}");
+    }
+
+    /// A door behind which `drain` is asked, with how often it was asked before, and all else is as it should be.
+    fn door(drain: fn(usize) -> Result<(), Status>) -> Door {
+        let asked = Arc::new(AtomicUsize::new(0));
+        BoxCloneService::new(service_fn(move |request: http::Request<Body>| {
+            let path = request.uri().path().to_owned();
+            let method = path.rsplit('/').next().unwrap_or_default();
+            let groups = vec!["a".to_owned(), "b".to_owned()];
+            let check = UpgradeCheckResponse { not_drained: groups, ..Default::default() };
+            let drained = BrokerStatus { drain: Some(Default::default()), ..Default::default() };
+            let answer = match method {
+                "Drain" => drain(asked.fetch_add(1, Ordering::Relaxed)).map(|()| Vec::new()),
+                "UpgradeCheck" => Ok(check.encode_to_vec()),
+                "Get" => Ok(drained.encode_to_vec()),
+                "Stop" => Err(Status::internal("it does not stop")),
+                _ => Ok(Vec::new()),
+            };
+            ready(Ok::<_, StdError>(answer.map_or_else(Status::into_http, |message| {
+                let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+                let frame = [&[0], &length[..], &message].concat();
+                let response = http::Response::builder().header("content-type", "application/grpc");
+                let ok = http::HeaderMap::from_iter([(
+                    http::HeaderName::from_static("grpc-status"),
+                    0.into(),
+                )]);
+                let body = Full::new(Bytes::from(frame)).with_trailers(ready(Some(Ok(ok))));
+                response.body(Body::new(body)).unwrap()
+            })))
+        }))
+    }
+
+    async fn stopped(drain: fn(usize) -> Result<(), Status>) -> Reported {
+        let confirmation = Confirmation::default();
+        let stop = Stop { drain: true, timeout_s: 0, confirmation };
+        run(stop, "stop", door(drain), Output::Table).await
+    }
+
+    #[tokio::test]
+    async fn every_master_that_stays_drained_is_told_of_whatever_fails() {
+        let stays = |group: &str| {
+            format!(
+                "not done; {group} stays drained, `rmq-node admin brokers resume {group}` puts it to use again"
+            )
+        };
+        let no_second = |before| match before {
+            0 => Ok(()),
+            _ => Err(Status::unavailable("b is gone")),
+        };
+        let report = stopped(no_second).await.unwrap();
+        assert_eq!(report.problems, ["b is gone".to_owned(), stays("a")]);
+        assert!(report.has_failed);
+        let report = stopped(|_| Ok(())).await.unwrap();
+        assert_eq!(report.problems, ["it does not stop".to_owned(), stays("a"), stays("b")]);
+        assert!(report.has_failed);
+        let nothing_done = stopped(|_| Err(Status::unavailable("a is gone"))).await.unwrap_err();
+        assert_eq!(nothing_done.code(), tonic::Code::Unavailable);
     }
 
     #[test]

@@ -4,10 +4,10 @@ use clap::Subcommand;
 
 use super::door::Door;
 use super::output::{Confirmation, Output, Report, Reported, not_confirmed, what_was_done};
-use super::sheet::{Sheet, numbers, words};
+use super::sheet::{Sheet, fact, nothing, numbers, words};
 use super::whole;
 use crate::admin::permission_from_text;
-use crate::cli::table::{safe, utc};
+use crate::cli::table::utc;
 use crate::proto::v1::topics_client::TopicsClient;
 use crate::proto::v1::{
     CreateTopicRequest, DeleteTopicRequest, GetTopicRequest, ListTopicsRequest, ListTopicsResponse,
@@ -180,10 +180,9 @@ fn rows_of(topic: &Topic) -> Vec<Vec<String>> {
         ]
     });
     let missing = topic.drift.iter().filter(|drift| drift.before.is_none()).map(|drift| {
-        let cell = |text: &str| text.to_owned();
         let [topic, broker, address] =
             [&topic.topic, &drift.broker, &drift.address].map(String::clone);
-        vec![topic, broker, cell("-"), cell("-"), cell("-"), cell("missing"), address]
+        vec![topic, broker, nothing(), nothing(), nothing(), "missing".to_owned(), address]
     });
     let mut rows: Vec<_> = there.chain(missing).collect();
     rows.sort_by(|one, other| one[1].cmp(&other[1]));
@@ -228,15 +227,16 @@ fn repaired(answer: RepairTopicsResponse, output: Output) -> Report {
 }
 
 fn show(topic: TopicStatus, output: Output) -> Report {
-    let mut lines =
-        vec![format!("topic     {}", safe(&topic.topic)), format!("messages  {}", topic.messages)];
+    let mut above = String::new();
+    let mut line = |name: &str, value: &str| above += &fact(name, 9, value);
+    line("topic", &topic.topic);
+    line("messages", &topic.messages.to_string());
     for one in &topic.brokers {
-        let place = safe(&format!("{} of {} ({})", one.broker, one.cluster, one.address));
-        lines.push(format!(
-            "on        {place}: {} read queues, {} write queues, permission {}",
-            one.read_queues, one.write_queues, one.permission
-        ));
+        let place = format!("{} of {} ({})", one.broker, one.cluster, one.address);
+        let queues = format!("{} read queues, {} write queues", one.read_queues, one.write_queues);
+        line("on", &format!("{place}: {queues}, permission {}", one.permission));
     }
+    above.push('\n');
     let row = |queue: &QueueStatus| {
         vec![
             queue.broker.clone(),
@@ -244,7 +244,7 @@ fn show(topic: TopicStatus, output: Output) -> Report {
             queue.min_offset.to_string(),
             queue.max_offset.to_string(),
             queue.messages().to_string(),
-            queue.last_stored_ms.map_or_else(|| "-".to_owned(), utc),
+            queue.last_stored_ms.map_or_else(nothing, utc),
         ]
     };
     let columns = [
@@ -255,7 +255,6 @@ fn show(topic: TopicStatus, output: Output) -> Report {
         numbers("MESSAGES"),
         words("LAST STORED (UTC)"),
     ];
-    let above = lines.join("\n") + "\n\n";
     let rows = topic.queues.iter().map(row).collect();
     let sheet = Sheet { above, ..Sheet::new(columns.into(), rows) };
     Report::new(sheet.render(&topic, output), topic.problems)

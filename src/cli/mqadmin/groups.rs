@@ -84,21 +84,19 @@ pub(super) async fn config(run: &mut Run) -> Done {
     let mut is_found = false;
     for group in &info.brokers {
         let Some(address) = group.address() else { continue };
-        let configs = match run.admin.group_configs(address).await {
-            Ok(configs) => configs,
+        let config = match run.admin.group_config(address, &name).await {
+            Ok(config) => config,
             Err(error) => {
                 run.failed(&error)?;
                 continue;
             }
         };
         run.did();
-        let Some(config) = configs.iter().find(|config| config.name.as_str() == name) else {
-            continue;
-        };
+        let Some(config) = config else { continue };
         is_found = true;
         let line = "=".repeat(29);
         run.line(format_args!("{line}{}:{}{line}", group.cluster, group.broker_name))?;
-        for (field, value) in group_fields(config) {
+        for (field, value) in group_fields(&config) {
             run.line(format_args!("{field:<40}=  {value}"))?;
         }
     }

@@ -6,13 +6,13 @@ use super::java::{front, topic_config};
 use super::reading::queue_count;
 use super::run::{Done, Failure, Run};
 use crate::admin::AdminError;
-use crate::model::{DLQ_PREFIX, MessageQueue, Permission, RETRY_PREFIX, TopicConfig, TopicName};
+use crate::model::{
+    DLQ_PREFIX, MessageQueue, Permission, RETRY_PREFIX, TopicConfig, TopicName, system,
+};
 use crate::remoting::bodies::route::{ClusterInfo, TopicRoute};
 use crate::remoting::json::{Form, Value};
 use crate::remoting::response;
 
-/// Where name servers keep the order of topics (N-054).
-const ORDER_NAMESPACE: &str = "ORDER_TOPIC_CONFIG";
 /// Queues of a topic that are not given.
 const DEFAULT_QUEUES: u32 = 8;
 
@@ -71,7 +71,7 @@ pub(super) async fn update(run: &mut Run) -> Done {
 
 /// Puts one broker's part of a topic's order in the place of that which is there.
 async fn merge_order(run: &mut Run, topic: &str, broker: &str, part: &str) -> Done {
-    let old = match run.admin.kv(ORDER_NAMESPACE, topic).await {
+    let old = match run.admin.kv(system::ORDER_NAMESPACE, topic).await {
         Err(error) if error.is_refused(response::QUERY_NOT_FOUND) => String::new(),
         answered => answered?,
     };
@@ -86,7 +86,7 @@ async fn merge_order(run: &mut Run, topic: &str, broker: &str, part: &str) -> Do
 
 async fn put_order(run: &mut Run, topic: &str, order: &str) -> Done {
     for name_server in run.admin.name_servers() {
-        run.admin.put_kv(name_server, ORDER_NAMESPACE, topic, order).await?;
+        run.admin.put_kv(name_server, system::ORDER_NAMESPACE, topic, order).await?;
     }
     Ok(())
 }
@@ -347,7 +347,7 @@ pub(super) async fn order(run: &mut Run) -> Done {
     let (topic, method) = (run.given.must('t').to_owned(), run.given.must('m').to_owned());
     match method.as_str() {
         "get" => {
-            let order = run.admin.kv(ORDER_NAMESPACE, &topic).await?;
+            let order = run.admin.kv(system::ORDER_NAMESPACE, &topic).await?;
             run.print(format_args!("get orderConf success. topic=[{topic}], orderConf=[{order}] "))
         }
         "put" => {
@@ -362,7 +362,7 @@ pub(super) async fn order(run: &mut Run) -> Done {
         }
         "delete" => {
             for name_server in run.admin.name_servers() {
-                run.admin.delete_kv(name_server, ORDER_NAMESPACE, &topic).await?;
+                run.admin.delete_kv(name_server, system::ORDER_NAMESPACE, &topic).await?;
             }
             run.print(format_args!("delete orderConf success. topic=[{topic}]"))
         }

@@ -117,7 +117,8 @@ fn name_of(uid: u32) -> String {
     user.map_or_else(|| format!("uid {uid}"), |user| user.name)
 }
 
-fn owned(path: &Path) -> Option<Owned> {
+/// Owner and mode, if it is there.
+pub fn owned(path: &Path) -> Option<Owned> {
     let found = fs::metadata(path).ok()?;
     Some(Owned {
         path: path.to_owned(),
@@ -168,15 +169,19 @@ fn mount_of(path: &Path, mounts: &str) -> Option<Mount> {
     found.max_by_key(|mount| Path::new(&mount.point).components().count())
 }
 
-fn may_write(found: &Owned, runner: &Runner) -> bool {
-    const WRITE_AND_ENTER: u32 = 0o3;
+/// What a node needs of a file.
+pub const READ: u32 = 0o4;
+const WRITE_AND_ENTER: u32 = 0o3;
+
+/// Whether the node may do so with it.
+pub fn may(found: &Owned, runner: &Runner, what: u32) -> bool {
     let shift = match found {
         _ if runner.uid == 0 => return true,
         found if found.uid == runner.uid => 6,
         found if found.gid == runner.gid => 3,
         _ => 0,
     };
-    (found.mode >> shift) & WRITE_AND_ENTER == WRITE_AND_ENTER
+    (found.mode >> shift) & what == what
 }
 
 /// The node can write there, and others cannot.
@@ -198,7 +203,7 @@ pub fn permissions(context: &Context<'_>) -> Vec<Finding> {
     }
     let mut found = Vec::new();
     let chown = format!("chown -R {0}: {path}", runner.name);
-    if !may_write(nearest, runner) && !is_given {
+    if !may(nearest, runner, WRITE_AND_ENTER) && !is_given {
         let what = format!(
             "{} belongs to {} (mode {:o}), and {} may not write there",
             nearest.path.display(),

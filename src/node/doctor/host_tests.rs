@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::admin_door::AdminDoor;
 use super::cluster::{Answers, Cluster};
 use super::disk::{self, DataDirectory, Mount, Owned, Runner, Space};
 use super::host::{FilesMax, Host, Kernel, Port, PortKind};
@@ -67,7 +68,8 @@ pub(super) fn context(loaded: &Loaded) -> Context<'_> {
         kernel,
         time_keeper: Some("chronyd".to_owned()),
     };
-    Context { settings: Ok(loaded), host, unit: None, tls: None, cluster: Cluster::default() }
+    let cluster = Cluster::default();
+    Context { settings: Ok(loaded), host, unit: None, tls: None, admin: None, cluster }
 }
 
 /// What is not well, as `severity: what`.
@@ -192,6 +194,61 @@ fn a_port_that_somebody_has_is_told_before_the_start() {
     context.cluster.own.insert(10911, Answers::Other("broker-b (0)".to_owned()));
     let finding = only(host_checks::ports(&context));
     assert_eq!(finding.what, "port of broker-a, 10911: process 12 (java) has it, broker-b (0)");
+}
+
+#[test]
+fn the_port_of_the_admin_api_is_this_nodes_or_free() {
+    let loaded = loaded(PAIR);
+    let mut context = context(&loaded);
+    let node = || Some("process 12 (rmq-node)".to_owned());
+    let mut look = |holder: Option<&str>, runs: bool| {
+        context.host.ports[2].holder = runs.then(node).flatten();
+        context.cluster.runs = runs;
+        context.cluster.own =
+            if runs { [(10911, Answers::Ours)].into() } else { Default::default() };
+        context.admin = Some(AdminDoor {
+            address: "127.0.0.1:9877".parse().unwrap(),
+            holder: holder.map(str::to_owned),
+            logins: Ok(()),
+            file: None,
+        });
+        told(&admin_door::port(&context))
+    };
+    assert_eq!(look(None, false), [""; 0]);
+    assert_eq!(look(node().as_deref(), true), [""; 0]);
+    let place = "Error: port of the admin API, 127.0.0.1:9877";
+    assert_eq!(look(None, true), [format!("{place}: the node runs, but nobody listens there")]);
+    let other = "process 13 (rmq-node)";
+    for runs in [false, true] {
+        assert_eq!(look(Some(other), runs), [format!("{place}: {other} has it")]);
+    }
+    context.host.kernel.local_ports = Some((9877, 9877));
+    let finding = only(host_checks::local_port_range(&context));
+    assert!(finding.what.ends_with("outgoing connections: 9877"), "{finding:?}");
+}
+
+#[test]
+fn logins_that_the_node_cannot_read_are_told() {
+    let loaded = loaded(PAIR);
+    let mut context = context(&loaded);
+    let mut look = |logins: Result<(), &str>, uid: u32, mode: u32| {
+        let path = Path::new("/etc/rmq-node/logins.toml").to_owned();
+        context.admin = Some(AdminDoor {
+            address: "127.0.0.1:9877".parse().unwrap(),
+            holder: None,
+            logins: logins.map_err(str::to_owned),
+            file: Some(Owned { path, uid, gid: 997, mode, is_dir: false }),
+        });
+        told(&admin_door::logins(&context))
+    };
+    for (uid, mode) in [(998, 0o100_600), (0, 0o100_640)] {
+        assert_eq!(look(Ok(()), uid, mode), [""; 0]);
+    }
+    let unreadable = "/etc/rmq-node/logins.toml cannot be read by rmq-node, whom the node runs as";
+    assert_eq!(look(Ok(()), 0, 0o100_600), [format!("Error: {unreadable}")]);
+    assert_eq!(look(Err("no"), 998, 0o100_600), ["Error: no"]);
+    let denied = "x: Permission denied (os error 13)";
+    assert_eq!(look(Err(denied), 998, 0o100_600), [format!("Note: {denied}")]);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! | `host` | facts of this host: addresses, kernel, who listens, clock |
 //! | `host_checks` | settings, addresses, ports, limits, kernel, clock |
 //! | `disk` | the data directory: facts and checks |
+//! | `admin_door` | the admin API over TCP: facts and checks |
 //! | `tls` | the files of TLS: facts and checks |
 //! | `unit` | the systemd unit: facts and checks |
 //! | `cluster` | facts of the cluster: name servers, brokers, what peers say of us |
@@ -16,6 +17,7 @@
 //! them that asks nobody. Invariants: nothing is changed, bound, locked or written, on this host or another; a
 //! finding that is worse than a note says why it matters and what to write or run.
 
+mod admin_door;
 mod cluster;
 mod cluster_checks;
 #[cfg(test)]
@@ -104,6 +106,8 @@ struct Context<'a> {
     unit: Option<Unit>,
     /// What TLS needs of files; nothing if it is off.
     tls: Option<Result<tls::Files, String>>,
+    /// The admin API over TCP, if it is on.
+    admin: Option<admin_door::AdminDoor>,
     /// Nothing is known of it with wrong settings.
     cluster: Cluster,
 }
@@ -118,13 +122,15 @@ impl Context<'_> {
 type Check = fn(&Context<'_>) -> Vec<Finding>;
 
 /// All checks in the order of their findings, by the name of their section.
-const CHECKS: [(&str, Check); 22] = [
+const CHECKS: [(&str, Check); 24] = [
     ("settings", host_checks::settings),
     ("certificates", tls::certificates),
+    ("logins", admin_door::logins),
     ("unit", unit::sandbox),
     ("unit", unit::user),
     ("addresses", host_checks::addresses),
     ("ports", host_checks::ports),
+    ("ports", admin_door::port),
     ("ports", host_checks::local_port_range),
     ("data directory", disk::permissions),
     ("data directory", disk::space),
@@ -152,7 +158,8 @@ pub async fn examine(settings: Result<&Loaded, &ConfigError>, unit: Option<Unit>
         Some(config) => Cluster::look(config, &host).await,
     };
     let tls = config.and_then(tls::look);
-    findings(&Context { settings, host, unit, tls, cluster })
+    let admin = config.and_then(admin_door::look);
+    findings(&Context { settings, host, unit, tls, admin, cluster })
 }
 
 fn findings(context: &Context<'_>) -> Vec<Finding> {

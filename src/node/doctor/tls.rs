@@ -47,11 +47,15 @@ pub fn certificates(context: &Context<'_>) -> Vec<Finding> {
         }
     };
     let finding = |what: &String| {
-        let why = if config.tls.mode == crate::config::TlsMode::Enforcing {
+        let mut why = if config.tls.mode == crate::config::TlsMode::Enforcing {
             "in mode enforcing whoever does not take the certificate cannot talk to this node at all"
         } else {
             "clients with TLS are refused, and peers turn to plain connections"
-        };
+        }
+        .to_owned();
+        if config.admin.listen.is_some() {
+            why += "; programs do not use the admin API then";
+        }
         let fix = "write a new pair to tls.certificate_file and tls.key_file, then `systemctl reload rmq-node`";
         if files.days_left < 0 {
             Finding::error(what, why, fix)

@@ -4,12 +4,11 @@
 //! come meanwhile.
 
 use clap::Args;
-use serde::Serialize;
 use tonic::Status;
 
 use super::super::door::Door;
 use super::super::output::{Confirmation, Output, Report, Reported, not_confirmed};
-use super::super::sheet::{Sheet, numbers, words};
+use super::super::sheet::{Sheet, nothing, numbers, or_nothing, words};
 use super::super::whole;
 use super::{start, time};
 use crate::cli::table::utc;
@@ -17,7 +16,7 @@ use crate::proto::v1::messages_client::MessagesClient;
 use crate::proto::v1::{
     CountDeadLettersRequest, CountDeadLettersResponse, DeadLetter, DeadLetterPlace,
     GroupDeadLetters, ListDeadLettersRequest, ListDeadLettersResponse, Outcome,
-    ResendDeadLettersRequest, ResendTarget, ResentLetter, StoredMessage,
+    ResendDeadLettersRequest, ResendDeadLettersResponse, ResendTarget, ResentLetter, StoredMessage,
 };
 
 /// Dead letters of one request: each is a line of the audit log.
@@ -107,11 +106,11 @@ async fn resend(
     (group, arguments): (&str, &DeadLetters),
     letters: &[DeadLetter],
     messages: &mut MessagesClient<Door>,
-) -> Result<Vec<ResentLetter>, Status> {
+) -> Result<ResendDeadLettersResponse, Status> {
     let target = if arguments.to_topic { ResendTarget::Topic } else { ResendTarget::Group };
     let messages_of = letters.iter().filter_map(|letter| letter.message.as_ref());
     let places: Vec<_> = messages_of.map(place).collect();
-    let mut resent = Vec::new();
+    let mut resent = Vec::<ResentLetter>::new();
     for some in places.chunks(AT_ONCE) {
         let request = ResendDeadLettersRequest {
             group: group.to_owned(),
@@ -134,7 +133,7 @@ async fn resend(
             }
         }
     }
-    Ok(resent)
+    Ok(ResendDeadLettersResponse { letters: resent })
 }
 
 fn place(message: &StoredMessage) -> DeadLetterPlace {
@@ -145,10 +144,15 @@ fn place(message: &StoredMessage) -> DeadLetterPlace {
     }
 }
 
+/// How many there are of those that are asked for, and how many of them are listed.
+fn matching_and_listed(found: &ListDeadLettersResponse) -> (i64, i64) {
+    let matching = found.queues.iter().map(|queue| queue.matching).sum();
+    (matching, i64::try_from(found.letters.len()).unwrap_or(i64::MAX))
+}
+
 /// How many more there are than are listed.
 fn left_out(found: &ListDeadLettersResponse) -> Option<String> {
-    let matching: i64 = found.queues.iter().map(|queue| queue.matching).sum();
-    let listed = i64::try_from(found.letters.len()).unwrap_or(i64::MAX);
+    let (matching, listed) = matching_and_listed(found);
     let more = matching.saturating_sub(listed);
     (more > 0).then(|| format!("{more} older ones do not (--limit)"))
 }
@@ -158,7 +162,7 @@ fn groups(found: &CountDeadLettersResponse, output: Output) -> Report {
     let columns =
         vec![words("GROUP"), numbers("DEAD LETTERS"), words("LAST (UTC)"), words("BROKERS")];
     let row = |one: &GroupDeadLetters| {
-        let last = one.last_stored_ms.map_or_else(|| "-".to_owned(), utc);
+        let last = one.last_stored_ms.map_or_else(nothing, utc);
         vec![one.group.clone(), one.count.to_string(), last, one.brokers.join(",")]
     };
     let mut notes = Vec::new();
@@ -210,8 +214,7 @@ fn counts(group: &str, found: &ListDeadLettersResponse) -> Vec<String> {
             last.unwrap_or_default()
         ));
     }
-    let matching: i64 = found.queues.iter().map(|queue| queue.matching).sum();
-    let listed = i64::try_from(found.letters.len()).unwrap_or(i64::MAX);
+    let (matching, listed) = matching_and_listed(found);
     if matching > listed {
         notes.push(format!("Shown: {listed} of {matching}, the newest; --limit shows more."));
     }
@@ -219,7 +222,6 @@ fn counts(group: &str, found: &ListDeadLettersResponse) -> Vec<String> {
 }
 
 fn row(letter: &DeadLetter, message: &StoredMessage) -> Vec<String> {
-    let or_nothing = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     vec![
         message.id.clone(),
         utc(message.stored_ms),
@@ -237,12 +239,8 @@ fn row(letter: &DeadLetter, message: &StoredMessage) -> Vec<String> {
     ]
 }
 
-#[derive(Serialize)]
-struct Resent<'a> {
-    letters: &'a [ResentLetter],
-}
-
-fn resent_shown(letters: &[ResentLetter], output: Output) -> Report {
+fn resent_shown(resent: &ResendDeadLettersResponse, output: Output) -> Report {
+    let letters = &resent.letters;
     let columns = vec![
         words("ID"),
         words("BROKER"),
@@ -252,7 +250,6 @@ fn resent_shown(letters: &[ResentLetter], output: Output) -> Report {
         words("TO"),
         words("NEW OFFSET ID"),
     ];
-    let or_nothing = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let row = |letter: &ResentLetter| {
         let place = letter.place.clone().unwrap_or_default();
         let status = letter.status.as_ref().filter(|status| *status != "SEND_OK");
@@ -280,7 +277,7 @@ fn resent_shown(letters: &[ResentLetter], output: Output) -> Report {
     if letters.iter().all(|letter| letter.outcome() == Outcome::DryRun) {
         notes.push("Nothing was sent: this was a dry run.".to_owned());
     }
-    let text = sheet.render(&Resent { letters }, output);
+    let text = sheet.render(resent, output);
     Report { text, notes: output.notes(notes), problems, has_failed, differs: false }
 }
 
@@ -388,12 +385,14 @@ g                12  1970-01-01 00:00:00  a,b
             outcome: outcome.into(),
             reason: (outcome == Outcome::Failed).then(|| "no".to_owned()),
         };
+        let all =
+            |letters: &[ResentLetter]| ResendDeadLettersResponse { letters: letters.to_vec() };
         let letters = [
             resent(Outcome::Done, Some("SEND_OK")),
             resent(Outcome::Done, Some("SLAVE_NOT_AVAILABLE")),
             resent(Outcome::Failed, None),
         ];
-        let report = resent_shown(&letters, Output::Table);
+        let report = resent_shown(&all(&letters), Output::Table);
         let expected = "\
 ID  BROKER    QUEUE  OFFSET  OUTCOME                    TO        NEW OFFSET ID
 A1  broker-a      0       1  done                       %RETRY%g  B2
@@ -402,8 +401,8 @@ A1  broker-a      0       1  failed                     %RETRY%g  -
 ";
         assert_eq!(report.text, expected);
         assert_eq!(report.problems, ["not sent: 1 of queue 0 of broker-a: no"]);
-        assert!(!report.has_failed && resent_shown(&letters[2..], Output::Table).has_failed);
-        let dry = resent_shown(&[resent(Outcome::DryRun, None)], Output::Table);
+        assert!(!report.has_failed && resent_shown(&all(&letters[2..]), Output::Table).has_failed);
+        let dry = resent_shown(&all(&[resent(Outcome::DryRun, None)]), Output::Table);
         assert_eq!(dry.notes, ["Nothing was sent: this was a dry run."]);
     }
 }

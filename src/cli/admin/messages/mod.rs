@@ -10,7 +10,7 @@ use clap::Subcommand;
 use self::dlq::DeadLetters;
 use super::door::Door;
 use super::output::{Output, Report, Reported};
-use super::sheet::{Column, Sheet, numbers, words};
+use super::sheet::{Column, Sheet, fact, nothing, numbers, or_nothing, words, yes};
 use super::whole;
 use crate::cli::table::{safe, time_ms, utc};
 use crate::proto::v1::messages_client::MessagesClient;
@@ -166,7 +166,6 @@ fn list(found: FindMessagesResponse, output: Output) -> Report {
         words("OFFSET ID").wide(),
         words("KEYS").wide(),
     ];
-    let or_nothing = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let row = |one: &StoredMessage| {
         vec![
             one.id.clone(),
@@ -193,7 +192,6 @@ fn show(found: &GetMessageResponse, output: Output) -> Report {
     let above: Vec<_> = found.messages.iter().map(in_full).collect();
     let above = format!("{}{}", above.concat(), trace(&found.trace));
     let columns = ["GROUP", "STATE", "HAS GONE ON BEHIND IT", "CONNECTED"].map(words).into();
-    let yes = |is_so: bool| if is_so { "yes" } else { "no" }.to_owned();
     let row = |track: &MessageTrack| {
         let state = state(track.state()).to_owned();
         vec![track.group.clone(), state, yes(track.is_consumed), yes(track.is_online)]
@@ -236,7 +234,7 @@ fn trace(steps: &[TraceStep]) -> String {
     ];
     let row = |step: &TraceStep| {
         let by = if step.kind() == TraceKind::Sent { "producer" } else { "consumer" };
-        let time = Some(step.time_ms).filter(|time| *time > 0).map_or_else(|| "-".to_owned(), utc);
+        let time = Some(step.time_ms).filter(|time| *time > 0).map_or_else(nothing, utc);
         let result = if step.is_success { "success" } else { "failed" };
         let [by, result] = [by, result].map(str::to_owned);
         vec![time, by, step.group.clone(), step.host.clone(), step.cost_ms.to_string(), result]
@@ -251,10 +249,7 @@ fn in_full(message: &StoredMessage) -> String {
         None => place,
     };
     let mut text = String::new();
-    let mut line = |name: &str, value: &str| {
-        // Writing to a text never fails.
-        let _ = writeln!(text, "{name:<10} {}", safe(value));
-    };
+    let mut line = |name: &str, value: &str| text += &fact(name, 10, value);
     line("id", &message.id);
     line("offset id", &message.offset_id);
     line("topic", &message.topic);
