@@ -6,7 +6,7 @@
 use askama::Template;
 use axum::extract::{Path, State};
 
-use super::change::{Row, change, result, rows};
+use super::change::{Confirm, change, result, rows};
 use super::visitor::{Fields, Page, Posted, Visitor, escaped};
 use super::{Answer, Pages, format, html, may_call};
 use crate::admin::AdminError;
@@ -147,24 +147,6 @@ pub async fn account(
     Ok(html(&AccountPage { page: &visitor.page, account: accounts.remove(0) }))
 }
 
-/// What is shown before an account or the white addresses are changed; a secret is typed here.
-#[derive(Template)]
-#[template(path = "acl_confirm.html")]
-struct ConfirmPage<'a> {
-    page: &'a Page,
-    question: String,
-    warning: &'a str,
-    rows: Vec<Row>,
-    action: String,
-    fields: Vec<(&'a str, String)>,
-    /// Whether a secret can be typed, and whether it has to be.
-    secret: Option<bool>,
-    /// What has to be typed.
-    typed: Option<&'a str>,
-    label: &'a str,
-    is_danger: bool,
-}
-
 fn listed(text: &str) -> Option<PermissionList> {
     let parts = text.split([' ', ',', '\n', '\r', '\t']).filter(|part| !part.is_empty());
     let items: Vec<_> = parts.map(str::to_owned).collect();
@@ -254,7 +236,7 @@ fn confirm(
     let page = &visitor.page;
     let kept = FIELDS.map(|name| (name, fields.get(name).to_owned())).to_vec();
     let label = page.t("Set");
-    html(&ConfirmPage {
+    let confirm = Confirm {
         page,
         question,
         warning: "",
@@ -263,9 +245,11 @@ fn confirm(
         fields: kept,
         secret,
         typed: None,
-        label,
         is_danger: false,
-    })
+        label,
+        back: PATH.to_owned(),
+    };
+    confirm.response()
 }
 
 /// Asks for the account's key, then deletes it.
@@ -282,7 +266,7 @@ pub async fn delete(State(pages): State<Pages>, Path(key): Path<String>, form: P
     if !is_sure {
         let told = pages.asking().delete_account_everywhere(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;
-        return Ok(html(&ConfirmPage {
+        let confirm = Confirm {
             page,
             question: page.t1("Delete the account {}?", &key),
             warning: page.t("Clients that use it are refused from then on."),
@@ -291,9 +275,11 @@ pub async fn delete(State(pages): State<Pages>, Path(key): Path<String>, form: P
             fields: Vec::new(),
             secret: None,
             typed: Some(&key),
-            label: page.t("Delete"),
             is_danger: true,
-        }));
+            label: page.t("Delete"),
+            back: PATH.to_owned(),
+        };
+        return Ok(confirm.response());
     }
     let work = async move { admin.delete_account_everywhere(&asked).await };
     let done = change(&pages, &visitor, "Acl/Delete", &request, work).await;
@@ -315,7 +301,7 @@ pub async fn set_white(State(pages): State<Pages>, form: Posted) -> Answer {
         let all = request.addresses.join(" ");
         let none = page.t("none");
         let shown = if all.is_empty() { none } else { all.as_str() };
-        return Ok(html(&ConfirmPage {
+        let confirm = Confirm {
             page,
             question: page.t1("Let everybody at these addresses do everything: {}?", shown),
             warning: page.t("Who comes from there needs no account."),
@@ -324,9 +310,11 @@ pub async fn set_white(State(pages): State<Pages>, form: Posted) -> Answer {
             fields: vec![("addresses", all.clone())],
             secret: None,
             typed: None,
-            label: page.t("Set"),
             is_danger: true,
-        }));
+            label: page.t("Set"),
+            back: PATH.to_owned(),
+        };
+        return Ok(confirm.response());
     }
     let work = async move { admin.put_white_addresses(&asked).await };
     let done = change(&pages, &visitor, "Acl/PutWhiteAddresses", &request, work).await;

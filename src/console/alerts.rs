@@ -171,7 +171,9 @@ fn ask<'a>(visitor: &'a Visitor, fields: &Fields, asked: &SilenceAlertsRequest) 
         rows: Vec::new(),
         action: format!("{PATH}/silence"),
         fields: names.map(|name| (name, fields.get(name).to_owned())).to_vec(),
+        secret: None,
         typed: None,
+        is_danger: false,
         label,
         back: PATH.to_owned(),
     }
@@ -194,7 +196,9 @@ pub async fn test(State(pages): State<Pages>, form: Posted) -> Answer {
             rows: Vec::new(),
             action: format!("{PATH}/test"),
             fields: Vec::new(),
+            secret: None,
             typed: None,
+            is_danger: false,
             label: page.t("Send"),
             back: PATH.to_owned(),
         };

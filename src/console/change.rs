@@ -52,8 +52,12 @@ pub struct Confirm<'a> {
     pub action: String,
     /// What the form holds beside.
     pub fields: Vec<(&'a str, String)>,
+    /// Whether a secret can be typed here, and whether it has to be; its field is `secret`.
+    pub secret: Option<bool>,
     /// What has to be typed, so that nobody does it by accident.
     pub typed: Option<&'a str>,
+    /// Whether it takes away what may be missed, or opens what was closed.
+    pub is_danger: bool,
     /// What the button says.
     pub label: &'a str,
     /// Where the way back leads.

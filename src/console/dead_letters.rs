@@ -216,7 +216,9 @@ pub async fn resend(State(pages): State<Pages>, Path(group): Path<String>, form:
             rows: rows(&told.letters.iter().map(done).collect::<Vec<_>>()),
             action: format!("{back}/resend"),
             fields: kept,
+            secret: None,
             typed: None,
+            is_danger: false,
             label: page.t("Deliver again"),
             back,
         };

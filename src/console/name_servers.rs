@@ -130,7 +130,9 @@ pub async fn set_value(State(pages): State<Pages>, form: Posted) -> Answer {
             fields: ["namespace", "key", "value"]
                 .map(|name| (name, fields.get(name).to_owned()))
                 .to_vec(),
+            secret: None,
             typed: None,
+            is_danger: false,
             label: page.t("Set"),
             back: PATH.to_owned(),
         };
@@ -164,7 +166,9 @@ async fn remove_value(pages: Pages, form: Posted) -> Answer {
             fields: ["namespace", "key", "action"]
                 .map(|name| (name, fields.get(name).to_owned()))
                 .to_vec(),
+            secret: None,
             typed: None,
+            is_danger: false,
             label: page.t("Remove"),
             back: PATH.to_owned(),
         };
@@ -195,7 +199,9 @@ pub async fn set_setting(State(pages): State<Pages>, form: Posted) -> Answer {
             rows: rows(&pages.asking().put_name_server_setting(&request).await.done),
             action: format!("{PATH}/settings"),
             fields: ["key", "value"].map(|name| (name, fields.get(name).to_owned())).to_vec(),
+            secret: None,
             typed: None,
+            is_danger: false,
             label: page.t("Set"),
             back: PATH.to_owned(),
         };
@@ -234,7 +240,9 @@ pub async fn set_writing(State(pages): State<Pages>, form: Posted) -> Answer {
             rows: rows(&told.done),
             action: format!("{PATH}/writing"),
             fields: ["broker", "may"].map(|name| (name, fields.get(name).to_owned())).to_vec(),
+            secret: None,
             typed: None,
+            is_danger: false,
             label: page.t("Change"),
             back: PATH.to_owned(),
         };

@@ -89,7 +89,9 @@ fn ask<'a>(visitor: &'a Visitor, fields: &Fields, name: &str, is_removed: bool) 
         rows: Vec::new(),
         action: "/settings/users".to_owned(),
         fields: ["user", "role", "action"].map(|key| (key, fields.get(key).to_owned())).to_vec(),
+        secret: None,
         typed: None,
+        is_danger: false,
         label,
         back: "/settings".to_owned(),
     }

@@ -156,7 +156,9 @@ pub async fn create(State(pages): State<Pages>, form: Posted) -> Answer {
             rows: rows(&told.done),
             action: "/topics".to_owned(),
             fields: ["topic", "queues", "permission", "cluster", "broker"].map(same).to_vec(),
+            secret: None,
             typed: None,
+            is_danger: false,
             label: page.t("Create"),
             back: "/topics".to_owned(),
         };
@@ -191,7 +193,9 @@ pub async fn delete(State(pages): State<Pages>, Path(name): Path<String>, form: 
             rows: rows(&told.done),
             action: format!("/topics/{}/delete", escaped(&name)),
             fields: Vec::new(),
+            secret: None,
             typed: Some(&name),
+            is_danger: true,
             label: page.t("Delete"),
             back: format!("/topics/{}", escaped(&name)),
         };
