@@ -257,7 +257,7 @@ fn an_export_of_long_dead_letters_is_sent_as_they_are_read() {
     let browser = Browser::log_in(address, dir.path());
     let servers = format!("{address}:9876");
     let run = |arguments: &[&str]| {
-        let done = rmq_node(&[arguments, &["-n", &servers][..]].concat()).output().unwrap();
+        let done = rmq_node(&[arguments, &["-n", servers.as_str()][..]].concat()).output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).unwrap()
     };
