@@ -439,8 +439,8 @@ fn changed_topics(
     // Both are by name.
     let mut known = known.iter().peekable();
     let mut is_known = |topic: &Arc<TopicConfig>| {
-        let mut is_next = |one: &&Arc<TopicConfig>| Arc::ptr_eq(one, topic);
-        if known.next_if(&mut is_next).is_some() {
+        let is_next = |one: &&Arc<TopicConfig>| Arc::ptr_eq(one, topic);
+        if known.next_if(is_next).is_some() {
             return true;
         }
         while known.next_if(|one| one.name < topic.name).is_some() {}

@@ -37,7 +37,7 @@ use crate::remoting::bodies::route::BrokerData;
 
 /// Steps that are done at the same time: brokers write changes that come together to the disk together, and tell name
 /// servers of them together.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 32;
 
 /// How a step is done; where, and with what name, says the [`MetadataStep`].
 #[derive(Clone, Debug)]

@@ -191,7 +191,7 @@ async fn steps_of_one_kind_are_done_side_by_side() {
 fn what_may_not_be_done_side_by_side_waits() {
     let mut plan = MetadataPlan::default();
     let steps = [
-        (20, Action::DeleteTopic),
+        (40, Action::DeleteTopic),
         (2, Action::ForgetTopic { cluster: "C".to_owned() }),
         (2, Action::DeleteAccount),
     ];
@@ -201,7 +201,7 @@ fn what_may_not_be_done_side_by_side_waits() {
         }
     }
     let counts: Vec<_> = std::iter::repeat_with(|| plan.next_steps().len()).take(6).collect();
-    assert_eq!(counts, [16, 4, 2, 1, 1, 0]);
+    assert_eq!(counts, [32, 8, 2, 1, 1, 0]);
 }
 
 #[tokio::test]
