@@ -124,7 +124,10 @@ impl Tables {
                             "the tables lost what was saved and are made again"
                         );
                     }
-                    Ok(_) => return Ok((tables, Source::Database)),
+                    Ok(_) => {
+                        tables.doubt_mirror();
+                        return Ok((tables, Source::Database));
+                    }
                     Err(KvError::Io(error)) => return Err(error),
                     Err(error) => tracing::error!(%error, "the tables are made again"),
                 }
@@ -159,6 +162,12 @@ impl Tables {
             export_dir,
             clock: clock.clone(),
         }
+    }
+
+    /// Whoever wrote the mirror may have ended before its last changes were in it.
+    fn doubt_mirror(&self) {
+        let mut saving = self.saving();
+        (saving.stale_topics, saving.stale_groups) = (true, true);
     }
 
     fn saving(&self) -> MutexGuard<'_, Saving> {
@@ -489,6 +498,14 @@ mod tests {
         put("third");
         tables.save_configs().unwrap();
         assert_eq!((mirrored("third"), tables.mirror_wait()), ((true, true), None), "at once");
+        tables.saving().mirrored_at = Some(clock.monotonic() + Duration::from_secs(3600));
+        put("fourth");
+        // As after a kill: nobody saves everything once more.
+        drop(tables);
+        let (tables, _) = Tables::open(dir.path(), "broker-a", &clock, None).unwrap();
+        assert_eq!(mirrored("fourth"), (false, false));
+        tables.save_configs().unwrap();
+        assert_eq!((mirrored("fourth"), tables.mirror_wait()), ((true, true), None));
     }
 
     #[test]
