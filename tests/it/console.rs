@@ -486,6 +486,9 @@ fn below_a_path_every_link_form_and_stream_is_right() {
         let sent =
             rmq_node(&["bench", "produce", "-t", "Orders", "-m", "3", "-n", &servers]).output();
         assert!(sent.unwrap().status.success());
+        let group =
+            ["admin", "updateSubGroup", "-n", &servers, "-c", "DefaultCluster", "-g", "readers"];
+        assert!(rmq_node(&group).output().unwrap().status.success());
         let reset = [("topic", "Orders"), ("target", "earliest"), ("typed", "readers")];
         let done = browser.post("/rmq/groups/readers/reset", &reset);
         assert!(done.body.contains("badge done"), "{}", done.body);
