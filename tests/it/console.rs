@@ -446,6 +446,8 @@ fn crawl(browser: &Browser) -> BTreeSet<String> {
             for rest in page.body.split(mark).skip(1) {
                 let to =
                     rest.split('"').next().unwrap().replace("&#38;", "&").replace("&amp;", "&");
+                let here = path.split('?').next().unwrap();
+                let to = if to.starts_with('?') { format!("{here}{to}") } else { to };
                 let to = to.split('#').next().unwrap().to_owned();
                 if to.is_empty() || !known.insert(to.clone()) {
                     continue;
