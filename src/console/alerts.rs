@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::change::{Confirm, change, result};
 use super::server::CLUSTER_MAX;
 use super::visitor::{Fields, Page, Posted, Visitor};
-use super::{Answer, Pages, format, html, may_call, redirect};
+use super::{Answer, Pages, Paging, format, html, may_call, redirect};
 use crate::admin::alerts::Rule;
 use crate::config::Alerts as Settings;
 use crate::model::human_seconds;
@@ -59,6 +59,7 @@ struct RuleRow {
 struct AlertsPage<'a> {
     page: &'a Page,
     rows: Vec<Row>,
+    paging: Paging,
     silences: Vec<Silence>,
     rules: Vec<RuleRow>,
     problems: Vec<Problem>,
@@ -91,6 +92,13 @@ impl Row {
             lasts: format::duration(now_ms - alert.since_ms),
             alert,
         }
+    }
+
+    /// Where it stands: what fires before what may, what is bad before what may become so, and what is silenced last.
+    fn place(&self) -> (usize, bool) {
+        let states = ["firing", "pending", "silenced"];
+        let state = states.iter().position(|state| *state == self.state);
+        (state.unwrap_or(states.len()), self.alert.severity != "critical")
     }
 }
 
@@ -126,9 +134,13 @@ pub async fn show(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
         silence,
     };
     let round = Some(listed.round_ms).filter(|ms| *ms > 0);
+    let mut rows: Vec<_> = listed.alerts.into_iter().map(|alert| Row::of(alert, now_ms)).collect();
+    rows.sort_by_key(Row::place);
+    let (rows, paging) = Paging::of(rows, query.number("page"), String::new());
     Ok(html(&AlertsPage {
         page: &visitor.page,
-        rows: listed.alerts.into_iter().map(|alert| Row::of(alert, now_ms)).collect(),
+        rows,
+        paging,
         silences: listed.silences.into_iter().map(silence).collect(),
         rules,
         problems: listed.problems,
@@ -316,6 +328,31 @@ pub async fn test(State(pages): State<Pages>, form: Posted) -> Answer {
 mod tests {
     use super::super::text::Language;
     use super::*;
+
+    #[test]
+    fn what_fires_and_is_bad_stands_first() {
+        let row = |severity: &str, state: AlertState, is_silenced| {
+            let severity = severity.to_owned();
+            Row::of(Alert { severity, state: state.into(), is_silenced, ..Alert::default() }, 0)
+        };
+        let mut rows = [
+            row("critical", AlertState::Firing, true),
+            row("warning", AlertState::Pending, false),
+            row("warning", AlertState::Firing, false),
+            row("critical", AlertState::Pending, false),
+            row("critical", AlertState::Firing, false),
+        ];
+        rows.sort_by_key(Row::place);
+        let shown = rows.map(|row| (row.state, row.alert.severity));
+        let expected = [
+            ("firing", "critical"),
+            ("firing", "warning"),
+            ("pending", "critical"),
+            ("pending", "warning"),
+            ("silenced", "critical"),
+        ];
+        assert_eq!(shown, expected.map(|(state, severity)| (state, severity.to_owned())));
+    }
 
     #[test]
     fn rules_say_what_the_settings_make_of_them() {

@@ -1,14 +1,31 @@
 // What pages have with JavaScript: times in the browser's zone, keys, and parts that renew themselves. Nothing depends on it.
 "use strict";
 
+// As 2026-11-29T18:08:17, where the browser is.
+function local(date) {
+  const two = (number) => String(number).padStart(2, "0");
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}T` +
+    `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}
+
 function localTimes(root) {
   for (const time of root.querySelectorAll("time[datetime]")) {
     const date = new Date(time.dateTime);
     if (isNaN(date)) continue;
-    const two = (number) => String(number).padStart(2, "0");
     time.title = time.textContent + " UTC";
-    time.textContent = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ` +
-      `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+    time.textContent = local(date).replace("T", " ");
+  }
+}
+
+// What is typed is in the zone of what is shown; the node is told UTC.
+function localForms() {
+  for (const mark of document.querySelectorAll("[data-zone]")) mark.textContent = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  for (const form of document.forms) {
+    const inputs = Array.from(form.querySelectorAll("input[type=datetime-local]"));
+    for (const input of inputs) if (input.value) input.value = local(new Date(input.value + "Z"));
+    form.addEventListener("formdata", (event) => {
+      for (const { name, value } of inputs) if (value) event.formData.set(name, new Date(value).toISOString().slice(0, 19));
+    });
   }
 }
 
@@ -69,6 +86,7 @@ function follow() {
 }
 
 localTimes(document);
+localForms();
 // On a phone the pages' names are a row to be pushed.
 const here = document.querySelector("header nav [aria-current]");
 if (here) here.scrollIntoView({ inline: "center", block: "nearest" });
