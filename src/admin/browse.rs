@@ -136,7 +136,7 @@ impl Admin {
         let take = |message| {
             let mut message = StoredMessage::of(message, Some(&queue.place.broker));
             if (request.from_ms..request.until_ms).contains(&message.stored_ms) {
-                shorten(&mut message);
+                message.shorten(BODY_KEPT_BYTES);
                 queue.messages.push(message);
             }
         };
@@ -162,15 +162,5 @@ impl OfQueue {
         };
         let is_more = offset > self.first;
         (Place { offset, ..self.place }, is_more)
-    }
-}
-
-fn shorten(message: &mut StoredMessage) {
-    message.body.truncate(BODY_KEPT_BYTES);
-    message.body.shrink_to_fit();
-    if let Some(text) = &mut message.body_text {
-        let end = text.floor_char_boundary(BODY_KEPT_BYTES);
-        text.truncate(end);
-        text.shrink_to_fit();
     }
 }

@@ -55,6 +55,16 @@ impl StoredMessage {
             properties: all,
         }
     }
+
+    /// Keeps so many bytes of the body, and of its text, at most.
+    pub(crate) fn shorten(&mut self, bytes: usize) {
+        self.body.truncate(bytes);
+        self.body.shrink_to_fit();
+        if let Some(text) = &mut self.body_text {
+            text.truncate(text.floor_char_boundary(bytes));
+            text.shrink_to_fit();
+        }
+    }
 }
 
 impl Admin {

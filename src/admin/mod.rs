@@ -10,7 +10,7 @@
 //! | `clients` | producers and consumers that are connected: list, show |
 //! | `messages`, `browse` | messages: of an id, of a key, as they are stored; of a time, in pages |
 //! | `tracks` | what became of a message: in each group, and as traces tell |
-//! | `dead_letters` | dead letters of a group: list, resend |
+//! | `dead_letters`, `letters` | dead letters of a group: list, resend; read one after another |
 //! | `name_servers` | name servers: what each knows, their values and settings, write permissions |
 //! | `offsets` | letting a group go on elsewhere |
 //! | `metadata/` | what a cluster is configured to be, as a whole |
@@ -59,6 +59,7 @@ mod dead_letters_tests;
 mod groups;
 #[cfg(test)]
 mod groups_tests;
+mod letters;
 mod messages;
 mod metadata;
 mod name_servers;
@@ -92,6 +93,7 @@ pub use calls::{
     statistics,
 };
 pub use cluster::{ACCOUNTS_DIFFER, ACCOUNTS_DIFFER_FIX};
+pub use letters::DeadLetters;
 pub use metadata::MetadataPlan;
 pub use node::{NodeControl, OfNode, Own};
 pub use topics::{permission_from_text, permission_text};

@@ -236,7 +236,6 @@ fn confirm(
     secret: Option<bool>,
 ) -> axum::response::Response {
     let page = &visitor.page;
-    let kept = FIELDS.map(|name| (name, fields.get(name).to_owned())).to_vec();
     let label = page.t("Set");
     let confirm = Confirm {
         page,
@@ -244,7 +243,7 @@ fn confirm(
         warning: "",
         rows: rows(done),
         action,
-        fields: kept,
+        fields: fields.kept(FIELDS),
         secret,
         typed: None,
         is_danger: false,

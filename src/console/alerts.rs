@@ -63,6 +63,7 @@ struct AlertsPage<'a> {
     silences: Vec<Silence>,
     rules: Vec<RuleRow>,
     problems: Vec<Problem>,
+    is_elsewhere: bool,
     /// When it was looked last; none before the first time.
     round: Option<(String, String)>,
     is_telling: bool,
@@ -102,8 +103,11 @@ impl Row {
     }
 }
 
-/// How many fire and are not silenced; none if they are off.
+/// How many fire and are not silenced; none if they are off, or of another cluster than the pages.
 pub fn firing(pages: &Pages) -> Option<usize> {
+    if pages.is_elsewhere {
+        return None;
+    }
     let listed = pages.of_node.alerts.list().ok()?;
     let fires = |alert: &&Alert| alert.state() == AlertState::Firing && !alert.is_silenced;
     Some(listed.alerts.iter().filter(fires).count())
@@ -144,6 +148,7 @@ pub async fn show(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
         silences: listed.silences.into_iter().map(silence).collect(),
         rules,
         problems: listed.problems,
+        is_elsewhere: pages.is_elsewhere,
         round: round.map(format::moment),
         is_telling: listed.is_telling,
         hours: HOURS,
@@ -275,14 +280,13 @@ fn ask<'a>(visitor: &'a Visitor, fields: &Fields, asked: &SilenceAlertsRequest) 
         let warning = page.t("It stays on this page, and it is told when the silence is over.");
         (format!("{length} {what}"), warning, page.t("Silence"))
     };
-    let names = ["rule", "subject", "hours", "comment"];
     Confirm {
         page,
         question,
         warning,
         rows: Vec::new(),
         action: format!("{PATH}/silence"),
-        fields: names.map(|name| (name, fields.get(name).to_owned())).to_vec(),
+        fields: fields.kept(["rule", "subject", "hours", "comment"]),
         secret: None,
         typed: None,
         is_danger: false,

@@ -97,6 +97,8 @@ pub trait Health: fmt::Debug + Send + Sync {
 pub struct Pages {
     /// The cluster that is looked after, for changes, which go on to their ends; a page uses `asking`.
     pub admin: Arc<Admin>,
+    /// Whether that is another cluster than this node's own, which its alerts are of.
+    pub is_elsewhere: bool,
     /// This node.
     pub of_node: OfNode,
     /// Who may.

@@ -298,6 +298,10 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("Test of the receivers", "接收方测试"),
     ("Test the receivers", "测试接收方"),
     (
+        "The console looks after another cluster: these alerts are those of this node's own.",
+        "控制台管理的是另一个集群：这里是本节点所在集群的告警。",
+    ),
+    (
         "The first user is admin; its password is in the file console-admin-password of the node's data directory.",
         "首个用户是 admin，密码在节点数据目录的 console-admin-password 文件中。",
     ),

@@ -148,14 +148,13 @@ pub async fn create(State(pages): State<Pages>, form: Posted) -> Answer {
     if !is_sure {
         let told = pages.asking().create_topic(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;
-        let same = |name| (name, fields.get(name).to_owned());
         let confirm = Confirm {
             page,
             question: page.t1("Create the topic {}?", &request.topic),
             warning: "",
             rows: rows(&told.done),
             action: "/topics".to_owned(),
-            fields: ["topic", "queues", "permission", "cluster", "broker"].map(same).to_vec(),
+            fields: fields.kept(["topic", "queues", "permission", "cluster", "broker"]),
             secret: None,
             typed: None,
             is_danger: false,

@@ -58,6 +58,7 @@ pub fn open(
         health: Arc::clone(&base.live) as Arc<dyn Health>,
     };
     let others = &config.console.name_servers;
+    let is_elsewhere = !others.is_empty();
     let admin =
         if others.is_empty() { admin.clone() } else { admin_door::admin(others.clone(), base) };
     let (config, base) = (config.console.clone(), base.clone());
@@ -68,6 +69,7 @@ pub fn open(
         let accounts = if config.is_enabled { accounts(&base, data_dir).await } else { None };
         let pages = accounts.map(|accounts| Pages {
             admin: Arc::new(admin),
+            is_elsewhere,
             of_node,
             accounts: Arc::new(accounts),
             base_path: config.base_path,

@@ -308,6 +308,58 @@ fn an_operator_creates_a_topic_finds_a_message_and_moves_a_group() {
     assert_eq!(node.wait().0.code(), Some(0));
 }
 
+/// What a process has of its own in memory, in MiB.
+fn memory_mib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() >> 10
+}
+
+#[test]
+fn an_export_of_long_dead_letters_is_sent_as_they_are_read() {
+    const LETTERS: usize = 16;
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let node = Node::start(address, dir.path());
+    let browser = Browser::log_in(address, dir.path());
+    let servers = format!("{address}:9876");
+    let run = |arguments: &[&str]| {
+        let done = rmq_node(&[arguments, &["-n", &servers][..]].concat()).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    };
+    run(&["admin", "groups", "create", "g"]);
+    run(&["admin", "topics", "create", "%DLQ%g", "--queues", "1"]);
+    let (count, size) = (LETTERS.to_string(), (2 << 20).to_string());
+    run(&["bench", "produce", "-t", "%DLQ%g", "-m", &count, "-s", &size, "-c", "1"]);
+    assert!(browser.get("/dead-letters/g").body.contains("16 in all"));
+    let before = memory_mib(node.pid());
+    for (kind, begin) in [("json", "{\"message\":"), ("csv", "\"")] {
+        let stream = TcpStream::connect(at(address)).unwrap();
+        let head = format!(
+            "GET /dead-letters/g/export?as={kind} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nCookie: {}\r\n\r\n",
+            browser.cookie
+        );
+        (&stream).write_all(head.as_bytes()).unwrap();
+        let mut stream = BufReader::new(stream);
+        let (mut letters, mut most, mut line) = (0, 0, Vec::new());
+        while stream.read_until(b'\n', &mut line).unwrap() > 0 {
+            if line.starts_with(begin.as_bytes()) {
+                letters += 1;
+                most = memory_mib(node.pid()).max(most);
+            }
+            line.clear();
+        }
+        assert_eq!(letters, LETTERS, "{kind}");
+        // Held as a whole, they would be 32 MiB twice, and the text of the file.
+        assert!(most < before + 60, "{kind}: {before} MiB, then {most} MiB");
+    }
+    // The command line prints each as it comes.
+    let printed = run(&["admin", "messages", "dlq", "g", "-o", "json"]);
+    let found: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(found["letters"].as_array().unwrap().len(), LETTERS);
+    assert_eq!(found["queues"][0]["count"], LETTERS);
+}
+
 #[test]
 fn readers_look_and_pages_speak_chinese_below_a_path() {
     let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
