@@ -18,19 +18,37 @@ use crate::model::{PhysicalOffset, QueueId, QueueOffset};
 const SCANNED_MAX: usize = 800;
 /// How many entries are looked at together.
 const SCANNED_AT_ONCE: usize = 128;
-/// The most bytes of an answer, and messages, from memory (B-173).
-const MEMORY_MAX: (u64, u32) = (256 << 10, 32);
-/// The most bytes of an answer, and messages, from the disk (B-173).
-const DISK_MAX: (u64, u32) = (64 << 10, 8);
+/// How much an answer may have, of what counts as in memory and of what does not (B-173).
+const ANSWER: Limits = Limits { memory: (256 << 10, 32), disk: (64 << 10, 8) };
+/// How much the broker itself is given at once: as many as it asks for.
+const OWN: Limits = Limits { memory: (1 << 20, u32::MAX), disk: (1 << 20, u32::MAX) };
 /// How far behind the log's end its bytes may be read by who must not block: the kernel has them in memory.
 const NEVER_BLOCKS_BYTES: u64 = 256 << 20;
 
 impl Store {
-    /// Reads messages (B-170 to B-176).
+    /// Reads messages for a client (B-170 to B-176).
     ///
     /// # Errors
     /// [`ReadError::WouldBlock`]: ask again from a blocking thread with `may_block`; [`ReadError::Unavailable`]: later.
     pub fn pull(&self, request: &PullRequest<'_>, may_block: bool) -> Result<Pulled, ReadError> {
+        self.pull_within(&ANSWER, request, may_block)
+    }
+
+    /// [`Self::pull`] for the broker itself, which gets as many messages as it asks for, but not much more than 1 MiB.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`]
+    pub fn pull_own(&self, request: &PullRequest<'_>) -> Result<Pulled, ReadError> {
+        self.pull_within(&OWN, request, true)
+    }
+
+    fn pull_within(
+        &self,
+        limits: &Limits,
+        request: &PullRequest<'_>,
+        may_block: bool,
+    ) -> Result<Pulled, ReadError> {
         let (topic, queue_id) = (request.topic, request.queue_id);
         let (min_offset, max_offset) = self.derived.queues().range(topic, queue_id, may_block)?;
         let mut pulled = Pulled {
@@ -45,7 +63,8 @@ impl Store {
         let (status, next) = match offset {
             _ if max_offset.0 == 0 => (PullStatus::NoMessageInQueue, 0),
             Some(offset) if offset >= min_offset.0 && offset < max_offset.0 => {
-                self.collect(request, offset, &mut pulled, may_block)?;
+                let answer = Answer::new(limits, request.count_max);
+                self.collect(answer, request, offset, &mut pulled, may_block)?;
                 return Ok(pulled);
             }
             Some(offset) if offset == max_offset.0 => (PullStatus::OffsetOverflowOne, offset),
@@ -61,6 +80,7 @@ impl Store {
     /// Goes through the queue from `offset` on, until the answer is full.
     fn collect(
         &self,
+        mut answer: Answer<'_>,
         request: &PullRequest<'_>,
         offset: u64,
         pulled: &mut Pulled,
@@ -68,7 +88,6 @@ impl Store {
     ) -> Result<(), ReadError> {
         let log_end = self.log.end();
         let scanned_max = SCANNED_MAX.max(usize::try_from(request.count_max).unwrap_or(usize::MAX));
-        let mut answer = Answer { count_max: request.count_max, ..Answer::default() };
         let mut scanned = 0;
         let mut is_gone = false;
         // Without a filter, as many entries as messages are needed.
@@ -135,7 +154,7 @@ impl Store {
     }
 
     /// Reads the records; those that are gone or damaged are left out.
-    fn read_ranges(&self, answer: &Answer, log_end: u64) -> (Bytes, u32) {
+    fn read_ranges(&self, answer: &Answer<'_>, log_end: u64) -> (Bytes, u32) {
         let mut body = BytesMut::with_capacity(usize::try_from(answer.bytes).unwrap_or(0));
         let mut count = 0;
         let mut at = 0;
@@ -349,19 +368,32 @@ impl Place {
     }
 }
 
+/// The most bytes and messages that are read at once.
+struct Limits {
+    /// With what counts as in memory.
+    memory: (u64, u32),
+    /// With what counts as on the disk.
+    disk: (u64, u32),
+}
+
 /// What was collected for an answer.
-#[derive(Default)]
-struct Answer {
+struct Answer<'a> {
+    limits: &'a Limits,
     ranges: Vec<Range<u64>>,
     bytes: u64,
     count: u32,
     count_max: u32,
 }
 
-impl Answer {
+impl<'a> Answer<'a> {
+    fn new(limits: &'a Limits, count_max: u32) -> Self {
+        Self { limits, ranges: Vec::new(), bytes: 0, count: 0, count_max }
+    }
+
     /// Whether one more record would be too much; the first one never is (B-173).
     fn is_full(&self, next: &Place) -> bool {
-        let (bytes_max, count_max) = if next.is_on_disk { DISK_MAX } else { MEMORY_MAX };
+        let (bytes_max, count_max) =
+            if next.is_on_disk { self.limits.disk } else { self.limits.memory };
         let bytes = self.bytes + (next.range.end - next.range.start);
         self.count > 0
             && (self.count >= self.count_max || self.count >= count_max || bytes > bytes_max)
@@ -369,7 +401,7 @@ impl Answer {
 
     /// Whether there are as many messages as any answer has.
     fn has_all(&self) -> bool {
-        self.count > 0 && self.count >= self.count_max.min(MEMORY_MAX.1)
+        self.count > 0 && self.count >= self.count_max.min(self.limits.memory.1)
     }
 
     fn add(&mut self, place: Place) {

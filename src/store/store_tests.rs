@@ -12,8 +12,8 @@ use bytes::Bytes;
 use super::disk::{Disk, SystemDisk};
 use super::options::{FlushMode, Retention, SharedRetention};
 use super::{
-    All, AppendResult, OpenError, PullRequest, PullStatus, Pulled, ReadError, StartTopics, Store,
-    StoreOptions,
+    All, AppendResult, OpenError, PullRequest, PullStatus, Pulled, ReadError,
+    StartTopics, Store, StoreOptions,
 };
 use crate::clock::Clock;
 use crate::message::{NewMessage, Record};
@@ -228,6 +228,29 @@ fn an_answer_has_at_most_32_messages_and_256_kib_b173() {
         world.append("large", 0, &"x".repeat(100 << 10));
     }
     assert_eq!(world.pull("large", 0, 0).count, 2);
+}
+
+#[test]
+fn the_broker_itself_gets_as_many_as_it_asks_for_up_to_1_mib() {
+    let world = World::with(|options| {
+        options.segment_bytes = 4 << 20;
+        options.in_memory_bytes = 1 << 10;
+    });
+    for body in names(300) {
+        world.append("small", 0, &body);
+    }
+    for _ in 0..12 {
+        world.append("large", 0, &"x".repeat(100 << 10));
+    }
+    let pull_own = |topic, offset| {
+        let queue_id = QueueId(0);
+        let request = PullRequest { topic, queue_id, offset, count_max: 256, filter: &All };
+        let pulled = world.store().pull_own(&request).unwrap();
+        (pulled.count, pulled.next_offset)
+    };
+    assert_eq!(pull_own("small", 0), (256, QueueOffset(256)));
+    assert_eq!(pull_own("small", 256), (44, QueueOffset(300)));
+    assert_eq!(pull_own("large", 0), (10, QueueOffset(10)));
 }
 
 #[test]
