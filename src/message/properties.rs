@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use memchr::memchr;
+
 /// Between a key and its value.
 pub const KEY_VALUE_SEPARATOR: char = '\u{1}';
 /// Between two properties.
@@ -120,9 +122,23 @@ pub fn find<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 
 /// All entries of a properties text that have a key and a value.
 pub fn iterate(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.split(PROPERTY_SEPARATOR)
-        .filter_map(|entry| entry.split_once(KEY_VALUE_SEPARATOR))
+    split(text)
+        .filter_map(|entry| {
+            let at = memchr(KEY_VALUE_SEPARATOR as u8, entry.as_bytes())?;
+            Some((&entry[..at], &entry[at + 1..]))
+        })
         .filter(|(key, value)| !key.is_empty() && !value.is_empty())
+}
+
+/// What is between the separators of properties.
+fn split(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = memchr(PROPERTY_SEPARATOR as u8, text.as_bytes());
+        rest = end.map(|end| &text[end + 1..]);
+        Some(&text[..end.unwrap_or(text.len())])
+    })
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::consume_queue::{Entry, ReadError};
 use super::dispatch::key_hash;
-use super::log::is_record_at;
-use super::{PullRequest, PullStatus, Pulled, Queried, Store};
+use super::log::{READ_WHOLE_BYTES, record_in};
+use super::{EntryFilter, PullRequest, PullStatus, Pulled, Queried, Store};
 use crate::message::Record;
 use crate::model::{PhysicalOffset, QueueId, QueueOffset};
 
@@ -90,6 +90,8 @@ impl Store {
         let scanned_max = SCANNED_MAX.max(usize::try_from(request.count_max).unwrap_or(usize::MAX));
         let mut scanned = 0;
         let mut is_gone = false;
+        // Who asks for properties has each record read, and so none is read again.
+        let mut matching = BytesMut::new();
         // Without a filter, as many entries as messages are needed.
         let mut at_once = usize::try_from(request.count_max).unwrap_or(usize::MAX);
         'scan: while scanned < scanned_max && !answer.has_all() {
@@ -126,14 +128,23 @@ impl Store {
                     }
                     return Err(ReadError::WouldBlock);
                 }
-                if request.filter.needs_properties() && !self.matches_properties(request, entry) {
+                if !request.filter.needs_properties() {
+                    answer.add(place);
                     continue;
                 }
-                answer.add(place);
+                match self.read_matching(request.filter, &place.range, &mut matching) {
+                    Some(true) => answer.count(&place),
+                    Some(false) => {}
+                    None => is_gone = true,
+                }
             }
         }
         pulled.next_offset = QueueOffset(offset + scanned as u64);
-        (pulled.body, pulled.count) = self.read_ranges(&answer, log_end);
+        (pulled.body, pulled.count) = if request.filter.needs_properties() {
+            (matching.freeze(), answer.count)
+        } else {
+            self.read_ranges(&answer, log_end)
+        };
         pulled.status = match (pulled.count, is_gone || answer.count > 0) {
             (0, true) => PullStatus::MessageWasRemoving,
             (0, false) => PullStatus::NoMatchedMessage,
@@ -147,10 +158,45 @@ impl Store {
         at >= self.log.opened_at() && log_end.saturating_sub(at) <= NEVER_BLOCKS_BYTES
     }
 
-    fn matches_properties(&self, request: &PullRequest<'_>, entry: &Entry) -> bool {
-        let properties = self.log.properties_of(entry.physical_offset, entry.size);
-        // What cannot be read is not wanted either, but is told by who reads what is wanted.
-        properties.is_none_or(|text| request.filter.matches_properties(&text))
+    /// Appends a record to `body` if its properties match; `None` if it is gone or damaged. Of a long one that does
+    /// not match, the body is not read.
+    fn read_matching(
+        &self,
+        filter: &dyn EntryFilter,
+        range: &Range<u64>,
+        body: &mut BytesMut,
+    ) -> Option<bool> {
+        if range.end - range.start > u64::from(READ_WHOLE_BYTES) {
+            let properties = self.log.properties_of(PhysicalOffset(range.start));
+            // What cannot be read is told below.
+            if properties.is_some_and(|text| !filter.matches_properties(&text)) {
+                return Some(false);
+            }
+        }
+        self.read_record(range, body, |record| filter.matches_properties(record.properties()))
+    }
+
+    /// Appends a record to `body` if it is wanted; `None` if it is gone or damaged.
+    fn read_record(
+        &self,
+        range: &Range<u64>,
+        body: &mut BytesMut,
+        is_wanted: impl FnOnce(&Record<'_>) -> bool,
+    ) -> Option<bool> {
+        let (start, at) = (body.len(), PhysicalOffset(range.start));
+        let record = if self.read_into(range, body) { record_in(&body[start..], at) } else { None };
+        let found = record.map(|record| is_wanted(&record));
+        if found != Some(true) {
+            body.truncate(start);
+        }
+        if found.is_none() {
+            self.log.segments().note_damage(range.start);
+            tracing::warn!(
+                physical_offset = range.start,
+                "a record is gone or damaged, and is left out"
+            );
+        }
+        found
     }
 
     /// Reads the records; those that are gone or damaged are left out.
@@ -167,17 +213,7 @@ impl Store {
             // Neighbours in two segments cannot be read together, damaged ones must not be.
             if !(is_hot && self.read_into(&whole, &mut body)) {
                 for range in &answer.ranges[at..at + taken] {
-                    let start = body.len();
-                    let is_good = self.read_into(range, &mut body)
-                        && is_record_at(&body[start..], PhysicalOffset(range.start));
-                    if !is_good {
-                        self.log.segments().note_damage(range.start);
-                        tracing::warn!(
-                            physical_offset = range.start,
-                            "a record is gone or damaged, and is left out"
-                        );
-                        body.truncate(start);
-                    }
+                    let is_good = self.read_record(range, &mut body, |_| true).is_some();
                     count += u32::from(is_good);
                 }
             } else {
@@ -405,8 +441,12 @@ impl<'a> Answer<'a> {
     }
 
     fn add(&mut self, place: Place) {
+        self.count(&place);
+        self.ranges.push(place.range);
+    }
+
+    fn count(&mut self, place: &Place) {
         self.bytes += place.range.end - place.range.start;
         self.count += 1;
-        self.ranges.push(place.range);
     }
 }

@@ -9,8 +9,6 @@ mod lexer;
 mod parser;
 mod value;
 
-use std::collections::BTreeMap;
-
 use self::evaluate::{Condition, Truth};
 use crate::message::properties;
 
@@ -23,12 +21,17 @@ const TERMS_MAX: usize = 1024;
 /// Longer texts are no numbers, whatever they say: a message must not cost without bound.
 const NUMBER_BYTES_MAX: usize = 512;
 
+/// So many properties have their values on the stack.
+const FEW_NAMES: usize = 8;
+
 /// An expression that can be asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sql {
     condition: Condition,
-    /// The properties that it names, and where the evaluator looks for their values.
-    names: BTreeMap<Box<str>, usize>,
+    /// The properties that it names, in order, and where the evaluator looks for their values.
+    names: Vec<(Box<str>, usize)>,
+    /// Bit for bit, which lengths these names have; the last one stands for all greater ones.
+    lengths: u64,
 }
 
 /// Why an expression cannot be read.
@@ -60,7 +63,8 @@ impl Sql {
             return Err(SqlError::at("", 0, what));
         }
         let (condition, names) = parser::parse(expression)?;
-        Ok(Self { condition, names })
+        let lengths = names.keys().fold(0, |lengths, name| lengths | length_bit(name));
+        Ok(Self { condition, names: names.into_iter().collect(), lengths })
     }
 
     /// Whether a message with this properties text is wanted.
@@ -70,15 +74,31 @@ impl Sql {
     }
 
     fn evaluate(&self, properties: &str) -> Truth {
-        let mut values = vec![None; self.names.len()];
+        let mut few = [None; FEW_NAMES];
+        let mut many = Vec::new();
+        let values = match few.get_mut(..self.names.len()) {
+            Some(values) => values,
+            None => {
+                many.resize(self.names.len(), None);
+                &mut many
+            }
+        };
         for (name, value) in properties::iterate(properties) {
-            if let Some(property) = self.names.get(name) {
+            // Most properties are of no interest, and the length of their names tells.
+            if self.lengths & length_bit(name) == 0 {
+                continue;
+            }
+            if let Ok(at) = self.names.binary_search_by(|(known, _)| (**known).cmp(name)) {
                 // The last one of a name counts.
-                values[*property] = Some(value);
+                values[self.names[at].1] = Some(value);
             }
         }
-        self.condition.evaluate(&values)
+        self.condition.evaluate(values)
     }
+}
+
+fn length_bit(name: &str) -> u64 {
+    1 << name.len().min(63)
 }
 
 #[cfg(test)]
