@@ -9,6 +9,8 @@ mod lexer;
 mod parser;
 mod value;
 
+use std::collections::BTreeSet;
+
 use self::evaluate::{Condition, Truth};
 use crate::message::properties;
 
@@ -30,8 +32,8 @@ pub struct Sql {
     condition: Condition,
     /// The properties that it names, in order, and where the evaluator looks for their values.
     names: Vec<(Box<str>, usize)>,
-    /// Bit for bit, which lengths these names have; the last one stands for all greater ones.
-    lengths: u64,
+    /// Which lengths these names have, in order.
+    lengths: Vec<usize>,
 }
 
 /// Why an expression cannot be read.
@@ -63,7 +65,8 @@ impl Sql {
             return Err(SqlError::at("", 0, what));
         }
         let (condition, names) = parser::parse(expression)?;
-        let lengths = names.keys().fold(0, |lengths, name| lengths | length_bit(name));
+        let lengths: BTreeSet<usize> = names.keys().map(|name| name.len()).collect();
+        let lengths = lengths.into_iter().collect();
         Ok(Self { condition, names: names.into_iter().collect(), lengths })
     }
 
@@ -83,11 +86,8 @@ impl Sql {
                 &mut many
             }
         };
-        for (name, value) in properties::iterate(properties) {
-            // Most properties are of no interest, and the length of their names tells.
-            if self.lengths & length_bit(name) == 0 {
-                continue;
-            }
+        for entry in properties::entries(properties) {
+            let Some((name, value)) = self.named(entry) else { continue };
             if let Ok(at) = self.names.binary_search_by(|(known, _)| (**known).cmp(name)) {
                 // The last one of a name counts.
                 values[self.names[at].1] = Some(value);
@@ -95,10 +95,16 @@ impl Sql {
         }
         self.condition.evaluate(values)
     }
-}
 
-fn length_bit(name: &str) -> u64 {
-    1 << name.len().min(63)
+    /// An entry's name and value, if the expression may name it: most names have another length.
+    fn named<'a>(&self, entry: &'a str) -> Option<(&'a str, &'a str)> {
+        let bytes = entry.as_bytes();
+        let mut lengths = self.lengths.iter().take_while(|length| **length < bytes.len());
+        let length =
+            lengths.find(|length| bytes[**length] == properties::KEY_VALUE_SEPARATOR as u8)?;
+        let (name, value) = (&entry[..*length], &entry[length + 1..]);
+        (!value.is_empty()).then_some((name, value))
+    }
 }
 
 #[cfg(test)]
