@@ -11,6 +11,7 @@
 //! | `overview`, `topics`, `groups`, `messages`, `dead_letters`, `clients`, `acl`, `name_servers`, `alerts`, `audit`, `settings` | pages |
 //! | `trace` | what became of a message in the words of clients, drawn |
 //! | `drawing` | the hosts of a cluster as a picture |
+//! | `history`, `series`, `chart` | rates and lag of the past: kept, and drawn |
 //! | `text`, `text_zh`, `format` | the words of pages, numbers and times |
 //! | `pages/` | templates, the style sheet and the script |
 //!
@@ -25,6 +26,7 @@ mod acl;
 mod alerts;
 mod audit;
 mod change;
+mod chart;
 mod clients;
 mod dead_letters;
 mod drawing;
@@ -32,10 +34,12 @@ mod exposition;
 mod format;
 mod groups;
 mod guesses;
+mod history;
 mod login;
 mod messages;
 mod name_servers;
 mod overview;
+mod series;
 mod server;
 mod settings;
 mod text;
@@ -63,6 +67,7 @@ use crate::metrics::Metrics;
 use crate::task;
 
 pub use accounts::Accounts;
+pub use history::History;
 pub use server::{Accepted, Door, serve};
 use visitor::{Page, Visitor};
 
@@ -98,6 +103,8 @@ pub struct Pages {
     pub of_node: OfNode,
     /// Who may.
     pub accounts: Arc<Accounts>,
+    /// What was, unless another cluster is looked after.
+    pub history: Option<Arc<History>>,
     /// What paths begin with where no proxy says it; empty, or as `/rmq`.
     pub base_path: String,
     /// The time.
