@@ -24,7 +24,8 @@ const SAVE_MINUTES: i64 = 10;
 #[derive(Debug, Default)]
 struct State {
     series: BTreeMap<Kind, BTreeMap<String, Series>>,
-    /// The newest minute with figures, and up to which one all is written down.
+    /// The minute of the start, the newest with figures, and up to which one all is written down.
+    begun: i64,
     newest: i64,
     saved_to: i64,
 }
@@ -41,7 +42,7 @@ impl History {
     #[must_use]
     pub fn open(database: Arc<dyn Database>, now_ms: i64) -> Self {
         let newest = now_ms.div_euclid(MINUTE_MS);
-        let mut state = State { newest, saved_to: newest, ..State::default() };
+        let mut state = State { begun: newest, newest, saved_to: newest, ..State::default() };
         if let Err(error) = state.read(&*database, now_ms) {
             tracing::warn!(%error, "the history of the console's charts cannot be read");
         }
@@ -86,8 +87,9 @@ impl History {
             of_kind.entry(kind).or_default().push((name, narrow(value)));
         }
         let mut state = self.lock();
+        let is_restart = minute == state.begun;
         for (kind, values) in of_kind {
-            note(state.series.entry(kind).or_default(), kind, minute, values);
+            note(state.series.entry(kind).or_default(), kind, (minute, is_restart), values);
         }
         // Behind it where the clock was put back: it is written again.
         (state.newest, state.saved_to) = (minute, state.saved_to.min(minute));
@@ -238,11 +240,16 @@ fn values<'a>(
 }
 
 /// Adds a minute's values; where there is no room, those that are higher than others were all day take their places.
-fn note(known: &mut BTreeMap<String, Series>, kind: Kind, minute: i64, values: Vec<(&str, f32)>) {
+fn note(
+    known: &mut BTreeMap<String, Series>,
+    kind: Kind,
+    (minute, is_restart): (i64, bool),
+    values: Vec<(&str, f32)>,
+) {
     let mut others = Vec::new();
     for (name, value) in values {
         match known.get_mut(name) {
-            Some(series) => series.note(kind, minute, value),
+            Some(series) => series.note(kind, minute, value, is_restart),
             None => others.push((name, value)),
         }
     }
@@ -262,7 +269,7 @@ fn note(known: &mut BTreeMap<String, Series>, kind: Kind, minute: i64, values: V
     }
     for (name, value) in others {
         let mut series = Series::new();
-        series.note(kind, minute, value);
+        series.note(kind, minute, value, is_restart);
         known.insert(name.to_owned(), series);
     }
 }
@@ -376,6 +383,10 @@ mod tests {
         let again = open(&database, 185);
         again.note(&[Arc::new(broker(185, 9.0, 0))]);
         again.save();
+        // As does the one of the minute in which it is: its rate is not the one of who has just begun.
+        let same = open(&database, 185);
+        same.note(&[Arc::new(broker(185, 0.0, 0))]);
+        same.save();
         let last = open(&database, 190);
         last.note(&[Arc::new(broker(190, 3.0, 0))]);
         let hours = points(&last, Kind::TopicIn, "T", Span::Month, 190);

@@ -170,9 +170,9 @@ impl Series {
         }
     }
 
-    /// A value in a minute.
-    pub fn note(&mut self, kind: Kind, minute: i64, value: f32) {
-        let before = self.minutes.get(minute).filter(|_| kind.is_highest());
+    /// A value in a minute; that of a restart has the higher one of both runs.
+    pub fn note(&mut self, kind: Kind, minute: i64, value: f32, is_restart: bool) {
+        let before = self.minutes.get(minute).filter(|_| is_restart || kind.is_highest());
         self.minutes.put(minute, before.map_or(value, |before| before.max(value)));
         let hour = minute.div_euclid(HOUR_MINUTES);
         let minutes = hour * HOUR_MINUTES..(hour + 1) * HOUR_MINUTES;
@@ -220,9 +220,10 @@ mod tests {
         let (mut rate, mut lag) = (Series::new(), Series::new());
         // A minute has its last rate and its highest lag.
         for (minute, value) in [(60, 9.0), (60, 1.0), (90, 2.0), (119, 6.0), (120, 8.0)] {
-            rate.note(Kind::TopicIn, minute, value);
-            lag.note(Kind::GroupLag, minute, value);
+            rate.note(Kind::TopicIn, minute, value, false);
+            lag.note(Kind::GroupLag, minute, value, false);
         }
+        rate.note(Kind::TopicIn, 120, 0.0, true);
         assert_eq!((rate.minutes.get(60), lag.minutes.get(60)), (Some(1.0), Some(9.0)));
         assert_eq!((rate.hours.get(1), rate.hours.get(2)), (Some(3.0), Some(8.0)));
         assert_eq!((lag.hours.get(1), lag.hours.get(2)), (Some(9.0), Some(8.0)));
