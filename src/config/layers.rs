@@ -222,7 +222,8 @@ fn variable(path: &str, text: &str) -> Result<toml::Value, String> {
     for value in readings.into_iter().flatten() {
         let mut table = toml::Table::new();
         put(&mut table, path, value.clone());
-        match table.try_into::<Settings>() {
+        // As text: what reads files reads this, too, and is in the binary once.
+        match toml::from_str::<Settings>(&table.to_string()) {
             Ok(_) => return Ok(value),
             Err(error) => refused = refused.or_else(|| Some(explain(error.message()))),
         }

@@ -40,7 +40,7 @@ def build(lib, program="Takeover"):
 
 
 class Client:
-    """A running client; used by one thread."""
+    """A running client, which does one thing after the other, whoever asks."""
 
     def __init__(self, lib, name_servers, *arguments, program="Takeover", properties=()):
         """A Java program by its name, with system properties such as `tls.enable=true`, or any other by its path or as the words of its command."""
@@ -51,7 +51,7 @@ class Client:
         with open(self.log, "wb") as log:
             self.child = subprocess.Popen([*command, ";".join(name_servers), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                           stderr=log, text=True, bufsize=1, cwd=self.home, env={**os.environ, "HOME": self.home})
-        self.answers = queue.Queue()
+        self.answers, self.asking = queue.Queue(), threading.Lock()
         threading.Thread(target=self.read, daemon=True).start()
 
     def read(self):
@@ -62,9 +62,11 @@ class Client:
 
     def tell(self, command):
         """Sends a command; an answer that is an error, or none, raises."""
-        self.child.stdin.write(command + "\n")
-        self.child.stdin.flush()
-        answer = self.answers.get(timeout=ANSWER_TIMEOUT_S)
+        # Its answers do not say what they answer.
+        with self.asking:
+            self.child.stdin.write(command + "\n")
+            self.child.stdin.flush()
+            answer = self.answers.get(timeout=ANSWER_TIMEOUT_S)
         if answer.startswith("error"):
             raise RuntimeError(f"{command}: {answer}")
         return answer
