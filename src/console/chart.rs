@@ -111,7 +111,7 @@ impl Drawn {
                 let y = (HEIGHT * (1.0 - value / top)).round();
                 path.push_str(&format!("{}{x} {y}", if is_open { "L" } else { "M" }));
                 if !is_open {
-                    path.push_str("h0");
+                    path.push_str("h.1");
                 }
             }
             is_open = value.is_some();
@@ -327,7 +327,7 @@ mod tests {
         assert_eq!(drawn.values.len(), 288);
         assert_eq!(drawn.values[284..], [Some(7.0), Some(3.0), None, Some(4.0)]);
         assert_eq!((drawn.end_ms - NOW_MS, drawn.end_ms - drawn.begin_ms), (300_000, 86_400_000));
-        assert_eq!(drawn.path(8.0), "M426 15h0L427.5 75M430.5 60h0");
+        assert_eq!(drawn.path(8.0), "M426 15h.1L427.5 75M430.5 60h.1");
         // A minute later the neighbours are the same.
         let later = points(Span::Day, &[&newest[..], &[Some(4.0)]].concat());
         assert_eq!(Drawn::of(&later, Span::Day, NOW_MS + 60_000).values, drawn.values);
@@ -375,6 +375,6 @@ mod tests {
         let amounts = [(120.0, "0"), (90.0, "10"), (60.0, "20"), (30.0, "30"), (0.0, "40")];
         assert_eq!(chart.amounts, amounts.map(|(y, text)| (y, text.to_owned())));
         let paths: Vec<_> = chart.lines.iter().map(|line| line.path.as_str()).collect();
-        assert_eq!(paths, ["M429 90h0L430.5 0", "M430.5 105h0"]);
+        assert_eq!(paths, ["M429 90h.1L430.5 0", "M430.5 105h.1"]);
     }
 }
