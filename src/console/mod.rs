@@ -12,6 +12,7 @@
 //! | `trace` | what became of a message in the words of clients, drawn |
 //! | `drawing` | the hosts of a cluster as a picture |
 //! | `live` | parts of pages that renew themselves |
+//! | `history`, `series`, `chart` | rates and lag of the past: kept, and drawn |
 //! | `text`, `text_zh`, `format` | the words of pages, numbers and times |
 //! | `pages/` | templates, the style sheet and the script |
 //!
@@ -26,6 +27,7 @@ mod acl;
 mod alerts;
 mod audit;
 mod change;
+mod chart;
 mod clients;
 mod dead_letters;
 mod drawing;
@@ -33,11 +35,13 @@ mod exposition;
 mod format;
 mod groups;
 mod guesses;
+mod history;
 mod live;
 mod login;
 mod messages;
 mod name_servers;
 mod overview;
+mod series;
 mod server;
 mod settings;
 mod text;
@@ -66,6 +70,7 @@ use crate::metrics::Metrics;
 use crate::task;
 
 pub use accounts::Accounts;
+pub use history::History;
 pub use server::{Accepted, Door, serve};
 use visitor::{Page, Visitor};
 
@@ -103,6 +108,8 @@ pub struct Pages {
     pub of_node: OfNode,
     /// Who may.
     pub accounts: Arc<Accounts>,
+    /// What was, unless another cluster is looked after.
+    pub history: Option<Arc<History>>,
     /// What paths begin with where no proxy says it; empty, or as `/rmq`.
     pub base_path: String,
     /// The time.

@@ -482,6 +482,30 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("{} new dead letters of a group within an hour", "消费组一小时内新增 {} 条死信"),
     ("{} of them in these times", "其中该时段 {} 条"),
     ("{} queues stand still", "{} 个队列停滞"),
+    ("History", "历史"),
+    ("Messages per second", "每秒消息"),
+    ("Bytes that a slave does not have yet", "从节点尚未复制的字节数"),
+    ("Used part of the disk", "磁盘使用率"),
+    ("Lag in messages", "消息堆积"),
+    ("last {}", "最近 {}"),
+    ("highest {}", "最高 {}"),
+    ("24 hours", "24 小时"),
+    ("30 days", "30 天"),
+    ("Times are UTC.", "时间为 UTC。"),
+    ("Each point is the highest minute of five.", "每个点为五分钟内最高的一分钟。"),
+    (
+        "Each point is the highest hour of three; an hour has the mean of rates.",
+        "每个点为三小时内最高的一小时；每小时的速率取平均值。",
+    ),
+    ("Of the masters of this node only: {}.", "仅本节点的主节点：{}。"),
+    (
+        "There is none: a node keeps it of its own masters, and of the {} topics and groups that have most.",
+        "没有历史：节点只记录自己的主节点，以及数值最高的 {} 个主题和消费组。",
+    ),
+    (
+        "This console shows another cluster, and a node keeps history of its own brokers only.",
+        "此控制台显示的是另一个集群，而节点只记录自己 Broker 的历史。",
+    ),
 ];
 
 /// Words that the facade and the pages' code make: states, outcomes, kinds.

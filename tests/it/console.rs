@@ -575,3 +575,51 @@ fn below_a_path_every_link_form_and_stream_is_right() {
         assert_eq!(node.wait().0.code(), Some(0));
     }
 }
+
+#[test]
+fn charts_show_what_was_before_a_restart_too() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let start = || {
+        let mut command = rmq_node(&["run", "--listen", &address.to_string()]);
+        command.env("STATE_DIRECTORY", dir.path()).env("RMQ_NODE_METRICS__INTERVAL_S", "1");
+        Node::spawn(&mut command)
+    };
+    let node = start();
+    let browser = Browser::log_in(address, dir.path());
+    let made = browser.post("/topics", &[("topic", "Orders"), ("queues", "2"), ("sure", "yes")]);
+    assert!(made.body.contains("badge done"), "{}", made.body);
+    let servers = format!("{address}:9876");
+    let sent =
+        rmq_node(&["bench", "produce", "-t", "Orders", "-m", "700", "-n", &servers]).output();
+    assert!(sent.unwrap().status.success());
+    let label = |path: &str, title: &str| {
+        let page = browser.get(path).body;
+        let labels = page.split("class=\"chart\"").skip(1).map(|rest| {
+            rest.split_once("aria-label=\"").unwrap().1.split('"').next().unwrap().to_owned()
+        });
+        labels.into_iter().find(|label| label.starts_with(title))
+    };
+    let topic = |span: &str| {
+        let path = format!("/topics/Orders?span={span}");
+        label(&path, "Messages in per second, ").filter(|label| !label.ends_with("highest 0"))
+    };
+    let day = until(|| topic("24h"));
+    assert!(day.starts_with("Messages in per second, 24 hours. last "), "{day}");
+    assert!(topic("30d").unwrap().starts_with("Messages in per second, 30 days. last "));
+    let rates = until(|| label("/", "broker-a: Messages per second, 24 hours. in: last "));
+    assert!(rates.contains("; out: last 0, highest 0"), "{rates}");
+    assert!(
+        label("/", "broker-a: Used part of the disk").is_some_and(|label| label.ends_with(" %"))
+    );
+    assert!(
+        browser.get("/topics/Orders").body.contains("Of the masters of this node only: broker-a.")
+    );
+    let none = browser.get("/topics/TBW102").body;
+    assert!(none.contains("class=\"chart\""), "an idle topic has a line at zero: {none}");
+    node.signal(Signal::SIGTERM);
+    assert_eq!(node.wait().0.code(), Some(0));
+    let _node = start();
+    // A master that has begun anew counts from zero: this is from before.
+    until(|| (browser.get("/topics/Orders").status() == "200").then_some(()));
+    assert!(topic("24h").is_some() && topic("30d").is_some());
+}
