@@ -6,6 +6,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 
 use super::change::change;
+use super::chart::Charts;
 use super::visitor::{Fields, Page, Posted, Visitor, escaped};
 use super::{Answer, Failed, Pages, Paging, format, html, may_call};
 use crate::proto::v1::{
@@ -86,6 +87,7 @@ struct GroupPage<'a> {
     path: String,
     lag: String,
     tps: String,
+    charts: Charts,
     topics: Vec<OfTopic>,
 }
 
@@ -94,6 +96,7 @@ pub async fn show(
     State(pages): State<Pages>,
     visitor: Visitor,
     Path(name): Path<String>,
+    query: Fields,
 ) -> Answer {
     let mut group = pages.asking().group(&name).await.map_err(|error| visitor.failed(&error))?;
     let mut topics: Vec<(i64, OfTopic)> = Vec::new();
@@ -117,6 +120,7 @@ pub async fn show(
         path: escaped(&name),
         lag: format::number(group.lag),
         tps: format::rate(group.tps),
+        charts: Charts::of_group(&pages, &visitor.page, &query, &name),
         topics: topics.into_iter().map(with_lag).collect(),
         group,
     }))
