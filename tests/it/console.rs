@@ -187,11 +187,26 @@ fn an_operator_creates_a_topic_finds_a_message_and_moves_a_group() {
     let sure = [("topic", "Orders"), ("queues", "2"), ("sure", "yes")];
     assert_eq!(browser.post_with("/topics", "guess", &sure).status(), "403");
     let asked = browser.post("/topics", &fields);
-    assert!(asked.body.contains("Create the topic Orders?") && asked.body.contains("dry-run"));
+    for text in ["Create the topic Orders?", "dry-run", "create: 2 queues, rw"] {
+        assert!(asked.body.contains(text), "{text}: {}", asked.body);
+    }
     assert_eq!(browser.get("/topics/Orders").status(), "404");
     let done = browser.post("/topics", &sure);
     assert!(done.body.contains("badge done"), "{}", done.body);
     assert!(browser.get("/topics?q=rder").body.contains("href=\"/topics/Orders\""));
+    // What is there is changed by its own page, and only what is said.
+    let again = browser.post("/topics", &[("topic", "Orders"), ("queues", "4")]);
+    assert_eq!(again.status(), "409");
+    assert!(again.body.contains("creating does not change it"), "{}", again.body);
+    let wider = [("broker", ""), ("write_queues", "4"), ("read_queues", ""), ("permission", "")];
+    let asked = browser.post("/topics/Orders/update", &wider);
+    for text in ["Write queues 2 → 4", "dry-run", "messages in the others are not consumed"] {
+        assert!(asked.body.contains(text), "{text}: {}", asked.body);
+    }
+    assert!(!asked.body.contains("Permission"), "{}", asked.body);
+    let wider = [("write_queues", "4"), ("read_queues", "4"), ("sure", "yes")];
+    let done = browser.post("/topics/Orders/update", &wider);
+    assert!(done.body.contains("badge done"), "{}", done.body);
     let servers = format!("{address}:9876");
     let sent = rmq_node(&["bench", "produce", "-t", "Orders", "-m", "70", "-n", &servers]).output();
     assert!(sent.unwrap().status.success());
@@ -225,8 +240,17 @@ fn an_operator_creates_a_topic_finds_a_message_and_moves_a_group() {
         "{}",
         done.body
     );
+    // Who reads it is on its page, and on the one that asks before it is gone.
+    let topic = browser.get("/topics/Orders").body;
+    for text in ["href=\"/groups/g\"", "href=\"/groups/g/reset?topic=Orders\"", "nobody is connected"] {
+        assert!(topic.contains(text), "{text}: {topic}");
+    }
+    let asked = browser.post("/topics/Orders/delete", &[]).body;
+    for text in ["70 messages are in its queues.", "Groups that read it: g"] {
+        assert!(asked.contains(text), "{text}: {asked}");
+    }
     let audit = browser.get("/audit").body;
-    for method in ["Topics/Create", "Offsets/Reset", "console user admin at 127.0.0.1"] {
+    for method in ["Topics/Create", "Topics/Update", "Offsets/Reset", "console user admin at 127.0.0.1"] {
         assert!(
             audit.replace(&address.to_string(), "127.0.0.1").contains(method),
             "{method}: {audit}"
@@ -279,6 +303,7 @@ fn readers_look_and_pages_speak_chinese_below_a_path() {
         "/name-servers/values",
         "/name-servers/settings",
         "/name-servers/writing",
+        "/topics/T/update",
         "/alerts/silence",
         "/alerts/test",
         "/dead-letters/g/resend",

@@ -120,6 +120,7 @@ const METHODS: &[(&str, Needed)] = &[
     ("rmqnode.admin.v1.Topics/Get", READER),
     ("rmqnode.admin.v1.Topics/List", READER),
     ("rmqnode.admin.v1.Topics/Repair", ADMIN),
+    ("rmqnode.admin.v1.Topics/Update", ADMIN),
 ];
 
 /// What a call of this path needs, as HTTP writes it: `/rmqnode.admin.v1.Topics/List`.

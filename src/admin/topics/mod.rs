@@ -4,12 +4,16 @@
 //! | --- | --- |
 //! | here | the list (106, then 21 of each broker), one topic (105, then 202) |
 //! | `change` | creating and deleting |
+//! | `update` | changing queues and permissions |
 //! | `drift` | what is not the same on all masters, and its repair |
+//! | `readers` | who consumes a topic (300, then 208 and 203) |
 //!
 //! The list has no numbers of messages: no bulk code of 4.9 tells them.
 
 mod change;
 mod drift;
+mod readers;
+mod update;
 
 use std::collections::BTreeMap;
 
