@@ -237,7 +237,8 @@ async fn what_a_broker_does_not_say_of_readers_is_unknown() {
     let mut topic = TopicStatus { topic: "T".to_owned(), ..TopicStatus::default() };
     let admin = peer.admin();
     admin.add_groups(&mut topic).await;
-    let of = |topic: &TopicStatus| (topic.groups[0].lag, topic.groups[0].tps, topic.groups[0].members);
+    let of =
+        |topic: &TopicStatus| (topic.groups[0].lag, topic.groups[0].tps, topic.groups[0].members);
     assert_eq!(of(&topic), (None, 1.5, None), "{topic:?}");
     assert!(topic.problems[0].reason.starts_with("groups of b are missing: "), "{topic:?}");
     peer.answer_body(105, &route.replace(NOBODY, &peer.address));

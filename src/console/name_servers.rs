@@ -233,7 +233,10 @@ pub async fn set_writing(State(pages): State<Pages>, form: Posted) -> Answer {
         let (question, planned) = if may_write {
             (page.t1("Let producers write to {} again?", broker), page.t("producers may write"))
         } else {
-            (page.t1("Keep producers from writing to {}?", broker), page.t("producers may not write"))
+            (
+                page.t1("Keep producers from writing to {}?", broker),
+                page.t("producers may not write"),
+            )
         };
         let confirm = Confirm {
             page,

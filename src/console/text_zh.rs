@@ -8,6 +8,7 @@ pub const TEXTS: &[(&str, &str)] = &[
         "A group that has gone on behind the message got it; whether its consumer succeeded is not known to brokers.",
         "消费位点已越过该消息即表示消费组已取到它；消费者是否处理成功，Broker 并不知道。",
     ),
+    ("A message to {}", "发往 {} 的消息"),
     ("A new user, or a new password for one", "新建用户，或为用户重置密码"),
     ("A pull takes", "拉取耗时"),
     (
@@ -116,6 +117,10 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("End", "结束"),
     ("End of the log", "日志末尾"),
     ("End the silence of {}", "结束对 {} 的静默"),
+    (
+        "Every group that reads the topic gets it, as any other message.",
+        "读取该主题的每个消费组都会收到它，与其他消息一样。",
+    ),
     ("Failed in the last hour", "最近一小时失败"),
     ("Failed per second", "每秒失败"),
     (
@@ -151,6 +156,8 @@ pub const TEXTS: &[(&str, &str)] = &[
         "它仍显示在本页；静默结束后会再通知。",
     ),
     ("It subscribes to", "订阅关系"),
+    ("It was sent, but is not safe yet:", "已发送，但尚未确认安全："),
+    ("It was sent.", "已发送。"),
     (
         "Its messages are lost, and groups that consume it get no more.",
         "其中的消息将丢失，消费它的消费组不再收到消息。",
@@ -186,6 +193,7 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("Made", "产生"),
     ("May do everything", "管理员权限"),
     ("Members", "成员"),
+    ("Message", "消息"),
     ("Message id", "消息 ID"),
     ("Messages", "消息"),
     ("Messages got again", "重复消费的消息"),
@@ -278,6 +286,8 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("Search", "搜索"),
     ("Secret, more than 6 characters", "密钥，多于 6 个字符"),
     ("Send", "发送"),
+    ("Send a message to {}?", "向 {} 发送一条消息？"),
+    ("Send a test message", "发送测试消息"),
     ("Send a test message to every receiver?", "向每个接收方发送测试消息？"),
     ("Set", "设置"),
     ("Set a value at each name server", "在每个 NameServer 上设置值"),
@@ -442,6 +452,7 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("read only", "只读"),
     ("reader", "只读用户"),
     ("secret number {}", "密钥 {}"),
+    ("send: {}", "发送：{}"),
     ("sent", "已发送"),
     ("serving", "服务中"),
     ("set to: {}", "设为：{}"),

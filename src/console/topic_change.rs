@@ -1,13 +1,18 @@
-//! Changing a topic that is there: its queues and permission.
+//! Changing a topic that is there, its queues and permission, and sending it a message.
 //!
-//! Not creating and deleting (`topics`). Invariant: what is left empty stays as each broker has it.
+//! Not creating and deleting (`topics`). Invariants: what is left empty stays as each broker has it; a message is sent once it
+//! was asked whether it is to be, as every group that reads the topic gets it.
 
+use askama::Template;
 use axum::extract::{Path, State};
 
-use super::change::{Confirm, change, result, rows};
+use super::change::{Confirm, Row, change, result, rows};
 use super::visitor::{Page, Posted, escaped};
-use super::{Answer, Pages, may_call};
-use crate::proto::v1::{Done, TopicRepair, TopicSettings, UpdateTopicRequest};
+use super::{Answer, Pages, format, html, may_call};
+use crate::proto::v1::{
+    Done, Outcome, SendMessageRequest, SendMessageResponse, TopicRepair, TopicSettings,
+    UpdateTopicRequest,
+};
 
 /// What the form holds.
 const FIELDS: [&str; 4] = ["broker", "read_queues", "write_queues", "permission"];
@@ -92,4 +97,62 @@ fn differences(page: &Page, before: &TopicSettings, after: &TopicSettings) -> St
     let differs = all.into_iter().filter(|(_, before, after)| before != after);
     let differs = differs.map(|(what, before, after)| format!("{what} {before} → {after}"));
     differs.collect::<Vec<_>>().join(", ")
+}
+
+#[derive(Template)]
+#[template(path = "sent.html")]
+struct SentPage<'a> {
+    page: &'a Page,
+    topic: &'a str,
+    path: String,
+    sent: SendMessageResponse,
+}
+
+/// Asks, then sends a message.
+pub async fn send(State(pages): State<Pages>, Path(name): Path<String>, form: Posted) -> Answer {
+    let Posted { visitor, fields } = form;
+    may_call(&visitor, "Messages/Send")?;
+    let page = &visitor.page;
+    let request = SendMessageRequest {
+        topic: name.clone(),
+        tags: fields.filled("tags"),
+        keys: fields.filled("keys"),
+        // Browsers end lines as Windows does.
+        body: fields.raw("body").replace("\r\n", "\n"),
+    };
+    let path = escaped(&name);
+    if fields.get("sure") != "yes" {
+        let admin = pages.asking();
+        admin.topic(&name).await.map_err(|error| visitor.failed(&error))?;
+        let kept = ["tags", "keys"].map(|name| (name, fields.get(name).to_owned()));
+        let mut kept = kept.to_vec();
+        kept.push(("body", request.body.clone()));
+        let size = u64::try_from(request.body.len()).unwrap_or(u64::MAX);
+        let what = [Some(format::bytes(size)), request.tags, request.keys];
+        let what = what.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let planned = Row {
+            at: name.clone(),
+            outcome: Outcome::DryRun.as_word(),
+            reason: page.t1("send: {}", what),
+        };
+        let confirm = Confirm {
+            page,
+            question: page.t1("Send a message to {}?", &name),
+            warning: page.t("Every group that reads the topic gets it, as any other message."),
+            rows: vec![planned],
+            action: format!("/topics/{path}/send"),
+            fields: kept,
+            secret: None,
+            typed: None,
+            is_danger: false,
+            label: page.t("Send"),
+            back: format!("/topics/{path}"),
+        };
+        return Ok(confirm.response());
+    }
+    let (admin, shown) = (pages.admin.clone(), request.without_body());
+    let work = async move { admin.send_message(&request).await };
+    let sent = change(&pages, &visitor, "Messages/Send", &shown, work).await;
+    let sent = sent.map_err(|error| visitor.failed(&error))?;
+    Ok(html(&SentPage { page, topic: &name, path, sent }))
 }

@@ -97,6 +97,7 @@ const METHODS: &[(&str, Needed)] = &[
     ("rmqnode.admin.v1.Messages/ListDeadLetters", READER),
     ("rmqnode.admin.v1.Messages/ListTimers", READER),
     ("rmqnode.admin.v1.Messages/ResendDeadLetters", OPERATOR),
+    ("rmqnode.admin.v1.Messages/Send", OPERATOR),
     ("rmqnode.admin.v1.Messages/Tail", READER),
     ("rmqnode.admin.v1.Metadata/Apply", ADMIN),
     // It has secrets of accounts, if they are asked for.

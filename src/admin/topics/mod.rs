@@ -218,7 +218,7 @@ impl Admin {
     }
 }
 
-fn no_topic(name: &str) -> AdminError {
+pub(super) fn no_topic(name: &str) -> AdminError {
     AdminError::NotFound(format!(
         "there is no topic \"{name}\": `rmq-node admin topics list --all` shows what there is"
     ))

@@ -50,7 +50,8 @@ impl Admin {
         let members = self.members_of(brokers.iter(), name).await.ok();
         let count = members.as_ref().map(|members| members.connections.len());
         let is_broadcast = members.is_some_and(|members| {
-            !members.connections.is_empty() && members.mode.message_model == MessageModel::Broadcasting
+            !members.connections.is_empty()
+                && members.mode.message_model == MessageModel::Broadcasting
         });
         let mut group = TopicGroup {
             group: name.to_owned(),
@@ -58,9 +59,9 @@ impl Admin {
             members: count.and_then(|count| u32::try_from(count).ok()),
             ..TopicGroup::default()
         };
-        let asked = brokers.iter().map(async |broker| {
-            self.consume_stats(address_of(broker)?, name, Some(topic)).await
-        });
+        let asked = brokers
+            .iter()
+            .map(async |broker| self.consume_stats(address_of(broker)?, name, Some(topic)).await);
         for stats in all(asked).await {
             match stats {
                 Err(_) => group.lag = None,
