@@ -22,7 +22,7 @@ pub async fn update(State(pages): State<Pages>, Path(name): Path<String>, form: 
     let Posted { visitor, fields } = form;
     may_call(&visitor, "Topics/Update")?;
     let (page, is_sure) = (&visitor.page, fields.get("sure") == "yes");
-    let number = |name| match fields.filled(name).map(|text| text.parse()) {
+    let number = |name| match fields.filled(name).map(|text| text.parse::<u32>()) {
         None => Ok(None),
         Some(Ok(number)) => Ok(Some(number)),
         Some(Err(_)) => Err(visitor.invalid("The number of queues is a whole number.")),
