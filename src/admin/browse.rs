@@ -6,7 +6,7 @@
 
 use std::cmp::Reverse;
 
-use super::{Admin, AdminError, address_of, all, from_each};
+use super::{Admin, AdminError, address_of, all, from_each_or_slave};
 use crate::proto::v1::{Problem, StoredMessage};
 use crate::remoting::bodies::route::BrokerData;
 
@@ -69,7 +69,7 @@ impl Admin {
     pub async fn browse(&self, request: &Browse) -> Result<Browsed, AdminError> {
         let brokers = self.route(&request.topic).await?.brokers;
         let answers = all(brokers.iter().map(|group| self.queues_in_time(group, request)));
-        let (told, problems) = from_each(&brokers, answers.await, "messages")?;
+        let (told, problems) = from_each_or_slave(&brokers, answers.await, "messages")?;
         let mut queues: Vec<OfQueue> = told.into_iter().flat_map(|(_, queues)| queues).collect();
         let mut messages = Vec::new();
         for queue in &mut queues {

@@ -10,7 +10,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{Admin, AdminError, Message, address_of, all, dry_run, from_each, outcome, try_all};
+use super::{
+    Admin, AdminError, Message, address_of, all, dry_run, from_each_or_slave, outcome, try_all,
+};
 use crate::message::{Properties, properties};
 use crate::model::{DLQ_PREFIX, Permission, TopicName, system};
 use crate::proto::v1::{
@@ -58,7 +60,7 @@ impl Admin {
     pub async fn count_dead_letters(&self) -> Result<CountDeadLettersResponse, AdminError> {
         let brokers = self.broker_groups(None).await?;
         let answers = all(brokers.iter().map(|broker| self.dead_letter_topics(broker))).await;
-        let (told, problems) = from_each(&brokers, answers, "dead letters")?;
+        let (told, problems) = from_each_or_slave(&brokers, answers, "dead letters")?;
         let mut groups: BTreeMap<String, GroupDeadLetters> = BTreeMap::new();
         for (broker, topics) in told {
             for (name, queues) in topics {
@@ -114,7 +116,8 @@ impl Admin {
             return Ok(ListDeadLettersResponse::default());
         };
         let asked = route.brokers.iter().map(|broker| self.dead_letters_at(broker, request));
-        let (told, problems) = from_each(&route.brokers, all(asked).await, "dead letters")?;
+        let (told, problems) =
+            from_each_or_slave(&route.brokers, all(asked).await, "dead letters")?;
         let mut answer = ListDeadLettersResponse { problems, ..Default::default() };
         for (_, mut of_broker) in told {
             answer.queues.append(&mut of_broker.queues);

@@ -319,6 +319,30 @@ fn master_of(group: &BrokerData) -> Result<&str, AdminError> {
     })
 }
 
+/// That what is told of a group is what its slave knows, if it is: it may not have the newest.
+fn of_slave(group: &BrokerData, what: &str) -> Option<Problem> {
+    let name = &group.broker_name;
+    let slave = group.address().filter(|_| group.master().is_none())?;
+    let reason = format!(
+        "{what} of {name} are as its slave at {slave} has them: the master of {name} is not registered"
+    );
+    Some(problem(group, reason))
+}
+
+/// As [`from_each`], with a problem for each group for which a slave answers.
+///
+/// # Errors
+/// As there.
+fn from_each_or_slave<'a, T>(
+    groups: &'a [BrokerData],
+    answers: Vec<Result<T, AdminError>>,
+    what: &str,
+) -> Result<FromEach<'a, T>, AdminError> {
+    let (told, mut problems) = from_each(groups, answers, what)?;
+    problems.extend(told.iter().filter_map(|(group, _)| of_slave(group, what)));
+    Ok((told, problems))
+}
+
 /// A value from each broker that answered, with its group, and a problem for each other.
 type FromEach<'a, T> = (Vec<(&'a BrokerData, T)>, Vec<Problem>);
 

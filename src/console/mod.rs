@@ -12,6 +12,7 @@
 //! | `topic_change` | changing a topic that is there, sending it a message |
 //! | `trace` | what became of a message in the words of clients, drawn |
 //! | `drawing` | the hosts of a cluster as a picture |
+//! | `live` | parts of pages that renew themselves |
 //! | `text`, `text_zh`, `format` | the words of pages, numbers and times |
 //! | `pages/` | templates, the style sheet and the script |
 //!
@@ -33,6 +34,7 @@ mod exposition;
 mod format;
 mod groups;
 mod guesses;
+mod live;
 mod login;
 mod messages;
 mod name_servers;
@@ -57,6 +59,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::admin::service::roles::{self, Needed};
 use crate::admin::{Admin, OfNode};
@@ -104,6 +107,8 @@ pub struct Pages {
     pub base_path: String,
     /// The time.
     pub clock: Clock,
+    /// When everything ends.
+    pub stop: CancellationToken,
 }
 
 impl Pages {
@@ -141,10 +146,28 @@ pub fn router(console: Console, pages: Option<Pages>) -> Router {
     let Some(pages) = pages else { return open };
     let base_path = pages.base_path.clone();
     let all = open.merge(page_routes(pages));
-    if base_path.is_empty() { all } else { Router::new().nest(&base_path, all.clone()).merge(all) }
+    if base_path.is_empty() {
+        return all;
+    }
+    // As a service: a router that is nested is not asked for its first page, which ends with `/`.
+    Router::new().nest_service(&base_path, all.clone()).merge(all)
 }
 
+/// Pages, the streams of their live parts, and what they load.
 fn page_routes(pages: Pages) -> Router {
+    let all = all_pages(pages.clone());
+    let live = live::Live::of(pages, all.clone());
+    let streams = Router::new().route("/live", get(live::show)).layer(from_fn(safe));
+    all.merge(streams.with_state(live))
+        .route("/assets/console.css", get(|| asset("text/css", include_str!("pages/console.css"))))
+        .route(
+            "/assets/console.js",
+            get(|| asset("text/javascript", include_str!("pages/console.js"))),
+        )
+        .route("/assets/icon.svg", get(|| asset("image/svg+xml", include_str!("pages/icon.svg"))))
+}
+
+fn all_pages(pages: Pages) -> Router {
     Router::new()
         .route("/", get(overview::show))
         .route("/login", get(login::show).post(login::log_in))
@@ -190,12 +213,6 @@ fn page_routes(pages: Pages) -> Router {
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(from_fn(safe))
         .with_state(pages)
-        .route("/assets/console.css", get(|| asset("text/css", include_str!("pages/console.css"))))
-        .route(
-            "/assets/console.js",
-            get(|| asset("text/javascript", include_str!("pages/console.js"))),
-        )
-        .route("/assets/icon.svg", get(|| asset("image/svg+xml", include_str!("pages/icon.svg"))))
 }
 
 /// Said with every page.

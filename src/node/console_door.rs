@@ -72,6 +72,7 @@ pub fn open(
             accounts: Arc::new(accounts),
             base_path: config.base_path,
             clock: base.clock.clone(),
+            stop: stop.clone(),
         });
         console::serve(listener, door, console::router(console, pages), stop).await;
     })

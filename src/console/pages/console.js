@@ -31,22 +31,49 @@ document.addEventListener("keydown", (event) => {
   afterG = event.key === "g";
 });
 
+// The node sends the live part of the page when it has changed; a page that nobody sees asks for nothing.
 const live = document.querySelector("[data-live]");
-async function renew() {
+const still = document.getElementById("still");
+let stream, news, silence, later;
+
+function isSent() {
+  still.hidden = true;
+  clearTimeout(silence);
+  silence = setTimeout(() => { still.hidden = false; }, 30000);
+}
+
+function swap() {
+  // Not under the hands of somebody: when they leave it.
+  if (news === undefined || live.contains(document.activeElement)) return;
+  const scrolled = () => live.querySelectorAll(".scroll");
+  const lefts = Array.from(scrolled(), (one) => one.scrollLeft);
+  live.innerHTML = news;
+  news = undefined;
+  localTimes(live);
+  scrolled().forEach((one, at) => { one.scrollLeft = lefts[at] || 0; });
+}
+
+function follow() {
+  if (stream) stream.close();
+  clearTimeout(silence);
+  clearTimeout(later);
   if (document.hidden) return;
-  try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-    if (!answer.ok || answer.redirected) return;
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const part = page.querySelector("[data-live]");
-    if (!part || live.contains(document.activeElement)) return;
-    live.replaceChildren(...part.childNodes);
-    localTimes(live);
-  } catch { /* The node is gone for now: what is shown stays. */ }
+  isSent();
+  stream = new EventSource(live.dataset.live);
+  stream.addEventListener("alive", isSent);
+  stream.onmessage = (event) => { isSent(); news = event.data; swap(); };
+  stream.onerror = () => {
+    // One that ended begins again by itself, one that was refused does not.
+    if (stream.readyState === EventSource.CLOSED) later = setTimeout(follow, 60000);
+  };
 }
 
 localTimes(document);
 // On a phone the pages' names are a row to be pushed.
 const here = document.querySelector("header nav [aria-current]");
 if (here) here.scrollIntoView({ inline: "center", block: "nearest" });
-if (live) setInterval(renew, 5000);
+if (live) {
+  follow();
+  document.addEventListener("visibilitychange", follow);
+  live.addEventListener("focusout", () => setTimeout(swap));
+}
