@@ -178,6 +178,7 @@ impl Admin {
             messages: queues.iter().map(QueueStatus::messages).fold(0, i64::saturating_add),
             queues,
             problems,
+            groups: Vec::new(),
         })
     }
 
