@@ -44,6 +44,12 @@ impl Answer {
         rest.split('"').next().unwrap()
     }
 
+    fn says(&self, texts: &[&str]) {
+        for text in texts {
+            assert!(self.body.contains(text), "{text}: {}", self.body);
+        }
+    }
+
     fn location(&self) -> &str {
         let line = self.head.lines().find_map(|line| line.strip_prefix("location: "));
         line.expect(&self.head)
@@ -253,7 +259,7 @@ fn an_operator_creates_a_topic_finds_a_message_and_moves_a_group() {
     let sure = [("topic", "Orders"), ("queues", "2"), ("sure", "yes")];
     assert_eq!(browser.post_with("/topics", "guess", &sure).status(), "403");
     let asked = browser.post("/topics", &fields);
-    assert!(asked.body.contains("Create the topic Orders?") && asked.body.contains("dry-run"));
+    asked.says(&["Create the topic Orders?", "dry-run", "create: 2 queues, rw"]);
     assert_eq!(browser.get("/topics/Orders").status(), "404");
     let done = browser.post("/topics", &sure);
     assert!(done.body.contains("badge done"), "{}", done.body);
@@ -361,6 +367,48 @@ fn an_export_of_long_dead_letters_is_sent_as_they_are_read() {
 }
 
 #[test]
+fn a_topics_page_changes_it_sends_to_it_and_tells_who_reads_it() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let _node = Node::start(address, dir.path());
+    let browser = Browser::log_in(address, dir.path());
+    let two = [("topic", "Orders"), ("queues", "2"), ("sure", "yes")];
+    browser.post("/topics", &two).says(&["badge done"]);
+    // What is there is changed by its own page, and only what is said.
+    let again = browser.post("/topics", &[("topic", "Orders"), ("queues", "4")]);
+    assert_eq!(again.status(), "409");
+    again.says(&["creating does not change it", "the topic&#39;s page in the console"]);
+    let wider = [("broker", ""), ("write_queues", "4"), ("read_queues", ""), ("permission", "")];
+    let asked = browser.post("/topics/Orders/update", &wider);
+    asked.says(&["Write queues 2 → 4", "dry-run", "messages in the others are not consumed"]);
+    assert!(!asked.body.contains("Permission"), "{}", asked.body);
+    let wider = [("write_queues", "4"), ("read_queues", "4"), ("sure", "yes")];
+    browser.post("/topics/Orders/update", &wider).says(&["badge done", "Read queues 2 → 4"]);
+    let nothing = browser.post("/topics/Orders/update", &[("broker", "")]);
+    assert_eq!(nothing.status(), "400");
+    nothing.says(&["nothing is said that is to change"]);
+    // A message is sent once it was asked, and its page is a step away.
+    let message = [("tags", "paid"), ("keys", "order-1"), ("body", "line 1\r\n<b>")];
+    let asked = browser.post("/topics/Orders/send", &message);
+    asked.says(&["Send a message to Orders?", "send: 10 B, paid, order-1", "&#60;b&#62;"]);
+    browser.get("/topics/Orders").says(&["0 messages in the queues", "No group reads it."]);
+    let sure = [message.as_slice(), &[("sure", "yes")]].concat();
+    let sent = browser.post("/topics/Orders/send", &sure);
+    let path = format!("/messages/Orders/{}", sent.value("href=\"/messages/Orders/"));
+    let page = until(|| Some(browser.get(&path)).filter(|page| page.status() == "200"));
+    page.says(&["order-1", "paid", "line 1\n&#60;b&#62;"]);
+    let reset = [("topic", "Orders"), ("target", "earliest"), ("typed", "g")];
+    browser.post("/groups/g/reset", &reset).says(&["badge done"]);
+    let topic = browser.get("/topics/Orders");
+    let reset = "href=\"/groups/g/reset?topic=Orders\"";
+    topic.says(&["1 messages in the queues", "href=\"/groups/g\"", reset, "nobody is connected"]);
+    let asked = browser.post("/topics/Orders/delete", &[]);
+    asked.says(&["1 messages are in its queues.", "Groups that read it: g"]);
+    let audit = browser.get("/audit");
+    audit.says(&["Topics/Update", "Messages/Send", "10 bytes"]);
+    assert!(!audit.body.contains("line 1"), "{}", audit.body);
+}
+
+#[test]
 fn readers_look_and_pages_speak_chinese_below_a_path() {
     let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
     let _node = Node::start(address, dir.path());
@@ -393,6 +441,8 @@ fn readers_look_and_pages_speak_chinese_below_a_path() {
         "/name-servers/values",
         "/name-servers/settings",
         "/name-servers/writing",
+        "/topics/T/update",
+        "/topics/T/send",
         "/alerts/silence",
         "/alerts/test",
         "/dead-letters/g/resend",
