@@ -2,6 +2,8 @@
 //!
 //! Not the table of all (`overview`). Invariant: texts of brokers are shown as they tell them, under 4.9.4's names.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::extract::{Path, State};
 
@@ -24,7 +26,7 @@ struct Told {
 impl Told {
     fn of((name, value): (String, String)) -> Self {
         let is_time = name.to_lowercase().ends_with("timestamp");
-        let ms = value.parse().ok().filter(|ms| is_time && *ms > 0);
+        let ms = value.parse::<i64>().ok().filter(|ms| is_time && *ms > 0);
         Self { time: ms.map(format::moment), name, value }
     }
 }
@@ -69,12 +71,15 @@ pub async fn show(
     let mut problems = Vec::new();
     let told = told.unwrap_or_else(|error| {
         problems.push(error.to_string());
-        Default::default()
+        BTreeMap::new()
     });
-    let mut settings = config.map(|config| config.settings).unwrap_or_else(|error| {
-        problems.push(error.to_string());
-        Vec::new()
-    });
+    let mut settings = match config {
+        Ok(config) => config.settings,
+        Err(error) => {
+            problems.push(error.to_string());
+            Vec::new()
+        }
+    };
     let (q, key) = (query.get("q"), query.get("key"));
     let wanted = q.to_lowercase();
     let is_wanted =
@@ -210,19 +215,16 @@ pub async fn drain(
     let back = path_of(&group, id);
     if !is_sure {
         let told = pages.asking().drain(&request).await.map_err(|error| visitor.failed(&error))?;
-        let only_here = told.only_here.join(", ");
-        let elsewhere = page.t("Producers go to other masters; consumers read on.").to_owned();
+        let warning = if told.only_here.is_empty() {
+            page.t("Producers go to other masters; consumers read on.").to_owned()
+        } else {
+            let topics = told.only_here.join(", ");
+            page.t1("Nobody could send to these topics then: {}", topics)
+        };
         let confirm = Confirm {
             page,
             question: page.t1("Take {} out of use for producers?", &group),
-            warning: &if only_here.is_empty() {
-                elsewhere
-            } else {
-                page.t1(
-                    "No other master takes messages of these topics, nobody could send to them: {}",
-                    only_here,
-                )
-            },
+            warning: &warning,
             rows: rows(told.done.as_slice()),
             action: format!("{back}/drain"),
             fields: Vec::new(),

@@ -249,7 +249,7 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("No consumer is connected: the positions are set.", "没有消费者在线：直接设置位点。"),
     ("No group consumes this topic.", "没有消费组消费该主题。"),
     (
-        "No other master takes messages of these topics, nobody could send to them: {}",
+        "Nobody could send to these topics then: {}",
         "以下主题没有其他主节点可写，将无法发送消息：{}",
     ),
     ("no position yet", "尚无消费位点"),
