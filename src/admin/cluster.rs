@@ -88,6 +88,14 @@ impl Told {
         self.info.get(key)?.parse().ok()
     }
 
+    /// Messages of today and of yesterday, of counters that are noted at midnight (B-360).
+    fn days(&self, what: &str) -> Option<(u64, u64)> {
+        let at = |when: &str| self.number(&format!("msg{what}Total{when}"));
+        let (before, midnight, now) =
+            (at("YesterdayMorning")?, at("TodayMorning")?, at("TodayNow")?);
+        Some((now.saturating_sub(midnight), midnight.saturating_sub(before)))
+    }
+
     fn version(&self) -> Option<String> {
         match &self.hello {
             Some(hello) => Some(format!("rmq-node {}", hello.version)),
@@ -158,7 +166,30 @@ impl Admin {
     /// # Errors
     /// No name server answers, or what answers is none.
     pub async fn cluster(&self) -> Result<ClusterState, AdminError> {
-        Ok(self.members(None).await?.with_silent().0)
+        let members = self.members(None).await?;
+        // Who did not answer is not waited for once more.
+        let mut answering = self.clone();
+        let is_silent = |one: &str| members.silent.iter().any(|(silent, _)| *silent == one);
+        answering.name_servers.retain(|one| !is_silent(one));
+        let mut state = members.with_silent().0;
+        answering.add_kept_away(&mut state.brokers).await;
+        Ok(state)
+    }
+
+    /// Says of each master that takes messages which name servers keep producers away from it (205), which it does not know.
+    async fn add_kept_away(&self, brokers: &mut [Broker]) {
+        let takes = |broker: &&mut Broker| {
+            broker.id == 0 && broker.permission.as_deref().is_some_and(|may| may.contains('w'))
+        };
+        all(brokers.iter_mut().filter(takes).map(async |broker| {
+            for name_server in self.keep_away_from(&broker.group).await {
+                broker.warnings.push(format!(
+                    "name server {name_server} keeps producers away from it (wipeWritePerm)"
+                ));
+                broker.kept_away_by.push(name_server.clone());
+            }
+        }))
+        .await;
     }
 
     /// The brokers of every group, or of the one that is named.
@@ -333,7 +364,14 @@ fn nothing_registered(name_server: &str) -> AdminError {
 
 /// A member that answered.
 fn answered(member: Broker, told: &Told) -> Broker {
+    let (in_today, in_yesterday) = told.days("Put").unzip();
+    let (out_today, out_yesterday) = told.days("Get").unzip();
     let mut member = Broker {
+        started_ms: told.info.get("bootTimestamp").and_then(|text| text.parse().ok()),
+        in_today,
+        in_yesterday,
+        out_today,
+        out_yesterday,
         version: told.version(),
         in_per_s: told.rate("putTps"),
         out_per_s: told.rate("getTransferedTps"),

@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::proto::v1::{
     CreateTopicRequest, DeleteTopicRequest, ListGroupsRequest, ListTimersRequest,
-    RepairTopicsRequest, ResetOffsetsRequest, ResetTarget, TopicKind, TopicSettings, TopicStatus,
-    UpdateTopicRequest,
+    RepairTopicsRequest, ResetOffsetsRequest, ResetTarget, StoredMessage, TopicKind, TopicSettings,
+    TopicStatus, TrackState, UpdateTopicRequest,
 };
 use crate::task::{self, Kind};
 use crate::transport::{Limits, Responder, Server, Service};
@@ -500,6 +500,38 @@ async fn name_servers_that_contradict_one_another_are_told_of() {
 }
 
 #[tokio::test]
+async fn a_master_that_a_name_server_keeps_producers_from_is_told_of_n062() {
+    let peer = Running::start();
+    peer.register(&[("a", &peer.address)]);
+    peer.answer_body(
+        28,
+        r#"{"table":{"bootTimestamp":"1000","msgPutTotalYesterdayMorning":"10","msgPutTotalTodayMorning":"30",
+            "msgPutTotalTodayNow":"37","msgGetTotalTodayNow":"5"}}"#,
+    );
+    peer.answer_body(26, "brokerPermission=6\n");
+    let route = |permission: u8| {
+        format!(
+            r#"{{"brokerDatas":[],"queueDatas":[{{"brokerName":"a","perm":{permission},"readQueueNums":1,"writeQueueNums":1}}]}}"#
+        )
+    };
+    peer.answer_body(105, &route(6));
+    let admin = peer.admin();
+    let open = admin.cluster().await.unwrap().brokers.remove(0);
+    assert_eq!((open.kept_away_by, open.warnings), (vec![], vec![]));
+    let counted = (open.started_ms, open.in_today, open.in_yesterday, open.out_today);
+    assert_eq!(counted, (Some(1000), Some(7), Some(20), None));
+    peer.answer_body(105, &route(4));
+    let wiped = admin.cluster().await.unwrap().brokers.remove(0);
+    assert_eq!(wiped.kept_away_by, [peer.address.clone()]);
+    let warning =
+        format!("name server {} keeps producers away from it (wipeWritePerm)", peer.address);
+    assert_eq!((wiped.state.as_str(), wiped.warnings), ("serving", vec![warning]));
+    // A broker that has no topic of its own name cannot be told from others.
+    peer.answer(105, Command::response(17));
+    assert_eq!(admin.cluster().await.unwrap().brokers[0].warnings, [""; 0]);
+}
+
+#[tokio::test]
 async fn a_brokers_port_is_told_from_a_name_server() {
     let peer = Running::start();
     for refused in [peer.admin().topics().await.err(), peer.admin().cluster().await.err()] {
@@ -527,7 +559,7 @@ fn progress(topic: &str, queue: i32, broker_offset: i64, consumer_offset: i64) -
 }
 
 #[tokio::test]
-async fn groups_are_listed_by_two_calls_a_master_whatever_their_number() {
+async fn groups_are_listed_by_three_calls_a_master_whatever_their_number() {
     let peer = Running::start();
     peer.register(&[("a", &peer.address), ("down", NOBODY)]);
     peer.answer_body(
@@ -552,10 +584,74 @@ async fn groups_are_listed_by_two_calls_a_master_whatever_their_number() {
     assert_eq!((busy.lag, busy.tps, busy.stuck_queues, busy.topics), (18, 1.5, 1, 1));
     assert!(busy.behind_ms.is_some_and(|ms| ms > 0) && busy.members.is_none(), "{busy:?}");
     assert_eq!((listing.groups[2].lag, listing.groups[2].behind_ms), (0, None));
-    assert_eq!(peer.asked(), [106, 201, 317]);
+    assert_eq!(peer.asked(), [106, 201, 317, 9009]);
     peer.answer(203, Command::response(206));
     let listing = peer.admin().groups(&request(true)).await.unwrap();
     assert!(listing.groups.iter().all(|one| one.members == Some(0)), "{listing:?}");
+}
+
+#[tokio::test]
+async fn a_group_that_got_nothing_is_as_old_as_what_waits_and_one_that_gets_nothing_is_marked() {
+    let peer = Running::start();
+    peer.register(&[("a", &peer.address)]);
+    peer.answer_body(
+        201,
+        r#"{"subscriptionGroupTable":{"new":{"groupName":"new","consumeEnable":false},"idle":{"groupName":"idle"}}}"#,
+    );
+    let row = progress("T", 0, 5, 0).replace("1000", "0");
+    let of_new = format!(r#"{{"new":[{{"consumeTps":0.0,"offsetTable":{{{row}}}}}]}}"#);
+    peer.answer_body(317, &format!(r#"{{"consumeStatsList":[{of_new}],"totalDiff":5}}"#));
+    let admin = peer.admin();
+    let list = async || admin.groups(&ListGroupsRequest::default()).await.unwrap().groups;
+    assert_eq!(list().await[1].behind_ms, None);
+    peer.answer_body(
+        9009,
+        r#"{"readers":[{"group":"new","topic":"T","lag":5,"behindMs":7000},{"group":"new","topic":"U","lag":1},
+            {"group":"idle","topic":"T","lag":0,"behindMs":9000},{"group":"gone","topic":"T","lag":1,"behindMs":9000}]}"#,
+    );
+    peer.answer_body(203, MEMBERS);
+    let mut groups = list().await;
+    let shown: Vec<_> =
+        groups.iter().map(|one| (one.group.as_str(), one.behind_ms, one.closed_on.len())).collect();
+    assert_eq!(shown, [("idle", None, 0), ("new", Some(7000), 1)]);
+    assert_eq!((groups[1].members, &groups[1].closed_on[0]), (None, &"a".to_owned()));
+    admin.count_members(&mut groups[1..]).await;
+    let kind = (groups[1].consume_type.as_deref(), groups[1].message_model.as_deref());
+    let push = (Some("CONSUME_PASSIVELY"), Some("CLUSTERING"));
+    assert_eq!((groups[1].members, kind), (Some(1), push));
+    assert_eq!(groups[0].members, None);
+}
+
+#[tokio::test]
+async fn members_that_only_another_broker_knows_are_found_for_a_message() {
+    let (peer, other) = (Running::start(), Running::start());
+    let brokers = [("a", &peer.address), ("b", &other.address)].map(|(name, address)| {
+        format!(r#"{{"brokerAddrs":{{0:"{address}"}},"brokerName":"{name}","cluster":"C"}}"#)
+    });
+    let route = format!(r#"{{"brokerDatas":[{}],"queueDatas":[]}}"#, brokers.join(","));
+    peer.answer_body(105, &route);
+    peer.answer_body(300, r#"{"groupList":["g"]}"#);
+    peer.answer(203, Command::response(206));
+    let stats = format!(r#"{{"consumeTps":0.0,"offsetTable":{{{}}}}}"#, progress("T", 0, 8, 3));
+    peer.answer_body(208, &stats);
+    other.answer(203, Command::response(206));
+    let message = StoredMessage {
+        topic: "T".to_owned(),
+        broker: Some("a".to_owned()),
+        queue_offset: 5,
+        ..StoredMessage::default()
+    };
+    let admin = peer.admin();
+    let track = async || admin.tracks(&message).await.unwrap().remove(0);
+    let nobody = track().await;
+    assert_eq!((nobody.is_online, nobody.state()), (false, TrackState::NotOnline));
+    other.answer_body(203, MEMBERS);
+    let found = track().await;
+    assert_eq!((found.is_online, found.state()), (true, TrackState::NotConsumeYet));
+    peer.answer(208, Command::response(1).with_remark("busy"));
+    let unknown = track().await;
+    assert_eq!(unknown.state(), TrackState::Unknown);
+    assert!(unknown.reason.is_some_and(|reason| reason.contains("busy")));
 }
 
 /// Who has a topic `T` with two queues, and a group `g` that read 3 of 8 in the first.

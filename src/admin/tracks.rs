@@ -35,7 +35,8 @@ impl Admin {
         names.sort();
         let tracks = all(names.iter().map(async |name| {
             let track = MessageTrack { group: name.clone(), ..MessageTrack::default() };
-            self.track(message, group, track.clone()).await.unwrap_or_else(|error| MessageTrack {
+            let told = self.track(message, group, &brokers, track.clone()).await;
+            told.unwrap_or_else(|error| MessageTrack {
                 state: TrackState::Unknown.into(),
                 reason: Some(error.to_string()),
                 ..track
@@ -48,10 +49,13 @@ impl Admin {
         &self,
         message: &StoredMessage,
         broker: &BrokerData,
+        brokers: &[BrokerData],
         track: MessageTrack,
     ) -> Result<MessageTrack, AdminError> {
         let address = address_of(broker)?;
-        let members = self.members_of(std::iter::once(broker), &track.group).await?;
+        // A slave that has just become the only one may not have met them yet.
+        let others = brokers.iter().filter(|one| one.broker_name != broker.broker_name);
+        let members = self.members_of(std::iter::once(broker).chain(others), &track.group).await?;
         let stats = self.consume_stats(address, &track.group, Some(&message.topic)).await?;
         let its = stats.queues.iter().find(|one| one.queue.queue_id == message.queue);
         let is_consumed = its.is_some_and(|one| one.consumer_offset > message.queue_offset);

@@ -37,6 +37,8 @@ pub struct Role {
     pub at: String,
     /// How it is, in the words of the facade.
     pub state: String,
+    /// Whether producers are kept away from it.
+    pub is_closed: bool,
     /// `good`, `warn` or `bad`.
     pub health: &'static str,
     /// Messages in and out a second, if it tells.
@@ -72,13 +74,19 @@ pub struct Drawing {
     pub height: usize,
 }
 
-/// `good`, `warn` or `bad`.
+/// `good`, `warn` or `bad`; one that serves, and of which something is wrong all the same, is not well.
 pub fn health(broker: &Broker) -> &'static str {
     match broker.state.as_str() {
-        "serving" | "in sync" => "good",
+        "serving" | "in sync" if broker.warnings.is_empty() => "good",
         "does not answer" | "not registered" | "conflict" => "bad",
         _ => "warn",
     }
+}
+
+/// Whether producers are kept away from a master.
+pub fn is_closed(broker: &Broker) -> bool {
+    let is_read_only = broker.permission.as_deref().is_some_and(|may| !may.contains('w'));
+    broker.id == 0 && (is_read_only || !broker.kept_away_by.is_empty())
 }
 
 /// The address of a broker that answers nowhere.
@@ -140,6 +148,7 @@ impl Drawing {
                 is_master: broker.id == 0,
                 at: port.map_or_else(String::new, |(_, port)| format!(":{port}")),
                 state: broker.state.clone(),
+                is_closed: is_closed(broker),
                 health: health(broker),
                 rates: broker
                     .in_per_s
@@ -205,6 +214,16 @@ mod tests {
         assert!(drawing.roles.iter().all(
             |role| role.x + BOX_WIDTH <= drawing.width && role.y + BOX_HEIGHT <= drawing.height
         ));
+    }
+
+    #[test]
+    fn a_master_that_producers_are_kept_away_from_does_not_look_well() {
+        let open = broker("broker-a", 0, "10.0.0.1:10911", "serving");
+        assert_eq!((health(&open), is_closed(&open)), ("good", false));
+        let warnings = vec!["it is read-only: nothing can be sent to it".to_owned()];
+        let drained = Broker { permission: Some("r".to_owned()), warnings, ..open };
+        assert_eq!((health(&drained), is_closed(&drained)), ("warn", true));
+        assert!(Drawing::of(&[drained]).roles[0].is_closed);
     }
 
     #[test]

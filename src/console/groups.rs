@@ -7,11 +7,13 @@ use axum::extract::{Path, State};
 
 use super::change::change;
 use super::chart::Charts;
+use super::group_change::SettingRow;
 use super::visitor::{Fields, Page, Posted, Visitor, escaped};
 use super::{Answer, Failed, Pages, Paging, format, html, may_call};
+use crate::model::{RETRY_PREFIX, version_text};
 use crate::proto::v1::{
-    Group, GroupQueue, GroupStatus, ListGroupsRequest, Outcome, Problem, QueueReset,
-    ResetOffsetsRequest, ResetTarget,
+    Group, GroupMember, GroupQueue, GroupSettings, GroupStatus, ListGroupsRequest, Outcome,
+    Problem, QueueReset, ResetOffsetsRequest, ResetTarget,
 };
 
 /// A group of the list.
@@ -21,6 +23,12 @@ struct Row {
     lag: String,
     tps: String,
     behind: Option<String>,
+    consume_type: Option<&'static str>,
+}
+
+/// 4.9.4's words for it are the wrong way round to most.
+fn consume_type(told: Option<&String>) -> Option<&'static str> {
+    Some(if told? == "CONSUME_ACTIVELY" { "pull" } else { "push" })
 }
 
 #[derive(Template)]
@@ -33,6 +41,8 @@ struct GroupsPage<'a> {
     rows: Vec<Row>,
     paging: Paging,
     problems: Vec<Problem>,
+    /// What a form for a new group begins with.
+    settings: Vec<SettingRow>,
 }
 
 /// A page of those that have a text in their names; the furthest behind first, if that is asked for.
@@ -51,17 +61,19 @@ pub async fn list(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
     }
     let system = if with_system { "system=yes&" } else { "" };
     let path = format!("order={order}&{system}q={}&", escaped(q));
-    let (groups, paging) = Paging::of(groups, query.number("page"), path);
+    let (mut groups, paging) = Paging::of(groups, query.number("page"), path);
+    pages.asking().count_members(&mut groups).await;
     let row = |group: Group| Row {
         path: escaped(&group.group),
         lag: format::number(group.lag),
         tps: format::rate(group.tps),
         behind: group.behind_ms.map(format::duration),
+        consume_type: consume_type(group.consume_type.as_ref()),
         group,
     };
     let rows = groups.into_iter().map(row).collect();
-    let (page, problems) = (&visitor.page, listed.problems);
-    Ok(html(&GroupsPage { page, q, order, with_system, rows, paging, problems }))
+    let (page, problems, settings) = (&visitor.page, listed.problems, SettingRow::usual());
+    Ok(html(&GroupsPage { page, q, order, with_system, rows, paging, problems, settings }))
 }
 
 /// A queue of the group.
@@ -88,7 +100,20 @@ struct GroupPage<'a> {
     lag: String,
     tps: String,
     charts: Charts,
+    consume_type: Option<&'static str>,
+    members: Vec<Member>,
     topics: Vec<OfTopic>,
+    /// What its members subscribe to without a position of the group.
+    unread: Vec<String>,
+    settings: Vec<SettingRow>,
+    /// Brokers where it gets nothing.
+    closed_on: Vec<String>,
+}
+
+/// A member, and the version of its library.
+struct Member {
+    member: GroupMember,
+    version: String,
 }
 
 /// One group.
@@ -114,6 +139,17 @@ pub async fn show(
             queue,
         });
     }
+    let is_unread = |name: &String| {
+        !topics.iter().any(|(_, topic)| topic.name == *name) && !name.starts_with(RETRY_PREFIX)
+    };
+    let subscribed = group.subscriptions.iter().map(|one| one.topic.clone());
+    let unread = subscribed.filter(is_unread).collect();
+    let is_closed = |settings: Option<GroupSettings>| {
+        settings.is_some_and(|settings| settings.consume_enabled == Some(false))
+    };
+    let closed_on = group.settings.iter().filter(|one| is_closed(one.settings));
+    let closed_on = closed_on.map(|one| one.broker.clone()).collect();
+    let member = |member: GroupMember| Member { version: version_text(member.version), member };
     let with_lag = |(lag, topic): (i64, OfTopic)| OfTopic { lag: format::number(lag), ..topic };
     Ok(html(&GroupPage {
         page: &visitor.page,
@@ -121,6 +157,11 @@ pub async fn show(
         lag: format::number(group.lag),
         tps: format::rate(group.tps),
         charts: Charts::of_group(&pages, &visitor.page, &query, &name),
+        consume_type: consume_type(group.consume_type.as_ref()),
+        members: std::mem::take(&mut group.members).into_iter().map(member).collect(),
+        settings: SettingRow::all(&group.settings),
+        unread,
+        closed_on,
         topics: topics.into_iter().map(with_lag).collect(),
         group,
     }))

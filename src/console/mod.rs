@@ -8,7 +8,7 @@
 //! | `visitor` | who asks for a page, and what a form sends |
 //! | `login` | the log-in, passwords, language and theme |
 //! | `change` | what is changed: asked for, done, written down |
-//! | `overview`, `topics`, `groups`, `messages`, `dead_letters`, `clients`, `acl`, `name_servers`, `alerts`, `audit`, `settings` | pages |
+//! | `overview`, `brokers`, `topics`, `groups`, `group_change`, `messages`, `dead_letters`, `clients`, `acl`, `name_servers`, `alerts`, `audit`, `settings` | pages |
 //! | `topic_change` | changing a topic that is there, sending it a message |
 //! | `trace` | what became of a message in the words of clients, drawn |
 //! | `drawing` | the hosts of a cluster as a picture |
@@ -27,6 +27,7 @@ mod accounts;
 mod acl;
 mod alerts;
 mod audit;
+mod brokers;
 mod change;
 mod chart;
 mod clients;
@@ -34,6 +35,7 @@ mod dead_letters;
 mod drawing;
 mod exposition;
 mod format;
+mod group_change;
 mod groups;
 mod guesses;
 mod history;
@@ -188,13 +190,19 @@ fn all_pages(pages: Pages) -> Router {
         .route("/topics/{topic}/delete", post(topics::delete))
         .route("/topics/{topic}/update", post(topic_change::update))
         .route("/topics/{topic}/send", post(topic_change::send))
-        .route("/groups", get(groups::list))
+        .route("/groups", get(groups::list).post(group_change::create))
         .route("/groups/{group}", get(groups::show))
+        .route("/groups/{group}/settings", post(group_change::update))
+        .route("/groups/{group}/delete", post(group_change::delete))
         .route("/groups/{group}/reset", get(groups::show_reset).post(groups::reset))
         .route("/messages", get(messages::list))
         .route("/messages/{topic}/{id}", get(messages::show))
         .route("/messages/{topic}/{id}/body", get(messages::body))
         .route("/cluster", get(overview::cluster))
+        .route("/cluster/{broker}/{id}", get(brokers::show))
+        .route("/cluster/{broker}/{id}/config", post(brokers::set))
+        .route("/cluster/{broker}/{id}/drain", post(brokers::drain))
+        .route("/cluster/{broker}/{id}/resume", post(brokers::resume))
         .route("/dead-letters", get(dead_letters::groups))
         .route("/dead-letters/{group}", get(dead_letters::show))
         .route("/dead-letters/{group}/resend", post(dead_letters::resend))

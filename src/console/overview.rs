@@ -7,8 +7,8 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::chart::Charts;
-use super::drawing::{Drawing, behind, health};
-use super::visitor::{Fields, Page, Visitor};
+use super::drawing::{Drawing, behind, health, is_closed};
+use super::visitor::{Fields, Page, Visitor, escaped};
 use super::{Answer, Pages, alerts, format, html};
 use crate::admin::AdminError;
 use crate::proto::v1::{Broker, ClusterState, NodeStatus, Problem};
@@ -25,6 +25,8 @@ struct OverviewPage<'a> {
     /// Brokers that are well, and all.
     well: (usize, usize),
     charts: Charts,
+    /// What is wrong with which broker.
+    warnings: Vec<String>,
     /// Alerts that fire; none if nobody looks for them.
     alerts: Option<usize>,
     problems: Vec<Problem>,
@@ -43,7 +45,12 @@ pub async fn show(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
         format::rate(state.brokers.iter().filter_map(rate).sum())
     };
     let well = state.brokers.iter().filter(|broker| health(broker) == "good").count();
+    let warnings = state.brokers.iter().flat_map(|broker| {
+        let named = move |warning| format!("{} {}: {warning}", broker.group, broker.id);
+        broker.warnings.iter().map(named)
+    });
     html(&OverviewPage {
+        warnings: warnings.collect(),
         page: &visitor.page,
         up: format::duration(pages.clock.now_ms().saturating_sub(node.started_ms)),
         node,
@@ -64,6 +71,14 @@ struct Row {
     behind: String,
     log_end: String,
     rates: (String, String),
+    /// Its page, if it is anywhere.
+    path: Option<String>,
+    is_closed: bool,
+    disk: String,
+    /// Messages stored and given out, of today and of yesterday.
+    today: (String, String),
+    yesterday: (String, String),
+    started: Option<(String, String)>,
 }
 
 #[derive(Template)]
@@ -86,7 +101,19 @@ pub async fn cluster(State(pages): State<Pages>, visitor: Visitor) -> Answer {
         Err(error) => (ClusterState::default(), Some(error.to_string())),
     };
     let rate = |rate: Option<f64>| rate.map_or_else(|| UNKNOWN.to_owned(), format::rate);
+    let count = |count: Option<u64>| count.map_or_else(|| UNKNOWN.to_owned(), format::number);
     let row = |broker: Broker| Row {
+        path: broker
+            .address
+            .as_ref()
+            .map(|_| format!("/cluster/{}/{}", escaped(&broker.group), broker.id)),
+        is_closed: is_closed(&broker),
+        disk: broker
+            .disk_ratio
+            .map_or_else(|| UNKNOWN.to_owned(), |ratio| format!("{:.0} %", ratio * 100.0)),
+        today: (count(broker.in_today), count(broker.out_today)),
+        yesterday: (count(broker.in_yesterday), count(broker.out_yesterday)),
+        started: broker.started_ms.map(format::moment),
         health: health(&broker),
         behind: behind(&broker),
         log_end: broker.log_end.map_or_else(|| UNKNOWN.to_owned(), format::number),

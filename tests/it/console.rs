@@ -409,6 +409,98 @@ fn a_topics_page_changes_it_sends_to_it_and_tells_who_reads_it() {
 }
 
 #[test]
+fn an_admin_creates_changes_and_deletes_a_group() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let _node = Node::start(address, dir.path());
+    let browser = Browser::log_in(address, dir.path());
+    let new = [("group", "billing"), ("retryMaxTimes", "3"), ("consumeEnable", "")];
+    let asked = browser.post("/groups", &new).body;
+    assert!(asked.contains("Create the group billing?"), "{asked}");
+    assert!(asked.contains("retryMaxTimes: 16 → 3"), "{asked}");
+    assert_eq!(browser.get("/groups/billing").status(), "404");
+    let done = browser.post("/groups", &[&new[..], &[("sure", "yes")]].concat()).body;
+    assert!(done.contains("badge done"), "{done}");
+    let refused = browser.post("/groups/billing/settings", &[("retryQueueNums", "many")]);
+    assert_eq!(refused.status(), "400");
+    let off = [("consumeEnable", "no"), ("retryMaxTimes", "3")];
+    let asked = browser.post("/groups/billing/settings", &off).body;
+    assert!(asked.contains("consumeEnable: yes → no</td>"), "{asked}");
+    assert!(asked.contains("Its members get nothing from then on"), "{asked}");
+    assert!(!browser.get("/groups").body.contains("gets nothing from"));
+    let done =
+        browser.post("/groups/billing/settings", &[&off[..], &[("sure", "yes")]].concat()).body;
+    assert!(done.contains("badge done"), "{done}");
+    let page = browser.get("/groups/billing").body;
+    assert!(page.contains("consumeEnable is switched off there"), "{page}");
+    assert!(page.contains(
+        "name=\"retryMaxTimes\" type=\"number\" min=\"0\" max=\"2147483647\" value=\"3\""
+    ));
+    assert!(browser.get("/groups?q=bill").body.contains("gets nothing from"));
+    let asked = browser.post("/groups/billing/delete", &[]).body;
+    assert!(asked.contains("No consumer is connected. 0 messages wait for it."), "{asked}");
+    let typed = [("sure", "yes"), ("typed", "bill")];
+    assert_eq!(browser.post("/groups/billing/delete", &typed).status(), "400");
+    let typed = [("sure", "yes"), ("typed", "billing")];
+    let done = browser.post("/groups/billing/delete", &typed).body;
+    assert!(done.contains("badge done"), "{done}");
+    assert_eq!(browser.get("/groups/billing").status(), "404");
+    let audit = browser.get("/audit").body;
+    for method in ["Groups/Create", "Groups/Update", "Groups/Delete"] {
+        assert!(audit.contains(method), "{method}: {audit}");
+    }
+}
+
+#[test]
+fn a_brokers_status_and_settings_are_shown_and_changed_and_it_is_closed_and_opened() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let _node = Node::start(address, dir.path());
+    let browser = Browser::log_in(address, dir.path());
+    let cluster = browser.get("/cluster");
+    let path = cluster.value("<td><a href=\"").to_owned();
+    assert!(path.starts_with("/cluster/") && path.ends_with("/0"), "{path}");
+    let page = browser.get(&path).body;
+    for text in ["bootTimestamp", "msgPutTotalTodayNow", "brokerPermission", "fileReservedTime"] {
+        assert!(page.contains(&format!("<th scope=\"row\">{text}</th>")), "{text}: {page}");
+    }
+    let page = browser.get(&format!("{path}?q=RESERVED")).body;
+    assert!(page.contains("fileReservedTime") && !page.contains("bootTimestamp"), "{page}");
+    let form = browser.get(&format!("{path}?key=fileReservedTime"));
+    let before = form.value("name=\"value\" value=\"").to_owned();
+    let config = format!("{path}/config");
+    let key = ("key", "fileReservedTime");
+    let asked = browser.post(&config, &[key, ("value", "99")]).body;
+    assert!(asked.contains(&format!("{before} → 99")), "{asked}");
+    assert!(browser.get(&format!("{path}?q=fileReservedTime")).body.contains(&before));
+    let done = browser.post(&config, &[key, ("value", "99"), ("sure", "yes")]).body;
+    assert!(done.contains("badge done"), "{done}");
+    let page = browser.get(&format!("{path}?q=fileReservedTime")).body;
+    assert!(page.contains(&format!("<span class=\"badge warn\">{before}</span>")), "{page}");
+    let unknown = [("key", "noSuchKey"), ("value", "1")];
+    assert!(browser.post(&config, &unknown).body.contains("tells no setting of this name"));
+    let refused = browser.post(&config, &[&unknown[..], &[("sure", "yes")]].concat());
+    assert_ne!(refused.status(), "200");
+    let back = [key, ("action", "reset")];
+    assert!(browser.post(&config, &back).body.contains(&format!("99 → {before}")));
+    let done = browser.post(&config, &[&back[..], &[("sure", "yes")]].concat()).body;
+    assert!(done.contains("badge done"), "{done}");
+    // Closed to producers: said on the page of all, and on the first.
+    assert!(!cluster.body.contains("closed to producers"));
+    let drain = format!("{path}/drain");
+    assert!(browser.post(&drain, &[]).body.contains("out of use for producers?"));
+    let done = browser.post(&drain, &[("sure", "yes")]).body;
+    assert!(done.contains("badge done"), "{done}");
+    for (page, text) in [("/cluster", "closed to producers"), ("/", "What is wrong with brokers")] {
+        let shown = browser.get(page).body;
+        assert!(shown.contains(text) && shown.contains("it is read-only"), "{page}: {shown}");
+    }
+    assert!(browser.get(&path).body.contains("Put it to use again"));
+    let done = browser.post(&format!("{path}/resume"), &[("sure", "yes")]).body;
+    assert!(done.contains("badge done"), "{done}");
+    assert!(!browser.get("/cluster").body.contains("closed to producers"));
+    assert_eq!(browser.get("/cluster/no-such-broker/0").status(), "404");
+}
+
+#[test]
 fn readers_look_and_pages_speak_chinese_below_a_path() {
     let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
     let _node = Node::start(address, dir.path());
@@ -450,6 +542,12 @@ fn readers_look_and_pages_speak_chinese_below_a_path() {
         "/acl/accounts/some-account",
         "/acl/accounts/some-account/delete",
         "/acl/white",
+        "/groups",
+        "/groups/g/settings",
+        "/groups/g/delete",
+        "/cluster/a/0/config",
+        "/cluster/a/0/drain",
+        "/cluster/a/0/resume",
     ] {
         let refused = reader.post(path, &fields);
         assert_eq!(refused.status(), "403", "{path}");

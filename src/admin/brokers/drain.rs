@@ -76,10 +76,9 @@ impl Admin {
             let all = Permission::READ_WRITE.0.to_string();
             outcome(Ok(self.set_broker_setting(&address, PERMISSION, &all).await?))
         };
-        let told = if request.dry_run { Vec::new() } else { self.named(&group.broker_name).await };
-        let wiped = told.iter().filter(|(_, told)| matches!(told, Ok(Some(_))) && !is_open(told));
-        let problems = wiped.map(|(name_server, _)| still_wiped(name_server, &group.broker_name));
-        let problems = problems.collect();
+        let name = &group.broker_name;
+        let wiped = if request.dry_run { Vec::new() } else { self.keep_away_from(name).await };
+        let problems = wiped.iter().map(|name_server| still_wiped(name_server, name)).collect();
         let done = Some(done(&group.broker_name, Some(&address), became));
         Ok(ResumeBrokerResponse { done, problems })
     }
@@ -157,6 +156,13 @@ impl Admin {
             }
         }
         (still, silent)
+    }
+
+    /// Name servers that somebody has told to keep producers away from this group (205).
+    pub(in crate::admin) async fn keep_away_from(&self, group: &str) -> Vec<&String> {
+        let told = self.named(group).await.into_iter();
+        let wiped = told.filter(|(_, told)| matches!(told, Ok(Some(_))) && !is_open(told));
+        wiped.map(|(name_server, _)| name_server).collect()
     }
 
     /// What each name server says that clients may do with a group's own topic: every broker has one of its name.

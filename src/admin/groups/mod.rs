@@ -1,7 +1,7 @@
-//! Consumer groups: the list (106, then 201 and 317 of each master), and one group (208 and 201 of each master, 203, and
-//! 307 of each member).
+//! Consumer groups: the list (106, then 201, 317 and 9009 of each master), and one group (208 and 201 of each master, 203,
+//! and 307 of each member).
 //!
-//! Changing them is in `change`. Invariants: the list costs two calls a master, and one a group only if members are asked
+//! Changing them is in `change`. Invariants: the list costs three calls a master, and one a group only if members are asked
 //! for; the calls of operators leave no trace in what is shown.
 
 mod change;
@@ -28,8 +28,11 @@ const GROUPS_AT_ONCE: usize = 64;
 
 /// What one master says of its groups.
 struct OfMaster {
-    names: Vec<String>,
+    /// Each with whether it gets messages there.
+    names: Vec<(String, bool)>,
     progress: Vec<(String, Vec<ConsumeStats>)>,
+    /// How old the oldest message is that a group has not got; of nodes of ours.
+    ages: Vec<(String, u64)>,
 }
 
 impl Admin {
@@ -46,7 +49,7 @@ impl Admin {
         let (told, problems) = from_each_or_slave(&brokers, answers, "groups")?;
         let mut groups = merged(&told, Clock::system().now_ms());
         if request.with_members {
-            self.count_members(&mut groups, &brokers).await;
+            self.count_members(&mut groups).await;
         }
         Ok(ListGroupsResponse { groups, problems })
     }
@@ -55,12 +58,18 @@ impl Admin {
         let address = address_of(group)?;
         let names = self.group_configs(address).await?;
         let progress = self.broker_consume_stats(address, false, LIST_TIMEOUT).await?;
-        let names = names.into_iter().map(|one| one.name.as_str().to_owned()).collect();
-        Ok(OfMaster { names, progress: progress.groups })
+        // What they add is not worth an error.
+        let figures = self.broker_figures(address).await.ok().flatten().unwrap_or_default();
+        let ages = figures.readers.into_iter().filter_map(|one| Some((one.group, one.behind_ms?)));
+        let names = names.into_iter().map(|one| (one.name.as_str().to_owned(), one.consume_enable));
+        let (names, ages) = (names.collect(), ages.collect());
+        Ok(OfMaster { names, progress: progress.groups, ages })
     }
 
-    /// A consumer is connected to every broker, so that one which answers is enough.
-    async fn count_members(&self, groups: &mut [Group], brokers: &[BrokerData]) {
+    /// Counts the members of these groups, and tells how they consume: of a page of a list, as each takes a call (203). A
+    /// consumer is connected to every broker, so that one which answers is enough; what nobody tells stays unset.
+    pub async fn count_members(&self, groups: &mut [Group]) {
+        let Ok(brokers) = self.broker_groups(None).await else { return };
         for some in groups.chunks_mut(GROUPS_AT_ONCE) {
             let counts = all(some.iter().map(async |group| {
                 let its = brokers.iter().filter(|one| group.brokers.contains(&one.broker_name));
@@ -68,8 +77,9 @@ impl Admin {
             }));
             let counts = counts.await;
             for (group, members) in some.iter_mut().zip(counts) {
-                let count = members.map(|members| members.connections.len());
-                group.members = count.and_then(|count| u32::try_from(count).ok());
+                let Some(members) = members else { continue };
+                group.members = u32::try_from(members.connections.len()).ok();
+                (group.consume_type, group.message_model) = kind(&members).unzip();
             }
         }
     }
@@ -158,8 +168,8 @@ impl Admin {
         if members.connections.is_empty() {
             return;
         }
-        status.consume_type = Some(members.mode.consume_type.as_str().to_owned());
-        status.message_model = Some(members.mode.message_model.as_str().to_owned());
+        (status.consume_type, status.message_model) = kind(members).unzip();
+        status.consume_from_where = Some(members.mode.consume_from_where.as_str().to_owned());
         let subscription = |one: &crate::remoting::bodies::clients::Subscribed| GroupSubscription {
             topic: one.topic.clone(),
             expression: one.expression.clone(),
@@ -210,6 +220,13 @@ impl Admin {
     }
 }
 
+/// Whether they push or pull, and whether they share the messages; `None` without members.
+fn kind(members: &ConsumerConnections) -> Option<(String, String)> {
+    let mode = &members.mode;
+    let kind = (mode.consume_type.as_str().to_owned(), mode.message_model.as_str().to_owned());
+    (!members.connections.is_empty()).then_some(kind)
+}
+
 fn no_group(name: &str) -> AdminError {
     AdminError::NotFound(format!(
         "there is no group \"{name}\": `rmq-node admin groups list --all` shows what there is"
@@ -243,9 +260,9 @@ fn merged(told: &[(&BrokerData, OfMaster)], now_ms: i64) -> Vec<Group> {
     let mut groups: BTreeMap<&str, Group> = BTreeMap::new();
     for (master, of_master) in told {
         let broker = &master.broker_name;
-        let with_progress = of_master.progress.iter().map(|(name, stats)| (name, &stats[..]));
-        let named = of_master.names.iter().map(|name| (name, &[][..]));
-        for (name, stats) in named.chain(with_progress) {
+        let with_progress = of_master.progress.iter().map(|(name, stats)| (name, true, &stats[..]));
+        let named = of_master.names.iter().map(|(name, is_open)| (name, *is_open, &[][..]));
+        for (name, is_open, stats) in named.chain(with_progress) {
             let group = groups.entry(name).or_insert_with(|| Group {
                 group: name.clone(),
                 is_system: is_system(name),
@@ -254,9 +271,18 @@ fn merged(told: &[(&BrokerData, OfMaster)], now_ms: i64) -> Vec<Group> {
             if group.brokers.last() != Some(broker) && !group.brokers.contains(broker) {
                 group.brokers.push(broker.clone());
             }
+            if !is_open {
+                group.closed_on.push(broker.clone());
+            }
             for stats in stats {
                 add(group, stats, now_ms);
             }
+        }
+    }
+    // 317 tells of the last message that a group got: nothing of one that has got none.
+    for (name, age_ms) in told.iter().flat_map(|(_, of_master)| &of_master.ages) {
+        if let Some(group) = groups.get_mut(name.as_str()).filter(|group| group.lag > 0) {
+            group.behind_ms = group.behind_ms.max(i64::try_from(*age_ms).ok());
         }
     }
     let mut topics: HashMap<&str, std::collections::HashSet<&str>> = HashMap::new();

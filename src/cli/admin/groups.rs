@@ -302,6 +302,7 @@ mod tests {
             behind_ms: Some(61_999),
             stuck_queues: 2,
             members: Some(3),
+            ..Group::default()
         }
     }
 
