@@ -277,7 +277,6 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("Nobody is told for {}:", "静默 {}："),
     ("Not all of it was done.", "未能全部完成。"),
     ("Not everybody answered: what follows may not be all", "并非都有应答：下面的内容可能不完整"),
-    ("Not everybody answered: what follows is without it", "并非都有应答：下面的内容缺少这些部分"),
     ("not known", "未知"),
     ("Notes", "备注"),
     ("Nothing is chosen.", "没有选择任何消息。"),

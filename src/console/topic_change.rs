@@ -52,7 +52,7 @@ pub async fn update(State(pages): State<Pages>, Path(name): Path<String>, form: 
             warning,
             rows: rows(&done, ""),
             action: format!("{back}/update"),
-            fields: FIELDS.map(|name| (name, fields.get(name).to_owned())).to_vec(),
+            fields: fields.kept(FIELDS),
             secret: None,
             typed: None,
             is_danger: false,
