@@ -8,7 +8,9 @@
 use std::collections::BTreeMap;
 
 use super::calls::accounts_off;
-use super::{Admin, AdminError, all, done, dry_run, failed, outcome, unchanged};
+use super::{
+    Admin, AdminError, all, done, dry_run, failed, master_of, outcome, problem, unchanged,
+};
 use crate::model::DataVersion;
 use crate::proto::v1::{
     AccountFile, AccountOnBrokers, AccountSettings, AccountsOfBroker, CreateAccountRequest,
@@ -72,7 +74,8 @@ impl Admin {
     /// # Errors
     /// No name server answers, or no broker has accounts: they are off, or none answers.
     pub async fn list_accounts(&self) -> Result<ListAccountsResponse, AdminError> {
-        let places = self.places(None).await?;
+        let groups = self.broker_groups(None).await?;
+        let places = places_of(&groups);
         let told = all(places.iter().map(async |place| {
             let accounts = self.accounts_at(&place.address).await?;
             Ok((accounts, self.account_versions(&place.address).await?))
@@ -84,6 +87,9 @@ impl Admin {
             return Err(error.clone());
         }
         let mut answer = ListAccountsResponse::default();
+        let unknown = |error: AdminError| format!("accounts are missing: {error}");
+        let without = groups.iter().filter_map(|group| Some((group, master_of(group).err()?)));
+        answer.problems.extend(without.map(|(group, error)| problem(group, unknown(error))));
         let mut known: BTreeMap<String, Vec<(Account, Vec<String>)>> = BTreeMap::new();
         for (place, told) in places.iter().zip(told) {
             let mut of_broker = AccountsOfBroker {
@@ -222,16 +228,7 @@ impl Admin {
 
     /// Every broker of a cluster, or of all.
     async fn places(&self, cluster: Option<&str>) -> Result<Vec<Place>, AdminError> {
-        let groups = self.broker_groups(cluster).await?;
-        let of_group = |group: &BrokerData| {
-            let name = group.broker_name.clone();
-            let place = |(id, address): (&i64, &String)| Place {
-                at: format!("{name} {id}"),
-                address: address.clone(),
-            };
-            group.addresses.iter().map(place).collect::<Vec<_>>()
-        };
-        Ok(groups.iter().flat_map(of_group).collect())
+        Ok(places_of(&self.broker_groups(cluster).await?))
     }
 
     /// A broker's accounts; one that has none is an error, and one of ours says itself how to have some.
@@ -301,6 +298,19 @@ impl Admin {
         }
         all
     }
+}
+
+/// The brokers of these groups, slaves too.
+fn places_of(groups: &[BrokerData]) -> Vec<Place> {
+    let of_group = |group: &BrokerData| {
+        let name = group.broker_name.clone();
+        let place = |(id, address): (&i64, &String)| Place {
+            at: format!("{name} {id}"),
+            address: address.clone(),
+        };
+        group.addresses.iter().map(place).collect::<Vec<_>>()
+    };
+    groups.iter().flat_map(of_group).collect()
 }
 
 fn find<'a>(accounts: &'a Accounts, access_key: &str) -> Option<&'a Account> {

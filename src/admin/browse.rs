@@ -6,7 +6,7 @@
 
 use std::cmp::Reverse;
 
-use super::{Admin, AdminError, address_of, all, from_each};
+use super::{Admin, AdminError, address_of, all, from_each_or_slave};
 use crate::proto::v1::{Problem, StoredMessage};
 use crate::remoting::bodies::route::BrokerData;
 
@@ -69,7 +69,7 @@ impl Admin {
     pub async fn browse(&self, request: &Browse) -> Result<Browsed, AdminError> {
         let brokers = self.route(&request.topic).await?.brokers;
         let answers = all(brokers.iter().map(|group| self.queues_in_time(group, request)));
-        let (told, problems) = from_each(&brokers, answers.await, "messages")?;
+        let (told, problems) = from_each_or_slave(&brokers, answers.await, "messages")?;
         let mut queues: Vec<OfQueue> = told.into_iter().flat_map(|(_, queues)| queues).collect();
         let mut messages = Vec::new();
         for queue in &mut queues {
@@ -136,7 +136,7 @@ impl Admin {
         let take = |message| {
             let mut message = StoredMessage::of(message, Some(&queue.place.broker));
             if (request.from_ms..request.until_ms).contains(&message.stored_ms) {
-                shorten(&mut message);
+                message.shorten(BODY_KEPT_BYTES);
                 queue.messages.push(message);
             }
         };
@@ -162,15 +162,5 @@ impl OfQueue {
         };
         let is_more = offset > self.first;
         (Place { offset, ..self.place }, is_more)
-    }
-}
-
-fn shorten(message: &mut StoredMessage) {
-    message.body.truncate(BODY_KEPT_BYTES);
-    message.body.shrink_to_fit();
-    if let Some(text) = &mut message.body_text {
-        let end = text.floor_char_boundary(BODY_KEPT_BYTES);
-        text.truncate(end);
-        text.shrink_to_fit();
     }
 }

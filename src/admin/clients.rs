@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Admin, AdminError, address_of, all, from_each, try_all};
+use super::{Admin, AdminError, address_of, all, from_each_or_slave, try_all};
 use crate::model::MessageQueue;
 use crate::proto::v1::{
     ClientStatus, ConnectedClient, ConsumerQueue, ConsumerRates, GetClientRequest,
@@ -37,7 +37,7 @@ impl Admin {
     pub async fn clients(&self) -> Result<ListClientsResponse, AdminError> {
         let brokers = self.broker_groups(None).await?;
         let answers = all(brokers.iter().map(|broker| self.clients_of(broker))).await;
-        let (told, problems) = from_each(&brokers, answers, "clients")?;
+        let (told, problems) = from_each_or_slave(&brokers, answers, "clients")?;
         let mut clients: BTreeMap<String, ConnectedClient> = BTreeMap::new();
         for (broker, of_broker) in told {
             let broker = &broker.broker_name;

@@ -1,5 +1,5 @@
 //! Dead letters: which groups have some (21, 202), what lies in a group's topic, `%DLQ%` and its name (105, 202, 11, 201), and
-//! giving them to it again (310).
+//! giving them to it again (310). How they are read is in `letters`.
 //!
 //! 4.9.4's tools send such a message to `%DLQ%` once more (`queryMsgById -s`), and its dashboard hands it to one member that
 //! happens to be connected (309). Here it goes by the group's topic of retries: any member gets it under the topic that it
@@ -10,13 +10,16 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{Admin, AdminError, Message, address_of, all, dry_run, from_each, outcome, try_all};
+use super::letters::{Ahead, DeadLetters, Place};
+use super::{
+    Admin, AdminError, Message, address_of, all, dry_run, from_each_or_slave, outcome, try_all,
+};
 use crate::message::{Properties, properties};
 use crate::model::{DLQ_PREFIX, Permission, TopicName, system};
 use crate::proto::v1::{
-    CountDeadLettersResponse, DeadLetter, DeadLetterPlace, DeadLetterQueue, GroupDeadLetters,
-    ListDeadLettersRequest, ListDeadLettersResponse, Problem, ResendDeadLettersRequest,
-    ResendDeadLettersResponse, ResendTarget, ResentLetter, StoredMessage,
+    CountDeadLettersResponse, DeadLetterPlace, DeadLetterQueue, GroupDeadLetters,
+    ListDeadLettersRequest, Problem, ResendDeadLettersRequest, ResendDeadLettersResponse,
+    ResendTarget, ResentLetter,
 };
 use crate::remoting::bodies::route::{BrokerData, TopicRoute};
 use crate::remoting::bodies::topic_stats::TopicOffset;
@@ -43,13 +46,6 @@ const NOT_AGAIN: [&str; 9] = [
     properties::LIGHT_OFFSETS,
 ];
 
-/// What one broker has.
-#[derive(Default)]
-struct OfBroker {
-    queues: Vec<DeadLetterQueue>,
-    letters: Vec<DeadLetter>,
-}
-
 impl Admin {
     /// The groups that have dead letters, by name.
     ///
@@ -58,7 +54,7 @@ impl Admin {
     pub async fn count_dead_letters(&self) -> Result<CountDeadLettersResponse, AdminError> {
         let brokers = self.broker_groups(None).await?;
         let answers = all(brokers.iter().map(|broker| self.dead_letter_topics(broker))).await;
-        let (told, problems) = from_each(&brokers, answers, "dead letters")?;
+        let (told, problems) = from_each_or_slave(&brokers, answers, "dead letters")?;
         let mut groups: BTreeMap<String, GroupDeadLetters> = BTreeMap::new();
         for (broker, topics) in told {
             for (name, queues) in topics {
@@ -98,60 +94,65 @@ impl Admin {
         asked.await
     }
 
-    /// A group's dead letters, newest first.
+    /// A group's dead letters, newest first, to be read one after another.
     ///
     /// # Errors
     /// No name server answers, no broker knows the group, or none of those that have dead letters answers.
     pub async fn dead_letters(
         &self,
         request: &ListDeadLettersRequest,
-    ) -> Result<ListDeadLettersResponse, AdminError> {
+    ) -> Result<DeadLetters, AdminError> {
         let group = &request.group;
         let topic = TopicName::dead_letter_of(group);
         let Some(route) = self.route_if_any(topic.as_str()).await? else {
             // The first dead letter makes the topic.
             self.must_be_known(group, &self.broker_groups(None).await?).await?;
-            return Ok(ListDeadLettersResponse::default());
+            return Ok(DeadLetters::default());
         };
         let asked = route.brokers.iter().map(|broker| self.dead_letters_at(broker, request));
-        let (told, problems) = from_each(&route.brokers, all(asked).await, "dead letters")?;
-        let mut answer = ListDeadLettersResponse { problems, ..Default::default() };
+        let (told, problems) =
+            from_each_or_slave(&route.brokers, all(asked).await, "dead letters")?;
+        let mut found = DeadLetters { problems, left: limit(request), ..DeadLetters::default() };
         for (_, mut of_broker) in told {
-            answer.queues.append(&mut of_broker.queues);
-            answer.letters.append(&mut of_broker.letters);
+            found.queues.append(&mut of_broker.queues);
+            found.places.append(&mut of_broker.places);
         }
-        let stored_ms =
-            |letter: &DeadLetter| letter.message.as_ref().map_or(0, |one| one.stored_ms);
-        answer.letters.sort_by_key(|letter| std::cmp::Reverse(stored_ms(letter)));
         if request.ids.is_empty() {
-            answer.letters.truncate(limit(request));
-            return Ok(answer);
+            return Ok(found);
         }
-        let is_found = |id: &String| answer.letters.iter().any(|letter| has_id(letter, id));
-        let missing: Vec<_> = request.ids.iter().filter(|id| !is_found(id)).collect();
+        found.left = usize::MAX;
+        let missing: Vec<_> = request.ids.iter().filter(|id| !found.has_id(id)).collect();
         let text = |id: &String| format!("no dead letter of \"{group}\" has the id \"{id}\"");
-        if missing.len() == request.ids.len() && answer.problems.is_empty() {
+        if missing.len() == request.ids.len() && found.problems.is_empty() {
             return Err(AdminError::NotFound(text(missing[0])));
         }
-        answer.problems.extend(missing.into_iter().map(|id| Problem {
+        found.problems.extend(missing.into_iter().map(|id| Problem {
             at: id.clone(),
             reason: text(id),
             ..Problem::default()
         }));
-        Ok(answer)
+        Ok(found)
     }
 
     async fn dead_letters_at(
         &self,
         broker: &BrokerData,
         request: &ListDeadLettersRequest,
-    ) -> Result<OfBroker, AdminError> {
+    ) -> Result<DeadLetters, AdminError> {
         let address = address_of(broker)?;
         let topic = TopicName::dead_letter_of(&request.group);
         let config = self.group_config(address, &request.group).await?;
         let retries_max = config.map(|config| config.retry_max_times);
-        let letter = |message: Message| letter_of(message, &broker.broker_name, retries_max);
-        let mut found = OfBroker::default();
+        let place = |queue, unread| Place {
+            broker: broker.broker_name.clone(),
+            address: address.to_owned(),
+            retries_max,
+            topic: topic.as_str().to_owned(),
+            queue,
+            unread,
+            read: Vec::new(),
+        };
+        let mut found = DeadLetters::default();
         let mut offsets = self.topic_offsets(address, topic.as_str()).await?;
         offsets.sort_by_key(|one| one.queue.queue_id);
         for offsets in offsets {
@@ -166,14 +167,19 @@ impl Admin {
             if request.ids.is_empty() {
                 let count = i64::try_from(limit(request)).unwrap_or(i64::MAX);
                 let first = first.max(last.saturating_sub(count));
-                let read = self.read(address, place(&offsets), first..last).await?;
-                found.letters.extend(read.into_iter().map(letter));
+                let mut queue = place(offsets.queue.queue_id, first..last);
+                queue.read_ahead(self).await?;
+                found.places.push(queue);
             }
         }
+        let mut of_ids = place(ANY_QUEUE, 0..0);
         for id in &request.ids {
-            let of_id = self.of_id(address, topic.as_str(), id).await?;
-            found.letters.extend(of_id.into_iter().map(letter));
+            for message in self.of_id(address, topic.as_str(), id).await? {
+                of_ids.read.push(of_ids.ahead(message));
+            }
         }
+        of_ids.read.sort_by_key(Ahead::stored_ms);
+        found.places.push(of_ids);
         Ok(found)
     }
 
@@ -216,7 +222,7 @@ impl Admin {
     }
 
     /// The messages of a queue at these offsets.
-    async fn read(
+    pub(super) async fn read(
         &self,
         address: &str,
         queue: (&str, i32),
@@ -367,35 +373,6 @@ fn place(offsets: &TopicOffset) -> (&str, i32) {
 
 fn limit(request: &ListDeadLettersRequest) -> usize {
     usize::try_from(request.limit.unwrap_or(LISTED)).unwrap_or(usize::MAX)
-}
-
-fn has_id(letter: &DeadLetter, id: &str) -> bool {
-    letter.message.as_ref().is_some_and(|message| message.id == id || message.offset_id == id)
-}
-
-fn letter_of(message: Message, broker: &str, retries_max: Option<i32>) -> DeadLetter {
-    let property = |key| message.properties.get(key).map(str::to_owned);
-    // Each delivery that failed has added one, the last one too (B-133).
-    let deliveries = message.reconsume_times;
-    DeadLetter {
-        original_topic: property(properties::RETRY_TOPIC),
-        original_id: property(properties::ORIGIN_MESSAGE_ID),
-        deliveries,
-        why: why(deliveries, retries_max),
-        message: Some(StoredMessage::of(message, Some(broker))),
-    }
-}
-
-/// Nobody writes down what a listener threw; how often it did tells what ended it (B-106, B-132). Who gives up earlier is a
-/// consumer that says so, or that allows fewer.
-fn why(deliveries: i32, retries_max: Option<i32>) -> String {
-    match retries_max {
-        Some(max) if deliveries < max => {
-            format!("given up before {max} retries")
-        }
-        Some(max) => format!("{max} retries failed"),
-        None => "the group has no settings any more".to_owned(),
-    }
 }
 
 /// The properties of a message that is sent again.

@@ -9,7 +9,8 @@ use super::*;
 use crate::message::{NewMessage, Properties, encode, properties};
 use crate::model::{QueueId, TopicName};
 use crate::proto::v1::{
-    DeadLetterPlace, ListDeadLettersRequest, ResendDeadLettersRequest, ResendTarget,
+    DeadLetterPlace, ListDeadLettersRequest, ListDeadLettersResponse, ResendDeadLettersRequest,
+    ResendTarget,
 };
 use crate::remoting::headers::SendHeader;
 
@@ -20,6 +21,11 @@ const PROPERTIES: &str = "UNIQ_KEY\u{1}U0\u{2}KEYS\u{1}k\u{2}TAGS\u{1}a\u{2}RETR
 
 /// A dead letter at an offset of queue 0, stored at ten times that; its id ends with the offset.
 fn record(offset: i64, deliveries: i32) -> Vec<u8> {
+    long_record(offset, deliveries, b"body")
+}
+
+/// The same with a body of its own.
+fn long_record(offset: i64, deliveries: i32, body: &[u8]) -> Vec<u8> {
     let host = "127.0.0.1:10911".parse().unwrap();
     let mut bytes = encode(&NewMessage {
         topic: TopicName::new(DLQ),
@@ -31,7 +37,7 @@ fn record(offset: i64, deliveries: i32) -> Vec<u8> {
         store_host: host,
         reconsume_times: deliveries,
         prepared_transaction_offset: 0,
-        body: Bytes::from_static(b"body"),
+        body: Bytes::copy_from_slice(body),
         properties: PROPERTIES.replace("U0", &format!("U{offset}")),
     })
     .unwrap();
@@ -95,12 +101,20 @@ fn of_group(
     ListDeadLettersRequest { group: "g".to_owned(), from_ms, to_ms, limit, ids: Vec::new() }
 }
 
+async fn listed(
+    peer: &Running,
+    request: &ListDeadLettersRequest,
+) -> Result<ListDeadLettersResponse, AdminError> {
+    let admin = peer.admin();
+    admin.dead_letters(request).await?.beginnings(&admin).await
+}
+
 #[tokio::test]
 async fn the_newest_are_listed_first_with_where_they_come_from_and_why() {
     let (peer, _) = with_dead_letters();
     let offsets = async |from_ms, to_ms, limit| {
         let request = of_group(from_ms, to_ms, limit);
-        let found = peer.admin().dead_letters(&request).await.unwrap();
+        let found = listed(&peer, &request).await.unwrap();
         assert_eq!((found.problems.len(), found.queues[0].count), (0, 6), "{found:?}");
         let offsets = found.letters.iter().map(|one| one.message.as_ref().unwrap().queue_offset);
         (found.queues[0].matching, offsets.collect::<Vec<_>>())
@@ -112,7 +126,7 @@ async fn the_newest_are_listed_first_with_where_they_come_from_and_why() {
     assert_eq!(offsets(Some(31), Some(61), Some(1)).await, (3, vec![6]));
     assert_eq!(offsets(Some(71), None, None).await, (0, vec![]));
     assert_eq!(offsets(None, Some(20), None).await, (0, vec![]));
-    let found = peer.admin().dead_letters(&of_group(None, Some(40), None)).await.unwrap();
+    let found = listed(&peer, &of_group(None, Some(40), None)).await.unwrap();
     let [given_up, failed] = &found.letters[..] else { panic!("{found:?}") };
     assert_eq!(failed.original_topic.as_deref(), Some("T"));
     assert_eq!((failed.original_id.as_deref(), failed.deliveries), (Some("O"), 4));
@@ -143,13 +157,13 @@ async fn ids_are_looked_up_and_what_only_shares_a_hash_is_left_out() {
     peer.answer_with(12, |_| Command::response(0).with_body([record(4, 4), record(5, 4)].concat()));
     let ids = vec!["U5".to_owned(), "unknown".to_owned()];
     let request = ListDeadLettersRequest { ids, ..of_group(None, None, None) };
-    let found = peer.admin().dead_letters(&request).await.unwrap();
+    let found = listed(&peer, &request).await.unwrap();
     let [letter] = &found.letters[..] else { panic!("{found:?}") };
     assert_eq!(letter.message.as_ref().unwrap().queue_offset, 5);
     let [problem] = &found.problems[..] else { panic!("{found:?}") };
     assert_eq!(problem.reason, "no dead letter of \"g\" has the id \"unknown\"");
     let request = ListDeadLettersRequest { ids: vec!["unknown".to_owned()], ..request };
-    let refused = peer.admin().dead_letters(&request).await;
+    let refused = listed(&peer, &request).await;
     assert!(matches!(refused, Err(AdminError::NotFound(_))), "{refused:?}");
 }
 
@@ -157,11 +171,100 @@ async fn ids_are_looked_up_and_what_only_shares_a_hash_is_left_out() {
 async fn a_group_without_dead_letters_is_told_from_one_that_is_not_there() {
     let (peer, _) = with_dead_letters();
     peer.answer(105, Command::response(17));
-    let found = peer.admin().dead_letters(&of_group(None, None, None)).await.unwrap();
+    let found = listed(&peer, &of_group(None, None, None)).await.unwrap();
     assert_eq!(found, Default::default());
     let request = ListDeadLettersRequest { group: "h".to_owned(), ..Default::default() };
-    let refused = peer.admin().dead_letters(&request).await;
+    let refused = listed(&peer, &request).await;
     assert!(matches!(refused, Err(AdminError::NotFound(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn long_bodies_are_read_when_their_turn_comes_and_not_before() {
+    let (peer, _) = with_dead_letters();
+    let body = |offset: i64| "é".repeat(100_000) + &offset.to_string();
+    // Offsets that were asked for alone.
+    let (alone, gone) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(false)));
+    let (noted, is_gone) = (Arc::clone(&alone), Arc::clone(&gone));
+    peer.answer_with(11, move |request| {
+        let number = |key: &str| request.field(key).unwrap().parse::<i64>().unwrap();
+        let (first, count) = (number("queueOffset"), number("maxMsgNums"));
+        if count == 1 {
+            noted.lock().unwrap().push(first);
+        }
+        let last = if *is_gone.lock().unwrap() { first } else { (first + count).min(8) };
+        let body = (first..last).flat_map(|offset| long_record(offset, 4, body(offset).as_bytes()));
+        let body: Vec<u8> = body.collect();
+        Command::response(if body.is_empty() { 19 } else { 0 })
+            .with_field("suggestWhichBrokerId", 0)
+            .with_field("nextBeginOffset", last)
+            .with_field("minOffset", 2)
+            .with_field("maxOffset", 8)
+            .with_body(body)
+    });
+    let admin = peer.admin();
+    let request = of_group(None, None, Some(5));
+    let mut found = admin.dead_letters(&request).await.unwrap();
+    let held = |found: &DeadLetters| format!("{found:?}").len();
+    assert!(held(&found) < 200_000, "six bodies have 1.2 MB");
+    assert_eq!(alone.lock().unwrap().len(), 0);
+    for offset in [7, 6, 5] {
+        let letter = found.next(&admin).await.unwrap().unwrap();
+        assert_eq!(letter.message.unwrap().body_text.unwrap(), body(offset));
+        assert_eq!(alone.lock().unwrap().last(), Some(&offset));
+    }
+    assert_eq!(*alone.lock().unwrap(), [7, 6, 5]);
+    // What is deleted meanwhile is left out.
+    *gone.lock().unwrap() = true;
+    assert_eq!(found.next(&admin).await.unwrap(), None);
+    assert_eq!(*alone.lock().unwrap(), [7, 6, 5, 4, 3]);
+    *gone.lock().unwrap() = false;
+    let beginnings = listed(&peer, &request).await.unwrap().letters;
+    assert_eq!(beginnings.len(), 5);
+    for letter in beginnings {
+        let message = letter.message.unwrap();
+        assert!(message.body.len() < 5000 && body(0).starts_with(&message.body_text.unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn more_than_are_read_ahead_come_in_the_order_of_their_times_from_all_queues() {
+    let peer = Running::start();
+    peer.register(&[("a", &peer.address)]);
+    let brokers =
+        format!(r#"[{{"brokerAddrs":{{0:"{}"}},"brokerName":"a","cluster":"C"}}]"#, peer.address);
+    peer.answer_body(105, &format!(r#"{{"brokerDatas":{brokers},"queueDatas":[]}}"#));
+    peer.answer_body(201, r#"{"subscriptionGroupTable":{}}"#);
+    let queue = |queue: i32| {
+        format!(
+            r#"{{"brokerName":"a","queueId":{queue},"topic":"%DLQ%g"}}:{{"lastUpdateTimestamp":70,"maxOffset":250,"minOffset":0}}"#
+        )
+    };
+    peer.answer_body(202, &format!(r#"{{"offsetTable":{{{},{}}}}}"#, queue(0), queue(1)));
+    peer.answer_with(11, |request| {
+        let number = |key: &str| request.field(key).unwrap().parse::<i64>().unwrap();
+        let (first, queue) = (number("queueOffset"), number("queueId"));
+        let last = (first + number("maxMsgNums")).min(250);
+        let record = |offset| {
+            let mut bytes = record(offset, 4);
+            bytes[12..16].copy_from_slice(&i32::try_from(queue).unwrap().to_be_bytes());
+            // Those of queue 1 are five milliseconds younger each.
+            bytes[56..64].copy_from_slice(&(offset * 10 + queue * 5).to_be_bytes());
+            bytes
+        };
+        Command::response(0)
+            .with_field("suggestWhichBrokerId", 0)
+            .with_field("nextBeginOffset", last)
+            .with_field("minOffset", 0)
+            .with_field("maxOffset", 250)
+            .with_body((first..last).flat_map(record).collect::<Vec<u8>>())
+    });
+    let found = listed(&peer, &of_group(None, None, Some(1000))).await.unwrap();
+    let times: Vec<_> =
+        found.letters.iter().map(|one| one.message.as_ref().unwrap().stored_ms).collect();
+    let expected: Vec<_> = (0..500).rev().map(|number| number * 5).collect();
+    assert_eq!(times, expected);
+    let some = listed(&peer, &of_group(None, None, Some(301))).await.unwrap().letters;
+    assert_eq!(some[..], found.letters[..301]);
 }
 
 fn again(places: &[(&str, i64)], target: ResendTarget, dry_run: bool) -> ResendDeadLettersRequest {

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tonic::Status;
 
 use super::calls::PULLED;
-use super::{Admin, AdminError, Message, Pull, PullStatus, address_of, all, from_each};
+use super::{Admin, AdminError, Message, Pull, PullStatus, address_of, all, from_each_or_slave};
 use crate::message::{MessageId, properties};
 use crate::model::system;
 use crate::proto::v1::{
@@ -55,6 +55,16 @@ impl StoredMessage {
             properties: all,
         }
     }
+
+    /// Keeps so many bytes of the body, and of its text, at most.
+    pub(crate) fn shorten(&mut self, bytes: usize) {
+        self.body.truncate(bytes);
+        self.body.shrink_to_fit();
+        if let Some(text) = &mut self.body_text {
+            text.truncate(text.floor_char_boundary(bytes));
+            text.shrink_to_fit();
+        }
+    }
 }
 
 impl Admin {
@@ -77,10 +87,11 @@ impl Admin {
             problems.push(missing("which groups have got it", error));
             Vec::new()
         });
-        let trace = self.trace(&first.id).await.unwrap_or_else(|error| {
-            problems.push(missing("its trace", error));
-            Vec::new()
-        });
+        let (trace, untold) = self
+            .trace(&first.id)
+            .await
+            .unwrap_or_else(|error| (Vec::new(), vec![missing("its trace", error)]));
+        problems.extend(untold);
         Ok(GetMessageResponse { messages, tracks, problems, trace })
     }
 
@@ -139,7 +150,7 @@ impl Admin {
         let answers = all(brokers.iter().map(async |group| {
             self.by_key_at(address_of(group)?, topic, (key, is_unique), limit).await
         }));
-        let (told, problems) = from_each(&brokers, answers.await, "messages")?;
+        let (told, problems) = from_each_or_slave(&brokers, answers.await, "messages")?;
         let of = |(group, messages): (&BrokerData, Vec<Message>)| {
             let broker = group.broker_name.clone();
             messages.into_iter().map(move |one| StoredMessage::of(one, Some(&broker)))

@@ -10,7 +10,7 @@
 //! | `clients` | producers and consumers that are connected: list, show |
 //! | `messages`, `browse` | messages: of an id, of a key, as they are stored; of a time, in pages |
 //! | `tracks` | what became of a message: in each group, and as traces tell |
-//! | `dead_letters` | dead letters of a group: list, resend |
+//! | `dead_letters`, `letters` | dead letters of a group: list, resend; read one after another |
 //! | `name_servers` | name servers: what each knows, their values and settings, write permissions |
 //! | `offsets` | letting a group go on elsewhere |
 //! | `metadata/` | what a cluster is configured to be, as a whole |
@@ -59,6 +59,7 @@ mod dead_letters_tests;
 mod groups;
 #[cfg(test)]
 mod groups_tests;
+mod letters;
 mod messages;
 mod metadata;
 mod name_servers;
@@ -92,6 +93,7 @@ pub use calls::{
     statistics,
 };
 pub use cluster::{ACCOUNTS_DIFFER, ACCOUNTS_DIFFER_FIX};
+pub use letters::DeadLetters;
 pub use metadata::MetadataPlan;
 pub use node::{NodeControl, OfNode, Own};
 pub use topics::{permission_from_text, permission_text};
@@ -314,6 +316,30 @@ fn master_of(group: &BrokerData) -> Result<&str, AdminError> {
     group.master().ok_or_else(|| {
         AdminError::Unreachable(format!("the master of {} is not registered", group.broker_name))
     })
+}
+
+/// That what is told of a group is what its slave knows, if it is: it may not have the newest.
+fn of_slave(group: &BrokerData, what: &str) -> Option<Problem> {
+    let name = &group.broker_name;
+    let slave = group.address().filter(|_| group.master().is_none())?;
+    let reason = format!(
+        "{what} of {name} are as its slave at {slave} has them: the master of {name} is not registered"
+    );
+    Some(problem(group, reason))
+}
+
+/// As [`from_each`], with a problem for each group for which a slave answers.
+///
+/// # Errors
+/// As there.
+fn from_each_or_slave<'a, T>(
+    groups: &'a [BrokerData],
+    answers: Vec<Result<T, AdminError>>,
+    what: &str,
+) -> Result<FromEach<'a, T>, AdminError> {
+    let (told, mut problems) = from_each(groups, answers, what)?;
+    problems.extend(told.iter().filter_map(|(group, _)| of_slave(group, what)));
+    Ok((told, problems))
 }
 
 /// A value from each broker that answered, with its group, and a problem for each other.

@@ -142,6 +142,48 @@ async fn the_list_tells_kinds_and_who_did_not_answer() {
 }
 
 #[tokio::test]
+async fn what_a_slave_tells_without_its_master_is_said_to_be_its() {
+    let peer = Running::start();
+    let of = |address: &str| {
+        format!(r#"{{"brokerAddrs":{{{address}}},"brokerName":"b","cluster":"C"}}"#)
+    };
+    let slave = of(&format!("1:\"{}\"", peer.address));
+    peer.answer_body(106, &format!(r#"{{"brokerAddrTable":{{"b":{slave}}}}}"#));
+    let queues =
+        r#"[{"brokerName":"b","perm":6,"readQueueNums":1,"topicSynFlag":0,"writeQueueNums":1}]"#;
+    let route = |broker: &str| {
+        format!(r#"{{"brokerDatas":[{broker}],"filterServerTable":{{}},"queueDatas":{queues}}}"#)
+    };
+    peer.answer_body(105, &route(&slave));
+    peer.answer_body(21, TOPICS);
+    let offsets = r#"{"offsetTable":{{"brokerName":"b","queueId":0,"topic":"T"}:{"lastUpdateTimestamp":5,"maxOffset":12,"minOffset":2}}}"#;
+    peer.answer_body(202, offsets);
+    let admin = peer.admin();
+    let said = |what: &str| {
+        let slave = &peer.address;
+        format!(
+            "{what} of b are as its slave at {slave} has them: the master of b is not registered"
+        )
+    };
+    let reasons =
+        |problems: Vec<Problem>| problems.into_iter().map(|one| one.reason).collect::<Vec<_>>();
+    assert_eq!(reasons(admin.topics().await.unwrap().problems), [said("topics")]);
+    let topic = admin.topic("T").await.unwrap();
+    assert_eq!((topic.messages, reasons(topic.problems)), (10, vec![said("queues")]));
+    // Traces of brokers that tell some are shown without the others.
+    let both = format!("{slave},{}", of(&format!("0:\"{NOBODY}\"")).replace("\"b\"", "\"c\""));
+    peer.answer_body(105, &route(&both));
+    peer.answer(12, Command::response(22));
+    let (steps, problems) = admin.trace("id").await.unwrap();
+    let [first, second] = &reasons(problems)[..] else { panic!("there are two") };
+    assert!(steps.is_empty() && first.starts_with("traces of c are missing: "), "{first}");
+    assert_eq!(*second, said("traces"));
+    let master = of(&format!("0:\"{}\"", peer.address));
+    peer.answer_body(106, &format!(r#"{{"brokerAddrTable":{{"b":{master}}}}}"#));
+    assert_eq!(reasons(admin.topics().await.unwrap().problems), [""; 0]);
+}
+
+#[tokio::test]
 async fn the_next_name_server_is_asked_and_nobody_at_all_is_unreachable() {
     let peer = Running::start();
     let admin = Admin::new(vec![NOBODY.to_owned(), peer.address.clone()], Default::default());

@@ -4,10 +4,10 @@
 //! Invariants: a group's position tells that it has gone on behind a message, not that its listener was content; what a
 //! group's brokers did not say is `UNKNOWN` of that group, and keeps back no other.
 
-use super::{Admin, AdminError, Message, address_of, all};
+use super::{Admin, AdminError, Message, address_of, all, from_each_or_slave};
 use crate::message::properties;
 use crate::model::system;
-use crate::proto::v1::{MessageTrack, StoredMessage, TraceKind, TraceStep, TrackState};
+use crate::proto::v1::{MessageTrack, Problem, StoredMessage, TraceKind, TraceStep, TrackState};
 use crate::remoting::bodies::clients::ConsumerConnections;
 use crate::remoting::bodies::heartbeat::{ConsumeType, MessageModel};
 use crate::remoting::bodies::route::BrokerData;
@@ -65,23 +65,23 @@ impl Admin {
         Ok(MessageTrack { is_consumed, is_online, state: state.into(), ..track })
     }
 
-    /// What clients that write traces did with the message of an id, oldest first; nothing where nobody writes any.
+    /// What clients that write traces did with the message of an id, oldest first, and which brokers did not answer;
+    /// nothing where nobody writes any.
     ///
     /// # Errors
-    /// No name server answers, or a broker that has traces does not.
-    pub async fn trace(&self, id: &str) -> Result<Vec<TraceStep>, AdminError> {
+    /// No name server answers, or none of the brokers that have traces.
+    pub async fn trace(&self, id: &str) -> Result<(Vec<TraceStep>, Vec<Problem>), AdminError> {
         let Some(route) = self.route_if_any(system::TRACE_TOPIC).await? else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Vec::new()));
         };
         let asked = all(route.brokers.iter().map(async |broker| {
-            let Some(address) = broker.address() else { return Ok(Vec::new()) };
-            self.by_key_at(address, system::TRACE_TOPIC, (id, false), TRACES).await
+            self.by_key_at(address_of(broker)?, system::TRACE_TOPIC, (id, false), TRACES).await
         }));
-        let found: Result<Vec<_>, AdminError> = asked.await.into_iter().collect();
-        let mut steps: Vec<_> =
-            found?.iter().flatten().flat_map(|message| TraceStep::of(message, id)).collect();
+        let (told, problems) = from_each_or_slave(&route.brokers, asked.await, "traces")?;
+        let found = told.iter().flat_map(|(_, found)| found);
+        let mut steps: Vec<_> = found.flat_map(|message| TraceStep::of(message, id)).collect();
         steps.sort_by_key(|step| step.time_ms);
-        Ok(steps)
+        Ok((steps, problems))
     }
 }
 

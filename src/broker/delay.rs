@@ -22,8 +22,8 @@ use crate::remoting::response;
 use crate::store::{All, AppendError, PullRequest, PullStatus, Pulled, Store};
 use crate::task::{self, Kind};
 
-/// Messages of one level that are delivered before the next level has its turn.
-const TURN_MESSAGES_MAX: u32 = 64;
+/// Messages of one level that are delivered, with one write, before the next level has its turn.
+const TURN_MESSAGES_MAX: u32 = 256;
 /// The pause after something failed (B-273).
 const FAILURE_PAUSE_MS: i64 = 100;
 /// The pause while a part of the queues cannot be read.
@@ -113,6 +113,10 @@ async fn run(broker: Arc<Broker>, stop: CancellationToken) {
         levels = looked;
         let pause_ms = levels.next_look_at().saturating_sub(broker.clock.now_ms());
         let pause = Duration::from_millis(u64::try_from(pause_ms).unwrap_or(0)).min(SLEEP_MAX);
+        // Sleeping takes a millisecond or two, however short it is meant to be.
+        if pause.is_zero() {
+            continue;
+        }
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;
         }
@@ -204,7 +208,7 @@ impl Level {
             count_max: TURN_MESSAGES_MAX,
             filter: &All,
         };
-        let pulled = match broker.store.pull(&request, true) {
+        let pulled = match broker.store.pull_own(&request) {
             Ok(pulled) => pulled,
             Err(error) => {
                 tracing::debug!(level = self.level, %error, "delayed messages wait");

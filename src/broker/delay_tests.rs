@@ -53,7 +53,8 @@ async fn each_message_is_delivered_once_in_order_over_restarts_b275() {
     let mut broker = TestBroker::new();
     let mut expected = Vec::new();
     for round in 0..3 {
-        for number in 0..150 {
+        // More than two turns.
+        for number in 0..600 {
             let body = format!("{round}-{number}");
             send(&broker, 3, &body).await;
             expected.push(body);
@@ -61,14 +62,14 @@ async fn each_message_is_delivered_once_in_order_over_restarts_b275() {
         broker.start();
         broker.clock.advance(10 * SECOND);
         // The restart comes anywhere in the delivery.
-        eventually("some", || bodies(&broker, "T").len() > round * 150).await;
+        eventually("some", || bodies(&broker, "T").len() > round * 600).await;
         broker = broker.restarted().await;
     }
     broker.start();
     eventually("all", || bodies(&broker, "T").len() >= expected.len()).await;
     assert_eq!(bodies(&broker, "T"), expected);
     let ids: HashSet<_> = expected.iter().collect();
-    assert_eq!(ids.len(), 450);
+    assert_eq!(ids.len(), 1800);
 }
 
 #[tokio::test]

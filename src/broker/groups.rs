@@ -132,7 +132,7 @@ pub(super) fn clone_positions(
 
 /// What an operator is told is done stays done.
 fn saved(tables: &Tables) -> Answer {
-    tables.save_configs().map_err(|error| {
+    tables.commit_configs().map_err(|error| {
         tracing::error!(%error, "groups cannot be saved");
         Refusal::new(response::SYSTEM_ERROR, format!("the groups cannot be saved: {error}"))
     })?;

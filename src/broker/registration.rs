@@ -436,8 +436,17 @@ fn changed_topics(
     known: &[Arc<TopicConfig>],
     topics: &[Arc<TopicConfig>],
 ) -> Vec<Arc<TopicConfig>> {
-    let known: HashSet<*const TopicConfig> = known.iter().map(Arc::as_ptr).collect();
-    topics.iter().filter(|topic| !known.contains(&Arc::as_ptr(topic))).cloned().collect()
+    // Both are by name.
+    let mut known = known.iter().peekable();
+    let mut is_known = |topic: &Arc<TopicConfig>| {
+        let is_next = |one: &&Arc<TopicConfig>| Arc::ptr_eq(one, topic);
+        if known.next_if(is_next).is_some() {
+            return true;
+        }
+        while known.next_if(|one| one.name < topic.name).is_some() {}
+        known.next_if(is_next).is_some()
+    };
+    topics.iter().filter(|topic| !is_known(topic)).cloned().collect()
 }
 
 /// Topics in the name server's order table are ordered, all others are not (B-025).

@@ -197,6 +197,22 @@ async fn a_burst_of_new_topics_is_told_together_and_without_the_old_ones() {
     assert_eq!(came[2].counter(), world.broker.store.tables().topics.version().counter);
 }
 
+#[test]
+fn what_is_new_or_replaced_has_changed() {
+    let topics = |names: &[&str]| -> Vec<_> {
+        names.iter().map(|name| Arc::new(TopicConfig::new(TopicName::new(name), 1))).collect()
+    };
+    let known = topics(&["b", "c", "d", "f", "h"]);
+    let mut now = topics(&["a", "d", "e", "i"]);
+    now.extend([0, 3, 4].map(|kept| Arc::clone(&known[kept])));
+    now.sort_by(|one, other| one.name.cmp(&other.name));
+    let changed = changed_topics(&known, &now);
+    let names: Vec<_> = changed.iter().map(|topic| topic.name.as_str()).collect();
+    assert_eq!(names, ["a", "d", "e", "i"], "`c` is gone");
+    assert_eq!(changed_topics(&now, &now), []);
+    assert_eq!(changed_topics(&[], &now), now);
+}
+
 #[tokio::test]
 async fn who_creates_a_topic_finds_it_at_the_name_server_b024() {
     let (fake, address) = Fake::start();

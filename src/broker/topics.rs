@@ -153,7 +153,7 @@ pub(super) fn refuse_if_slave(broker: &Broker) -> Result<(), Refusal> {
 
 /// What an operator is told is done stays done.
 fn saved(tables: &Tables) -> Result<(), Refusal> {
-    tables.save_configs().map_err(|error| {
+    tables.commit_configs().map_err(|error| {
         tracing::error!(%error, "topics cannot be saved");
         Refusal::new(response::SYSTEM_ERROR, format!("the topics cannot be saved: {error}"))
     })
@@ -280,6 +280,17 @@ mod tests {
         let long = "t".repeat(128);
         let remark = "The specified topic is longer than topic max length.".to_owned();
         assert_eq!(refused(long.as_str()).await, (1, remark));
+    }
+
+    #[tokio::test]
+    async fn the_first_trace_makes_the_topic_of_traces_and_no_tool_does() {
+        let broker = TestBroker::new();
+        let remark = format!("The topic[{}] is conflict with system topic.", system::TRACE_TOPIC);
+        assert_eq!(broker.refused(created(system::TRACE_TOPIC, 1)).await, (1, remark));
+        let topics = &broker.broker.store.tables().topics;
+        assert_eq!(topics.get(system::TRACE_TOPIC), None);
+        assert_eq!(broker.send(system::TRACE_TOPIC, "", "x").await.code, response::SUCCESS);
+        assert!(topics.get(system::TRACE_TOPIC).is_some());
     }
 
     #[tokio::test]

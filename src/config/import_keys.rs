@@ -143,7 +143,7 @@ const BROKER: &[(&str, Fate)] = &[
         "traceTopicEnable",
         Fixed(
             "false",
-            "the topic of traces is made as any other: `rmq-node admin topics create RMQ_SYS_TRACE_TOPIC`",
+            "the first trace that a client sends makes the topic of traces, RMQ_SYS_TRACE_TOPIC, as the first message of any topic",
         ),
     ),
     ("sendMessageThreadPoolNums", NotNeeded(POOLS)),

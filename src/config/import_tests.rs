@@ -44,6 +44,14 @@ fn mistakes(more: &str) -> Vec<String> {
 }
 
 #[test]
+fn whose_broker_made_the_topic_of_traces_is_told_what_makes_it() {
+    let (outcome, text) = fate("traceTopicEnable=true");
+    assert_eq!(outcome, Outcome::NotTaken);
+    assert!(text.contains("the first trace that a client sends makes the topic"), "{text}");
+    assert!(!text.contains("topics create"), "brokers refuse it: {text}");
+}
+
+#[test]
 fn a_file_of_tls_belongs_to_no_role_and_its_keys_are_taken() {
     let tls = "tls.test.mode.enable=false\ntls.server.need.client.auth=require\ntls.server.certPath=/etc/a.crt\n\
                tls.server.keyPath=/etc/a.key\ntls.server.keyPassword=\ntls.server.trustCertPath=/etc/ca.crt\n\

@@ -119,13 +119,19 @@ impl From<KvError> for Refusal {
 }
 
 impl Accounts {
+    /// Where the first user's password is, or is to be taken from.
+    #[must_use]
+    pub fn password_file(data_dir: &Path) -> PathBuf {
+        data_dir.join(PASSWORD_FILE)
+    }
+
     /// Reads them. The first time, makes the first user and writes its password into the data directory. Blocks.
     ///
     /// # Errors
     /// What the system says.
     pub fn open(database: Arc<dyn Database>, data_dir: &Path, clock: Clock) -> io::Result<Self> {
         let accounts = Self {
-            password_file: data_dir.join(PASSWORD_FILE),
+            password_file: Self::password_file(data_dir),
             guesses: Guesses::new(clock.clone()),
             database,
             clock,

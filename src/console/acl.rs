@@ -129,6 +129,7 @@ pub async fn show(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
 struct AccountPage<'a> {
     page: &'a Page,
     account: Account,
+    problems: Vec<Problem>,
 }
 
 /// One account, to change it.
@@ -144,7 +145,8 @@ pub async fn account(
         let text = format!("no broker has an account \"{key}\"");
         return Err(visitor.failed(&AdminError::NotFound(text)));
     }
-    Ok(html(&AccountPage { page: &visitor.page, account: accounts.remove(0) }))
+    let (page, account) = (&visitor.page, accounts.remove(0));
+    Ok(html(&AccountPage { page, account, problems: listed.problems }))
 }
 
 fn listed(text: &str) -> Option<PermissionList> {
@@ -234,7 +236,6 @@ fn confirm(
     secret: Option<bool>,
 ) -> axum::response::Response {
     let page = &visitor.page;
-    let kept = FIELDS.map(|name| (name, fields.get(name).to_owned())).to_vec();
     let label = page.t("Set");
     let confirm = Confirm {
         page,
@@ -242,7 +243,7 @@ fn confirm(
         warning: "",
         rows: rows(done),
         action,
-        fields: kept,
+        fields: fields.kept(FIELDS),
         secret,
         typed: None,
         is_danger: false,

@@ -1,6 +1,7 @@
 //! Alerts: what is wrong, what was silenced, which rules there are, and a test of the receivers.
 //!
-//! Those of this node, which looks at all of its cluster. Not who is told, which is in the node's settings.
+//! Those of this node, which looks at all of its cluster. Not when a rule fires (`crate::admin::alerts`), which is only told
+//! here, nor who is told, which is in the node's settings.
 
 use askama::Template;
 use axum::extract::State;
@@ -9,8 +10,10 @@ use tokio::time::Instant;
 use super::change::{Confirm, change, result};
 use super::server::CLUSTER_MAX;
 use super::visitor::{Fields, Page, Posted, Visitor};
-use super::{Answer, Pages, format, html, may_call, redirect};
+use super::{Answer, Pages, Paging, format, html, may_call, redirect};
 use crate::admin::alerts::Rule;
+use crate::config::Alerts as Settings;
+use crate::model::human_seconds;
 use crate::proto::v1::{
     Alert, AlertSilence, AlertState, ListAlertsResponse, Problem, SilenceAlertsRequest,
     SilenceAlertsResponse, TestAlertsRequest, TestAlertsResponse,
@@ -37,10 +40,16 @@ struct Silence {
     silence: AlertSilence,
 }
 
-/// A rule, and how many alerts it has.
+/// A rule, what it fires at as the settings are now, and how many alerts it has.
 struct RuleRow {
     name: &'static str,
     severity: &'static str,
+    /// Each of which is enough; none if it is switched off.
+    fires_at: Vec<String>,
+    /// How long it must be so.
+    lasting: String,
+    /// The settings of `[alerts]` that say it.
+    keys: &'static [&'static str],
     fix: &'static str,
     alerts: usize,
 }
@@ -50,9 +59,11 @@ struct RuleRow {
 struct AlertsPage<'a> {
     page: &'a Page,
     rows: Vec<Row>,
+    paging: Paging,
     silences: Vec<Silence>,
     rules: Vec<RuleRow>,
     problems: Vec<Problem>,
+    is_elsewhere: bool,
     /// When it was looked last; none before the first time.
     round: Option<(String, String)>,
     is_telling: bool,
@@ -83,10 +94,20 @@ impl Row {
             alert,
         }
     }
+
+    /// Where it stands: what fires before what may, what is bad before what may become so, and what is silenced last.
+    fn place(&self) -> (usize, bool) {
+        let states = ["firing", "pending", "silenced"];
+        let state = states.iter().position(|state| *state == self.state);
+        (state.unwrap_or(states.len()), self.alert.severity != "critical")
+    }
 }
 
-/// How many fire and are not silenced; none if they are off.
+/// How many fire and are not silenced; none if they are off, or of another cluster than the pages.
 pub fn firing(pages: &Pages) -> Option<usize> {
+    if pages.is_elsewhere {
+        return None;
+    }
     let listed = pages.of_node.alerts.list().ok()?;
     let fires = |alert: &&Alert| alert.state() == AlertState::Firing && !alert.is_silenced;
     Some(listed.alerts.iter().filter(fires).count())
@@ -99,9 +120,14 @@ pub async fn show(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
         Err(error) => (ListAlertsResponse::default(), Some(error.to_string())),
     };
     let now_ms = pages.clock.now_ms();
+    // Those of a node that does not look: all rules are off.
+    let settings = pages.of_node.alerts.settings().unwrap_or_default();
     let of_rule = |rule: &Rule| RuleRow {
         name: rule.name(),
         severity: rule.severity(),
+        fires_at: fires_at(&visitor.page, *rule, &settings),
+        lasting: human_seconds(settings.pending_s.saturating_mul(rule.patience().unsigned_abs())),
+        keys: keys(*rule),
         fix: rule.fix(),
         alerts: listed.alerts.iter().filter(|alert| alert.rule == rule.name()).count(),
     };
@@ -112,12 +138,17 @@ pub async fn show(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
         silence,
     };
     let round = Some(listed.round_ms).filter(|ms| *ms > 0);
+    let mut rows: Vec<_> = listed.alerts.into_iter().map(|alert| Row::of(alert, now_ms)).collect();
+    rows.sort_by_key(Row::place);
+    let (rows, paging) = Paging::of(rows, query.number("page"), String::new());
     Ok(html(&AlertsPage {
         page: &visitor.page,
-        rows: listed.alerts.into_iter().map(|alert| Row::of(alert, now_ms)).collect(),
+        rows,
+        paging,
         silences: listed.silences.into_iter().map(silence).collect(),
         rules,
         problems: listed.problems,
+        is_elsewhere: pages.is_elsewhere,
         round: round.map(format::moment),
         is_telling: listed.is_telling,
         hours: HOURS,
@@ -125,6 +156,92 @@ pub async fn show(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
         subject: query.get("subject"),
         error,
     }))
+}
+
+/// The settings of `[alerts]` that a rule goes by, but for `enabled` and `pending_s`, which are of all.
+fn keys(rule: Rule) -> &'static [&'static str] {
+    match rule {
+        Rule::Lag => &["lag_messages"],
+        Rule::LagAge => &["lag_age_s"],
+        Rule::NoConsumer => &["no_consumer"],
+        Rule::BrokerGone | Rule::NameServerGone => &[],
+        Rule::Replication => &["slave_behind_bytes", "slave_behind_s"],
+        Rule::Disk => &["disk_percent"],
+        Rule::DiskForecast => &["disk_forecast_hours"],
+        Rule::Certificate => &["certificate_days"],
+        Rule::DeadLetters => &["dead_letters_per_hour"],
+        Rule::Subscriptions => &["subscriptions"],
+        Rule::Clock => &["clock_difference_ms"],
+    }
+}
+
+/// What a rule fires at: sentences of which one has to be true; none if it is switched off.
+fn fires_at(page: &Page, rule: Rule, settings: &Settings) -> Vec<String> {
+    if !settings.enabled {
+        return Vec::new();
+    }
+    let from = |limit: u64, text: String| (limit > 0).then_some(text);
+    let number = format::number;
+    let one = match rule {
+        Rule::Lag => {
+            let limit = settings.lag_messages;
+            from(limit, page.t1("a group has not got {} messages of a topic", number(limit)))
+        }
+        Rule::LagAge => {
+            let limit = settings.lag_age_s;
+            let age = human_seconds(limit);
+            from(limit, page.t1("a group has not got a message that is {} old", age))
+        }
+        Rule::NoConsumer => {
+            let text = page.t("messages wait for a group of which nobody is connected");
+            settings.no_consumer.then(|| text.to_owned())
+        }
+        Rule::BrokerGone => {
+            Some(page.t("a broker does not answer, or is not registered any more").to_owned())
+        }
+        Rule::NameServerGone => Some(page.t("a name server does not answer").to_owned()),
+        Rule::Replication => return slave(page, settings),
+        Rule::Disk => {
+            let limit = settings.disk_percent;
+            from(limit.into(), page.t1("a disk is {} % full", limit))
+        }
+        Rule::DiskForecast => {
+            let limit = settings.disk_forecast_hours;
+            let text = page.t1("as it fills, a disk has no room for messages in {} hours", limit);
+            from(limit, text)
+        }
+        Rule::Certificate => {
+            let limit = settings.certificate_days;
+            from(limit, page.t1("the certificate of this node ends in {} days", limit))
+        }
+        Rule::DeadLetters => {
+            let limit = settings.dead_letters_per_hour;
+            from(limit, page.t1("{} new dead letters of a group within an hour", number(limit)))
+        }
+        Rule::Subscriptions => {
+            let text = page.t("members of a group subscribe to different things");
+            settings.subscriptions.then(|| text.to_owned())
+        }
+        Rule::Clock => {
+            let limit = settings.clock_difference_ms;
+            from(limit, page.t1("the clocks of two hosts differ by {} ms", number(limit)))
+        }
+    };
+    one.into_iter().collect()
+}
+
+/// The same of replication.
+fn slave(page: &Page, settings: &Settings) -> Vec<String> {
+    let (bytes, seconds) = (settings.slave_behind_bytes, settings.slave_behind_s);
+    let mut any = Vec::new();
+    if bytes > 0 {
+        any.push(page.t1("a slave lacks {} of its master's log", format::bytes(bytes)));
+    }
+    if seconds > 0 {
+        any.push(page.t1("a slave's log is {} behind its master's", human_seconds(seconds)));
+    }
+    any.push(page.t("a slave cannot copy its master").to_owned());
+    any
 }
 
 /// Asks, then silences, or ends a silence.
@@ -163,14 +280,13 @@ fn ask<'a>(visitor: &'a Visitor, fields: &Fields, asked: &SilenceAlertsRequest) 
         let warning = page.t("It stays on this page, and it is told when the silence is over.");
         (format!("{length} {what}"), warning, page.t("Silence"))
     };
-    let names = ["rule", "subject", "hours", "comment"];
     Confirm {
         page,
         question,
         warning,
         rows: Vec::new(),
         action: format!("{PATH}/silence"),
-        fields: names.map(|name| (name, fields.get(name).to_owned())).to_vec(),
+        fields: fields.kept(["rule", "subject", "hours", "comment"]),
         secret: None,
         typed: None,
         is_danger: false,
@@ -210,4 +326,90 @@ pub async fn test(State(pages): State<Pages>, form: Posted) -> Answer {
     let done = change(&pages, &visitor, "Alerts/Test", &TestAlertsRequest {}, work).await;
     let done = done.map_err(|error| visitor.failed(&error))?.done;
     Ok(result(page, page.t("Test of the receivers").to_owned(), &done, PATH.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::text::Language;
+    use super::*;
+
+    #[test]
+    fn what_fires_and_is_bad_stands_first() {
+        let row = |severity: &str, state: AlertState, is_silenced| {
+            let severity = severity.to_owned();
+            Row::of(Alert { severity, state: state.into(), is_silenced, ..Alert::default() }, 0)
+        };
+        let mut rows = [
+            row("critical", AlertState::Firing, true),
+            row("warning", AlertState::Pending, false),
+            row("warning", AlertState::Firing, false),
+            row("critical", AlertState::Pending, false),
+            row("critical", AlertState::Firing, false),
+        ];
+        rows.sort_by_key(Row::place);
+        let shown = rows.map(|row| (row.state, row.alert.severity));
+        let expected = [
+            ("firing", "critical"),
+            ("firing", "warning"),
+            ("pending", "critical"),
+            ("pending", "warning"),
+            ("silenced", "critical"),
+        ];
+        assert_eq!(shown, expected.map(|(state, severity)| (state, severity.to_owned())));
+    }
+
+    #[test]
+    fn rules_say_what_the_settings_make_of_them() {
+        let page = |language| Page {
+            language,
+            theme: None,
+            base: String::new(),
+            path: PATH.to_owned(),
+            user: None,
+            csrf: String::new(),
+        };
+        let (english, chinese) = (page(Language::English), page(Language::Chinese));
+        let off = Settings::default();
+        let enabled = Settings { enabled: true, ..off.clone() };
+        let on = Settings {
+            lag_messages: 100_000,
+            lag_age_s: 600,
+            no_consumer: true,
+            slave_behind_bytes: 64 << 20,
+            slave_behind_s: 60,
+            disk_percent: 85,
+            disk_forecast_hours: 24,
+            certificate_days: 14,
+            dead_letters_per_hour: 1,
+            subscriptions: true,
+            clock_difference_ms: 1000,
+            ..enabled.clone()
+        };
+        for rule in Rule::ALL {
+            assert_eq!(fires_at(&english, rule, &off), [""; 0], "{rule:?}");
+            // What has no threshold cannot be switched off by one.
+            let rest = fires_at(&english, rule, &enabled).len();
+            let told = fires_at(&english, rule, &on);
+            let always =
+                matches!(rule, Rule::BrokerGone | Rule::NameServerGone | Rule::Replication);
+            assert_eq!(
+                (rest, told.len()),
+                (usize::from(always), rest + keys(rule).len()),
+                "{rule:?}"
+            );
+            for (text, in_chinese) in told.iter().zip(fires_at(&chinese, rule, &on)) {
+                assert!(!text.contains("{}") && *text != in_chinese, "{text}");
+            }
+        }
+        let told = fires_at(&english, Rule::Replication, &on);
+        assert_eq!(
+            told[..2],
+            [
+                "a slave lacks 64.0 MiB of its master's log",
+                "a slave's log is 1 min 0 s behind its master's"
+            ]
+        );
+        let told = fires_at(&english, Rule::Lag, &on);
+        assert_eq!(told, ["a group has not got 100\u{202f}000 messages of a topic"]);
+    }
 }

@@ -1,20 +1,26 @@
 //! Dead letters: which groups have some, those of a group, giving them again, and taking them home as a file.
 //!
-//! Invariants: a dead letter stays where it is; each that is given again has a result of its own; nothing in a file of
-//! comma-separated values is a formula to whoever opens it.
+//! Invariants: a dead letter stays where it is; each that is given again has a result of its own; a file is never held as a
+//! whole; nothing in one of comma-separated values is a formula to whoever opens it.
 
 use askama::Template;
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::IntoResponse;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 
 use super::change::{Confirm, change, result, rows};
 use super::visitor::{Fields, Page, Posted, Visitor, escaped};
 use super::{Answer, Pages, format, html, may_call};
+use crate::admin::AdminError;
 use crate::proto::v1::{
-    DeadLetter, DeadLetterPlace, Done, GroupDeadLetters, ListDeadLettersRequest, Problem,
-    ResendDeadLettersRequest, ResendTarget, ResentLetter, StoredMessage,
+    DeadLetter, DeadLetterPlace, Done, GroupDeadLetters, ListDeadLettersRequest,
+    ListDeadLettersResponse, Problem, ResendDeadLettersRequest, ResendTarget, ResentLetter,
+    StoredMessage,
 };
+use crate::task::{self, Kind};
 
 /// Dead letters of a page.
 const SHOWN: u32 = 100;
@@ -144,6 +150,15 @@ fn request(group: &str, fields: &Fields, limit: u32) -> ListDeadLettersRequest {
     }
 }
 
+/// Those that are asked for, without what is long of their bodies.
+async fn beginnings(
+    pages: &Pages,
+    request: &ListDeadLettersRequest,
+) -> Result<ListDeadLettersResponse, AdminError> {
+    let admin = pages.asking();
+    admin.dead_letters(request).await?.beginnings(&admin).await
+}
+
 /// Those of a group, newest first.
 pub async fn show(
     State(pages): State<Pages>,
@@ -151,7 +166,7 @@ pub async fn show(
     Path(group): Path<String>,
     query: Fields,
 ) -> Answer {
-    let told = pages.asking().dead_letters(&request(&group, &query, SHOWN)).await;
+    let told = beginnings(&pages, &request(&group, &query, SHOWN)).await;
     let told = told.map_err(|error| visitor.failed(&error))?;
     let count = told.queues.iter().map(|queue| queue.count).sum::<i64>();
     let matching = told.queues.iter().map(|queue| queue.matching).sum::<i64>();
@@ -180,7 +195,7 @@ pub async fn resend(State(pages): State<Pages>, Path(group): Path<String>, form:
     let places: Vec<_> = match fields.filled("one") {
         Some(one) => place(&one).into_iter().collect(),
         None if fields.get("which") == "all" => {
-            let told = pages.asking().dead_letters(&request(&group, &fields, MANY)).await;
+            let told = beginnings(&pages, &request(&group, &fields, MANY)).await;
             let letters = told.map_err(|error| visitor.failed(&error))?.letters;
             letters.iter().filter_map(|one| one.message.as_ref()).map(place_of).collect()
         }
@@ -244,65 +259,101 @@ fn done(letter: &ResentLetter) -> Done {
     }
 }
 
-/// Those of a group as a file.
+/// Those of a group as a file, which is sent as they are read.
 pub async fn export(
     State(pages): State<Pages>,
     visitor: Visitor,
     Path(group): Path<String>,
     query: Fields,
 ) -> Answer {
-    let told = pages.asking().dead_letters(&request(&group, &query, MANY)).await;
-    let told = told.map_err(|error| visitor.failed(&error))?;
-    let (kind, end, text) = match query.get("as") {
-        "json" => ("application/x-ndjson; charset=utf-8", "jsonl", json_lines(&told.letters)),
-        _ => ("text/csv; charset=utf-8", "csv", table(&told.letters)),
+    let found = pages.asking().dead_letters(&request(&group, &query, MANY)).await;
+    let mut found = found.map_err(|error| visitor.failed(&error))?;
+    let is_json = query.get("as") == "json";
+    let (kind, end) = if is_json {
+        ("application/x-ndjson; charset=utf-8", "jsonl")
+    } else {
+        ("text/csv; charset=utf-8", "csv")
     };
-    let disposition = format!("attachment; filename=\"dead-letters.{end}\"");
+    // Who saves it sees that it is not all there is.
+    let lacks = if found.problems.is_empty() { "" } else { "-incomplete" };
+    let disposition = format!("attachment; filename=\"dead-letters{lacks}.{end}\"");
+    let (out, lines) = mpsc::channel(1);
+    // It goes on for as long as somebody takes it.
+    let admin = pages.admin.clone();
+    task::spawn(Kind::Ignore, "export of dead letters", async move {
+        let mut line = if is_json { Vec::new() } else { head() };
+        // Who has gone takes no more.
+        while out.send(Ok(line)).await.is_ok() {
+            line = match found.next(&admin).await {
+                Ok(Some(letter)) if is_json => json_line(&letter),
+                Ok(Some(letter)) => row(&letter),
+                Ok(None) => break,
+                // The browser says that the file is not whole.
+                Err(error) => {
+                    tracing::warn!(group, %error, "an export of dead letters ends early");
+                    let _ = out.send(Err(error)).await;
+                    break;
+                }
+            };
+        }
+    });
     let kind = (header::CONTENT_TYPE, kind.to_owned());
-    Ok(([kind, (header::CONTENT_DISPOSITION, disposition)], text).into_response())
+    let lines = Body::from_stream(ReceiverStream::new(lines));
+    Ok(([kind, (header::CONTENT_DISPOSITION, disposition)], lines).into_response())
 }
 
-fn json_lines(letters: &[DeadLetter]) -> String {
-    let line = |letter| serde_json::to_string(letter).unwrap_or_default() + "\n";
-    letters.iter().map(line).collect()
+fn json_line(letter: &DeadLetter) -> Vec<u8> {
+    let mut line = serde_json::to_vec(letter).unwrap_or_default();
+    line.push(b'\n');
+    line
 }
 
-/// With a mark at the beginning by which spreadsheets know UTF-8.
-fn table(letters: &[DeadLetter]) -> String {
-    let mut text = format!("\u{feff}{}\r\n", COLUMNS.join(","));
-    for letter in letters {
-        let Some(message) = &letter.message else { continue };
-        let given = |text: &Option<String>| text.clone().unwrap_or_default();
-        let hex = || message.body.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let cells: [String; COLUMNS.len()] = [
-            message.id.clone(),
-            message.offset_id.clone(),
-            given(&letter.original_topic),
-            given(&message.broker),
-            message.queue.to_string(),
-            message.queue_offset.to_string(),
-            format::iso(message.stored_ms),
-            format::iso(message.born_ms),
-            message.born_host.clone(),
-            letter.deliveries.to_string(),
-            letter.why.clone(),
-            given(&message.tags),
-            given(&message.keys),
-            serde_json::to_string(&message.properties).unwrap_or_default(),
-            given(&message.body_text),
-            if message.body_text.is_some() { String::new() } else { hex() },
-        ];
-        text.push_str(&cells.map(|text| cell(&text)).join(","));
-        text.push_str("\r\n");
-    }
-    text
+/// The first line of a table, with a mark by which spreadsheets know UTF-8.
+fn head() -> Vec<u8> {
+    [b"\xef\xbb\xbf".to_vec(), values(&COLUMNS)].concat()
 }
 
-/// A cell that is what it says: quoted, and no formula.
-fn cell(text: &str) -> String {
+/// A line of a table.
+fn row(letter: &DeadLetter) -> Vec<u8> {
+    let Some(message) = &letter.message else { return Vec::new() };
+    let given = |text: &Option<String>| text.clone().unwrap_or_default();
+    let hex = || message.body.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let cells: [String; COLUMNS.len()] = [
+        message.id.clone(),
+        message.offset_id.clone(),
+        given(&letter.original_topic),
+        given(&message.broker),
+        message.queue.to_string(),
+        message.queue_offset.to_string(),
+        format::iso(message.stored_ms),
+        format::iso(message.born_ms),
+        message.born_host.clone(),
+        letter.deliveries.to_string(),
+        letter.why.clone(),
+        given(&message.tags),
+        given(&message.keys),
+        serde_json::to_string(&message.properties).unwrap_or_default(),
+        given(&message.body_text),
+        if message.body_text.is_some() { String::new() } else { hex() },
+    ];
+    values(&cells.map(no_formula))
+}
+
+/// What a spreadsheet does not take for a formula.
+fn no_formula(text: String) -> String {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = text.replace('"', "\"\"");
-    format!("\"{}{text}\"", if is_formula { "'" } else { "" })
+    if is_formula { format!("'{text}") } else { text }
+}
+
+/// A line of comma-separated values.
+fn values<T: AsRef<[u8]>>(cells: &[T]) -> Vec<u8> {
+    let mut writer = csv::WriterBuilder::new()
+        .quote_style(csv::QuoteStyle::Always)
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(Vec::new());
+    // Memory takes everything.
+    let _ = writer.write_record(cells);
+    writer.into_inner().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -333,17 +384,20 @@ mod tests {
 
     #[test]
     fn files_hold_what_is_there_and_no_formula() {
-        let text = table(&[letter("say \"小\",\nno".as_bytes()), letter(b"\xff\x00")]);
+        let letters = [letter("say \"小\",\nno".as_bytes()), letter(b"\xff\x00")];
+        let text = [head(), row(&letters[0]), row(&letters[1])].concat();
+        let text = String::from_utf8(text).unwrap();
         let (head, rest) = text.split_once("\r\n").unwrap();
+        assert!(head.starts_with("\u{feff}\"id\",\"offset_id\","), "{head}");
         assert_eq!(head.matches(',').count(), COLUMNS.len() - 1);
         assert!(
             rest.starts_with("\"A1\",\"\",\"\",\"b.c\",\"1\",\"17\",\"1970-01-01T00:00:00.000Z\",")
         );
         assert!(rest.contains("\"'=1+1\",\"{}\",\"say \"\"小\"\",\nno\",\"\"\r\n"), "{rest}");
         assert!(rest.ends_with("\"{}\",\"\",\"ff00\"\r\n"), "{rest}");
-        let lines = json_lines(&[letter(b"x"), letter(b"y")]);
-        assert_eq!(lines.lines().count(), 2);
-        let value: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+        let line = String::from_utf8(json_line(&letter(b"x"))).unwrap();
+        assert_eq!((line.lines().count(), line.ends_with('\n')), (1, true));
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(value["message"]["body_text"], "x");
     }
 }

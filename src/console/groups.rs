@@ -6,6 +6,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 
 use super::change::change;
+use super::chart::Charts;
 use super::group_change::SettingRow;
 use super::visitor::{Fields, Page, Posted, Visitor, escaped};
 use super::{Answer, Failed, Pages, Paging, format, html, may_call};
@@ -100,6 +101,7 @@ struct GroupPage<'a> {
     tps: String,
     consume_type: Option<&'static str>,
     members: Vec<Member>,
+    charts: Charts,
     topics: Vec<OfTopic>,
     /// What its members subscribe to without a position of the group.
     unread: Vec<String>,
@@ -119,6 +121,7 @@ pub async fn show(
     State(pages): State<Pages>,
     visitor: Visitor,
     Path(name): Path<String>,
+    query: Fields,
 ) -> Answer {
     let mut group = pages.asking().group(&name).await.map_err(|error| visitor.failed(&error))?;
     let mut topics: Vec<(i64, OfTopic)> = Vec::new();
@@ -158,6 +161,7 @@ pub async fn show(
         settings: SettingRow::all(&group.settings),
         unread,
         closed_on,
+        charts: Charts::of_group(&pages, &visitor.page, &query, &name),
         topics: topics.into_iter().map(with_lag).collect(),
         group,
     }))

@@ -11,6 +11,7 @@ use super::trace::Timeline;
 use super::visitor::{Fields, Page, Visitor, escaped};
 use super::{Answer, Pages, format, html};
 use crate::admin::{AdminError, Browse, Place};
+use crate::model::{hexdump, indented_json};
 use crate::proto::v1::{
     FindMessagesRequest, GetMessageRequest, MessageTrack, Problem, StoredMessage,
 };
@@ -25,8 +26,6 @@ const WINDOW_MS: i64 = 3 * 60 * 60 * 1000;
 const PREVIEW_CHARS: usize = 80;
 /// Bytes of a body that are shown; all can be downloaded.
 const SHOWN_BYTES: usize = 64 << 10;
-/// Bytes of a line of hexadecimal digits.
-const HEX_BYTES: usize = 16;
 
 /// A message of a list.
 struct Row {
@@ -207,7 +206,7 @@ pub async fn show(
     let Some(message) = found.messages.into_iter().next() else {
         return Err(visitor.failed(&AdminError::NotFound("there is no such message".to_owned())));
     };
-    let json = message.body_text.as_deref().and_then(pretty);
+    let json = message.body_text.as_deref().and_then(indented_json);
     let mut choices = Vec::new();
     choices.extend(json.is_some().then_some("json"));
     choices.extend(message.body_text.is_some().then_some("text"));
@@ -217,7 +216,10 @@ pub async fn show(
     let (body, is_cut) = match *as_what {
         "json" => cut(json.unwrap_or_default()),
         "text" => cut(message.body_text.clone().unwrap_or_default()),
-        _ => hex(&message.body),
+        _ => {
+            let shown = &message.body[..message.body.len().min(SHOWN_BYTES)];
+            (hexdump(shown), shown.len() < message.body.len())
+        }
     };
     Ok(html(&MessagePage {
         page: &visitor.page,
@@ -255,31 +257,11 @@ pub async fn body(
     Ok((said, body).into_response())
 }
 
-fn pretty(text: &str) -> Option<String> {
-    let is_list = text.trim_start().starts_with(['{', '[']);
-    let value: serde_json::Value = is_list.then(|| serde_json::from_str(text).ok())??;
-    serde_json::to_string_pretty(&value).ok()
-}
-
 fn cut(mut text: String) -> (String, bool) {
     let end = text.floor_char_boundary(SHOWN_BYTES);
     let is_cut = end < text.len();
     text.truncate(end);
     (text, is_cut)
-}
-
-/// Offset, digits and what of them is ASCII, as `hexdump -C`.
-fn hex(body: &[u8]) -> (String, bool) {
-    let shown = &body[..body.len().min(SHOWN_BYTES)];
-    let mut text = String::new();
-    for (line, bytes) in shown.chunks(HEX_BYTES).enumerate() {
-        let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let is_shown = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
-        let letter = |byte: &u8| if is_shown(*byte) { char::from(*byte) } else { '.' };
-        let letters: String = bytes.iter().map(letter).collect();
-        text.push_str(&format!("{:08x}  {:<47}  {letters}\n", line * HEX_BYTES, digits.join(" ")));
-    }
-    (text, shown.len() < body.len())
 }
 
 #[cfg(test)]
@@ -297,13 +279,9 @@ mod tests {
     }
 
     #[test]
-    fn bodies_are_shown_as_what_they_are() {
-        assert_eq!(pretty("{\"a\":1}").as_deref(), Some("{\n  \"a\": 1\n}"));
-        assert_eq!((pretty("17"), pretty("{")), (None, None));
-        let (text, is_cut) = hex(b"Hello, \x00\xff world of 16");
-        let expected = "00000000  48 65 6c 6c 6f 2c 20 00 ff 20 77 6f 72 6c 64 20  Hello, .. world \n\
-                        00000010  6f 66 20 31 36                                   of 16\n";
-        assert_eq!((text.as_str(), is_cut), (expected, false));
-        assert!(hex(&vec![0; SHOWN_BYTES + 1]).1 && cut("é".repeat(SHOWN_BYTES)).1);
+    fn long_texts_are_cut_between_letters() {
+        let (text, is_cut) = cut("é".repeat(SHOWN_BYTES));
+        assert_eq!((text.len(), is_cut), (SHOWN_BYTES, true));
+        assert_eq!(cut("é".to_owned()), ("é".to_owned(), false));
     }
 }

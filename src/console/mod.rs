@@ -11,6 +11,8 @@
 //! | `overview`, `brokers`, `topics`, `groups`, `group_change`, `messages`, `dead_letters`, `clients`, `acl`, `name_servers`, `alerts`, `audit`, `settings` | pages |
 //! | `trace` | what became of a message in the words of clients, drawn |
 //! | `drawing` | the hosts of a cluster as a picture |
+//! | `live` | parts of pages that renew themselves |
+//! | `history`, `series`, `chart` | rates and lag of the past: kept, and drawn |
 //! | `text`, `text_zh`, `format` | the words of pages, numbers and times |
 //! | `pages/` | templates, the style sheet and the script |
 //!
@@ -26,6 +28,7 @@ mod alerts;
 mod audit;
 mod brokers;
 mod change;
+mod chart;
 mod clients;
 mod dead_letters;
 mod drawing;
@@ -34,10 +37,13 @@ mod format;
 mod group_change;
 mod groups;
 mod guesses;
+mod history;
+mod live;
 mod login;
 mod messages;
 mod name_servers;
 mod overview;
+mod series;
 mod server;
 mod settings;
 mod text;
@@ -57,6 +63,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::admin::service::roles::{self, Needed};
 use crate::admin::{Admin, OfNode};
@@ -65,6 +72,7 @@ use crate::metrics::Metrics;
 use crate::task;
 
 pub use accounts::Accounts;
+pub use history::History;
 pub use server::{Accepted, Door, serve};
 use visitor::{Page, Visitor};
 
@@ -96,14 +104,20 @@ pub trait Health: fmt::Debug + Send + Sync {
 pub struct Pages {
     /// The cluster that is looked after, for changes, which go on to their ends; a page uses `asking`.
     pub admin: Arc<Admin>,
+    /// Whether that is another cluster than this node's own, which its alerts are of.
+    pub is_elsewhere: bool,
     /// This node.
     pub of_node: OfNode,
     /// Who may.
     pub accounts: Arc<Accounts>,
+    /// What was, unless another cluster is looked after.
+    pub history: Option<Arc<History>>,
     /// What paths begin with where no proxy says it; empty, or as `/rmq`.
     pub base_path: String,
     /// The time.
     pub clock: Clock,
+    /// When everything ends.
+    pub stop: CancellationToken,
 }
 
 impl Pages {
@@ -141,10 +155,28 @@ pub fn router(console: Console, pages: Option<Pages>) -> Router {
     let Some(pages) = pages else { return open };
     let base_path = pages.base_path.clone();
     let all = open.merge(page_routes(pages));
-    if base_path.is_empty() { all } else { Router::new().nest(&base_path, all.clone()).merge(all) }
+    if base_path.is_empty() {
+        return all;
+    }
+    // As a service: a router that is nested is not asked for its first page, which ends with `/`.
+    Router::new().nest_service(&base_path, all.clone()).merge(all)
 }
 
+/// Pages, the streams of their live parts, and what they load.
 fn page_routes(pages: Pages) -> Router {
+    let all = all_pages(pages.clone());
+    let live = live::Live::of(pages, all.clone());
+    let streams = Router::new().route("/live", get(live::show)).layer(from_fn(safe));
+    all.merge(streams.with_state(live))
+        .route("/assets/console.css", get(|| asset("text/css", include_str!("pages/console.css"))))
+        .route(
+            "/assets/console.js",
+            get(|| asset("text/javascript", include_str!("pages/console.js"))),
+        )
+        .route("/assets/icon.svg", get(|| asset("image/svg+xml", include_str!("pages/icon.svg"))))
+}
+
+fn all_pages(pages: Pages) -> Router {
     Router::new()
         .route("/", get(overview::show))
         .route("/login", get(login::show).post(login::log_in))
@@ -194,12 +226,6 @@ fn page_routes(pages: Pages) -> Router {
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(from_fn(safe))
         .with_state(pages)
-        .route("/assets/console.css", get(|| asset("text/css", include_str!("pages/console.css"))))
-        .route(
-            "/assets/console.js",
-            get(|| asset("text/javascript", include_str!("pages/console.js"))),
-        )
-        .route("/assets/icon.svg", get(|| asset("image/svg+xml", include_str!("pages/icon.svg"))))
 }
 
 /// Said with every page.

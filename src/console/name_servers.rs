@@ -127,9 +127,7 @@ pub async fn set_value(State(pages): State<Pages>, form: Posted) -> Answer {
             warning: "",
             rows: rows(&told.done),
             action: format!("{PATH}/values"),
-            fields: ["namespace", "key", "value"]
-                .map(|name| (name, fields.get(name).to_owned()))
-                .to_vec(),
+            fields: fields.kept(["namespace", "key", "value"]),
             secret: None,
             typed: None,
             is_danger: false,
@@ -163,9 +161,7 @@ async fn remove_value(pages: Pages, form: Posted) -> Answer {
             warning: page.t("Of a topic in order: its producers and consumers see other queues."),
             rows: rows(&told.done),
             action: format!("{PATH}/values"),
-            fields: ["namespace", "key", "action"]
-                .map(|name| (name, fields.get(name).to_owned()))
-                .to_vec(),
+            fields: fields.kept(["namespace", "key", "action"]),
             secret: None,
             typed: None,
             is_danger: false,
@@ -198,7 +194,7 @@ pub async fn set_setting(State(pages): State<Pages>, form: Posted) -> Answer {
             warning: "",
             rows: rows(&pages.asking().put_name_server_setting(&request).await.done),
             action: format!("{PATH}/settings"),
-            fields: ["key", "value"].map(|name| (name, fields.get(name).to_owned())).to_vec(),
+            fields: fields.kept(["key", "value"]),
             secret: None,
             typed: None,
             is_danger: false,
@@ -239,7 +235,7 @@ pub async fn set_writing(State(pages): State<Pages>, form: Posted) -> Answer {
             warning: page.t("It holds until the broker registers with something changed."),
             rows: rows(&told.done),
             action: format!("{PATH}/writing"),
-            fields: ["broker", "may"].map(|name| (name, fields.get(name).to_owned())).to_vec(),
+            fields: fields.kept(["broker", "may"]),
             secret: None,
             typed: None,
             is_danger: false,

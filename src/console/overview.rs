@@ -6,8 +6,9 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
+use super::chart::Charts;
 use super::drawing::{Drawing, behind, health, is_closed};
-use super::visitor::{Page, Visitor, escaped};
+use super::visitor::{Fields, Page, Visitor, escaped};
 use super::{Answer, Pages, alerts, format, html};
 use crate::admin::AdminError;
 use crate::proto::v1::{Broker, ClusterState, NodeStatus, Problem};
@@ -25,6 +26,7 @@ struct OverviewPage<'a> {
     well: (usize, usize),
     /// What is wrong with which broker.
     warnings: Vec<String>,
+    charts: Charts,
     /// Alerts that fire; none if nobody looks for them.
     alerts: Option<usize>,
     problems: Vec<Problem>,
@@ -33,7 +35,7 @@ struct OverviewPage<'a> {
 }
 
 /// The first page.
-pub async fn show(State(pages): State<Pages>, visitor: Visitor) -> Response {
+pub async fn show(State(pages): State<Pages>, visitor: Visitor, query: Fields) -> Response {
     let (state, error) = match pages.asking().cluster().await {
         Ok(state) => (state, None),
         Err(error) => (ClusterState::default(), Some(error.to_string())),
@@ -55,6 +57,7 @@ pub async fn show(State(pages): State<Pages>, visitor: Visitor) -> Response {
         drawing: Drawing::of(&state.brokers),
         rates: (sum(|broker| broker.in_per_s), sum(|broker| broker.out_per_s)),
         well: (well, state.brokers.len()),
+        charts: Charts::of_brokers(&pages, &visitor.page, &query),
         alerts: alerts::firing(&pages),
         problems: state.problems,
         error,

@@ -88,7 +88,7 @@ fn ask<'a>(visitor: &'a Visitor, fields: &Fields, name: &str, is_removed: bool) 
         warning: page.t("Its sessions end."),
         rows: Vec::new(),
         action: "/settings/users".to_owned(),
-        fields: ["user", "role", "action"].map(|key| (key, fields.get(key).to_owned())).to_vec(),
+        fields: fields.kept(["user", "role", "action"]),
         secret: None,
         typed: None,
         is_danger: false,

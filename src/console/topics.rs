@@ -6,6 +6,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 
 use super::change::{Confirm, change, result, rows};
+use super::chart::Charts;
 use super::visitor::{Fields, Page, Posted, Visitor, escaped};
 use super::{Answer, Pages, Paging, format, html, may_call};
 use crate::proto::v1::{
@@ -99,6 +100,7 @@ struct TopicPage<'a> {
     kind: &'static str,
     is_system: bool,
     messages: String,
+    charts: Charts,
     queues: Vec<Queue>,
 }
 
@@ -107,6 +109,7 @@ pub async fn show(
     State(pages): State<Pages>,
     visitor: Visitor,
     Path(name): Path<String>,
+    query: Fields,
 ) -> Answer {
     let mut topic = pages.asking().topic(&name).await.map_err(|error| visitor.failed(&error))?;
     let queue = |status: QueueStatus| Queue {
@@ -121,6 +124,7 @@ pub async fn show(
         kind: kind_name(topic.kind()),
         is_system: topic.kind() == TopicKind::System,
         messages: format::number(topic.messages),
+        charts: Charts::of_topic(&pages, &visitor.page, &query, &name),
         queues,
         topic,
     }))
@@ -148,14 +152,13 @@ pub async fn create(State(pages): State<Pages>, form: Posted) -> Answer {
     if !is_sure {
         let told = pages.asking().create_topic(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;
-        let same = |name| (name, fields.get(name).to_owned());
         let confirm = Confirm {
             page,
             question: page.t1("Create the topic {}?", &request.topic),
             warning: "",
             rows: rows(&told.done),
             action: "/topics".to_owned(),
-            fields: ["topic", "queues", "permission", "cluster", "broker"].map(same).to_vec(),
+            fields: fields.kept(["topic", "queues", "permission", "cluster", "broker"]),
             secret: None,
             typed: None,
             is_danger: false,

@@ -156,7 +156,9 @@ pub async fn show(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
     };
     if shown.by == "id" && !shown.id.is_empty() {
         match pages.asking().trace(shown.id).await {
-            Ok(steps) => shown.timeline = Some(Timeline::of(steps)),
+            Ok((steps, problems)) => {
+                (shown.timeline, shown.problems) = (Some(Timeline::of(steps)), problems);
+            }
             Err(error) => shown.error = Some(error.to_string()),
         }
     } else if shown.by == "key" && !shown.key.is_empty() && !shown.topic.is_empty() {

@@ -301,6 +301,11 @@ impl Fields {
         Some(self.get(name)).filter(|value| !value.is_empty()).map(str::to_owned)
     }
 
+    /// These as they are, for a form that is sent again.
+    pub fn kept<const N: usize>(&self, names: [&'static str; N]) -> Vec<(&'static str, String)> {
+        names.map(|name| (name, self.get(name).to_owned())).to_vec()
+    }
+
     /// The same as a number.
     pub fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         self.get(name).parse().ok()

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use memchr::memchr;
+
 /// Between a key and its value.
 pub const KEY_VALUE_SEPARATOR: char = '\u{1}';
 /// Between two properties.
@@ -120,13 +122,29 @@ pub fn find<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 
 /// All entries of a properties text that have a key and a value.
 pub fn iterate(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.split(PROPERTY_SEPARATOR)
-        .filter_map(|entry| entry.split_once(KEY_VALUE_SEPARATOR))
+    entries(text)
+        .filter_map(|entry| {
+            let at = memchr(KEY_VALUE_SEPARATOR as u8, entry.as_bytes())?;
+            Some((&entry[..at], &entry[at + 1..]))
+        })
         .filter(|(key, value)| !key.is_empty() && !value.is_empty())
+}
+
+/// Whatever is between separators of properties.
+pub fn entries(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = memchr(PROPERTY_SEPARATOR as u8, text.as_bytes());
+        rest = end.map(|end| &text[end + 1..]);
+        Some(&text[..end.unwrap_or(text.len())])
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -142,5 +160,15 @@ mod tests {
     fn find_takes_the_last_value_as_decoders_do() {
         assert_eq!(find("A\u{1}1\u{2}A\u{1}2", "A"), Some("2"));
         assert_eq!(find("A\u{1}1", "B"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn entries_are_what_separators_part(text in "[aé\u{1}\u{2}]{0,12}") {
+            let parts = text.split(PROPERTY_SEPARATOR);
+            let entries = parts.filter_map(|part| part.split_once(KEY_VALUE_SEPARATOR));
+            let whole: Vec<_> = entries.filter(|(k, v)| !k.is_empty() && !v.is_empty()).collect();
+            prop_assert_eq!(iterate(&text).collect::<Vec<_>>(), whole);
+        }
     }
 }

@@ -4,11 +4,13 @@
 //! a [`QueueOffset`] counts messages of one queue.
 
 mod amounts;
+mod bodies;
 mod config;
 mod names;
 mod versions;
 
 pub use amounts::{date, days, human_bytes, human_seconds, human_time};
+pub use bodies::{hexdump, indented_json};
 pub use config::{DataVersion, Permission, SubscriptionGroupConfig, TopicConfig, TopicFilterType};
 pub use names::{
     DLQ_PREFIX, GroupName, LIGHT_PREFIX, NameError, RETRY_PREFIX, TopicName, java_hash_code, shown,

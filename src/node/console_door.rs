@@ -16,7 +16,7 @@ use super::live::Live;
 use super::{Base, StartError, admin_door, database, ports, status};
 use crate::admin::{Admin, OfNode};
 use crate::config::{Config, Loaded};
-use crate::console::{self, Accepted, Accounts, Console, Health, Pages};
+use crate::console::{self, Accepted, Accounts, Console, Health, History, Pages};
 use crate::task::{self, Kind};
 use crate::transport::{Stream, Tls};
 
@@ -58,33 +58,48 @@ pub fn open(
         health: Arc::clone(&base.live) as Arc<dyn Health>,
     };
     let others = &config.console.name_servers;
-    let admin =
-        if others.is_empty() { admin.clone() } else { admin_door::admin(others.clone(), base) };
+    let is_elsewhere = !others.is_empty();
+    let admin = if is_elsewhere { admin_door::admin(others.clone(), base) } else { admin.clone() };
     let (config, base) = (config.console.clone(), base.clone());
     let (data_dir, stop) = (data_dir.path().to_owned(), stop.clone());
     let control = base.control.clone();
     let _entered = control.enter();
     task::spawn(Kind::Ignore, "console", async move {
-        let accounts = if config.is_enabled { accounts(&base, data_dir).await } else { None };
+        let kept = if config.is_enabled { kept(&base, data_dir).await } else { None };
+        let (accounts, history) = kept.unzip();
+        let history = history.filter(|_| !is_elsewhere).map(Arc::new);
+        let keeping = history.clone().map(|history| {
+            let keeping = history.keep(base.live.figures.subscribe(), stop.clone());
+            task::spawn(Kind::Ignore, "history", keeping)
+        });
         let pages = accounts.map(|accounts| Pages {
             admin: Arc::new(admin),
+            is_elsewhere,
             of_node,
             accounts: Arc::new(accounts),
+            history,
             base_path: config.base_path,
             clock: base.clock.clone(),
+            stop: stop.clone(),
         });
         console::serve(listener, door, console::router(console, pages), stop).await;
+        if let Some(keeping) = keeping {
+            // It fails only if it panics, which is reported.
+            let _ = keeping.await;
+        }
     })
 }
 
-/// The console's users. A node that cannot read them serves no pages, and says so.
-async fn accounts(base: &Base, data_dir: PathBuf) -> Option<Accounts> {
+/// The console's users, and what was. A node that cannot read its users serves no pages, and says so.
+async fn kept(base: &Base, data_dir: PathBuf) -> Option<(Accounts, History)> {
     let clock = base.clock.clone();
     let opening = task::spawn_blocking("open console", move || {
-        Accounts::open(database::open(&data_dir)?, &data_dir, clock)
+        let database = database::open(&data_dir)?;
+        let history = History::open(Arc::clone(&database), clock.now_ms());
+        Ok::<_, io::Error>((Accounts::open(database, &data_dir, clock)?, history))
     });
     match opening.await {
-        Ok(Ok(accounts)) => Some(accounts),
+        Ok(Ok(kept)) => Some(kept),
         Ok(Err(error)) => {
             tracing::error!(%error, "the console's users cannot be read: there are no pages");
             None

@@ -1,4 +1,4 @@
-//! The node's own database, `node/kv` in the data directory: what belongs to no role, as the console's users.
+//! The node's own database, `node/kv` in the data directory: what belongs to no role: the console's users, and its history.
 //!
 //! Not messages or anything of a broker. Invariant: one that is damaged is put aside and told of, and a new one begins.
 

@@ -1,4 +1,4 @@
-//! Has the brokers of the node reckon their figures now and then, and shows them as metrics.
+//! Has the brokers of the node reckon their figures now and then, shows them as metrics, and tells who keeps them.
 //!
 //! Not the reckoning (`broker::figures`), nor the names (`metrics`). Invariants: a scrape reads what was reckoned last and
 //! waits for nothing; the rounds never overlap.
@@ -22,7 +22,8 @@ pub fn start(brokers: &[Arc<BrokerRole>], base: &Base) {
     base.metrics.figures(read.clone());
     let live = Arc::clone(&base.live);
     let is_wanted = move || live.settings(|settings| settings.metrics.exporter_names);
-    base.metrics.exporter(move || is_wanted().then(&read));
+    let of_exporter = read.clone();
+    base.metrics.exporter(move || is_wanted().then(&of_exporter));
     let (brokers, base) = (brokers.to_vec(), base.clone());
     task::spawn(Kind::Ignore, "figures", async move {
         let rounds = async {
@@ -38,6 +39,7 @@ pub fn start(brokers: &[Arc<BrokerRole>], base: &Base) {
                     (metrics.interval_s, metrics.queue_lag, sends_alerts)
                 });
                 reckon(&brokers, with_queues, sends_alerts).await;
+                base.live.figures.send_replace(read());
                 tokio::time::sleep(Duration::from_secs(interval_s)).await;
             }
         };

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use super::logging::Threshold;
 use super::{admin_door, certificates, options, ports};
@@ -15,7 +16,7 @@ use crate::admin::service::logins::Logins;
 use crate::clock::Clock;
 use crate::config::changes::changes;
 use crate::config::{self, Config, ConfigError, Loaded, Overrides, Problem};
-use crate::metrics::Metrics;
+use crate::metrics::{BrokerFigures, Metrics};
 use crate::store::SharedRetention;
 use crate::transport::{Limits, Tls};
 
@@ -39,6 +40,8 @@ pub struct Live {
     pub tls: Tls,
     /// Who may use the admin API over TCP.
     pub logins: Logins,
+    /// What the brokers of the node reckoned last.
+    pub figures: watch::Sender<Vec<Arc<BrokerFigures>>>,
     clock: Clock,
     runtime_dir: Option<PathBuf>,
     status: Mutex<String>,
@@ -65,6 +68,7 @@ impl Live {
             overrides: Arc::new(Overrides::new(loaded)),
             tls,
             logins,
+            figures: watch::Sender::default(),
             clock,
             runtime_dir,
             status: Mutex::new("starting".to_owned()),

@@ -330,7 +330,8 @@ impl Store {
         let dir = options.dir.display();
         let log = Arc::new(log.map_err(|error| OpenError(format!("{dir}: {error}")))?);
         let parts = (Arc::clone(&log), Arc::clone(&derived), Arc::clone(&tables));
-        let saver = Arc::new(Saver::new(parts.0, parts.1, parts.2, checkpoint_file, saved_to));
+        let saver = Saver::new(parts.0, parts.1, parts.2, checkpoint_file, saved_to, clock.clone());
+        let saver = Arc::new(saver);
         let signal = Arc::downgrade(&saver);
         tables.topics.add_hook(Box::new(move |_| {
             if let Some(saver) = signal.upgrade() {

@@ -9,8 +9,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::consume_queue::{Entry, ReadError};
 use super::dispatch::key_hash;
-use super::log::is_record_at;
-use super::{PullRequest, PullStatus, Pulled, Queried, Store};
+use super::log::{READ_WHOLE_BYTES, record_in};
+use super::{EntryFilter, PullRequest, PullStatus, Pulled, Queried, Store};
 use crate::message::Record;
 use crate::model::{PhysicalOffset, QueueId, QueueOffset};
 
@@ -18,19 +18,37 @@ use crate::model::{PhysicalOffset, QueueId, QueueOffset};
 const SCANNED_MAX: usize = 800;
 /// How many entries are looked at together.
 const SCANNED_AT_ONCE: usize = 128;
-/// The most bytes of an answer, and messages, from memory (B-173).
-const MEMORY_MAX: (u64, u32) = (256 << 10, 32);
-/// The most bytes of an answer, and messages, from the disk (B-173).
-const DISK_MAX: (u64, u32) = (64 << 10, 8);
+/// How much an answer may have, of what counts as in memory and of what does not (B-173).
+const ANSWER: Limits = Limits { memory: (256 << 10, 32), disk: (64 << 10, 8) };
+/// How much the broker itself is given at once: as many as it asks for.
+const OWN: Limits = Limits { memory: (1 << 20, u32::MAX), disk: (1 << 20, u32::MAX) };
 /// How far behind the log's end its bytes may be read by who must not block: the kernel has them in memory.
 const NEVER_BLOCKS_BYTES: u64 = 256 << 20;
 
 impl Store {
-    /// Reads messages (B-170 to B-176).
+    /// Reads messages for a client (B-170 to B-176).
     ///
     /// # Errors
     /// [`ReadError::WouldBlock`]: ask again from a blocking thread with `may_block`; [`ReadError::Unavailable`]: later.
     pub fn pull(&self, request: &PullRequest<'_>, may_block: bool) -> Result<Pulled, ReadError> {
+        self.pull_within(&ANSWER, request, may_block)
+    }
+
+    /// [`Self::pull`] for the broker itself, which gets as many messages as it asks for, but not much more than 1 MiB.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`]
+    pub fn pull_own(&self, request: &PullRequest<'_>) -> Result<Pulled, ReadError> {
+        self.pull_within(&OWN, request, true)
+    }
+
+    fn pull_within(
+        &self,
+        limits: &Limits,
+        request: &PullRequest<'_>,
+        may_block: bool,
+    ) -> Result<Pulled, ReadError> {
         let (topic, queue_id) = (request.topic, request.queue_id);
         let (min_offset, max_offset) = self.derived.queues().range(topic, queue_id, may_block)?;
         let mut pulled = Pulled {
@@ -45,7 +63,8 @@ impl Store {
         let (status, next) = match offset {
             _ if max_offset.0 == 0 => (PullStatus::NoMessageInQueue, 0),
             Some(offset) if offset >= min_offset.0 && offset < max_offset.0 => {
-                self.collect(request, offset, &mut pulled, may_block)?;
+                let answer = Answer::new(limits, request.count_max);
+                self.collect(answer, request, offset, &mut pulled, may_block)?;
                 return Ok(pulled);
             }
             Some(offset) if offset == max_offset.0 => (PullStatus::OffsetOverflowOne, offset),
@@ -61,6 +80,7 @@ impl Store {
     /// Goes through the queue from `offset` on, until the answer is full.
     fn collect(
         &self,
+        mut answer: Answer<'_>,
         request: &PullRequest<'_>,
         offset: u64,
         pulled: &mut Pulled,
@@ -68,9 +88,10 @@ impl Store {
     ) -> Result<(), ReadError> {
         let log_end = self.log.end();
         let scanned_max = SCANNED_MAX.max(usize::try_from(request.count_max).unwrap_or(usize::MAX));
-        let mut answer = Answer { count_max: request.count_max, ..Answer::default() };
         let mut scanned = 0;
         let mut is_gone = false;
+        // Who asks for properties has each record read, and so none is read again.
+        let mut matching = BytesMut::new();
         // Without a filter, as many entries as messages are needed.
         let mut at_once = usize::try_from(request.count_max).unwrap_or(usize::MAX);
         'scan: while scanned < scanned_max && !answer.has_all() {
@@ -107,14 +128,23 @@ impl Store {
                     }
                     return Err(ReadError::WouldBlock);
                 }
-                if request.filter.needs_properties() && !self.matches_properties(request, entry) {
+                if !request.filter.needs_properties() {
+                    answer.add(place);
                     continue;
                 }
-                answer.add(place);
+                match self.read_matching(request.filter, &place.range, &mut matching) {
+                    Some(true) => answer.count(&place),
+                    Some(false) => {}
+                    None => is_gone = true,
+                }
             }
         }
         pulled.next_offset = QueueOffset(offset + scanned as u64);
-        (pulled.body, pulled.count) = self.read_ranges(&answer, log_end);
+        (pulled.body, pulled.count) = if request.filter.needs_properties() {
+            (matching.freeze(), answer.count)
+        } else {
+            self.read_ranges(&answer, log_end)
+        };
         pulled.status = match (pulled.count, is_gone || answer.count > 0) {
             (0, true) => PullStatus::MessageWasRemoving,
             (0, false) => PullStatus::NoMatchedMessage,
@@ -128,14 +158,49 @@ impl Store {
         at >= self.log.opened_at() && log_end.saturating_sub(at) <= NEVER_BLOCKS_BYTES
     }
 
-    fn matches_properties(&self, request: &PullRequest<'_>, entry: &Entry) -> bool {
-        let properties = self.log.properties_of(entry.physical_offset, entry.size);
-        // What cannot be read is not wanted either, but is told by who reads what is wanted.
-        properties.is_none_or(|text| request.filter.matches_properties(&text))
+    /// Appends a record to `body` if its properties match; `None` if it is gone or damaged. Of a long one that does
+    /// not match, the body is not read.
+    fn read_matching(
+        &self,
+        filter: &dyn EntryFilter,
+        range: &Range<u64>,
+        body: &mut BytesMut,
+    ) -> Option<bool> {
+        if range.end - range.start > u64::from(READ_WHOLE_BYTES) {
+            let properties = self.log.properties_of(PhysicalOffset(range.start));
+            // What cannot be read is told below.
+            if properties.is_some_and(|text| !filter.matches_properties(&text)) {
+                return Some(false);
+            }
+        }
+        self.read_record(range, body, |record| filter.matches_properties(record.properties()))
+    }
+
+    /// Appends a record to `body` if it is wanted; `None` if it is gone or damaged.
+    fn read_record(
+        &self,
+        range: &Range<u64>,
+        body: &mut BytesMut,
+        is_wanted: impl FnOnce(&Record<'_>) -> bool,
+    ) -> Option<bool> {
+        let (start, at) = (body.len(), PhysicalOffset(range.start));
+        let record = if self.read_into(range, body) { record_in(&body[start..], at) } else { None };
+        let found = record.map(|record| is_wanted(&record));
+        if found != Some(true) {
+            body.truncate(start);
+        }
+        if found.is_none() {
+            self.log.segments().note_damage(range.start);
+            tracing::warn!(
+                physical_offset = range.start,
+                "a record is gone or damaged, and is left out"
+            );
+        }
+        found
     }
 
     /// Reads the records; those that are gone or damaged are left out.
-    fn read_ranges(&self, answer: &Answer, log_end: u64) -> (Bytes, u32) {
+    fn read_ranges(&self, answer: &Answer<'_>, log_end: u64) -> (Bytes, u32) {
         let mut body = BytesMut::with_capacity(usize::try_from(answer.bytes).unwrap_or(0));
         let mut count = 0;
         let mut at = 0;
@@ -148,17 +213,7 @@ impl Store {
             // Neighbours in two segments cannot be read together, damaged ones must not be.
             if !(is_hot && self.read_into(&whole, &mut body)) {
                 for range in &answer.ranges[at..at + taken] {
-                    let start = body.len();
-                    let is_good = self.read_into(range, &mut body)
-                        && is_record_at(&body[start..], PhysicalOffset(range.start));
-                    if !is_good {
-                        self.log.segments().note_damage(range.start);
-                        tracing::warn!(
-                            physical_offset = range.start,
-                            "a record is gone or damaged, and is left out"
-                        );
-                        body.truncate(start);
-                    }
+                    let is_good = self.read_record(range, &mut body, |_| true).is_some();
                     count += u32::from(is_good);
                 }
             } else {
@@ -349,19 +404,32 @@ impl Place {
     }
 }
 
+/// The most bytes and messages that are read at once.
+struct Limits {
+    /// With what counts as in memory.
+    memory: (u64, u32),
+    /// With what counts as on the disk.
+    disk: (u64, u32),
+}
+
 /// What was collected for an answer.
-#[derive(Default)]
-struct Answer {
+struct Answer<'a> {
+    limits: &'a Limits,
     ranges: Vec<Range<u64>>,
     bytes: u64,
     count: u32,
     count_max: u32,
 }
 
-impl Answer {
+impl<'a> Answer<'a> {
+    fn new(limits: &'a Limits, count_max: u32) -> Self {
+        Self { limits, ranges: Vec::new(), bytes: 0, count: 0, count_max }
+    }
+
     /// Whether one more record would be too much; the first one never is (B-173).
     fn is_full(&self, next: &Place) -> bool {
-        let (bytes_max, count_max) = if next.is_on_disk { DISK_MAX } else { MEMORY_MAX };
+        let (bytes_max, count_max) =
+            if next.is_on_disk { self.limits.disk } else { self.limits.memory };
         let bytes = self.bytes + (next.range.end - next.range.start);
         self.count > 0
             && (self.count >= self.count_max || self.count >= count_max || bytes > bytes_max)
@@ -369,12 +437,16 @@ impl Answer {
 
     /// Whether there are as many messages as any answer has.
     fn has_all(&self) -> bool {
-        self.count > 0 && self.count >= self.count_max.min(MEMORY_MAX.1)
+        self.count > 0 && self.count >= self.count_max.min(self.limits.memory.1)
     }
 
     fn add(&mut self, place: Place) {
+        self.count(&place);
+        self.ranges.push(place.range);
+    }
+
+    fn count(&mut self, place: &Place) {
         self.bytes += place.range.end - place.range.start;
         self.count += 1;
-        self.ranges.push(place.range);
     }
 }

@@ -13,6 +13,7 @@ use super::checkpoint::{Checkpoint, CheckpointFile, boot_id};
 use super::derived::{Derived, WriteError};
 use super::log::CommitLog;
 use super::tables::Tables;
+use crate::clock::Clock;
 use crate::kv::KvError;
 use crate::model::PhysicalOffset;
 
@@ -55,6 +56,7 @@ pub(super) struct Saver {
     saved_to: AtomicU64,
     wanted: Mutex<Wanted>,
     waker: Condvar,
+    clock: Clock,
     boot_id: u128,
 }
 
@@ -65,6 +67,7 @@ impl Saver {
         tables: Arc<Tables>,
         file: CheckpointFile,
         saved_to: Option<u64>,
+        clock: Clock,
     ) -> Self {
         Self {
             log,
@@ -74,6 +77,7 @@ impl Saver {
             saved_to: AtomicU64::new(saved_to.unwrap_or(NOTHING)),
             wanted: Mutex::default(),
             waker: Condvar::new(),
+            clock,
             boot_id: boot_id(),
         }
     }
@@ -110,15 +114,20 @@ impl Saver {
 
     /// The thread: saves everything every `interval` and when asked to, until it is stopped.
     pub(super) fn run(&self, interval: Duration) {
+        let mut all_at = self.clock.monotonic() + interval;
         loop {
-            let Wanted { stop, configs, all } = self.wait(interval);
+            let wait = all_at.saturating_duration_since(self.clock.monotonic());
+            let wait = self.tables.mirror_wait().map_or(wait, |mirror| mirror.min(wait));
+            let Wanted { stop, all, .. } = self.wait(wait);
             if stop {
                 return;
             }
-            let saved = if configs && !all {
-                self.tables.save_configs().map_err(Into::into)
-            } else {
+            let now = self.clock.monotonic();
+            let saved = if all || all_at <= now {
+                all_at = now + interval;
                 self.save()
+            } else {
+                self.tables.commit_configs().map_err(Into::into)
             };
             match saved {
                 Ok(()) => {}
@@ -135,16 +144,14 @@ impl Saver {
         }
     }
 
-    /// Waits for a wish; after `interval` everything is to be saved.
-    fn wait(&self, interval: Duration) -> Wanted {
+    /// Waits for a wish, not longer than `wait_max`.
+    fn wait(&self, wait_max: Duration) -> Wanted {
         let wanted = self.wanted();
-        let (mut wanted, timeout) = self
+        let (mut wanted, _) = self
             .waker
-            .wait_timeout_while(wanted, interval, |wanted| *wanted == Wanted::default())
+            .wait_timeout_while(wanted, wait_max, |wanted| *wanted == Wanted::default())
             .unwrap_or_else(PoisonError::into_inner);
-        let mut found = std::mem::take(&mut *wanted);
-        found.all |= timeout.timed_out();
-        found
+        std::mem::take(&mut *wanted)
     }
 
     /// Saves everything up to the log's end. Blocks.

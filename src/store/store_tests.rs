@@ -12,8 +12,8 @@ use bytes::Bytes;
 use super::disk::{Disk, SystemDisk};
 use super::options::{FlushMode, Retention, SharedRetention};
 use super::{
-    All, AppendResult, OpenError, PullRequest, PullStatus, Pulled, ReadError, StartTopics, Store,
-    StoreOptions,
+    All, AppendResult, EntryFilter, OpenError, PullRequest, PullStatus, Pulled, ReadError,
+    StartTopics, Store, StoreOptions,
 };
 use crate::clock::Clock;
 use crate::message::{NewMessage, Record};
@@ -228,6 +228,70 @@ fn an_answer_has_at_most_32_messages_and_256_kib_b173() {
         world.append("large", 0, &"x".repeat(100 << 10));
     }
     assert_eq!(world.pull("large", 0, 0).count, 2);
+}
+
+#[test]
+fn the_broker_itself_gets_as_many_as_it_asks_for_up_to_1_mib() {
+    let world = World::with(|options| {
+        options.segment_bytes = 4 << 20;
+        options.in_memory_bytes = 1 << 10;
+    });
+    for body in names(300) {
+        world.append("small", 0, &body);
+    }
+    for _ in 0..12 {
+        world.append("large", 0, &"x".repeat(100 << 10));
+    }
+    let pull_own = |topic, offset| {
+        let queue_id = QueueId(0);
+        let request = PullRequest { topic, queue_id, offset, count_max: 256, filter: &All };
+        let pulled = world.store().pull_own(&request).unwrap();
+        (pulled.count, pulled.next_offset)
+    };
+    assert_eq!(pull_own("small", 0), (256, QueueOffset(256)));
+    assert_eq!(pull_own("small", 256), (44, QueueOffset(300)));
+    assert_eq!(pull_own("large", 0), (10, QueueOffset(10)));
+}
+
+/// Wants messages by a part of their properties.
+struct Having(&'static str);
+
+impl EntryFilter for Having {
+    fn matches_tags_code(&self, _: i64) -> bool {
+        true
+    }
+    fn matches_properties(&self, properties: &str) -> bool {
+        properties.contains(self.0)
+    }
+    fn needs_properties(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn who_asks_for_properties_gets_the_same_records_but_those_damaged() {
+    let world = World::new();
+    let bodies = ["even-0", "odd-1", "even-2", &format!("even-3{}", "x".repeat(9 << 10)), "even-4"];
+    let appended = bodies.map(|body| world.append("T", 0, body));
+    let pull = |wanted, offset| {
+        let (queue_id, filter) = (QueueId(0), &Having(wanted));
+        let request = PullRequest { topic: "T", queue_id, offset, count_max: 32, filter };
+        world.store().pull(&request, true).unwrap()
+    };
+    let all = pull("key-", 0);
+    assert_eq!((all.count, &all.body), (5, &world.pull("T", 0, 0).body));
+    let odd = pull("odd", 0);
+    assert_eq!((odd.count, &odd.body), (1, &world.pull("T", 0, 1).body.slice(..odd.body.len())));
+    assert_eq!((odd.status, odd.next_offset), (PullStatus::Found, QueueOffset(5)));
+    assert_eq!(pull("none", 0).status, PullStatus::NoMatchedMessage);
+    // Their magic.
+    world.flip(appended[2].physical_offset.0 + 4);
+    world.flip(appended[3].physical_offset.0 + 4);
+    let even = pull("even", 0);
+    assert_eq!((even.count, even.next_offset), (2, QueueOffset(5)));
+    assert!(even.body.ends_with(b"KEYS\x01key-even-4"));
+    assert_eq!(world.store().damaged_places(), 2);
+    assert_eq!(pull("odd", 2).status, PullStatus::MessageWasRemoving);
 }
 
 #[test]

@@ -121,16 +121,16 @@ class Broker:
 class Ours(Broker):
     promotion = [('role = "slave"', 'role = "master"'), ("id = 1\n", "")]
 
-    def __init__(self, binary, names, role, number, sync=False, segment_bytes=SEGMENT_BYTES, checks=None, light_queues=False):
+    def __init__(self, binary, names, role, number, sync=False, segment_bytes=SEGMENT_BYTES, checks=None, light_queues=False, group="broker-a"):
         self.home = tempfile.mkdtemp(prefix=f"pairs-ours-{role}-")
         host = loopback([10909, 10911, 10912])
-        self.address, self.log = f"{host}:10911", f"{self.home}/data/broker-a/commitlog"
+        self.address, self.log = f"{host}:10911", f"{self.home}/data/{group}/commitlog"
         self.settings = f"{self.home}/node.toml"
         with open(self.settings, "w") as file:
             file.write(f'listen = "{host}"\nadvertise = "{host}"\nname_servers = {quoted(names)}\n'
                        f'[store]\nsegment_bytes = {segment_bytes}\nmax_message_bytes = {min(segment_bytes // 4, MAX_MESSAGE_BYTES)}\n'
                        + ("light_queues = true\n" if light_queues else "") + f'{check_settings(checks)}'
-                       f'[[broker]]\ngroup = "broker-a"\nrole = "{role}"\nport = 10911\n'
+                       f'[[broker]]\ngroup = "{group}"\nrole = "{role}"\nport = 10911\n'
                        + (f"id = {number}\n" if number else "") + ('replication = "sync"\n' if sync else ""))
         self.process = Process(f"our {role}", [binary, "run", "--data-dir", f"{self.home}/data", "--config", f"{self.home}/node.toml"],
                                self.home, f"{self.home}/node.log")

@@ -1,5 +1,6 @@
 //! What shells are told when somebody presses the tab key, with a node running.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -19,17 +20,20 @@ fn fish(words: &[&str]) -> Vec<String> {
     answers.filter(|answer| !answer.starts_with('-')).map(str::to_owned).collect()
 }
 
-/// The answers that bash has from the packaged file, of which it cuts the words at colons.
-fn bash(words: &str, typed: &str) -> String {
+/// The answers that bash has from the packaged file for a line with the cursor at its end, a space between them.
+fn bash(line: &str) -> String {
     let binary = Path::new(env!("CARGO_BIN_EXE_rmq-node"));
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/completions/bash/rmq-node");
+    // Not the shell that presses the key: it has nothing to tell of spaces behind answers.
     let script = format!(
-        "source {}; COMP_WORDS=({words} {typed:?}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMP_TYPE=9\n\
-         _clap_complete_rmq_node rmq-node {typed:?} x; echo \"${{COMPREPLY[*]}}\"",
+        "source {}; COMP_POINT=${{#COMP_LINE}}; COMP_WORDBREAKS=$' \\t\\n\"\\'><=;|&(:'; compopt() {{ :; }}\n\
+         _rmq_node_answers; echo \"${{COMPREPLY[*]}}\"",
         file.display()
     );
     let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());
-    let output = Command::new("bash").args(["-c", &script]).env("PATH", path).output().unwrap();
+    let mut bash = Command::new("bash");
+    let output =
+        bash.args(["-c", &script]).env("PATH", path).env("COMP_LINE", line).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
 
@@ -53,8 +57,35 @@ fn names_of_the_cluster_are_completed() {
     assert_eq!(ask(&["topics", "create", "X", "--cluster", ""]), ["DefaultCluster"]);
     // What is to be created has no name yet.
     assert!(!ask(&["topics", "create", ""]).contains(&"Orders".to_owned()));
-    assert_eq!(bash(&format!("rmq-node admin -n {address} : 9876 topics show"), "Pa"), "Paid");
-    assert_eq!(bash("rmq-node admin topics", "rep"), "repair");
+    assert_eq!(bash("rmq-node admin topics rep"), "repair");
+    let asked = |words: &str| bash(&format!("rmq-node admin -n {words}"));
+    for line in
+        ["N topics show Pa", "'N' topics show Pa", "\"N\" 'topics' show Pa", "N topics show 'Pa"]
+    {
+        assert_eq!(asked(&line.replace('N', &name_server)), "Paid", "{line}");
+    }
+    assert_eq!(asked(&format!("{name_server} topics show \"O")), "Orders Other");
+    // Bash puts the answer behind the sign that it cuts words at.
+    for topic in ["--topic=Pa", "--topic='Pa"] {
+        assert_eq!(asked(&format!("{name_server} offsets reset readers {topic}")), "Paid");
+    }
+}
+
+#[test]
+fn files_with_blanks_quotes_and_colons_are_completed_in_bash() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["two words.yaml", "a:b.yaml", "it's.yaml"] {
+        fs::write(dir.path().join(name), "").unwrap();
+    }
+    let file = |typed: &str| bash(&format!("rmq-node admin diff {typed}"));
+    let folder = dir.path().display();
+    assert_eq!(file(&format!("{folder}/tw")), format!("{folder}/two\\ words.yaml"));
+    assert_eq!(file(&format!("{folder}/two\\ w")), format!("{folder}/two\\ words.yaml"));
+    assert_eq!(file(&format!("\"{folder}/two w")), format!("{folder}/two words.yaml"));
+    assert_eq!(file(&format!("{folder}/a:b")), "b.yaml");
+    assert_eq!(file(&format!("'{folder}/a:b")), format!("{folder}/a:b.yaml"));
+    assert_eq!(file(&format!("{folder}/it")), format!("{folder}/it\\'s.yaml"));
+    assert_eq!(file(&format!("'{folder}/it")), format!("{folder}/it'\\''s.yaml"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The node over HTTP, as browsers and Prometheus meet it.
 
-use std::io::{Read, Write};
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 
@@ -54,11 +55,41 @@ struct Browser {
     address: Ipv4Addr,
     cookie: String,
     csrf: String,
+    /// What paths begin with for the browser.
+    base: &'static str,
+    /// Whether a proxy takes that off.
+    is_proxied: bool,
 }
 
 impl Browser {
+    fn guest(address: Ipv4Addr) -> Self {
+        Self { address, cookie: String::new(), csrf: String::new(), base: "", is_proxied: false }
+    }
+
+    /// The start of a request, and what its head says of who asks.
+    fn request(&self, method: &str, path: &str) -> (String, String) {
+        let cookie = format!("Cookie: {}\r\n", self.cookie);
+        if !self.is_proxied {
+            return (format!("{method} {path}"), cookie);
+        }
+        let rest = path.strip_prefix(self.base).expect(path);
+        (format!("{method} {rest}"), format!("X-Forwarded-Prefix: {}\r\n{cookie}", self.base))
+    }
+
     fn get(&self, path: &str) -> Answer {
-        ask(at(self.address), &format!("GET {path}"), &format!("Cookie: {}\r\n", self.cookie))
+        let (request, head) = self.request("GET", path);
+        ask(at(self.address), &request, &head)
+    }
+
+    /// The stream of events there, and what stands before it.
+    fn follow(&self, path: &str) -> (String, Events) {
+        let (request, head) = self.request("GET", path);
+        let mut stream = TcpStream::connect(at(self.address)).unwrap();
+        let head = format!("{request} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{head}\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+        let head: Vec<_> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+        (head.join("\n"), Events { lines: Box::new(lines) })
     }
 
     fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
@@ -70,40 +101,75 @@ impl Browser {
         let all = fields.iter().chain(&token);
         let pairs: Vec<_> = all.map(|(key, value)| format!("{key}={}", escaped(value))).collect();
         let body = pairs.join("&");
+        let (request, who) = self.request("POST", path);
         let head = format!(
-            "Cookie: {}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
-            self.cookie,
+            "{who}Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        ask(at(self.address), &format!("POST {path}"), &head)
+        ask(at(self.address), &request, &head)
     }
 
     /// Logs in, and has chosen a password before anything else.
     fn log_in(address: Ipv4Addr, data_dir: &Path) -> Self {
-        let mut browser = Self { address, cookie: String::new(), csrf: String::new() };
+        Self::guest(address).logged_in(data_dir)
+    }
+
+    fn logged_in(mut self, data_dir: &Path) -> Self {
+        let base = self.base;
+        let [topics, login, password] =
+            ["topics", "login", "password"].map(|page| format!("{base}/{page}"));
         let file = data_dir.join("console-admin-password");
         let made = until(|| std::fs::read_to_string(&file).ok().filter(|text| !text.is_empty()));
         let made = made.trim();
-        let refused = browser.get("/topics");
-        assert_eq!((refused.status(), refused.location()), ("303", "/login?next=/topics"));
-        let wrong = browser.post("/login", &[("user", "admin"), ("password", "guess")]);
+        let refused = self.get(&topics);
+        let next = format!("{login}?next=/topics");
+        assert_eq!((refused.status(), refused.location()), ("303", next.as_str()));
+        let wrong = self.post(&login, &[("user", "admin"), ("password", "guess")]);
         assert_eq!(wrong.status(), "403");
-        let right = browser.post("/login", &[("user", "admin"), ("password", made)]);
+        let right = self.post(&login, &[("user", "admin"), ("password", made)]);
         assert_eq!(right.status(), "303", "{}", right.body);
         let cookie = right.head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
         assert!(cookie.contains("; HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
-        browser.cookie = cookie.split(';').next().unwrap().to_owned();
+        let path = if base.is_empty() { "/" } else { base };
+        assert!(cookie.contains(&format!("; Path={path};")), "{cookie}");
+        self.cookie = cookie.split(';').next().unwrap().to_owned();
         assert!(!file.exists());
-        assert_eq!(browser.get("/topics").location(), "/password");
-        let form = browser.get("/password");
+        assert_eq!(self.get(&topics).location(), password);
+        let form = self.get(&password);
         let policy =
             "content-security-policy: default-src 'none'; style-src 'self'; script-src 'self';";
         assert!(form.head.contains(policy), "{}", form.head);
-        browser.csrf = form.value("name=\"csrf\" value=\"").to_owned();
+        self.csrf = form.value("name=\"csrf\" value=\"").to_owned();
         let fields = [("old", made), ("new", "chosen by me"), ("again", "chosen by me")];
-        assert_eq!(browser.post_with("/password", "", &fields).status(), "403");
-        assert_eq!(browser.post("/password", &fields).location(), "/");
-        browser
+        assert_eq!(self.post_with(&password, "", &fields).status(), "403");
+        assert_eq!(self.post(&password, &fields).location(), format!("{base}/"));
+        self
+    }
+}
+
+/// Events as they come.
+struct Events {
+    lines: Box<dyn Iterator<Item = String>>,
+}
+
+impl Events {
+    /// The next that has news; `None` at the end.
+    fn next(&mut self) -> Option<String> {
+        loop {
+            // Between the lines of events stand the lengths of chunks.
+            let is_of_event =
+                |line: &String| line.starts_with("data: ") || line.starts_with("event: ");
+            let lines = self.lines.by_ref().skip_while(|line| !is_of_event(line));
+            let event: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
+            if event.is_empty() {
+                return None;
+            }
+            if event[0].starts_with("data: ") {
+                let text = event.iter().map(|line| line.strip_prefix("data: ").expect(line));
+                return Some(text.collect());
+            }
+            assert_eq!(event, ["event: alive", "data: ."]);
+        }
     }
 }
 
@@ -242,6 +308,58 @@ fn an_operator_creates_a_topic_finds_a_message_and_moves_a_group() {
     assert_eq!(node.wait().0.code(), Some(0));
 }
 
+/// What a process has of its own in memory, in MiB.
+fn memory_mib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() >> 10
+}
+
+#[test]
+fn an_export_of_long_dead_letters_is_sent_as_they_are_read() {
+    const LETTERS: usize = 16;
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let node = Node::start(address, dir.path());
+    let browser = Browser::log_in(address, dir.path());
+    let servers = format!("{address}:9876");
+    let run = |arguments: &[&str]| {
+        let done = rmq_node(&[arguments, &["-n", &servers][..]].concat()).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    };
+    run(&["admin", "groups", "create", "g"]);
+    run(&["admin", "topics", "create", "%DLQ%g", "--queues", "1"]);
+    let (count, size) = (LETTERS.to_string(), (2 << 20).to_string());
+    run(&["bench", "produce", "-t", "%DLQ%g", "-m", &count, "-s", &size, "-c", "1"]);
+    assert!(browser.get("/dead-letters/g").body.contains("16 in all"));
+    let before = memory_mib(node.pid());
+    for (kind, begin) in [("json", "{\"message\":"), ("csv", "\"")] {
+        let stream = TcpStream::connect(at(address)).unwrap();
+        let head = format!(
+            "GET /dead-letters/g/export?as={kind} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nCookie: {}\r\n\r\n",
+            browser.cookie
+        );
+        (&stream).write_all(head.as_bytes()).unwrap();
+        let mut stream = BufReader::new(stream);
+        let (mut letters, mut most, mut line) = (0, 0, Vec::new());
+        while stream.read_until(b'\n', &mut line).unwrap() > 0 {
+            if line.starts_with(begin.as_bytes()) {
+                letters += 1;
+                most = memory_mib(node.pid()).max(most);
+            }
+            line.clear();
+        }
+        assert_eq!(letters, LETTERS, "{kind}");
+        // Held as a whole, they would be 32 MiB twice, and the text of the file.
+        assert!(most < before + 60, "{kind}: {before} MiB, then {most} MiB");
+    }
+    // The command line prints each as it comes.
+    let printed = run(&["admin", "messages", "dlq", "g", "-o", "json"]);
+    let found: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(found["letters"].as_array().unwrap().len(), LETTERS);
+    assert_eq!(found["queues"][0]["count"], LETTERS);
+}
+
 #[test]
 fn an_admin_creates_changes_and_deletes_a_group() {
     let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
@@ -344,14 +462,10 @@ fn readers_look_and_pages_speak_chinese_below_a_path() {
     let (_, rest) = made.body.split_once("<code id=\"made\">").expect(&made.body);
     let password = rest.split('<').next().unwrap();
     assert!(!admin.get("/audit").body.contains(password));
-    let guest = Browser { address, cookie: String::new(), csrf: String::new() };
-    let right = guest.post("/login", &[("user", "li"), ("password", password)]);
+    let mut reader = Browser::guest(address);
+    let right = reader.post("/login", &[("user", "li"), ("password", password)]);
     let cookie = right.head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
-    let mut reader = Browser {
-        address,
-        cookie: cookie.split(';').next().unwrap().to_owned(),
-        csrf: String::new(),
-    };
+    reader.cookie = cookie.split(';').next().unwrap().to_owned();
     reader.csrf = reader.get("/password").value("name=\"csrf\" value=\"").to_owned();
     let fields = [("old", password), ("new", "chosen by li"), ("again", "chosen by li")];
     assert_eq!(reader.post("/password", &fields).status(), "303");
@@ -394,4 +508,216 @@ fn readers_look_and_pages_speak_chinese_below_a_path() {
     assert!(page.body.contains("lang=\"zh\"") && page.body.contains("登录"), "{}", page.body);
     assert!(page.body.contains("action=\"/rmq/login\"") && page.body.contains("\"/rmq/assets/"));
     assert_eq!(ask(at(address), "GET /topics", proxied).location(), "/rmq/login?next=/topics");
+}
+
+#[test]
+fn what_changes_on_a_page_is_sent_until_the_session_or_the_node_ends() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let node = Node::start(address, dir.path());
+    let browser = Browser::log_in(address, dir.path());
+    let page = browser.get("/");
+    let path = page.value("<div data-live=\"").to_owned();
+    let (head, mut events) = browser.follow(&path);
+    for line in [
+        "HTTP/1.1 200 OK",
+        "content-type: text/event-stream",
+        "x-accel-buffering: no",
+        "cache-control: no-store",
+    ] {
+        assert!(head.lines().any(|one| one == line), "{line}: {head}");
+    }
+    let first = events.next().unwrap();
+    assert!(first.starts_with("<section class=\"tiles\">") && !first.contains("<main"), "{first}");
+    // How long the node has been up.
+    assert_ne!(events.next().unwrap(), first);
+    // As the visitor sees it.
+    let chinese = Browser {
+        cookie: format!("{}; rmq_language=zh", browser.cookie),
+        ..Browser::guest(address)
+    };
+    let (_, mut of_alerts) = chinese.follow("/live?page=/alerts");
+    assert!(of_alerts.next().unwrap().contains("状态"));
+    // Whatever has no such part, or is none of the console's pages, has no stream.
+    for none in [
+        "/topics",
+        "/live%3Fpage=/",
+        "/no-such-page",
+        "http://127.0.0.1/",
+        "",
+        "/assets/console.js",
+    ] {
+        assert_eq!(browser.get(&format!("/live?page={none}")).status(), "404", "{none}");
+    }
+    assert_eq!(Browser::guest(address).get(&path).status(), "303");
+    assert_eq!(browser.post(&path, &[]).status(), "405");
+    let _third = browser.follow("/live?page=/cluster");
+    let (_, mut fourth) = browser.follow("/live?page=/alerts%3Frule=lag");
+    assert!(fourth.next().is_some());
+    let refused = browser.get(&path);
+    assert_eq!(refused.status(), "503");
+    assert!(refused.head.contains("retry-after: 60"), "{}", refused.head);
+    // Its place is free when a browser has gone.
+    drop(fourth);
+    let (_, mut again) =
+        until(|| Some(browser.follow(&path)).filter(|(head, _)| head.contains(" 200 ")));
+    assert!(again.next().is_some());
+    assert_eq!(browser.post("/logout", &[]).location(), "/login");
+    while events.next().is_some() {}
+    while of_alerts.next().is_some() {}
+
+    let login = [("user", "admin"), ("password", "chosen by me")];
+    let right = browser.post("/login", &login);
+    let cookie = right.head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+    let browser =
+        Browser { cookie: cookie.split(';').next().unwrap().to_owned(), ..Browser::guest(address) };
+    let (_, mut events) = browser.follow(&path);
+    assert!(events.next().is_some());
+    node.signal(Signal::SIGTERM);
+    while events.next().is_some() {}
+    assert_eq!(node.wait().0.code(), Some(0));
+}
+
+/// Follows every link from the first page on, and sends every form to where it goes, without being of the session.
+fn crawl(browser: &Browser) -> BTreeSet<String> {
+    let mut known = BTreeSet::from([format!("{}/", browser.base)]);
+    let mut open: Vec<String> = known.iter().cloned().collect();
+    while let Some(path) = open.pop() {
+        let page = browser.get(&path);
+        if page.status() == "303" {
+            let to = page.location();
+            assert!(to.starts_with(&format!("{}/", browser.base)), "{path} leads to {to}");
+            continue;
+        }
+        assert_eq!(page.status(), "200", "{path}: {}", page.body);
+        if !page.head.contains("content-type: text/html") {
+            continue;
+        }
+        for mark in [" href=\"", " src=\"", " action=\"", " data-live=\""] {
+            for rest in page.body.split(mark).skip(1) {
+                let to =
+                    rest.split('"').next().unwrap().replace("&#38;", "&").replace("&amp;", "&");
+                let here = path.split('?').next().unwrap();
+                let to = if to.starts_with('?') { format!("{here}{to}") } else { to };
+                let to = to.split('#').next().unwrap().to_owned();
+                if to.is_empty() || !known.insert(to.clone()) {
+                    continue;
+                }
+                assert!(to.starts_with(&format!("{}/", browser.base)), "{path} has {mark}{to}");
+                if mark == " data-live=\"" {
+                    assert!(browser.follow(&to).1.next().is_some(), "{to}");
+                } else if mark == " action=\"" {
+                    let refused = browser.post_with(&to, "guess", &[]);
+                    // A search answers to GET only.
+                    assert!(["403", "405"].contains(&refused.status()), "{to}: {}", refused.head);
+                } else {
+                    // Choices of language and theme are there once a page: these lead back to all kinds.
+                    open.push(to);
+                }
+            }
+        }
+    }
+    known
+}
+
+#[test]
+fn below_a_path_every_link_form_and_stream_is_right() {
+    for is_proxied in [false, true] {
+        let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+        let file = dir.path().join("a.toml");
+        let settings = if is_proxied { "" } else { "[console]\nbase_path = \"/rmq\"\n" };
+        std::fs::write(&file, settings).unwrap();
+        let data = dir.path().join("data");
+        let mut command = rmq_node(&["run", "--listen", &address.to_string()]);
+        command.args(["--config", file.to_str().unwrap(), "--data-dir", data.to_str().unwrap()]);
+        let node = Node::spawn(&mut command);
+        let browser = Browser { base: "/rmq", is_proxied, ..Browser::guest(address) };
+        let browser = browser.logged_in(&data);
+        let sure = [("topic", "Orders"), ("queues", "2"), ("sure", "yes")];
+        assert!(browser.post("/rmq/topics", &sure).body.contains("badge done"));
+        let servers = format!("{address}:9876");
+        let sent =
+            rmq_node(&["bench", "produce", "-t", "Orders", "-m", "3", "-n", &servers]).output();
+        assert!(sent.unwrap().status.success());
+        let group =
+            ["admin", "updateSubGroup", "-n", &servers, "-c", "DefaultCluster", "-g", "readers"];
+        assert!(rmq_node(&group).output().unwrap().status.success());
+        let reset = [("topic", "Orders"), ("target", "earliest"), ("typed", "readers")];
+        let done = browser.post("/rmq/groups/readers/reset", &reset);
+        assert!(done.body.contains("badge done"), "{}", done.body);
+        let found = browser.get("/rmq/messages?by=time&topic=Orders");
+        assert!(found.body.contains("href=\"/rmq/messages/Orders/"), "{}", found.body);
+        let known = crawl(&browser);
+        for page in [
+            "/",
+            "/topics/Orders",
+            "/groups/readers",
+            "/cluster",
+            "/alerts",
+            "/live?page=/alerts",
+            "/assets/console.js",
+        ] {
+            let is_known = |one: &String| one.split("?v=").next() == Some(&format!("/rmq{page}"));
+            assert!(known.iter().any(is_known), "{page}: {known:#?}");
+        }
+        let silence = [("rule", "lag"), ("hours", "1"), ("sure", "yes")];
+        assert_eq!(browser.post("/rmq/alerts/silence", &silence).location(), "/rmq/alerts");
+        let chosen = browser.get("/rmq/choose?theme=dark&next=/topics");
+        assert_eq!(chosen.location(), "/rmq/topics");
+        assert!(chosen.head.contains("rmq_theme=dark; Path=/rmq;"), "{}", chosen.head);
+        assert_eq!(
+            browser.get("/rmq/dead-letters?group=readers").location(),
+            "/rmq/dead-letters/readers"
+        );
+        assert_eq!(browser.post("/rmq/logout", &[]).location(), "/rmq/login");
+        node.signal(Signal::SIGTERM);
+        assert_eq!(node.wait().0.code(), Some(0));
+    }
+}
+
+#[test]
+fn charts_show_what_was_before_a_restart_too() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let start = || {
+        let mut command = rmq_node(&["run", "--listen", &address.to_string()]);
+        command.env("STATE_DIRECTORY", dir.path()).env("RMQ_NODE_METRICS__INTERVAL_S", "1");
+        Node::spawn(&mut command)
+    };
+    let node = start();
+    let browser = Browser::log_in(address, dir.path());
+    let made = browser.post("/topics", &[("topic", "Orders"), ("queues", "2"), ("sure", "yes")]);
+    assert!(made.body.contains("badge done"), "{}", made.body);
+    let servers = format!("{address}:9876");
+    let sent =
+        rmq_node(&["bench", "produce", "-t", "Orders", "-m", "700", "-n", &servers]).output();
+    assert!(sent.unwrap().status.success());
+    let label = |path: &str, title: &str| {
+        let page = browser.get(path).body;
+        let labels = page.split("class=\"chart\"").skip(1).map(|rest| {
+            rest.split_once("aria-label=\"").unwrap().1.split('"').next().unwrap().to_owned()
+        });
+        labels.into_iter().find(|label| label.starts_with(title))
+    };
+    let topic = |span: &str| {
+        let path = format!("/topics/Orders?span={span}");
+        label(&path, "Messages in per second, ").filter(|label| !label.ends_with("highest 0"))
+    };
+    let day = until(|| topic("24h"));
+    assert!(day.starts_with("Messages in per second, 24 hours. last "), "{day}");
+    assert!(topic("30d").unwrap().starts_with("Messages in per second, 30 days. last "));
+    let rates = until(|| label("/", "broker-a: Messages per second, 24 hours. in: last "));
+    assert!(rates.contains("; out: last 0, highest 0"), "{rates}");
+    assert!(
+        label("/", "broker-a: Used part of the disk").is_some_and(|label| label.ends_with(" %"))
+    );
+    assert!(
+        browser.get("/topics/Orders").body.contains("Of the masters of this node only: broker-a.")
+    );
+    let none = browser.get("/topics/TBW102").body;
+    assert!(none.contains("class=\"chart\""), "an idle topic has a line at zero: {none}");
+    node.signal(Signal::SIGTERM);
+    assert_eq!(node.wait().0.code(), Some(0));
+    let _node = start();
+    // A master that has begun anew counts from zero: this is from before.
+    until(|| (browser.get("/topics/Orders").status() == "200").then_some(()));
+    assert!(topic("24h").is_some() && topic("30d").is_some());
 }

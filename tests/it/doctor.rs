@@ -53,7 +53,9 @@ fn pair_file(hosts: [Ipv4Addr; 2], this: usize, dir: &Path) -> PathBuf {
         .output()
         .unwrap();
     let file = dir.join(format!("{this}.toml"));
-    fs::write(&file, made.stdout).unwrap();
+    // Its usual address is that of all nodes here.
+    let made = String::from_utf8(made.stdout).unwrap();
+    fs::write(&file, format!("{made}\n[console]\nlisten = \"{this}\"\n")).unwrap();
     file
 }
 
@@ -83,10 +85,13 @@ fn assert_told_before_the_start(first: &[&str], [a, b]: [Ipv4Addr; 2]) {
     let before = Report::of(first);
     assert_eq!(
         before.said("ports"),
-        [format!(
-            "ok: 9876, 10909, 10911, 10912, 10919, 10921, 10922 on {a} are free; the node does not run: look again after \
-             its start, for its registration, peers and replication"
-        )]
+        [
+            format!(
+                "ok: 9876, 10909, 10911, 10912, 10919, 10921, 10922 on {a} are free; the node does not run: look again \
+                 after its start, for its registration, peers and replication"
+            ),
+            format!("ok: port of the console, {a}:8080, is free")
+        ]
     );
     let peer_down = no_answer(b);
     assert_eq!(before.said("name servers"), [format!("error: {peer_down}")]);
@@ -131,9 +136,12 @@ fn a_pair_is_well_until_one_host_is_down() {
     let well = eventually(&first, is_well);
     assert_eq!(
         well.said("ports"),
-        [format!(
-            "ok: 9876, 10909, 10911, 10912, 10919, 10921, 10922 on {a} are served by this node"
-        )]
+        [
+            format!(
+                "ok: 9876, 10909, 10911, 10912, 10919, 10921, 10922 on {a} are served by this node"
+            ),
+            format!("ok: port of the console, {a}:8080, is served by this node")
+        ]
     );
     assert_eq!(
         well.said("peers"),
@@ -178,7 +186,8 @@ fn a_port_that_somebody_has_is_named_with_its_holder() {
     assert_eq!(report.code, 2);
     let said = report.said("ports");
     let expected = format!("error: port of broker-a, 10911: process {} (", std::process::id());
-    assert!(said.len() == 1 && said[0].starts_with(&expected), "{said:?}");
+    assert!(said[0].starts_with(&expected), "{said:?}");
+    assert_eq!(said[1..], [format!("ok: port of the console, {address}:8080, is free")]);
 }
 
 #[test]
@@ -301,6 +310,39 @@ fn the_admin_api_over_tcp_is_looked_at_before_the_start_and_after() {
     assert_eq!(report.said("logins"), ["ok: who may use the admin API over TCP can be read"]);
     let _node = Node::spawn(rmq_node(&["run"]).args(arguments));
     assert_eq!(Report::of(&arguments).said("ports")[1], format!("{place} served by this node"));
+}
+
+#[test]
+fn the_console_is_looked_at_before_the_start_and_after() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let (file, data) = (dir.path().join("a.toml"), dir.path().join("data"));
+    let settings = format!("listen = \"{address}\"\ndata_dir = {data:?}\n");
+    fs::write(&file, &settings).unwrap();
+    let arguments = ["--config", file.to_str().unwrap()];
+    let holder = TcpListener::bind((address, 8080)).unwrap();
+    let place = format!("port of the console, {address}:8080");
+    let held = format!("{place}: process {} (", std::process::id());
+    let report = Report::of(&arguments);
+    let said = report.said("ports");
+    assert!(said[1].starts_with(&format!("warning: {held}")), "{said:?}");
+    // Who wrote it down does not want to be without.
+    fs::write(&file, settings + "[console]\nport = 8080\n").unwrap();
+    let report = Report::of(&arguments);
+    let said = report.said("ports");
+    assert!(report.code == 2 && said[1].starts_with(&format!("error: {held}")), "{said:?}");
+    drop(holder);
+    assert_eq!(Report::of(&arguments).said("ports")[1], format!("ok: {place}, is free"));
+    let _node = Node::spawn(rmq_node(&["run"]).args(arguments));
+    let served = format!("ok: {place}, is served by this node");
+    let report = eventually(&arguments, |report| {
+        report.said("ports")[1] == served && !report.said("console").is_empty()
+    });
+    let password = data.join("console-admin-password");
+    let told = format!("the password for the first log-in is in {}", password.display());
+    assert_eq!(report.said("console"), [format!("ok: {told}")]);
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o644)).unwrap();
+    let told = format!("{} can be read by others (mode 644)", password.display());
+    assert_eq!(Report::of(&arguments).said("console"), [format!("warning: {told}")]);
 }
 
 #[test]

@@ -97,7 +97,7 @@ pub async fn post(uri: &Uri, json: String, tls: Option<&TlsConnector>) -> Result
         }
         let tls = tls.ok_or("there is no CA that its certificate could be from")?;
         let name = ServerName::try_from(name.to_owned()).map_err(|error| error.to_string())?;
-        let stream = tls.connect(name, tcp).await.map_err(|error| error.to_string())?;
+        let stream = tls.connect(name, tcp).await.map_err(|error| told(&error))?;
         exchange(stream, uri, json).await
     };
     let late = || format!("no answer within {} s", TIMEOUT.as_secs());
@@ -130,6 +130,40 @@ where
         return Ok(body);
     }
     Err(format!("it answers {status} {}", readable(&String::from_utf8_lossy(&body))))
+}
+
+/// An error with what is behind it, in words for whoever writes the settings.
+pub fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        source = error.source();
+    }
+    // By rustls' words, which both ways have among theirs.
+    let means = [
+        (
+            "UnknownIssuer",
+            "its certificate is of no CA that is trusted: alerts.ca_file names those that are",
+        ),
+        // Of another CA that has the same name.
+        (
+            "BadSignature",
+            "its certificate is of another CA than that of the same name in alerts.ca_file",
+        ),
+        (
+            "CaUsedAsEndEntity",
+            "it shows a CA's own certificate, as self-signed ones are: it needs one that a CA has signed",
+        ),
+        ("InvalidContentType", "it takes no TLS on this port"),
+    ];
+    match means.iter().find(|(words, _)| text.contains(words)) {
+        Some((_, meaning)) => format!("{meaning} ({text})"),
+        None => text,
+    }
 }
 
 /// So much of somebody's words as an error shows.

@@ -11,6 +11,7 @@ use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsPar
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
+use super::http::told;
 use super::receivers::Message;
 use crate::config::{Alerts as Settings, MailTls};
 
@@ -36,7 +37,10 @@ impl Mail {
         let (host, port) = settings
             .mail_server
             .rsplit_once(':')
-            .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)))
+            // An IPv6 address stands in brackets.
+            .and_then(|(host, port)| {
+                Some((host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?))
+            })
             .ok_or("alerts.mail_server: write HOST:PORT")?;
         let mailbox = |text: &String| {
             text.parse::<Mailbox>().map_err(|error| format!("\"{text}\" is no address: {error}"))
@@ -86,7 +90,17 @@ impl Mail {
         let transport = self.transport(trusted)?;
         match tokio::time::timeout(TIMEOUT, transport.send(mail)).await {
             Ok(sent) => sent.map(drop).map_err(|error| told(&error)),
-            Err(_) => Err(format!("not sent within {} s", TIMEOUT.as_secs())),
+            Err(_) => Err(format!("not sent within {} s{}", TIMEOUT.as_secs(), self.hint())),
+        }
+    }
+
+    /// What makes a server silent that is there: it waits for TLS, and is waited for.
+    fn hint(&self) -> &'static str {
+        match self.tls {
+            MailTls::Starttls => {
+                ": if its port begins with TLS, as 465 does, alerts.mail_tls is \"tls\""
+            }
+            MailTls::Tls | MailTls::None => "",
         }
     }
 
@@ -115,20 +129,7 @@ impl Mail {
         if let Some(credentials) = &self.credentials {
             transport = transport.credentials(credentials.clone());
         }
-        Ok(transport.timeout(Some(TIMEOUT)).build())
+        // The time is kept here.
+        Ok(transport.timeout(None).build())
     }
-}
-
-/// An error with what is behind it.
-fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        source = error.source();
-    }
-    text
 }

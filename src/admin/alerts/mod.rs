@@ -284,7 +284,11 @@ impl Alerts {
         })
     }
 
-    fn settings(&self) -> Result<Settings, AdminError> {
+    /// The settings that it goes by now.
+    ///
+    /// # Errors
+    /// [`AdminError::Conflict`]: it does not look.
+    pub fn settings(&self) -> Result<Settings, AdminError> {
         let settings = self.host.settings();
         if settings.enabled {
             return Ok(settings);

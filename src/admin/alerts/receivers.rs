@@ -347,3 +347,6 @@ fn hooks(shape: Shape, file: &Path) -> Result<Vec<Hook>, String> {
 #[cfg(test)]
 #[path = "receivers_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "receivers_tls_tests.rs"]
+mod tls_tests;

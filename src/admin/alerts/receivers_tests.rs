@@ -9,7 +9,7 @@ use crate::admin::alerts::rules::{Observation, Rule};
 use crate::admin::alerts::states::{Patience, States};
 
 /// An alert that fires, and a message of it.
-fn message(at_ms: i64) -> Message {
+pub(super) fn message(at_ms: i64) -> Message {
     let observed = Observation {
         rule: Rule::Disk,
         subject: "broker-a 0 (h:1)".to_owned(),
@@ -84,25 +84,35 @@ fn server(answer: &'static str) -> (String, mpsc::Receiver<(String, String)>) {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = BufReader::new(stream.unwrap());
-            let mut head = String::new();
-            while !head.ends_with("\r\n\r\n") {
-                assert!(stream.read_line(&mut head).unwrap() > 0);
-            }
-            let length = head.lines().find_map(|line| {
-                let (name, value) = line.split_once(':')?;
-                name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().unwrap())
-            });
-            let mut body = vec![0; length.unwrap()];
-            stream.read_exact(&mut body).unwrap();
-            stream.get_mut().write_all(answer.as_bytes()).unwrap();
-            let _ = sender.send((head, String::from_utf8(body).unwrap()));
+            let _ = sender.send(answer_one(stream.unwrap(), answer).unwrap());
         }
     });
     (format!("http://{address}"), receiver)
 }
 
-const OK: &str =
+/// Reads a request, head and body, and answers it.
+pub(super) fn answer_one<S: Read + Write>(
+    stream: S,
+    answer: &str,
+) -> std::io::Result<(String, String)> {
+    let mut stream = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if stream.read_line(&mut head)? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().unwrap())
+    });
+    let mut body = vec![0; length.unwrap()];
+    stream.read_exact(&mut body)?;
+    stream.get_mut().write_all(answer.as_bytes())?;
+    Ok((head, String::from_utf8(body).unwrap()))
+}
+
+pub(super) const OK: &str =
     "HTTP/1.1 200 OK\r\nContent-Length: 13\r\nConnection: close\r\n\r\n{\"errcode\":0}";
 
 /// Settings with one file of addresses for a shape.
@@ -118,7 +128,7 @@ fn settings(
     settings
 }
 
-async fn tell(settings: &Settings, message: &Message) -> Vec<(String, Option<String>)> {
+pub(super) async fn tell(settings: &Settings, message: &Message) -> Vec<(String, Option<String>)> {
     let done = load(settings).await.tell(message, None).await;
     done.into_iter().map(|one| (one.at, one.reason)).collect()
 }
@@ -194,54 +204,4 @@ async fn what_cannot_be_used_is_told_without_the_address() {
     }
     let missing = Settings { feishu_file: dir.path().join("none"), ..Settings::default() };
     assert!(tell(&missing, &message(0)).await[0].1.as_deref().unwrap().contains("No such file"));
-}
-
-#[tokio::test]
-async fn a_mail_is_sent_with_what_is_wrong() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let serving = std::thread::spawn(move || {
-        let mut stream = BufReader::new(listener.accept().unwrap().0);
-        let mut text = String::new();
-        let mut is_data = false;
-        stream.get_mut().write_all(b"220 h\r\n").unwrap();
-        loop {
-            let mut line = String::new();
-            if stream.read_line(&mut line).unwrap() == 0 || line.starts_with("QUIT") {
-                return text;
-            }
-            text.push_str(&line);
-            let answer: &[u8] = match line.trim_end() {
-                "DATA" => {
-                    is_data = true;
-                    b"354 go on\r\n"
-                }
-                "." => {
-                    is_data = false;
-                    b"250 taken\r\n"
-                }
-                _ if is_data => b"",
-                _ => b"250 h\r\n",
-            };
-            stream.get_mut().write_all(answer).unwrap();
-        }
-    });
-    let settings = Settings {
-        mail_server: format!("127.0.0.1:{port}"),
-        mail_tls: crate::config::MailTls::None,
-        mail_from: "rmq-node <node@example.org>".to_owned(),
-        mail_to: vec!["a@example.org".to_owned(), "b@example.org".to_owned()],
-        ..Settings::default()
-    };
-    let done = tell(&settings, &message(0)).await;
-    assert_eq!(done, [(format!("mail 127.0.0.1:{port}"), None)]);
-    let text = serving.join().unwrap();
-    for line in [
-        "RCPT TO:<a@example.org>",
-        "RCPT TO:<b@example.org>",
-        "Subject: [C] critical: the disk is 90 % full",
-    ] {
-        assert!(text.lines().any(|one| one.starts_with(line)), "{line}\n{text}");
-    }
-    assert!(text.contains("What to do: make room"), "{text}");
 }

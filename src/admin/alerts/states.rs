@@ -4,7 +4,7 @@
 //! moment only is not told; what is told is told once, again after `repeat`, and that it is over; what could not be looked
 //! at stays as it was.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -89,7 +89,8 @@ pub struct States {
 }
 
 impl States {
-    /// Takes what was observed; returns what is to be told. What is not observed is well, if everything was looked at.
+    /// Takes what was observed, each subject once by a rule; returns what is to be told. What is not observed is well, if
+    /// everything was looked at.
     pub fn step(
         &mut self,
         now_ms: i64,
@@ -104,13 +105,9 @@ impl States {
             .map(|alert| ((alert.rule, alert.subject.clone()), alert))
             .collect();
         let mut news = Vec::new();
-        let mut seen = BTreeSet::new();
         for one in observed {
             let key = (one.rule, one.subject.clone());
             let known = before.remove(&key);
-            if !seen.insert(key) {
-                continue;
-            }
             let is_firing = known.as_ref().is_some_and(|alert| alert.told_ms.is_some());
             if one.level >= 1.0 || (is_firing && one.level >= KEEP_LEVEL) {
                 let mut alert = known.unwrap_or_else(|| Alert {

@@ -224,6 +224,16 @@ fn producers(own: &BrokerState) -> Vec<String> {
 
 /// What is waited for of a plain broker, which does not tell producers from what it stores itself.
 fn stores_still(info: &BTreeMap<String, String>) -> Option<String> {
+    // 4.9.4 tells 0 until it has counted for longer than the time that a rate is of.
+    let is_younger = |text: &String| {
+        ["0 minutes", "1 minutes"]
+            .iter()
+            .any(|age| text.starts_with(&format!("[ 0 days, 0 hours, {age}, ")))
+    };
+    if info.get("runtime").is_some_and(is_younger) {
+        let why = "it runs for less than two minutes, and does not tell yet what it stored in the last one";
+        return Some(why.to_owned());
+    }
     // Of the last 10, 60 and 600 s (B-361): within 60 s every producer has looked for another route.
     let rate: f64 = info.get("putTps")?.split(' ').nth(1)?.parse().ok()?;
     (rate > 0.0).then(|| format!("it stored {rate:.1} messages a second in the last minute"))

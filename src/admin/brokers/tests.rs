@@ -136,6 +136,20 @@ async fn a_plain_broker_is_judged_by_what_it_stores() {
     assert_eq!(waits_for, ["it stored 2.5 messages a second in the last minute"]);
     assert!(notes[0].starts_with("it is no rmq-node: "), "{notes:?}");
     assert!(notes[1].starts_with("it has no slave: "), "{notes:?}");
+    // 4.9.4 tells no rate of a minute until it has counted for longer.
+    for (minutes, is_known) in [(0, false), (1, false), (2, true)] {
+        let runtime =
+            format!(r#"{{"runtime":"[ 0 days, 0 hours, {minutes} minutes, 9 seconds ]","#);
+        let info = INFO.replace("2.5", "0.0").replacen(
+            r#"{"brokerVersionDesc"#,
+            &format!(r#"{runtime}"brokerVersionDesc"#),
+            1,
+        );
+        peer.answer_body(28, &info);
+        let waits_for = waits(&peer).await.0;
+        let unknown = "it runs for less than two minutes, and does not tell yet what it stored in the last one";
+        assert_eq!(waits_for, if is_known { vec![] } else { vec![unknown] });
+    }
     peer.answer_body(28, &INFO.replace("2.5", "0.0"));
     assert_eq!(waits(&peer).await.0, [""; 0]);
     // Somebody has given the permission back at the name server.

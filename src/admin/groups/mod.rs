@@ -9,7 +9,7 @@ mod change;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::{Admin, AdminError, address_of, all, from_each};
+use super::{Admin, AdminError, address_of, all, from_each_or_slave};
 use crate::clock::Clock;
 use crate::model::{MessageQueue, RETRY_PREFIX, system};
 use crate::proto::v1::{
@@ -46,7 +46,7 @@ impl Admin {
     ) -> Result<ListGroupsResponse, AdminError> {
         let brokers = self.broker_groups(None).await?;
         let answers = all(brokers.iter().map(|group| self.groups_of(group))).await;
-        let (told, problems) = from_each(&brokers, answers, "groups")?;
+        let (told, problems) = from_each_or_slave(&brokers, answers, "groups")?;
         let mut groups = merged(&told, Clock::system().now_ms());
         if request.with_members {
             self.count_members(&mut groups).await;
@@ -112,7 +112,7 @@ impl Admin {
         let answers = all(brokers
             .iter()
             .map(async |group| self.consume_stats(address_of(group)?, name, None).await));
-        let (told, problems) = from_each(&brokers, answers.await, "queues")?;
+        let (told, problems) = from_each_or_slave(&brokers, answers.await, "queues")?;
         let mut status = GroupStatus { group: name.to_owned(), problems, ..GroupStatus::default() };
         for (_, stats) in told {
             status.tps += stats.tps;

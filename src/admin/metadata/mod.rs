@@ -9,7 +9,8 @@
 //! | `kv` | what every name server keeps: 219; 100, 102 |
 //! | here | the steps, in their order, and doing one |
 //!
-//! Not the file that people keep (`cli`). Invariants: a plan has a step for what differs and for nothing else, so that the
+//! Not the file that people keep (`cli`). Invariants: steps of one kind may be done side by side, others and those of accounts
+//! are not begun before the one before has ended; a plan has a step for what differs and for nothing else, so that the
 //! second one has none; nothing is changed before all that makes no sense was refused; what is the system's own is neither
 //! told nor deleted; deletions come last, and accounts last of them, because one of them may be who asks.
 
@@ -24,7 +25,7 @@ mod tests;
 use std::collections::{BTreeSet, VecDeque};
 
 use super::cluster::must_be_one_cluster;
-use super::{Admin, AdminError, Became, dry_run, failed, outcome};
+use super::{Admin, AdminError, Became, all, dry_run, failed, outcome};
 use crate::model::{MessageQueue, SubscriptionGroupConfig, TopicConfig};
 use crate::proto::v1::{
     ApplyMetadataRequest, ApplyMetadataResponse, ClusterMetadata, ExportMetadataRequest,
@@ -33,6 +34,10 @@ use crate::proto::v1::{
 };
 use crate::remoting::bodies::accounts::Account;
 use crate::remoting::bodies::route::BrokerData;
+
+/// Steps that are done at the same time: brokers write changes that come together to the disk together, and tell name
+/// servers of them together.
+const AT_ONCE: usize = 32;
 
 /// How a step is done; where, and with what name, says the [`MetadataStep`].
 #[derive(Clone, Debug)]
@@ -65,7 +70,14 @@ enum Action {
     Impossible(String),
 }
 
-/// What is to be done, one step after another.
+impl Action {
+    /// Whether it is about who may ask for the next one.
+    fn is_of_accounts(&self) -> bool {
+        matches!(self, Self::PutAccount(_) | Self::DeleteAccount | Self::SetWhiteAddresses(_))
+    }
+}
+
+/// What is to be done, in this order.
 #[derive(Debug, Default)]
 pub struct MetadataPlan {
     steps: VecDeque<(MetadataStep, Action)>,
@@ -85,6 +97,16 @@ struct Place<'a> {
 }
 
 impl MetadataPlan {
+    /// Takes the next step, and those behind it that can be done at the same time.
+    fn next_steps(&mut self) -> Vec<(MetadataStep, Action)> {
+        let kind = |action: &Action| std::mem::discriminant(action);
+        let Some(first) = self.steps.front().map(|(_, action)| action) else { return Vec::new() };
+        let (first, at_once) = (kind(first), if first.is_of_accounts() { 1 } else { AT_ONCE });
+        let ends = self.steps.iter().take(at_once).take_while(|(_, action)| kind(action) == first);
+        let count = ends.count();
+        self.steps.drain(..count).collect()
+    }
+
     fn add(&mut self, step: MetadataStep, action: Action) {
         self.steps.push_back((step, action));
     }
@@ -232,16 +254,21 @@ impl Admin {
         Ok(plan)
     }
 
-    /// Does the next step, and tells what became of it; `None` behind the last one.
-    pub async fn do_next_step(&self, plan: &mut MetadataPlan) -> Option<MetadataStep> {
-        let (mut step, action) = plan.steps.pop_front()?;
-        let is_at_broker = matches!(action, Action::DeleteTopic);
-        let done = self.act(&step, action, &plan.kept_topics).await;
-        if is_at_broker && done.is_err() {
-            plan.kept_topics.insert(step.name.clone());
+    /// Does the next steps, those of one kind side by side, and tells what became of each; none behind the last one.
+    pub async fn do_next_steps(&self, plan: &mut MetadataPlan) -> Vec<MetadataStep> {
+        let steps = plan.next_steps();
+        let kept = &plan.kept_topics;
+        let doing = steps.iter().map(|(step, action)| self.act(step, action.clone(), kept));
+        let ends = all(doing).await;
+        let mut done = Vec::new();
+        for ((mut step, action), end) in steps.into_iter().zip(ends) {
+            if matches!(action, Action::DeleteTopic) && end.is_err() {
+                plan.kept_topics.insert(step.name.clone());
+            }
+            became(&mut step, outcome(end));
+            done.push(step);
         }
-        became(&mut step, outcome(done));
-        Some(step)
+        done
     }
 
     async fn act(

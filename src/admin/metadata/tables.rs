@@ -81,13 +81,14 @@ fn changes<T: Configured>(before: Option<&T>, after: &T) -> Vec<SettingChange> {
         .collect()
 }
 
-/// Adds a step for each master where something is not as it is wanted, and tells where it is and is not wanted.
+/// Adds a step for each master where something is not as it is wanted, and tells where it is and is not wanted. All masters
+/// have turns, because their steps are done side by side.
 fn compare<'a, T: Configured>(
     plan: &mut MetadataPlan,
     tables: &'a Tables<'a, T>,
     wanted: &BTreeMap<String, Spread<T>>,
 ) -> Vec<(&'a str, Place<'a>)> {
-    let mut unwanted = Vec::new();
+    let mut places = Vec::new();
     for (group, table) in tables {
         let Some(address) = group.master() else {
             let reason = format!("the master of {} is not registered", group.broker_name);
@@ -98,8 +99,10 @@ fn compare<'a, T: Configured>(
             }
             continue;
         };
-        let place = Place { at: &group.broker_name, address };
-        for (name, spread) in wanted {
+        places.push((Place { at: &group.broker_name, address }, table));
+    }
+    for (name, spread) in wanted {
+        for (place, table) in &places {
             let (Some(wanted), there) = (spread.at(place.at), table.get(name)) else { continue };
             if there.is_some_and(|there| is_same(there, wanted)) {
                 continue;
@@ -108,9 +111,12 @@ fn compare<'a, T: Configured>(
                 Some(_) => MetadataAction::Change,
                 None => MetadataAction::Create,
             };
-            let step = step(T::KIND, name, action, place, changes(there, wanted));
+            let step = step(T::KIND, name, action, *place, changes(there, wanted));
             plan.add(step, wanted.clone().put());
         }
+    }
+    let mut unwanted = Vec::new();
+    for (place, table) in places {
         let is_wanted = |name: &str| wanted.get(name).is_some_and(|one| one.at(place.at).is_some());
         let rest = table.keys().filter(|name| !is_wanted(name));
         unwanted.extend(rest.map(|name| (name.as_str(), place)));

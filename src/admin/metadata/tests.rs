@@ -154,6 +154,56 @@ async fn what_differs_is_a_step_each_and_what_is_not_named_goes_only_if_it_is_to
     assert_eq!(plan.steps[1].changes, [change("retry_max_times", Some("3"), Some("16"))]);
 }
 
+/// All steps, done.
+async fn done(admin: &Admin, plan: &mut MetadataPlan) -> Vec<MetadataStep> {
+    let mut all = Vec::new();
+    loop {
+        let mut steps = admin.do_next_steps(plan).await;
+        if steps.is_empty() {
+            return all;
+        }
+        all.append(&mut steps);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_of_one_kind_are_done_side_by_side() {
+    let (first, second) = (peer(), peer());
+    first.register(&[("a", &first.address), ("b", &second.address)]);
+    let (came, to_come) = std::sync::mpsc::channel();
+    second.answer_with(17, move |_| {
+        came.send(()).unwrap();
+        Command::response(0)
+    });
+    let to_come = std::sync::Mutex::new(to_come);
+    first.answer_with(17, move |_| {
+        let other = || to_come.lock().unwrap().recv_timeout(std::time::Duration::from_secs(10));
+        Command::response(i32::from(tokio::task::block_in_place(other).is_err()))
+    });
+    let metadata = Some(topics("New", TopicConfiguration::default()));
+    let request = ApplyMetadataRequest { metadata, prune: false, cluster: None };
+    let mut plan = first.admin().plan_metadata(&request).await.unwrap();
+    let done = done(&first.admin(), &mut plan).await;
+    assert_eq!(lines(&done), ["create topic New at a: done", "create topic New at b: done"]);
+}
+
+#[test]
+fn what_may_not_be_done_side_by_side_waits() {
+    let mut plan = MetadataPlan::default();
+    let steps = [
+        (40, Action::DeleteTopic),
+        (2, Action::ForgetTopic { cluster: "C".to_owned() }),
+        (2, Action::DeleteAccount),
+    ];
+    for (count, action) in steps {
+        for _ in 0..count {
+            plan.add(MetadataStep::default(), action.clone());
+        }
+    }
+    let counts: Vec<_> = std::iter::repeat_with(|| plan.next_steps().len()).take(6).collect();
+    assert_eq!(counts, [32, 8, 2, 1, 1, 0]);
+}
+
 #[tokio::test]
 async fn steps_go_on_after_a_failed_one_and_no_name_server_forgets_what_a_broker_has() {
     let peer = peer();
@@ -164,7 +214,7 @@ async fn steps_go_on_after_a_failed_one_and_no_name_server_forgets_what_a_broker
     let mut plan = admin.plan_metadata(&request).await.unwrap();
     peer.asked();
     let mut ends = Vec::new();
-    while let Some(step) = admin.do_next_step(&mut plan).await {
+    for step in done(&admin, &mut plan).await {
         ends.push((step.name.clone(), step.at.clone(), step.outcome()));
     }
     let end = |name: &str, at: &str, outcome| (name.to_owned(), at.to_owned(), outcome);
@@ -190,7 +240,7 @@ async fn a_name_server_that_fails_keeps_no_other_from_forgetting() {
     let request = ApplyMetadataRequest { metadata, prune: true, cluster: None };
     let mut plan = admin.plan_metadata(&request).await.unwrap();
     let mut ends = Vec::new();
-    while let Some(step) = admin.do_next_step(&mut plan).await {
+    for step in done(&admin, &mut plan).await {
         ends.push((step.address.clone(), step.outcome()));
     }
     let expected = [

@@ -1,10 +1,12 @@
 //! The service `Messages`; what it does is in `admin::messages`, `admin::dead_letters` and `admin::timers`.
 
+use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Answered, Api, ITEMS_OF_A_PART, Parts, answer, in_parts};
+use super::{Answered, Api, BYTES_OF_A_PART, ITEMS_OF_A_PART, Parts, answer, in_parts};
+use crate::admin::{Admin, AdminError, DeadLetters};
 use crate::proto::v1::messages_server::Messages;
 use crate::proto::v1::{
     CancelTimerRequest, CancelTimerResponse, CountDeadLettersRequest, CountDeadLettersResponse,
@@ -20,7 +22,7 @@ const PARTS_WAITING: usize = 4;
 
 #[async_trait]
 impl Messages for Api {
-    type ListDeadLettersStream = Parts<ListDeadLettersResponse>;
+    type ListDeadLettersStream = ReceiverStream<Result<ListDeadLettersResponse, Status>>;
     type ListTimersStream = Parts<ListTimersResponse>;
     type FindStream = Parts<FindMessagesResponse>;
     type TailStream = ReceiverStream<Result<TailMessagesResponse, Status>>;
@@ -64,9 +66,16 @@ impl Messages for Api {
         &self,
         request: Request<ListDeadLettersRequest>,
     ) -> Answered<Self::ListDeadLettersStream> {
-        in_parts(self.admin(&request).dead_letters(request.get_ref()).await, |part| {
-            &mut part.letters
-        })
+        let admin = self.admin(&request);
+        let found = admin.dead_letters(request.get_ref()).await?;
+        let (out, parts) = mpsc::channel(PARTS_WAITING);
+        task::spawn(Kind::Ignore, "dead letters", async move {
+            if let Err(error) = send_letters(&admin, found, &out).await {
+                // Who has gone does not hear it.
+                let _ = out.send(Err(error.into())).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(parts)))
     }
 
     async fn resend_dead_letters(
@@ -105,6 +114,35 @@ impl Messages for Api {
     }
 }
 
+/// Sends dead letters as they are read, until nobody takes them.
+async fn send_letters(
+    admin: &Admin,
+    mut found: DeadLetters,
+    out: &mpsc::Sender<Result<ListDeadLettersResponse, Status>>,
+) -> Result<(), AdminError> {
+    let mut part = ListDeadLettersResponse {
+        queues: std::mem::take(&mut found.queues),
+        problems: std::mem::take(&mut found.problems),
+        letters: Vec::new(),
+    };
+    let mut filled_bytes = 0;
+    while let Some(letter) = found.next(admin).await? {
+        let bytes = letter.encoded_len();
+        let is_full = part.letters.len() == ITEMS_OF_A_PART
+            || filled_bytes + bytes > BYTES_OF_A_PART && !part.letters.is_empty();
+        if is_full {
+            filled_bytes = 0;
+            if out.send(Ok(std::mem::take(&mut part))).await.is_err() {
+                return Ok(());
+            }
+        }
+        filled_bytes += bytes;
+        part.letters.push(letter);
+    }
+    let _ = out.send(Ok(part)).await;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -114,7 +152,6 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::admin::Admin;
     use crate::remoting::{Command, request};
     use crate::transport::{Limits, Responder, Server, Service};
 

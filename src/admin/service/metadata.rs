@@ -14,6 +14,7 @@ use crate::admin::{Admin, MetadataPlan};
 use crate::proto::v1::metadata_server::Metadata;
 use crate::proto::v1::{
     ApplyMetadataRequest, ApplyMetadataResponse, ExportMetadataRequest, ExportMetadataResponse,
+    MetadataStep,
 };
 use crate::task::{self, Kind};
 
@@ -85,9 +86,13 @@ async fn apply(
 ) {
     let mut lines = Vec::new();
     let mut is_heard = out.send(Ok(plan.head())).await.is_ok();
-    while is_heard && let Some(step) = admin.do_next_step(&mut plan).await {
-        lines.push(step.as_line());
-        let part = ApplyMetadataResponse { steps: vec![step], ..ApplyMetadataResponse::default() };
+    while is_heard {
+        let steps = admin.do_next_steps(&mut plan).await;
+        if steps.is_empty() {
+            break;
+        }
+        lines.extend(steps.iter().map(MetadataStep::as_line));
+        let part = ApplyMetadataResponse { steps, ..ApplyMetadataResponse::default() };
         is_heard = out.send(Ok(part)).await.is_ok();
     }
     if !is_heard {

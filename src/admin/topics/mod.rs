@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 pub(super) use change::QUEUES;
 
-use super::{Admin, AdminError, all, from_each};
+use super::{Admin, AdminError, all, from_each_or_slave, of_slave};
 use crate::model::{DLQ_PREFIX, Permission, RETRY_PREFIX, TopicConfig, system};
 use crate::proto::v1::{
     ListTopicsResponse, Problem, QueueStatus, Topic, TopicKind, TopicOnBroker, TopicStatus,
@@ -113,7 +113,7 @@ impl Admin {
     async fn find_topics(&self) -> Result<(Vec<Found>, Vec<Problem>), AdminError> {
         let groups = self.broker_groups(None).await?;
         let answers = all(groups.iter().map(|group| self.configs_of(group))).await;
-        let (told, problems) = from_each(&groups, answers, "topics")?;
+        let (told, problems) = from_each_or_slave(&groups, answers, "topics")?;
         let asked: Vec<_> = told.iter().map(|(group, _)| *group).collect();
         let mut topics: BTreeMap<String, Vec<(&BrokerData, TopicConfig)>> = BTreeMap::new();
         for (group, found) in told {
@@ -162,6 +162,10 @@ impl Admin {
         {
             return Err(error);
         }
+        let is_told =
+            |group: &&BrokerData| queues.iter().any(|one| one.broker == group.broker_name);
+        let told = route.brokers.iter().filter(is_told);
+        problems.extend(told.filter_map(|group| of_slave(group, "queues")));
         queues.sort_by(|a, b| (&a.broker, a.queue).cmp(&(&b.broker, b.queue)));
         Ok(TopicStatus {
             topic: name.to_owned(),

@@ -13,7 +13,7 @@ use tonic::Status;
 
 use super::door::{Door, Way};
 use super::whole;
-use crate::cli::complete::joined;
+use crate::cli::complete::words;
 use crate::cli::credentials::CredentialsArgs;
 use crate::cli::{Addresses, addresses};
 use crate::proto::v1::cluster_client::ClusterClient;
@@ -106,8 +106,7 @@ fn members(name: fn(Broker) -> String) -> Vec<CompletionCandidate> {
 }
 
 fn names(ask: impl AsyncFnOnce(Door) -> Result<Vec<String>, Status>) -> Vec<CompletionCandidate> {
-    let words = std::env::args_os().skip_while(|word| word != "--").skip(2).collect();
-    let Some(given) = given(joined(words, 0).0) else { return Vec::new() };
+    let Some(given) = given(words()) else { return Vec::new() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else { return Vec::new() };
     let Given { name_server, socket, credentials } = given;

@@ -67,6 +67,11 @@ impl Output {
         if self.is_for_people() { notes } else { Vec::new() }
     }
 
+    /// Whether it is rows, and not all that is known.
+    pub fn has_rows(self) -> bool {
+        !matches!(self, Self::Json | Self::Yaml)
+    }
+
     /// Whether people read it, and not programs.
     pub fn is_for_people(self) -> bool {
         matches!(self, Self::Table | Self::Wide)

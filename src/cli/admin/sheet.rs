@@ -143,6 +143,51 @@ pub fn yaml(value: &Value) -> String {
     }
 }
 
+/// A result for programs whose one list is printed as it comes, because it may be too long to be held.
+pub struct LongResult {
+    /// What was not printed yet of the text before the list's brackets, or its items.
+    before: String,
+    /// Text behind them.
+    after: String,
+    is_yaml: bool,
+    is_empty: bool,
+}
+
+impl LongResult {
+    /// `frame` is the result without items; the list is its first field.
+    pub fn new(frame: &impl Serialize, output: Output) -> Self {
+        let is_yaml = output == Output::Yaml;
+        let text =
+            if is_yaml { yaml(&serde_json::to_value(frame).expect(KEYS)) } else { json(frame) };
+        let (before, after) = text.split_once(" []").unwrap_or((&text, ""));
+        Self { before: before.to_owned(), after: after.to_owned(), is_yaml, is_empty: true }
+    }
+
+    /// The text of the next item, with what comes before it.
+    pub fn item(&mut self, value: &impl Serialize) -> String {
+        let before = std::mem::take(&mut self.before);
+        let is_first = std::mem::take(&mut self.is_empty);
+        if self.is_yaml {
+            let value = serde_json::to_value(value).expect(KEYS);
+            let head = if is_first { "\n" } else { "" };
+            return format!("{before}{head}{}", indented(&Value::Array(vec![value])));
+        }
+        let head = if is_first { " [" } else { "," };
+        let text = json(value).trim_end().replace('\n', "\n    ");
+        format!("{before}{head}\n    {text}")
+    }
+
+    /// The text behind all items.
+    pub fn end(self) -> String {
+        let Self { before, after, is_yaml, is_empty } = self;
+        match (is_empty, is_yaml) {
+            (true, _) => format!("{before} []{after}"),
+            (false, true) => after.trim_start_matches('\n').to_owned(),
+            (false, false) => format!("\n  ]{after}"),
+        }
+    }
+}
+
 fn is_nested(value: &Value) -> bool {
     value.as_object().is_some_and(|fields| !fields.is_empty())
         || value.as_array().is_some_and(|items| !items.is_empty())
@@ -195,5 +240,19 @@ mod tests {
             "- empty: []\n  none: null\n  queues:\n    - 1\n    - 2\n  topic: \"a\"\n- \"x\"\n";
         assert_eq!(render(Output::Yaml), yaml);
         assert_eq!(serde_json::from_str::<Value>(&render(Output::Json)).unwrap(), value);
+    }
+
+    #[test]
+    fn a_long_list_comes_in_pieces_to_the_same_text() {
+        let result = |list: &[Value]| serde_json::json!({"letters": list, "queues": [{"a": []}]});
+        let items = [serde_json::json!({"a": "x\n\"", "b": [1]}), serde_json::json!({"a": {}})];
+        for output in [Output::Json, Output::Yaml] {
+            for count in 0..=items.len() {
+                let mut long = LongResult::new(&result(&[]), output);
+                let mut text: String = items[..count].iter().map(|one| long.item(one)).collect();
+                text += &long.end();
+                assert_eq!(text, sheet().render(&result(&items[..count]), output));
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ mod lexer;
 mod parser;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use self::evaluate::{Condition, Truth};
 use crate::message::properties;
@@ -23,12 +23,17 @@ const TERMS_MAX: usize = 1024;
 /// Longer texts are no numbers, whatever they say: a message must not cost without bound.
 const NUMBER_BYTES_MAX: usize = 512;
 
+/// So many properties have their values on the stack.
+const FEW_NAMES: usize = 8;
+
 /// An expression that can be asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sql {
     condition: Condition,
-    /// The properties that it names, and where the evaluator looks for their values.
-    names: BTreeMap<Box<str>, usize>,
+    /// The properties that it names, in order, and where the evaluator looks for their values.
+    names: Vec<(Box<str>, usize)>,
+    /// Which lengths these names have, in order.
+    lengths: Vec<usize>,
 }
 
 /// Why an expression cannot be read.
@@ -60,7 +65,9 @@ impl Sql {
             return Err(SqlError::at("", 0, what));
         }
         let (condition, names) = parser::parse(expression)?;
-        Ok(Self { condition, names })
+        let lengths: BTreeSet<usize> = names.keys().map(|name| name.len()).collect();
+        let lengths = lengths.into_iter().collect();
+        Ok(Self { condition, names: names.into_iter().collect(), lengths })
     }
 
     /// Whether a message with this properties text is wanted.
@@ -70,14 +77,33 @@ impl Sql {
     }
 
     fn evaluate(&self, properties: &str) -> Truth {
-        let mut values = vec![None; self.names.len()];
-        for (name, value) in properties::iterate(properties) {
-            if let Some(property) = self.names.get(name) {
+        let mut few = [None; FEW_NAMES];
+        let mut many = Vec::new();
+        let values = match few.get_mut(..self.names.len()) {
+            Some(values) => values,
+            None => {
+                many.resize(self.names.len(), None);
+                &mut many
+            }
+        };
+        for entry in properties::entries(properties) {
+            let Some((name, value)) = self.named(entry) else { continue };
+            if let Ok(at) = self.names.binary_search_by(|(known, _)| (**known).cmp(name)) {
                 // The last one of a name counts.
-                values[*property] = Some(value);
+                values[self.names[at].1] = Some(value);
             }
         }
-        self.condition.evaluate(&values)
+        self.condition.evaluate(values)
+    }
+
+    /// An entry's name and value, if the expression may name it: most names have another length.
+    fn named<'a>(&self, entry: &'a str) -> Option<(&'a str, &'a str)> {
+        let bytes = entry.as_bytes();
+        let mut lengths = self.lengths.iter().take_while(|length| **length < bytes.len());
+        let length =
+            lengths.find(|length| bytes[**length] == properties::KEY_VALUE_SEPARATOR as u8)?;
+        let (name, value) = (&entry[..*length], &entry[length + 1..]);
+        (!value.is_empty()).then_some((name, value))
     }
 }
 

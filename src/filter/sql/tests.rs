@@ -72,6 +72,19 @@ fn the_last_value_of_a_name_counts_and_names_have_cases() {
 }
 
 #[test]
+fn names_may_be_many_of_all_lengths_and_end_at_the_first_separator() {
+    let names: Vec<String> = (1..=70).map(|length| "n".repeat(length)).collect();
+    let terms: Vec<String> = names.iter().map(|name| format!("{name} = {}", name.len())).collect();
+    let sql = Sql::parse(&terms.join(" AND ")).unwrap();
+    let entries: Vec<String> =
+        names.iter().rev().map(|name| format!("{name}\u{1}{}", name.len())).collect();
+    assert!(sql.matches(&entries.join("\u{2}")));
+    assert!(!sql.matches(&entries[1..].join("\u{2}")));
+    let sql = Sql::parse("a IS NOT NULL AND aab IS NULL AND none IS NULL").unwrap();
+    assert!(sql.matches("\u{2}none\u{2}aab\u{1}\u{2}a\u{1}b\u{1}c\u{2}aa\u{1}\u{1}b"));
+}
+
+#[test]
 fn whatever_is_too_much_is_refused() {
     let deep = |depth: usize| format!("{}a{}", "(".repeat(depth), ")".repeat(depth));
     assert!(Sql::parse(&deep(DEPTH_MAX - 1)).is_ok());
@@ -193,7 +206,7 @@ impl Meant {
 }
 
 fn meant() -> impl Strategy<Value = Meant> {
-    let name = || "[abc]";
+    let name = || "a{1,3}|b|c";
     let number = || -3..4i32;
     let text = || prop_oneof!["-?[0-3]", "[xy]", Just("it's".to_owned())];
     let pair = || (number(), number()).prop_map(|(one, two)| (one.min(two), one.max(two)));
@@ -220,7 +233,7 @@ fn meant() -> impl Strategy<Value = Meant> {
 
 fn message() -> impl Strategy<Value = HashMap<String, String>> {
     let value = prop_oneof![3 => "-?[0-3]", 1 => "[xy]", 1 => Just("it's".to_owned())];
-    prop::collection::hash_map("[abc]", value, 0..4)
+    prop::collection::hash_map("a{1,3}|b|c", value, 0..5)
 }
 
 proptest! {

@@ -57,7 +57,7 @@ pub fn port(context: &Context<'_>) -> Vec<Finding> {
 }
 
 /// The process that has the ports where this node answers.
-fn this_node<'a>(context: &'a Context<'_>) -> Option<&'a String> {
+pub fn this_node<'a>(context: &'a Context<'_>) -> Option<&'a String> {
     let own = &context.cluster.own;
     let is_ours = |port: u16| own.get(&port) == Some(&Answers::Ours);
     let ports = &context.host.ports;

@@ -196,6 +196,7 @@ pub fn local_port_range(context: &Context<'_>) -> Vec<Finding> {
         |port: u16| kernel.reserved_ports.iter().any(|(from, to)| (*from..=*to).contains(&port));
     let numbers = context.host.ports.iter().map(|port| port.number);
     let numbers = numbers.chain(context.admin.as_ref().map(|door| door.address.port()));
+    let numbers = numbers.chain(context.console.as_ref().map(|door| door.address.port()));
     let within: Vec<String> = numbers
         .filter(|port| (first..=last).contains(port) && !is_reserved(*port))
         .map(|port| port.to_string())

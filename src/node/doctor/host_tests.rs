@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::admin_door::AdminDoor;
 use super::cluster::{Answers, Cluster};
+use super::console_door::ConsoleDoor;
 use super::disk::{self, DataDirectory, Mount, Owned, Runner, Space};
 use super::host::{FilesMax, Host, Kernel, Port, PortKind};
 use super::*;
@@ -69,7 +70,15 @@ pub(super) fn context(loaded: &Loaded) -> Context<'_> {
         time_keeper: Some("chronyd".to_owned()),
     };
     let cluster = Cluster::default();
-    Context { settings: Ok(loaded), host, unit: None, tls: None, admin: None, cluster }
+    Context {
+        settings: Ok(loaded),
+        host,
+        unit: None,
+        tls: None,
+        admin: None,
+        console: None,
+        cluster,
+    }
 }
 
 /// What is not well, as `severity: what`.
@@ -249,6 +258,82 @@ fn logins_that_the_node_cannot_read_are_told() {
     assert_eq!(look(Err("no"), 998, 0o100_600), ["Error: no"]);
     let denied = "x: Permission denied (os error 13)";
     assert_eq!(look(Err(denied), 998, 0o100_600), [format!("Note: {denied}")]);
+}
+
+#[test]
+fn the_port_of_the_console_is_this_nodes_or_can_be() {
+    let loaded = loaded(PAIR);
+    let mut context = context(&loaded);
+    let node = || Some("process 12 (rmq-node)".to_owned());
+    let mut look = |address: &str, holder: Option<&str>, runs: bool, is_wanted: bool| {
+        context.host.ports[2].holder = runs.then(node).flatten();
+        context.cluster.runs = runs;
+        context.cluster.own =
+            if runs { [(10911, Answers::Ours)].into() } else { Default::default() };
+        context.console = Some(ConsoleDoor {
+            address: address.parse().unwrap(),
+            is_wanted,
+            holder: holder.map(str::to_owned),
+            password: None,
+        });
+        console_door::port(&context).remove(0)
+    };
+    let place = "127.0.0.1:8080";
+    assert_eq!(
+        look(place, None, false, false).what,
+        "port of the console, 127.0.0.1:8080, is free"
+    );
+    assert_eq!(look("0.0.0.0:8080", None, false, true).severity, Severity::Ok);
+    assert_eq!(look(place, node().as_deref(), true, false).severity, Severity::Ok);
+    let other = "process 13 (tomcat)";
+    let found = look(place, Some(other), false, false);
+    assert_eq!(found.severity, Severity::Warning);
+    assert_eq!(found.what, format!("port of the console, {place}: {other} has it"));
+    assert_eq!(found.why, "the node runs without console and /metrics");
+    let found = look(place, Some(other), false, true);
+    assert_eq!(found.severity, Severity::Error);
+    assert_eq!(found.why, "with [console] in its settings the node does not start");
+    let found = look(place, Some(other), true, true);
+    assert_eq!(found.why, "with [console] in its settings it will not start again");
+    let found = look(place, None, true, false);
+    assert_eq!(found.severity, Severity::Warning);
+    assert!(found.what.ends_with(": the node runs, but nobody listens there"), "{found:?}");
+    let found = look("198.51.100.1:8080", None, false, true);
+    assert_eq!(found.severity, Severity::Error);
+    assert!(found.what.ends_with("198.51.100.1:8080: this host has no such address"), "{found:?}");
+    context.host.kernel.local_ports = Some((8080, 8080));
+    let finding = only(host_checks::local_port_range(&context));
+    assert!(finding.what.ends_with("outgoing connections: 8080"), "{finding:?}");
+}
+
+#[test]
+fn a_first_password_that_only_the_node_can_read_is_well() {
+    let loaded = loaded(PAIR);
+    let mut context = context(&loaded);
+    let mut look = |uid: u32, mode: u32, is_dir: bool| {
+        let path = Path::new("/d/console-admin-password").to_owned();
+        context.console = Some(ConsoleDoor {
+            address: "127.0.0.1:8080".parse().unwrap(),
+            is_wanted: false,
+            holder: None,
+            password: Some(Owned { path, uid, gid: 997, mode, is_dir }),
+        });
+        let found = console_door::password(&context).remove(0);
+        format!("{:?}: {}; {}", found.severity, found.what, found.fix)
+    };
+    let name = "/d/console-admin-password";
+    let told = look(998, 0o100_600, false);
+    assert_eq!(told, format!("Ok: the password for the first log-in is in {name}; "));
+    let told = look(0, 0o100_600, false);
+    let unreadable = "cannot be read by rmq-node, whom the node runs as";
+    assert_eq!(told, format!("Error: {name} {unreadable}; chown rmq-node {name}"));
+    let told = look(998, 0o100_644, false);
+    let open = "can be read by others (mode 644)";
+    assert_eq!(told, format!("Warning: {name} {open}; chmod 600 {name}"));
+    let told = look(998, 0o040_700, true);
+    assert_eq!(told, format!("Error: {name} is a folder; rmdir {name}"));
+    context.console = None;
+    assert_eq!(console_door::password(&context), []);
 }
 
 #[test]

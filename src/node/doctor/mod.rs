@@ -7,6 +7,7 @@
 //! | `host_checks` | settings, addresses, ports, limits, kernel, clock |
 //! | `disk` | the data directory: facts and checks |
 //! | `admin_door` | the admin API over TCP: facts and checks |
+//! | `console_door` | the console's port and first password: facts and checks |
 //! | `tls` | the files of TLS: facts and checks |
 //! | `unit` | the systemd unit: facts and checks |
 //! | `cluster` | facts of the cluster: name servers, brokers, what peers say of us |
@@ -22,6 +23,7 @@ mod cluster;
 mod cluster_checks;
 #[cfg(test)]
 mod cluster_tests;
+mod console_door;
 mod disk;
 mod host;
 mod host_checks;
@@ -108,6 +110,8 @@ struct Context<'a> {
     tls: Option<Result<tls::Files, String>>,
     /// The admin API over TCP, if it is on.
     admin: Option<admin_door::AdminDoor>,
+    /// The console, if it is on.
+    console: Option<console_door::ConsoleDoor>,
     /// Nothing is known of it with wrong settings.
     cluster: Cluster,
 }
@@ -122,15 +126,17 @@ impl Context<'_> {
 type Check = fn(&Context<'_>) -> Vec<Finding>;
 
 /// All checks in the order of their findings, by the name of their section.
-const CHECKS: [(&str, Check); 24] = [
+const CHECKS: [(&str, Check); 26] = [
     ("settings", host_checks::settings),
     ("certificates", tls::certificates),
     ("logins", admin_door::logins),
+    ("console", console_door::password),
     ("unit", unit::sandbox),
     ("unit", unit::user),
     ("addresses", host_checks::addresses),
     ("ports", host_checks::ports),
     ("ports", admin_door::port),
+    ("ports", console_door::port),
     ("ports", host_checks::local_port_range),
     ("data directory", disk::permissions),
     ("data directory", disk::space),
@@ -159,7 +165,8 @@ pub async fn examine(settings: Result<&Loaded, &ConfigError>, unit: Option<Unit>
     };
     let tls = config.and_then(tls::look);
     let admin = config.and_then(admin_door::look);
-    findings(&Context { settings, host, unit, tls, admin, cluster })
+    let console = settings.ok().and_then(console_door::look);
+    findings(&Context { settings, host, unit, tls, admin, console, cluster })
 }
 
 fn findings(context: &Context<'_>) -> Vec<Finding> {

@@ -59,7 +59,7 @@ const HEAD_BYTES: usize = 36;
 /// The largest record that is read by its offset alone, whatever its size field says.
 const RECORD_BYTES_MAX: u32 = 64 << 20;
 /// A record up to this size costs less to read at once than in two pieces.
-const READ_WHOLE_BYTES: u32 = 8 << 10;
+pub(in crate::store) const READ_WHOLE_BYTES: u32 = 8 << 10;
 /// What is nearer to the log's end was written lately, and is read without reading ahead; more than any system reads ahead.
 const TAIL_BYTES: u64 = 16 << 20;
 /// How often space is asked for on a full disk.
@@ -336,17 +336,13 @@ impl CommitLog {
     pub fn record_of(&self, offset: PhysicalOffset, size: u32) -> Option<Bytes> {
         let mut bytes = BytesMut::zeroed(usize::try_from(size).ok()?);
         self.read_into(offset.0..offset.0.checked_add(u64::from(size))?, &mut bytes).ok()?;
-        let fits = is_record_at(&bytes, offset);
+        let fits = record_in(&bytes, offset).is_some();
         fits.then(|| bytes.freeze())
     }
 
-    /// The properties text of the record of `size` bytes at `offset`; a long body is not read.
+    /// The properties text of the record at `offset`; its body is not read.
     #[must_use]
-    pub fn properties_of(&self, offset: PhysicalOffset, size: u32) -> Option<String> {
-        if size <= READ_WHOLE_BYTES {
-            let record = self.record_of(offset, size)?;
-            return Some(Record::parse(&record).ok()?.properties().to_owned());
-        }
+    pub fn properties_of(&self, offset: PhysicalOffset) -> Option<String> {
         let mut front = [0; RECORD_FRONT_BYTES];
         self.read_into(offset.0..offset.0.checked_add(front.len() as u64)?, &mut front).ok()?;
         let range = after_body(&front, offset)?;
@@ -508,10 +504,9 @@ impl CommitLog {
     }
 }
 
-/// Whether `bytes` are exactly one record that says that it lies at `offset`.
-#[must_use]
-pub fn is_record_at(bytes: &[u8], offset: PhysicalOffset) -> bool {
-    Record::parse(bytes).is_ok_and(|record| {
-        record.bytes().len() == bytes.len() && record.physical_offset() == offset
-    })
+/// What `bytes` are, if they are exactly one record that says that it lies at `offset`.
+pub(in crate::store) fn record_in(bytes: &[u8], offset: PhysicalOffset) -> Option<Record<'_>> {
+    let record = Record::parse(bytes).ok()?;
+    let fits = record.bytes().len() == bytes.len() && record.physical_offset() == offset;
+    fits.then_some(record)
 }

@@ -8,7 +8,8 @@
 //! | `export` | the tables as 4.9.4's files |
 //!
 //! Everything is in memory; `tables/` (a sled database) and `export/` (4.9.4's JSON files, a mirror) are
-//! written behind. Not the log's business: who calls says when. Invariants: positions are saved only
+//! written behind. A mirror is written whole, so that many changes one after another share one
+//! ([`Tables::commit_configs`]): else each costs more the more topics there are. Not the log's business: who calls says when. Invariants: positions are saved only
 //! after the log that they point to ([`Tables::note_positions`] before its flush, [`Tables::save_positions`]
 //! after); `tables/` can be thrown away, then `export/` is read, and what that lacks is in the log or in
 //! the newest slice's `begin`.
@@ -29,7 +30,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
 use crate::kv::{self, Batch, Database, KvError, OpenError, SledDatabase};
@@ -39,6 +41,8 @@ use export::{CONSUMER_OFFSETS_FILE, DELAY_OFFSETS_FILE, GROUPS_FILE, ImportError
 
 /// How many changes are made at once.
 const BATCH_ROWS: usize = 1000;
+/// How soon after another the mirror of topics and groups is written when only [`Tables::commit_configs`] asks.
+const MIRROR_PERIOD: Duration = Duration::from_secs(1);
 
 /// Where a table's content came from at the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +66,21 @@ pub struct Tables {
     /// How far delayed delivery is.
     pub delay_offsets: DelayOffsets,
     /// Held while saving: one saves at a time.
-    database: Mutex<Box<dyn Database>>,
+    saving: Mutex<Saving>,
     export_dir: PathBuf,
+    clock: Clock,
+}
+
+/// Where the tables are saved, and what of it is in the database only.
+#[derive(Debug)]
+struct Saving {
+    database: Box<dyn Database>,
+    /// Topics were saved since they were exported.
+    stale_topics: bool,
+    /// Groups were saved since they were exported.
+    stale_groups: bool,
+    /// When topics or groups were exported last, or when that was tried.
+    mirrored_at: Option<Instant>,
 }
 
 /// Positions as they were at a moment, to be saved when the log is on the disk up to there.
@@ -107,7 +124,10 @@ impl Tables {
                             "the tables lost what was saved and are made again"
                         );
                     }
-                    Ok(_) => return Ok((tables, Source::Database)),
+                    Ok(_) => {
+                        tables.doubt_mirror();
+                        return Ok((tables, Source::Database));
+                    }
                     Err(KvError::Io(error)) => return Err(error),
                     Err(error) => tracing::error!(%error, "the tables are made again"),
                 }
@@ -133,65 +153,101 @@ impl Tables {
             groups: Groups::new(clock.clone()),
             consumer_offsets: ConsumerOffsets::default(),
             delay_offsets: DelayOffsets::default(),
-            database: Mutex::new(database),
+            saving: Mutex::new(Saving {
+                database,
+                stale_topics: false,
+                stale_groups: false,
+                mirrored_at: None,
+            }),
             export_dir,
+            clock: clock.clone(),
         }
     }
 
-    /// Saves topics and groups that changed, and exports their tables. Positions that were deleted go before: a
-    /// topic's successor must not be found with them. Blocks.
+    /// Whoever wrote the mirror may have ended before its last changes were in it.
+    fn doubt_mirror(&self) {
+        let mut saving = self.saving();
+        (saving.stale_topics, saving.stale_groups) = (true, true);
+    }
+
+    fn saving(&self) -> MutexGuard<'_, Saving> {
+        self.saving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Saves topics and groups that changed, and exports their tables. Blocks.
     ///
     /// # Errors
     /// What the database or the system says; what was not saved is tried again the next time.
     pub fn save_configs(&self) -> Result<(), KvError> {
-        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        let deleted = self.consumer_offsets.take_unsaved_deletions();
-        let saved = self.save_consumer_offsets(&**database, deleted.iter());
-        saved.inspect_err(|_| self.consumer_offsets.not_saved(&deleted))?;
-        if let Some(unsaved) = self.topics.take_unsaved() {
-            let saved = self.save_topics(&**database, &unsaved);
-            saved.inspect_err(|_| self.topics.not_saved(&unsaved))?;
-        }
-        if let Some(unsaved) = self.groups.take_unsaved() {
-            let saved = self.save_groups(&**database, &unsaved);
-            saved.inspect_err(|_| self.groups.not_saved(&unsaved))?;
+        let saving = &mut *self.saving();
+        self.save_changes(saving)?;
+        self.mirror(saving)
+    }
+
+    /// As [`Self::save_configs`], but exports only if that was not done within the last second; who calls sees to it
+    /// that it is called again after [`Self::mirror_wait`]. Blocks.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn commit_configs(&self) -> Result<(), KvError> {
+        let saving = &mut *self.saving();
+        self.save_changes(saving)?;
+        if self.wait_of(saving).is_some_and(|wait| wait.is_zero()) {
+            self.mirror(saving)?;
         }
         Ok(())
     }
 
-    fn save_topics(
-        &self,
-        database: &dyn Database,
-        unsaved: &topics::UnsavedTopics,
-    ) -> Result<(), KvError> {
-        let rows = unsaved.rows.iter();
-        let rows = rows.map(|(name, row)| (name.as_str().into(), Some(rows::topic_value(row))));
-        apply(database, schema::TOPICS, rows)?;
-        let mut meta = Batch::default();
-        meta.insert(schema::TOPICS_VERSION, rows::version_value(unsaved.version));
-        meta.insert(schema::NEXT_TOPIC_ID, unsaved.next_id.to_be_bytes());
-        database.apply(schema::META, meta)?;
-        database.flush()?;
-        let (version, topics) = self.topics.snapshot();
-        self.export(TOPICS_FILE, &export::topics_text(version, &topics))
+    /// How long until what [`Self::commit_configs`] left out is exported; `None` if it left out nothing.
+    #[must_use]
+    pub fn mirror_wait(&self) -> Option<Duration> {
+        self.wait_of(&self.saving())
     }
 
-    fn save_groups(
-        &self,
-        database: &dyn Database,
-        unsaved: &groups::UnsavedGroups,
-    ) -> Result<(), KvError> {
-        let rows = unsaved
-            .rows
-            .iter()
-            .map(|(name, config)| (name.as_str().into(), config.as_deref().map(rows::group_value)));
-        apply(database, schema::GROUPS, rows)?;
-        let mut meta = Batch::default();
-        meta.insert(schema::GROUPS_VERSION, rows::version_value(unsaved.version));
-        database.apply(schema::META, meta)?;
-        database.flush()?;
-        let (version, groups) = self.groups.snapshot();
-        self.export(GROUPS_FILE, &export::groups_text(version, &groups))
+    fn wait_of(&self, saving: &Saving) -> Option<Duration> {
+        let is_stale = saving.stale_topics || saving.stale_groups;
+        let since =
+            saving.mirrored_at.map(|at| self.clock.monotonic().saturating_duration_since(at));
+        let wait = since.map_or(Duration::ZERO, |since| MIRROR_PERIOD.saturating_sub(since));
+        is_stale.then_some(wait)
+    }
+
+    /// Saves what changed in the database. Positions that were deleted go before: a topic's successor must not be
+    /// found with them.
+    fn save_changes(&self, saving: &mut Saving) -> Result<(), KvError> {
+        let database = &*saving.database;
+        let deleted = self.consumer_offsets.take_unsaved_deletions();
+        let saved = self.save_consumer_offsets(database, deleted.iter());
+        saved.inspect_err(|_| self.consumer_offsets.not_saved(&deleted))?;
+        if let Some(unsaved) = self.topics.take_unsaved() {
+            let saved = save_topics(database, &unsaved);
+            saved.inspect_err(|_| self.topics.not_saved(&unsaved))?;
+            saving.stale_topics = true;
+        }
+        if let Some(unsaved) = self.groups.take_unsaved() {
+            let saved = save_groups(database, &unsaved);
+            saved.inspect_err(|_| self.groups.not_saved(&unsaved))?;
+            saving.stale_groups = true;
+        }
+        Ok(())
+    }
+
+    /// Exports topics and groups if they were saved since.
+    fn mirror(&self, saving: &mut Saving) -> Result<(), KvError> {
+        if saving.stale_topics || saving.stale_groups {
+            saving.mirrored_at = Some(self.clock.monotonic());
+        }
+        if saving.stale_topics {
+            let (version, topics) = self.topics.snapshot();
+            self.export(TOPICS_FILE, &export::topics_text(version, &topics))?;
+            saving.stale_topics = false;
+        }
+        if saving.stale_groups {
+            let (version, groups) = self.groups.snapshot();
+            self.export(GROUPS_FILE, &export::groups_text(version, &groups))?;
+            saving.stale_groups = false;
+        }
+        Ok(())
     }
 
     /// The positions that changed since they were noted last. They are saved by [`Self::save_positions`],
@@ -221,7 +277,7 @@ impl Tables {
     }
 
     fn try_save_positions(&self, noted: &NotedPositions, log_end: u64) -> Result<(), KvError> {
-        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let database = &*self.saving().database;
         let NotedPositions { consumer_offsets, delay_offsets } = noted;
         for (level, offset) in delay_offsets.iter().flatten() {
             let mut row = Batch::default();
@@ -230,7 +286,7 @@ impl Tables {
         }
         let positions =
             consumer_offsets.iter().filter(|noted| self.consumer_offsets.is_current(noted));
-        self.save_consumer_offsets(&**database, positions)?;
+        self.save_consumer_offsets(database, positions)?;
         let mut mark = Batch::default();
         mark.insert(schema::SAVED_TO, log_end.to_be_bytes());
         database.apply(schema::META, mark)?;
@@ -268,8 +324,7 @@ impl Tables {
 
     /// Fills the tables; returns up to where the log was when they were saved.
     fn load(&self) -> Result<Option<u64>, KvError> {
-        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        let database = &**database;
+        let database = &*self.saving().database;
         let topics = rows::load_topics(database)?;
         let next_id = match database.get(schema::META, schema::NEXT_TOPIC_ID)? {
             Some(value) => rows::parse_u32(&value)?,
@@ -305,6 +360,29 @@ impl Tables {
         }
         Ok(())
     }
+}
+
+fn save_topics(database: &dyn Database, unsaved: &topics::UnsavedTopics) -> Result<(), KvError> {
+    let rows = unsaved.rows.iter();
+    let rows = rows.map(|(name, row)| (name.as_str().into(), Some(rows::topic_value(row))));
+    apply(database, schema::TOPICS, rows)?;
+    let mut meta = Batch::default();
+    meta.insert(schema::TOPICS_VERSION, rows::version_value(unsaved.version));
+    meta.insert(schema::NEXT_TOPIC_ID, unsaved.next_id.to_be_bytes());
+    database.apply(schema::META, meta)?;
+    database.flush()
+}
+
+fn save_groups(database: &dyn Database, unsaved: &groups::UnsavedGroups) -> Result<(), KvError> {
+    let rows = unsaved
+        .rows
+        .iter()
+        .map(|(name, config)| (name.as_str().into(), config.as_deref().map(rows::group_value)));
+    apply(database, schema::GROUPS, rows)?;
+    let mut meta = Batch::default();
+    meta.insert(schema::GROUPS_VERSION, rows::version_value(unsaved.version));
+    database.apply(schema::META, meta)?;
+    database.flush()
 }
 
 fn export_table(positions: Vec<(PositionKey, Position)>) -> export::ConsumerOffsetTable {
@@ -382,6 +460,52 @@ mod tests {
         tables.save_configs().unwrap();
         let noted = tables.note_positions();
         tables.save_positions(&noted, 0).unwrap();
+    }
+
+    #[test]
+    fn many_changes_share_a_mirror() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::system();
+        let (tables, _) = Tables::open(dir.path(), "broker-a", &clock, None).unwrap();
+        let put = |name| {
+            tables.topics.put(TopicConfig::new(TopicName::new(name), 1));
+            tables.groups.put(SubscriptionGroupConfig::new(GroupName::new(name)));
+            tables.commit_configs().unwrap();
+        };
+        let mirrored = |name: &str| {
+            let has = |file| {
+                let text = fs::read_to_string(dir.path().join("export").join(file)).unwrap();
+                text.contains(&format!("{name:?}"))
+            };
+            (has(TOPICS_FILE), has(GROUPS_FILE))
+        };
+        put("first");
+        assert_eq!((mirrored("first"), tables.mirror_wait()), ((true, true), None));
+        // As if the mirror were written this instant: no time passes between the two.
+        tables.saving().mirrored_at = Some(clock.monotonic() + Duration::from_secs(3600));
+        put("second");
+        assert_eq!(
+            (mirrored("second"), tables.mirror_wait()),
+            ((false, false), Some(MIRROR_PERIOD))
+        );
+        let saved = rows::load_topics(&*tables.saving().database).unwrap();
+        assert!(saved.iter().any(|(name, _)| name.as_str() == "second"), "{saved:?}");
+        clock.advance(Duration::from_secs(3600) + MIRROR_PERIOD);
+        assert_eq!(tables.mirror_wait(), Some(Duration::ZERO));
+        tables.commit_configs().unwrap();
+        assert_eq!((mirrored("second"), tables.mirror_wait()), ((true, true), None));
+        tables.saving().mirrored_at = Some(clock.monotonic() + Duration::from_secs(3600));
+        put("third");
+        tables.save_configs().unwrap();
+        assert_eq!((mirrored("third"), tables.mirror_wait()), ((true, true), None), "at once");
+        tables.saving().mirrored_at = Some(clock.monotonic() + Duration::from_secs(3600));
+        put("fourth");
+        // As after a kill: nobody saves everything once more.
+        drop(tables);
+        let (tables, _) = Tables::open(dir.path(), "broker-a", &clock, None).unwrap();
+        assert_eq!(mirrored("fourth"), (false, false));
+        tables.save_configs().unwrap();
+        assert_eq!((mirrored("fourth"), tables.mirror_wait()), ((true, true), None));
     }
 
     #[test]

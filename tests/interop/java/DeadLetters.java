@@ -1,3 +1,5 @@
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -13,7 +15,8 @@ import org.apache.rocketmq.common.message.Message;
  * A group that gives messages up, and one beside it: {@code DeadLetters NAME_SERVER TOPIC}. Sends 8 messages, of which
  * {@code bad-0} to {@code bad-3} are given up by the group {@code Strict} at their first delivery, and taken at the next; the
  * group {@code Lenient} takes all. Both groups and the producer write traces. Prints {@code sent ID}, {@code gave-up ID},
- * {@code strict ID TOPIC TIMES TAGS KEYS} and {@code lenient ID}; ends with standard input.
+ * {@code strict ID TOPIC TIMES TAGS KEYS} and {@code lenient ID}. For each line of standard input it sends 8 more, prints
+ * {@code to BROKER} for each and then {@code all-sent}; ends with it. Its producer asks for routes every second.
  */
 public final class DeadLetters {
     private static final int CLIENT_TIMEOUT_MS = 15_000;
@@ -46,14 +49,19 @@ public final class DeadLetters {
         DefaultMQProducer producer = new DefaultMQProducer("Dead-Producers", true);
         producer.setNamesrvAddr(nameServer);
         producer.setSendMsgTimeout(CLIENT_TIMEOUT_MS);
+        producer.setPollNameServerInterval(1_000);
         producer.start();
         for (int number = 0; number < 8; number++) {
             String body = (number % 2 == 0 ? "bad-" : "good-") + number / 2;
             SendResult sent = producer.send(new Message(topic, "tag", "key-" + number, body.getBytes(StandardCharsets.UTF_8)));
             say("sent " + sent.getMsgId());
         }
-        while (System.in.read() >= 0) {
-            continue;
+        BufferedReader lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        while (lines.readLine() != null) {
+            for (int number = 0; number < 8; number++) {
+                say("to " + producer.send(new Message(topic, "more".getBytes(StandardCharsets.UTF_8))).getMessageQueue().getBrokerName());
+            }
+            say("all-sent");
         }
         producer.shutdown();
         strict.shutdown();

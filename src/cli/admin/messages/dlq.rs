@@ -3,13 +3,14 @@
 //! Not where they are sent (`crate::admin`). Invariant: what is sent again is what was listed and confirmed, not what has
 //! come meanwhile.
 
+use std::io::{self, Write as _};
+
 use clap::Args;
-use tonic::Status;
+use tonic::{Status, Streaming};
 
 use super::super::door::Door;
 use super::super::output::{Confirmation, Output, Report, Reported, not_confirmed};
-use super::super::sheet::{Sheet, nothing, numbers, or_nothing, words};
-use super::super::whole;
+use super::super::sheet::{LongResult, Sheet, nothing, numbers, or_nothing, words};
 use super::{start, time};
 use crate::cli::table::utc;
 use crate::proto::v1::messages_client::MessagesClient;
@@ -73,29 +74,92 @@ pub async fn run(
         limit: Some(arguments.limit),
         ids: arguments.ids.clone(),
     };
-    let parts = messages.list_dead_letters(request).await?.into_inner();
-    let mut found = whole(parts, |part| &mut part.letters).await?;
-    if !arguments.resend || found.letters.is_empty() {
-        return Ok(list(&group, &found, arguments.ids.is_empty(), output));
+    let mut parts = messages.list_dead_letters(request).await?.into_inner();
+    let mut found = Found::default();
+    if !arguments.resend && !output.has_rows() {
+        return print_all(found, parts, output).await;
     }
-    found.letters.reverse();
+    while let Some(part) = parts.message().await? {
+        found.add(part);
+    }
+    if !arguments.resend || found.places.is_empty() {
+        return Ok(list(&group, found, arguments.ids.is_empty(), output));
+    }
+    found.places.reverse();
     let question = question(&group, &arguments, &found);
     if !arguments.dry_run && !arguments.confirmation.is_given(&question) {
         return Ok(not_confirmed());
     }
-    let resent = resend((&group, &arguments), &found.letters, &mut messages).await?;
+    let resent = resend((&group, &arguments), &found.places, &mut messages).await?;
     let mut report = resent_shown(&resent, output);
-    report.problems.extend(found.problems.into_iter().map(|problem| problem.reason));
+    report.problems.extend(found.rest.problems.into_iter().map(|problem| problem.reason));
     Ok(report)
 }
 
+/// What was found; of the dead letters, whose bodies are long, only what people are shown.
+#[derive(Default)]
+struct Found {
+    rest: ListDeadLettersResponse,
+    rows: Vec<Vec<String>>,
+    places: Vec<DeadLetterPlace>,
+}
+
+impl Found {
+    fn add(&mut self, mut part: ListDeadLettersResponse) {
+        for letter in std::mem::take(&mut part.letters) {
+            let Some(message) = &letter.message else { continue };
+            self.rows.push(row(&letter, message));
+            self.places.push(place(message));
+        }
+        self.rest.queues.append(&mut part.queues);
+        self.rest.problems.append(&mut part.problems);
+    }
+
+    /// How many there are of those that are asked for, and how many of them are listed.
+    fn matching_and_listed(&self) -> (i64, i64) {
+        let matching = self.rest.queues.iter().map(|queue| queue.matching).sum();
+        (matching, i64::try_from(self.places.len()).unwrap_or(i64::MAX))
+    }
+}
+
+/// Prints for programs, each dead letter as it comes: together they may be too long to be held.
+async fn print_all(
+    mut found: Found,
+    mut parts: Streaming<ListDeadLettersResponse>,
+    output: Output,
+) -> Reported {
+    let mut first = parts.message().await?.unwrap_or_default();
+    let mut letters = std::mem::take(&mut first.letters);
+    let mut result = LongResult::new(&first, output);
+    found.add(first);
+    loop {
+        for letter in letters {
+            if let Some(printed) = print(&result.item(&letter)) {
+                return printed;
+            }
+        }
+        let Some(part) = parts.message().await? else { break };
+        letters = part.letters;
+    }
+    Ok(Report::new(result.end(), found.rest.problems))
+}
+
+/// How the command ends if standard output takes no more: well if whoever reads it has seen enough.
+fn print(text: &str) -> Option<Reported> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => None,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Some(Ok(Report::default())),
+        Err(error) => Some(Err(Status::internal(format!("standard output: {error}")))),
+    }
+}
+
 /// What is asked before they are sent again.
-fn question(group: &str, arguments: &DeadLetters, found: &ListDeadLettersResponse) -> String {
+fn question(group: &str, arguments: &DeadLetters, found: &Found) -> String {
     // Who names ids has all that are meant.
     let left_out = if arguments.ids.is_empty() { left_out(found) } else { None };
     format!(
         "{} dead letters go to {} again{}.",
-        found.letters.len(),
+        found.places.len(),
         if arguments.to_topic { "every group of their topics" } else { group },
         left_out.map(|more| format!(", and {more}")).unwrap_or_default()
     )
@@ -104,12 +168,10 @@ fn question(group: &str, arguments: &DeadLetters, found: &ListDeadLettersRespons
 /// Sends them again, some at a time.
 async fn resend(
     (group, arguments): (&str, &DeadLetters),
-    letters: &[DeadLetter],
+    places: &[DeadLetterPlace],
     messages: &mut MessagesClient<Door>,
 ) -> Result<ResendDeadLettersResponse, Status> {
     let target = if arguments.to_topic { ResendTarget::Topic } else { ResendTarget::Group };
-    let messages_of = letters.iter().filter_map(|letter| letter.message.as_ref());
-    let places: Vec<_> = messages_of.map(place).collect();
     let mut resent = Vec::<ResentLetter>::new();
     for some in places.chunks(AT_ONCE) {
         let request = ResendDeadLettersRequest {
@@ -144,15 +206,9 @@ fn place(message: &StoredMessage) -> DeadLetterPlace {
     }
 }
 
-/// How many there are of those that are asked for, and how many of them are listed.
-fn matching_and_listed(found: &ListDeadLettersResponse) -> (i64, i64) {
-    let matching = found.queues.iter().map(|queue| queue.matching).sum();
-    (matching, i64::try_from(found.letters.len()).unwrap_or(i64::MAX))
-}
-
 /// How many more there are than are listed.
-fn left_out(found: &ListDeadLettersResponse) -> Option<String> {
-    let (matching, listed) = matching_and_listed(found);
+fn left_out(found: &Found) -> Option<String> {
+    let (matching, listed) = found.matching_and_listed();
     let more = matching.saturating_sub(listed);
     (more > 0).then(|| format!("{more} older ones do not (--limit)"))
 }
@@ -174,7 +230,7 @@ fn groups(found: &CountDeadLettersResponse, output: Output) -> Report {
     Report { notes: output.notes(notes), ..Report::new(text, found.problems.clone()) }
 }
 
-fn list(group: &str, found: &ListDeadLettersResponse, with_counts: bool, output: Output) -> Report {
+fn list(group: &str, found: Found, with_counts: bool, output: Output) -> Report {
     let columns = vec![
         words("ID"),
         words("DEAD SINCE (UTC)"),
@@ -190,22 +246,20 @@ fn list(group: &str, found: &ListDeadLettersResponse, with_counts: bool, output:
         words("OFFSET ID").wide(),
         words("ORIGINAL OFFSET ID").wide(),
     ];
-    let rows = found.letters.iter().filter_map(|letter| Some((letter, letter.message.as_ref()?)));
-    let rows = rows.map(|(letter, message)| row(letter, message)).collect();
-    let notes = if with_counts { counts(group, found) } else { Vec::new() };
-    let sheet = Sheet::new(columns, rows);
-    let text = sheet.render(&found, output);
-    Report { notes: output.notes(notes), ..Report::new(text, found.problems.clone()) }
+    let notes = if with_counts { counts(group, &found) } else { Vec::new() };
+    let sheet = Sheet::new(columns, found.rows);
+    let text = sheet.render(&found.rest, output);
+    Report { notes: output.notes(notes), ..Report::new(text, found.rest.problems) }
 }
 
 /// How many there are, and how many of them are listed.
-fn counts(group: &str, found: &ListDeadLettersResponse) -> Vec<String> {
-    let count: i64 = found.queues.iter().map(|queue| queue.count).sum();
+fn counts(group: &str, found: &Found) -> Vec<String> {
+    let count: i64 = found.rest.queues.iter().map(|queue| queue.count).sum();
     let mut notes = Vec::new();
-    if count == 0 && found.problems.is_empty() {
+    if count == 0 && found.rest.problems.is_empty() {
         notes.push(format!("Group {group} has no dead letters."));
     }
-    for queue in found.queues.iter().filter(|queue| queue.count > 0) {
+    for queue in found.rest.queues.iter().filter(|queue| queue.count > 0) {
         let last = queue.last_stored_ms.map(|time| format!(", the last of {}", utc(time)));
         notes.push(format!(
             "{} has {} in all{}.",
@@ -214,7 +268,7 @@ fn counts(group: &str, found: &ListDeadLettersResponse) -> Vec<String> {
             last.unwrap_or_default()
         ));
     }
-    let (matching, listed) = matching_and_listed(found);
+    let (matching, listed) = found.matching_and_listed();
     if matching > listed {
         notes.push(format!("Shown: {listed} of {matching}, the newest; --limit shows more."));
     }
@@ -315,12 +369,14 @@ mod tests {
             last_stored_ms: Some(0),
             ..DeadLetterQueue::default()
         };
-        let found = ListDeadLettersResponse {
+        let mut found = Found::default();
+        found.add(ListDeadLettersResponse {
             letters: vec![letter(2), letter(1)],
             queues: vec![queue],
             problems: Vec::new(),
-        };
-        let report = list("g", &found, true, Output::Table);
+        });
+        assert_eq!(left_out(&found).as_deref(), Some("1 older ones do not (--limit)"));
+        let report = list("g", found, true, Output::Table);
         let expected = "\
 ID  DEAD SINCE (UTC)     TOPIC  DELIVERIES  WHY                TAGS  BODY
 A2  1970-01-01 00:00:00  T              17  16 retries failed  x     hi
@@ -332,8 +388,7 @@ A1  1970-01-01 00:00:00  T              17  16 retries failed  x     hi
             "Shown: 2 of 3, the newest; --limit shows more.",
         ];
         assert_eq!(report.notes, notes);
-        assert_eq!(left_out(&found).as_deref(), Some("1 older ones do not (--limit)"));
-        let none = list("g", &ListDeadLettersResponse::default(), true, Output::Table);
+        let none = list("g", Found::default(), true, Output::Table);
         assert_eq!((none.text.as_str(), &*none.notes[0]), ("", "Group g has no dead letters."));
     }
 
@@ -344,11 +399,12 @@ A1  1970-01-01 00:00:00  T              17  16 retries failed  x     hi
             let matches = command.get_matches_from([&["dlq", "g", "--resend"], words].concat());
             let arguments = DeadLetters::from_arg_matches(&matches).unwrap();
             let queue = DeadLetterQueue { matching: 6, ..DeadLetterQueue::default() };
-            let found = ListDeadLettersResponse {
+            let mut found = Found::default();
+            found.add(ListDeadLettersResponse {
                 letters: vec![letter(1)],
                 queues: vec![queue],
                 problems: Vec::new(),
-            };
+            });
             question("g", &arguments, &found)
         };
         assert_eq!(asked(&["--id", "A1"]), "1 dead letters go to g again.");

@@ -2,7 +2,6 @@
 
 mod dlq;
 
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use clap::Subcommand;
@@ -13,6 +12,7 @@ use super::output::{Output, Report, Reported};
 use super::sheet::{Column, Sheet, fact, nothing, numbers, or_nothing, words, yes};
 use super::whole;
 use crate::cli::table::{safe, time_ms, utc};
+use crate::model::{hexdump, indented_json};
 use crate::proto::v1::messages_client::MessagesClient;
 use crate::proto::v1::{
     FindMessagesRequest, FindMessagesResponse, GetMessageRequest, GetMessageResponse, MessageTrack,
@@ -267,24 +267,13 @@ fn in_full(message: &StoredMessage) -> String {
 /// A body as JSON if it is, as text if it is, else as hex.
 fn body(message: &StoredMessage) -> String {
     let Some(text) = &message.body_text else { return hex(&message.body) };
-    let value = serde_json::from_str::<serde_json::Value>(text);
-    let pretty = value.ok().and_then(|value| serde_json::to_string_pretty(&value).ok());
-    let shown = pretty.as_ref().unwrap_or(text);
+    let indented = indented_json(text);
+    let shown = indented.as_ref().unwrap_or(text);
     shown.lines().map(|line| safe(line) + "\n").collect()
 }
 
 fn hex(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for (at, row) in bytes[..bytes.len().min(HEX_BYTES_MAX)].chunks(16).enumerate() {
-        let numbers: Vec<_> = row.iter().map(|byte| format!("{byte:02x}")).collect();
-        let letter = |byte: &u8| match byte {
-            0x20..=0x7e => char::from(*byte),
-            _ => '.',
-        };
-        let letters: String = row.iter().map(letter).collect();
-        // Writing to a text never fails.
-        let _ = writeln!(text, "{:08x}  {:<47}  {letters}", at * 16, numbers.join(" "));
-    }
+    let mut text = hexdump(&bytes[..bytes.len().min(HEX_BYTES_MAX)]);
     if bytes.len() > HEX_BYTES_MAX {
         text += "...\n";
     }
