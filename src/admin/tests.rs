@@ -522,7 +522,7 @@ async fn a_master_that_a_name_server_keeps_producers_from_is_told_of_n062() {
     assert_eq!(counted, (Some(1000), Some(7), Some(20), None));
     peer.answer_body(105, &route(4));
     let wiped = admin.cluster().await.unwrap().brokers.remove(0);
-    assert_eq!(wiped.kept_away_by, [peer.address.clone()]);
+    assert_eq!(wiped.kept_away_by, std::slice::from_ref(&peer.address));
     let warning =
         format!("name server {} keeps producers away from it (wipeWritePerm)", peer.address);
     assert_eq!((wiped.state.as_str(), wiped.warnings), ("serving", vec![warning]));
