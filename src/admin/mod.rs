@@ -9,6 +9,7 @@
 //! | `groups` | consumer groups: list, show, create, update, delete |
 //! | `clients` | producers and consumers that are connected: list, show |
 //! | `messages`, `browse` | messages: of an id, of a key, as they are stored; of a time, in pages |
+//! | `producer` | sending messages as a client does |
 //! | `tracks` | what became of a message: in each group, and as traces tell |
 //! | `dead_letters`, `letters` | dead letters of a group: list, resend; read one after another |
 //! | `name_servers` | name servers: what each knows, their values and settings, write permissions |
@@ -67,6 +68,7 @@ mod name_servers;
 mod name_servers_tests;
 mod node;
 mod offsets;
+mod producer;
 pub mod service;
 #[cfg(test)]
 mod tests;
@@ -96,6 +98,7 @@ pub use cluster::{ACCOUNTS_DIFFER, ACCOUNTS_DIFFER_FIX};
 pub use letters::DeadLetters;
 pub use metadata::MetadataPlan;
 pub use node::{NodeControl, OfNode, Own};
+pub use producer::{Producer, WritableQueue};
 pub use topics::{permission_from_text, permission_text};
 
 /// How long one call may take (`mqadmin`'s own).

@@ -8,7 +8,7 @@ use super::*;
 use crate::proto::v1::{
     CreateTopicRequest, DeleteTopicRequest, ListGroupsRequest, ListTimersRequest,
     RepairTopicsRequest, ResetOffsetsRequest, ResetTarget, StoredMessage, TopicKind, TopicSettings,
-    TrackState,
+    TopicStatus, TrackState, UpdateTopicRequest,
 };
 use crate::task::{self, Kind};
 use crate::transport::{Limits, Responder, Server, Service};
@@ -216,6 +216,80 @@ async fn a_topic_is_shown_by_202_or_queue_by_queue() {
 }
 
 #[tokio::test]
+async fn a_topic_is_changed_where_it_is_and_no_more_than_was_said() {
+    let peer = Running::start();
+    peer.register(&[("a", &peer.address), ("b", NOBODY)]);
+    peer.answer_body(21, TOPICS);
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&sent);
+    peer.answer_with(17, move |request| {
+        let field = |name| request.field(name).unwrap_or_default().to_owned();
+        noted.lock().unwrap().push(["readQueueNums", "writeQueueNums", "perm"].map(field));
+        Command::response(0)
+    });
+    let admin = peer.admin();
+    let asked = UpdateTopicRequest { topic: "T".to_owned(), ..UpdateTopicRequest::default() };
+    let invalid = [
+        asked.clone(),
+        UpdateTopicRequest { read_queues: Some(0), ..asked.clone() },
+        UpdateTopicRequest { permission: Some("x".to_owned()), ..asked.clone() },
+        UpdateTopicRequest { topic: "TBW102".to_owned(), read_queues: Some(1), ..asked.clone() },
+    ];
+    for request in invalid {
+        let error = admin.update_topic(&request).await.unwrap_err();
+        assert!(matches!(error, AdminError::Invalid(_)), "{error}");
+    }
+    let dry = UpdateTopicRequest { write_queues: Some(8), dry_run: true, ..asked.clone() };
+    let told = admin.update_topic(&dry).await.unwrap().changes;
+    let found: Vec<_> = told.iter().map(|one| (one.broker.as_str(), one.outcome())).collect();
+    assert_eq!(found, [("a", Outcome::DryRun), ("b", Outcome::Failed)]);
+    let settings = |one: &Option<TopicSettings>| {
+        let one = one.clone().unwrap();
+        (one.read_queues, one.write_queues, one.permission)
+    };
+    assert_eq!(settings(&told[0].before), (8, 4, "rw".to_owned()));
+    assert_eq!(settings(&told[0].after), (8, 8, "rw".to_owned()));
+    assert!(sent.lock().unwrap().is_empty());
+    let real = UpdateTopicRequest { dry_run: false, broker: Some("a".to_owned()), ..dry };
+    let told = admin.update_topic(&real).await.unwrap().changes;
+    assert_eq!((told.len(), told[0].outcome()), (1, Outcome::Done));
+    assert_eq!(sent.lock().unwrap().concat(), ["8", "8", "6"]);
+    let same = UpdateTopicRequest { write_queues: Some(4), ..real.clone() };
+    let told = admin.update_topic(&same).await.unwrap().changes;
+    assert_eq!(told[0].outcome(), Outcome::Unchanged);
+    let other = UpdateTopicRequest { topic: "Nope".to_owned(), ..real };
+    let error = admin.update_topic(&other).await.unwrap_err();
+    assert!(matches!(error, AdminError::NotFound(_)), "{error}");
+    assert_eq!(sent.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_broker_does_not_say_of_readers_is_unknown() {
+    let peer = Running::start();
+    let route = format!(
+        r#"{{"brokerDatas":[{{"brokerAddrs":{{0:"{}"}},"brokerName":"a","cluster":"C"}},{{"brokerAddrs":{{0:"{NOBODY}"}},"brokerName":"b","cluster":"C"}}],
+        "queueDatas":[{{"brokerName":"a","perm":6,"readQueueNums":1,"writeQueueNums":1,"topicSysFlag":0}}]}}"#,
+        peer.address
+    );
+    peer.answer_body(105, &route);
+    peer.answer_body(300, r#"{"groupList":["g"]}"#);
+    let stats = format!("{{\"consumeTps\":1.5,\"offsetTable\":{{{}}}}}", progress("T", 0, 9, 4));
+    peer.answer_body(208, &stats);
+    peer.answer(203, Command::response(206));
+    let mut topic = TopicStatus { topic: "T".to_owned(), ..TopicStatus::default() };
+    let admin = peer.admin();
+    admin.add_groups(&mut topic).await;
+    let of =
+        |topic: &TopicStatus| (topic.groups[0].lag, topic.groups[0].tps, topic.groups[0].members);
+    assert_eq!(of(&topic), (None, 1.5, None), "{topic:?}");
+    assert!(topic.problems[0].reason.starts_with("groups of b are missing: "), "{topic:?}");
+    peer.answer_body(105, &route.replace(NOBODY, &peer.address));
+    topic.groups.clear();
+    admin.add_groups(&mut topic).await;
+    assert_eq!(of(&topic), (Some(10), 3.0, Some(0)), "{topic:?}");
+}
+
+#[tokio::test]
 async fn a_topic_without_route_is_not_found() {
     let peer = Running::start();
     peer.answer(105, Command::response(17).with_remark("No topic route info"));
@@ -229,7 +303,9 @@ async fn creating_changes_nothing_that_is_there() {
     peer.answer_body(21, &TOPICS.replace("\"readQueueNums\":8", "\"readQueueNums\":4"));
     peer.answer(17, Command::response(0).with_remark("not set any response code"));
     let admin = peer.admin();
-    assert!(matches!(admin.create_topic(&wanted("T", 8)).await, Err(AdminError::Conflict(_))));
+    let error = admin.create_topic(&wanted("T", 8)).await.unwrap_err();
+    assert!(matches!(error, AdminError::Conflict(_)), "{error}");
+    assert!(error.to_string().contains("`rmq-node admin topics update` does"), "{error}");
     assert!(matches!(admin.create_topic(&wanted("T!", 8)).await, Err(AdminError::Invalid(_))));
     let done = admin.create_topic(&wanted("T", 4)).await.unwrap();
     assert_eq!(outcomes(&done.done), [("a", Outcome::Unchanged)]);

@@ -236,12 +236,12 @@ fn confirm(
     secret: Option<bool>,
 ) -> axum::response::Response {
     let page = &visitor.page;
-    let label = page.t("Set");
+    let label = if secret == Some(true) { page.t("Create") } else { page.t("Change") };
     let confirm = Confirm {
         page,
         question,
         warning: "",
-        rows: rows(done),
+        rows: rows(done, label),
         action,
         fields: fields.kept(FIELDS),
         secret,
@@ -271,7 +271,7 @@ pub async fn delete(State(pages): State<Pages>, Path(key): Path<String>, form: P
             page,
             question: page.t1("Delete the account {}?", &key),
             warning: page.t("Clients that use it are refused from then on."),
-            rows: rows(&told.done),
+            rows: rows(&told.done, page.t("Delete")),
             action: format!("{PATH}/accounts/{}/delete", escaped(&key)),
             fields: Vec::new(),
             secret: None,
@@ -306,7 +306,7 @@ pub async fn set_white(State(pages): State<Pages>, form: Posted) -> Answer {
             page,
             question: page.t1("Let everybody at these addresses do everything: {}?", shown),
             warning: page.t("Who comes from there needs no account."),
-            rows: rows(&told.done),
+            rows: rows(&told.done, &page.t1("set to: {}", shown)),
             action: format!("{PATH}/white"),
             fields: vec![("addresses", all.clone())],
             secret: None,

@@ -105,11 +105,7 @@ pub async fn show(
 
 /// What would be done, with what is there and what will be.
 fn with_values(done: Option<Done>, before: Option<&str>, after: &str) -> Vec<Row> {
-    let mut shown = rows(done.as_slice());
-    for row in shown.iter_mut().filter(|row| row.outcome == "dry-run") {
-        row.reason = format!("{} → {after}", before.unwrap_or("?"));
-    }
-    shown
+    rows(done.as_slice(), &format!("{} → {after}", before.unwrap_or("?")))
 }
 
 /// Asks, then changes a setting, or makes it what the settings of the node say.
@@ -143,7 +139,7 @@ pub async fn set(
             warning: if told.before.is_none() { unknown } else { known },
             rows: with_values(told.done, told.before.as_deref(), &request.value),
             action: format!("{back}/config"),
-            fields: ["key", "value"].map(|name| (name, fields.get(name).to_owned())).to_vec(),
+            fields: fields.kept(["key", "value"]),
             secret: None,
             typed: None,
             is_danger: false,
@@ -181,7 +177,7 @@ async fn reset(pages: Pages, group: &str, id: i64, form: Posted) -> Answer {
             warning: "",
             rows: with_values(told.done, told.before.as_deref(), &after),
             action: format!("{back}/config"),
-            fields: ["key", "action"].map(|name| (name, fields.get(name).to_owned())).to_vec(),
+            fields: fields.kept(["key", "action"]),
             secret: None,
             typed: None,
             is_danger: false,
@@ -225,7 +221,7 @@ pub async fn drain(
             page,
             question: page.t1("Take {} out of use for producers?", &group),
             warning: &warning,
-            rows: rows(told.done.as_slice()),
+            rows: rows(told.done.as_slice(), page.t("Take it out of use")),
             action: format!("{back}/drain"),
             fields: Vec::new(),
             secret: None,
@@ -260,7 +256,7 @@ pub async fn resume(
             page,
             question: page.t1("Let producers send to {} again?", &group),
             warning: "",
-            rows: rows(told.done.as_slice()),
+            rows: rows(told.done.as_slice(), page.t("Put it to use again")),
             action: format!("{back}/resume"),
             fields: Vec::new(),
             secret: None,

@@ -21,17 +21,19 @@ pub struct Row {
     pub at: String,
     /// `done`, `unchanged`, `failed` or `dry-run`.
     pub outcome: &'static str,
-    /// Why not.
+    /// Why not; of what was not done yet, what it would be.
     pub reason: String,
 }
 
 impl Row {
-    fn of(done: &Done) -> Self {
+    fn of(done: &Done, planned: &str) -> Self {
+        let is_planned = done.outcome() == Outcome::DryRun;
+        let planned = || if is_planned { planned.to_owned() } else { String::new() };
         let address = done.address.as_deref().map(|address| format!(" ({address})"));
         Self {
             at: format!("{}{}", done.at, address.unwrap_or_default()),
             outcome: done.outcome().as_word(),
-            reason: done.reason.clone().unwrap_or_default(),
+            reason: done.reason.clone().unwrap_or_else(planned),
         }
     }
 }
@@ -82,15 +84,15 @@ struct ResultPage<'a> {
     back: String,
 }
 
-/// The rows of what a dry run or a change told.
-pub fn rows(done: &[Done]) -> Vec<Row> {
-    done.iter().map(Row::of).collect()
+/// The rows of what a dry run told; `planned` says in words what would be done at each place.
+pub fn rows(done: &[Done], planned: &str) -> Vec<Row> {
+    done.iter().map(|one| Row::of(one, planned)).collect()
 }
 
 /// A page of what became of a change at each place.
 pub fn result(page: &Page, heading: String, done: &[Done], back: String) -> Response {
     let is_whole = !done.iter().any(|one| one.outcome() == Outcome::Failed);
-    html(&ResultPage { page, heading, rows: rows(done), is_whole, back })
+    html(&ResultPage { page, heading, rows: rows(done, ""), is_whole, back })
 }
 
 /// Does `work` to its end, and writes down who asked for it with which `arguments`; `method` is as `Topics/Create`.

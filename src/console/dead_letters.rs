@@ -228,7 +228,7 @@ pub async fn resend(State(pages): State<Pages>, Path(group): Path<String>, form:
             page,
             question: page.t1("Deliver {} dead letters again?", request.places.len()),
             warning,
-            rows: rows(&told.letters.iter().map(done).collect::<Vec<_>>()),
+            rows: rows(&told.letters.iter().map(done).collect::<Vec<_>>(), page.t("Deliver again")),
             action: format!("{back}/resend"),
             fields: kept,
             secret: None,

@@ -158,7 +158,7 @@ fn with_differences(
     before: impl Fn(&str) -> GroupSettings,
     asked: &GroupSettings,
 ) -> Vec<Row> {
-    let mut shown = rows(done);
+    let mut shown = rows(done, "");
     for (row, done) in shown.iter_mut().zip(done).filter(|(row, _)| row.reason.is_empty()) {
         row.reason = differences(&before(&done.at), asked);
     }
@@ -272,7 +272,7 @@ pub async fn delete(State(pages): State<Pages>, Path(group): Path<String>, form:
             page,
             question: page.t1("Delete the group {}?", &group),
             warning: &warning,
-            rows: rows(&told.done),
+            rows: rows(&told.done, page.t("Delete")),
             action: format!("{path}/delete"),
             fields: Vec::new(),
             secret: None,

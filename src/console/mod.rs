@@ -9,6 +9,7 @@
 //! | `login` | the log-in, passwords, language and theme |
 //! | `change` | what is changed: asked for, done, written down |
 //! | `overview`, `brokers`, `topics`, `groups`, `group_change`, `messages`, `dead_letters`, `clients`, `acl`, `name_servers`, `alerts`, `audit`, `settings` | pages |
+//! | `topic_change` | changing a topic that is there, sending it a message |
 //! | `trace` | what became of a message in the words of clients, drawn |
 //! | `drawing` | the hosts of a cluster as a picture |
 //! | `live` | parts of pages that renew themselves |
@@ -48,6 +49,7 @@ mod server;
 mod settings;
 mod text;
 mod text_zh;
+mod topic_change;
 mod topics;
 mod trace;
 mod visitor;
@@ -186,6 +188,8 @@ fn all_pages(pages: Pages) -> Router {
         .route("/topics", get(topics::list).post(topics::create))
         .route("/topics/{topic}", get(topics::show))
         .route("/topics/{topic}/delete", post(topics::delete))
+        .route("/topics/{topic}/update", post(topic_change::update))
+        .route("/topics/{topic}/send", post(topic_change::send))
         .route("/groups", get(groups::list).post(group_change::create))
         .route("/groups/{group}", get(groups::show))
         .route("/groups/{group}/settings", post(group_change::update))

@@ -125,7 +125,7 @@ pub async fn set_value(State(pages): State<Pages>, form: Posted) -> Answer {
             page,
             question: page.t1("Set the value of {} at each name server?", &request.key),
             warning: "",
-            rows: rows(&told.done),
+            rows: rows(&told.done, &page.t1("set to: {}", &request.value)),
             action: format!("{PATH}/values"),
             fields: fields.kept(["namespace", "key", "value"]),
             secret: None,
@@ -159,7 +159,7 @@ async fn remove_value(pages: Pages, form: Posted) -> Answer {
             page,
             question: page.t1("Take the value of {} away from each name server?", &request.key),
             warning: page.t("Of a topic in order: its producers and consumers see other queues."),
-            rows: rows(&told.done),
+            rows: rows(&told.done, page.t("Remove")),
             action: format!("{PATH}/values"),
             fields: fields.kept(["namespace", "key", "action"]),
             secret: None,
@@ -188,11 +188,12 @@ pub async fn set_setting(State(pages): State<Pages>, form: Posted) -> Answer {
     };
     let (admin, asked) = (pages.admin.clone(), request.clone());
     if !is_sure {
+        let told = pages.asking().put_name_server_setting(&request).await;
         let confirm = Confirm {
             page,
             question: page.t1("Change the setting {} of each name server?", &request.key),
             warning: "",
-            rows: rows(&pages.asking().put_name_server_setting(&request).await.done),
+            rows: rows(&told.done, &page.t1("set to: {}", &request.value)),
             action: format!("{PATH}/settings"),
             fields: fields.kept(["key", "value"]),
             secret: None,
@@ -224,16 +225,20 @@ pub async fn set_writing(State(pages): State<Pages>, form: Posted) -> Answer {
     if !is_sure {
         let told = pages.asking().put_write_permission(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;
-        let question = if may_write {
-            page.t1("Let producers write to {} again?", &request.broker)
+        let broker = &request.broker;
+        let (question, planned) = if may_write {
+            (page.t1("Let producers write to {} again?", broker), page.t("producers may write"))
         } else {
-            page.t1("Keep producers from writing to {}?", &request.broker)
+            (
+                page.t1("Keep producers from writing to {}?", broker),
+                page.t("producers may not write"),
+            )
         };
         let confirm = Confirm {
             page,
             question,
             warning: page.t("It holds until the broker registers with something changed."),
-            rows: rows(&told.done),
+            rows: rows(&told.done, planned),
             action: format!("{PATH}/writing"),
             fields: fields.kept(["broker", "may"]),
             secret: None,

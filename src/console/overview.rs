@@ -24,9 +24,9 @@ struct OverviewPage<'a> {
     rates: (String, String),
     /// Brokers that are well, and all.
     well: (usize, usize),
+    charts: Charts,
     /// What is wrong with which broker.
     warnings: Vec<String>,
-    charts: Charts,
     /// Alerts that fire; none if nobody looks for them.
     alerts: Option<usize>,
     problems: Vec<Problem>,

@@ -1,6 +1,6 @@
 //! Topics: which there are, one with its queues, creating and deleting.
 //!
-//! Not what is sent to them (`messages`).
+//! Not what is sent to them (`messages`), nor changing one that is there (`topic_change`).
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -10,7 +10,8 @@ use super::chart::Charts;
 use super::visitor::{Fields, Page, Posted, Visitor, escaped};
 use super::{Answer, Pages, Paging, format, html, may_call};
 use crate::proto::v1::{
-    CreateTopicRequest, DeleteTopicRequest, Problem, QueueStatus, Topic, TopicKind, TopicStatus,
+    CreateTopicRequest, DeleteTopicRequest, Problem, QueueStatus, Topic, TopicGroup, TopicKind,
+    TopicStatus,
 };
 
 /// The kinds of topics that a list can show, applications' first.
@@ -91,6 +92,25 @@ struct Queue {
     last: Option<(String, String)>,
 }
 
+/// A group that reads the topic.
+struct Reader {
+    group: TopicGroup,
+    path: String,
+    lag: Option<String>,
+    tps: String,
+}
+
+impl Reader {
+    fn of(group: TopicGroup) -> Self {
+        Self {
+            path: escaped(&group.group),
+            lag: group.lag.map(format::number),
+            tps: format::rate(group.tps),
+            group,
+        }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "topic.html")]
 struct TopicPage<'a> {
@@ -102,6 +122,7 @@ struct TopicPage<'a> {
     messages: String,
     charts: Charts,
     queues: Vec<Queue>,
+    readers: Vec<Reader>,
 }
 
 /// One topic.
@@ -111,7 +132,9 @@ pub async fn show(
     Path(name): Path<String>,
     query: Fields,
 ) -> Answer {
-    let mut topic = pages.asking().topic(&name).await.map_err(|error| visitor.failed(&error))?;
+    let admin = pages.asking();
+    let mut topic = admin.topic(&name).await.map_err(|error| visitor.failed(&error))?;
+    admin.add_groups(&mut topic).await;
     let queue = |status: QueueStatus| Queue {
         messages: format::number(status.messages()),
         last: status.last_stored_ms.map(format::moment),
@@ -126,6 +149,7 @@ pub async fn show(
         messages: format::number(topic.messages),
         charts: Charts::of_topic(&pages, &visitor.page, &query, &name),
         queues,
+        readers: std::mem::take(&mut topic.groups).into_iter().map(Reader::of).collect(),
         topic,
     }))
 }
@@ -135,15 +159,14 @@ pub async fn create(State(pages): State<Pages>, form: Posted) -> Answer {
     let Posted { visitor, fields } = form;
     may_call(&visitor, "Topics/Create")?;
     let is_sure = fields.get("sure") == "yes";
-    let queues = fields.filled("queues");
-    let number = queues.as_ref().and_then(|text| text.parse().ok());
-    if queues.is_some() && number.is_none() {
+    let Some(queues) = fields.number::<u32>("queues") else {
         return Err(visitor.invalid("The number of queues is a whole number."));
-    }
+    };
+    let permission = fields.filled("permission").unwrap_or_else(|| "rw".to_owned());
     let request = CreateTopicRequest {
         topic: fields.get("topic").to_owned(),
-        queues: number,
-        permission: fields.filled("permission"),
+        queues: Some(queues),
+        permission: Some(permission.clone()),
         cluster: fields.filled("cluster"),
         broker: fields.filled("broker"),
         dry_run: !is_sure,
@@ -152,11 +175,12 @@ pub async fn create(State(pages): State<Pages>, form: Posted) -> Answer {
     if !is_sure {
         let told = pages.asking().create_topic(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;
+        let planned = page.t1("create: {} queues", queues) + ", " + &permission;
         let confirm = Confirm {
             page,
             question: page.t1("Create the topic {}?", &request.topic),
             warning: "",
-            rows: rows(&told.done),
+            rows: rows(&told.done, &planned),
             action: "/topics".to_owned(),
             fields: fields.kept(["topic", "queues", "permission", "cluster", "broker"]),
             secret: None,
@@ -188,12 +212,12 @@ pub async fn delete(State(pages): State<Pages>, Path(name): Path<String>, form: 
     if !is_sure {
         let told = pages.asking().delete_topic(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;
-        let warning = page.t("Its messages are lost, and groups that consume it get no more.");
+        let warning = lost(&pages, page, &name).await;
         let confirm = Confirm {
             page,
             question: page.t1("Delete the topic {}?", &name),
-            warning,
-            rows: rows(&told.done),
+            warning: &warning,
+            rows: rows(&told.done, page.t("Delete")),
             action: format!("/topics/{}/delete", escaped(&name)),
             fields: Vec::new(),
             secret: None,
@@ -209,4 +233,21 @@ pub async fn delete(State(pages): State<Pages>, Path(name): Path<String>, form: 
     let done = change(&pages, &visitor, "Topics/Delete", &request, work).await;
     let done = done.map_err(|error| visitor.failed(&error))?.done;
     Ok(result(page, page.t1("Deleting the topic {}", &name), &done, "/topics".to_owned()))
+}
+
+/// What goes with a topic, as far as its brokers tell.
+async fn lost(pages: &Pages, page: &Page, name: &str) -> String {
+    let all = page.t("Its messages are lost, and groups that consume it get no more.");
+    // What no name server knows can be deleted too.
+    let admin = pages.asking();
+    let Ok(mut topic) = admin.topic(name).await else { return all.to_owned() };
+    admin.add_groups(&mut topic).await;
+    let messages = page.t1("{} messages are in its queues.", format::number(topic.messages));
+    let names: Vec<_> = topic.groups.iter().map(|one| one.group.as_str()).collect();
+    let groups = match names.is_empty() {
+        true => page.t("No group reads it.").to_owned(),
+        false => page.t1("Groups that read it: {}", names.join(", ")),
+    };
+    let silent: Vec<_> = topic.problems.iter().map(|one| one.reason.as_str()).collect();
+    [all, &messages, &groups, &silent.join(" ")].join(" ")
 }

@@ -44,6 +44,12 @@ impl Answer {
         rest.split('"').next().unwrap()
     }
 
+    fn says(&self, texts: &[&str]) {
+        for text in texts {
+            assert!(self.body.contains(text), "{text}: {}", self.body);
+        }
+    }
+
     fn location(&self) -> &str {
         let line = self.head.lines().find_map(|line| line.strip_prefix("location: "));
         line.expect(&self.head)
@@ -253,7 +259,7 @@ fn an_operator_creates_a_topic_finds_a_message_and_moves_a_group() {
     let sure = [("topic", "Orders"), ("queues", "2"), ("sure", "yes")];
     assert_eq!(browser.post_with("/topics", "guess", &sure).status(), "403");
     let asked = browser.post("/topics", &fields);
-    assert!(asked.body.contains("Create the topic Orders?") && asked.body.contains("dry-run"));
+    asked.says(&["Create the topic Orders?", "dry-run", "create: 2 queues, rw"]);
     assert_eq!(browser.get("/topics/Orders").status(), "404");
     let done = browser.post("/topics", &sure);
     assert!(done.body.contains("badge done"), "{}", done.body);
@@ -323,7 +329,7 @@ fn an_export_of_long_dead_letters_is_sent_as_they_are_read() {
     let browser = Browser::log_in(address, dir.path());
     let servers = format!("{address}:9876");
     let run = |arguments: &[&str]| {
-        let done = rmq_node(&[arguments, &["-n", &servers][..]].concat()).output().unwrap();
+        let done = rmq_node(&[arguments, &["-n", servers.as_str()][..]].concat()).output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).unwrap()
     };
@@ -333,31 +339,71 @@ fn an_export_of_long_dead_letters_is_sent_as_they_are_read() {
     run(&["bench", "produce", "-t", "%DLQ%g", "-m", &count, "-s", &size, "-c", "1"]);
     assert!(browser.get("/dead-letters/g").body.contains("16 in all"));
     let before = memory_mib(node.pid());
-    for (kind, begin) in [("json", "{\"message\":"), ("csv", "\"")] {
-        let stream = TcpStream::connect(at(address)).unwrap();
-        let head = format!(
-            "GET /dead-letters/g/export?as={kind} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nCookie: {}\r\n\r\n",
-            browser.cookie
-        );
-        (&stream).write_all(head.as_bytes()).unwrap();
-        let mut stream = BufReader::new(stream);
-        let (mut letters, mut most, mut line) = (0, 0, Vec::new());
-        while stream.read_until(b'\n', &mut line).unwrap() > 0 {
-            if line.starts_with(begin.as_bytes()) {
-                letters += 1;
-                most = memory_mib(node.pid()).max(most);
-            }
-            line.clear();
+    let stream = TcpStream::connect(at(address)).unwrap();
+    let head = format!(
+        "GET /dead-letters/g/export?as=json HTTP/1.1\r\nHost: h\r\nConnection: close\r\nCookie: {}\r\n\r\n",
+        browser.cookie
+    );
+    (&stream).write_all(head.as_bytes()).unwrap();
+    let mut stream = BufReader::new(stream);
+    let (mut letters, mut most, mut line) = (0, 0, Vec::new());
+    while stream.read_until(b'\n', &mut line).unwrap() > 0 {
+        if line.starts_with(b"{\"message\":") {
+            letters += 1;
+            most = memory_mib(node.pid()).max(most);
         }
-        assert_eq!(letters, LETTERS, "{kind}");
-        // Held as a whole, they would be 32 MiB twice, and the text of the file.
-        assert!(most < before + 60, "{kind}: {before} MiB, then {most} MiB");
+        line.clear();
     }
+    assert_eq!(letters, LETTERS);
+    // Held as a whole, they would be 32 MiB twice, and the text of the file.
+    assert!(most < before + 60, "{before} MiB, then {most} MiB");
     // The command line prints each as it comes.
     let printed = run(&["admin", "messages", "dlq", "g", "-o", "json"]);
     let found: serde_json::Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(found["letters"].as_array().unwrap().len(), LETTERS);
     assert_eq!(found["queues"][0]["count"], LETTERS);
+}
+
+#[test]
+fn a_topics_page_changes_it_sends_to_it_and_tells_who_reads_it() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let _node = Node::start(address, dir.path());
+    let browser = Browser::log_in(address, dir.path());
+    let two = [("topic", "Orders"), ("queues", "2"), ("sure", "yes")];
+    browser.post("/topics", &two).says(&["badge done"]);
+    // What is there is changed by its own page, and only what is said.
+    let again = browser.post("/topics", &[("topic", "Orders"), ("queues", "4")]);
+    assert_eq!(again.status(), "409");
+    again.says(&["creating does not change it", "the topic&#39;s page in the console"]);
+    let wider = [("broker", ""), ("write_queues", "4"), ("read_queues", ""), ("permission", "")];
+    let asked = browser.post("/topics/Orders/update", &wider);
+    asked.says(&["Write queues 2 → 4", "dry-run", "messages in the others are not consumed"]);
+    assert!(!asked.body.contains("Permission"), "{}", asked.body);
+    let wider = [("write_queues", "4"), ("read_queues", "4"), ("sure", "yes")];
+    browser.post("/topics/Orders/update", &wider).says(&["badge done", "Read queues 2 → 4"]);
+    let nothing = browser.post("/topics/Orders/update", &[("broker", "")]);
+    assert_eq!(nothing.status(), "400");
+    nothing.says(&["nothing is said that is to change"]);
+    // A message is sent once it was asked, and its page is a step away.
+    let message = [("tags", "paid"), ("keys", "order-1"), ("body", "line 1\r\n<b>")];
+    let asked = browser.post("/topics/Orders/send", &message);
+    asked.says(&["Send a message to Orders?", "send: 10 B, paid, order-1", "&#60;b&#62;"]);
+    browser.get("/topics/Orders").says(&["0 messages in the queues", "No group reads it."]);
+    let sure = [message.as_slice(), &[("sure", "yes")]].concat();
+    let sent = browser.post("/topics/Orders/send", &sure);
+    let path = format!("/messages/Orders/{}", sent.value("href=\"/messages/Orders/"));
+    let page = until(|| Some(browser.get(&path)).filter(|page| page.status() == "200"));
+    page.says(&["order-1", "paid", "line 1\n&#60;b&#62;"]);
+    let reset = [("topic", "Orders"), ("target", "earliest"), ("typed", "g")];
+    browser.post("/groups/g/reset", &reset).says(&["badge done"]);
+    let topic = browser.get("/topics/Orders");
+    let reset = "href=\"/groups/g/reset?topic=Orders\"";
+    topic.says(&["1 messages in the queues", "href=\"/groups/g\"", reset, "nobody is connected"]);
+    let asked = browser.post("/topics/Orders/delete", &[]);
+    asked.says(&["1 messages are in its queues.", "Groups that read it: g"]);
+    let audit = browser.get("/audit");
+    audit.says(&["Topics/Update", "Messages/Send", "10 bytes"]);
+    assert!(!audit.body.contains("line 1"), "{}", audit.body);
 }
 
 #[test]
@@ -485,6 +531,8 @@ fn readers_look_and_pages_speak_chinese_below_a_path() {
         "/name-servers/values",
         "/name-servers/settings",
         "/name-servers/writing",
+        "/topics/T/update",
+        "/topics/T/send",
         "/alerts/silence",
         "/alerts/test",
         "/dead-letters/g/resend",

@@ -206,7 +206,7 @@ impl Admin {
     }
 
     /// The broker groups of a cluster, or of all, or the one that is named.
-    async fn groups_of_cluster(
+    pub(in crate::admin) async fn groups_of_cluster(
         &self,
         cluster: &Option<String>,
         broker: &Option<String>,

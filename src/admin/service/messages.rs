@@ -1,4 +1,5 @@
-//! The service `Messages`; what it does is in `admin::messages`, `admin::dead_letters` and `admin::timers`.
+//! The service `Messages`; what it does is in `admin::messages`, `admin::dead_letters`, `admin::producer` and
+//! `admin::timers`.
 
 use prost::Message as _;
 use tokio::sync::mpsc;
@@ -12,8 +13,8 @@ use crate::proto::v1::{
     CancelTimerRequest, CancelTimerResponse, CountDeadLettersRequest, CountDeadLettersResponse,
     FindMessagesRequest, FindMessagesResponse, GetMessageRequest, GetMessageResponse,
     ListDeadLettersRequest, ListDeadLettersResponse, ListTimersRequest, ListTimersResponse,
-    ResendDeadLettersRequest, ResendDeadLettersResponse, TailMessagesRequest, TailMessagesResponse,
-    TimersOnBroker,
+    ResendDeadLettersRequest, ResendDeadLettersResponse, SendMessageRequest, SendMessageResponse,
+    TailMessagesRequest, TailMessagesResponse, TimersOnBroker,
 };
 use crate::task::{self, Kind};
 
@@ -53,6 +54,12 @@ impl Messages for Api {
             }
         });
         Ok(Response::new(ReceiverStream::new(parts)))
+    }
+
+    async fn send(&self, request: Request<SendMessageRequest>) -> Answered<SendMessageResponse> {
+        let shown = request.get_ref().without_body();
+        let change = self.change_with("Messages/Send", &request, &shown);
+        change.end(self.admin(&request).send_message(request.get_ref()).await).await
     }
 
     async fn count_dead_letters(

@@ -97,6 +97,7 @@ const METHODS: &[(&str, Needed)] = &[
     ("rmqnode.admin.v1.Messages/ListDeadLetters", READER),
     ("rmqnode.admin.v1.Messages/ListTimers", READER),
     ("rmqnode.admin.v1.Messages/ResendDeadLetters", OPERATOR),
+    ("rmqnode.admin.v1.Messages/Send", OPERATOR),
     ("rmqnode.admin.v1.Messages/Tail", READER),
     ("rmqnode.admin.v1.Metadata/Apply", ADMIN),
     // It has secrets of accounts, if they are asked for.
@@ -120,6 +121,7 @@ const METHODS: &[(&str, Needed)] = &[
     ("rmqnode.admin.v1.Topics/Get", READER),
     ("rmqnode.admin.v1.Topics/List", READER),
     ("rmqnode.admin.v1.Topics/Repair", ADMIN),
+    ("rmqnode.admin.v1.Topics/Update", ADMIN),
 ];
 
 /// What a call of this path needs, as HTTP writes it: `/rmqnode.admin.v1.Topics/List`.

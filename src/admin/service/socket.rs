@@ -130,7 +130,10 @@ mod tests {
         let error = topics.list(ListTopicsRequest {}).await.unwrap_err();
         assert_eq!(error.code(), tonic::Code::Unavailable);
         assert!(error.message().starts_with("no name server answers: "), "{error}");
-        let error = topics.get(GetTopicRequest { topic: "T".to_owned() }).await.unwrap_err();
+        let error = topics
+            .get(GetTopicRequest { topic: "T".to_owned(), with_groups: false })
+            .await
+            .unwrap_err();
         assert_eq!(error.code(), tonic::Code::Unavailable);
         stop.cancel();
         serving.await.unwrap();

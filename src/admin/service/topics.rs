@@ -1,13 +1,13 @@
 //! The service `Topics`; what it does is in `admin::topics`.
 
-use tonic::{Request, async_trait};
+use tonic::{Request, Response, async_trait};
 
-use super::{Answered, Api, Parts, answer, in_parts};
+use super::{Answered, Api, Parts, in_parts};
 use crate::proto::v1::topics_server::Topics;
 use crate::proto::v1::{
     CreateTopicRequest, CreateTopicResponse, DeleteTopicRequest, DeleteTopicResponse,
     GetTopicRequest, ListTopicsRequest, ListTopicsResponse, RepairTopicsRequest,
-    RepairTopicsResponse, TopicStatus,
+    RepairTopicsResponse, TopicStatus, UpdateTopicRequest, UpdateTopicResponse,
 };
 
 #[async_trait]
@@ -19,12 +19,22 @@ impl Topics for Api {
     }
 
     async fn get(&self, request: Request<GetTopicRequest>) -> Answered<TopicStatus> {
-        answer(self.admin(&request).topic(&request.get_ref().topic).await)
+        let (admin, asked) = (self.admin(&request), request.get_ref());
+        let mut topic = admin.topic(&asked.topic).await?;
+        if asked.with_groups {
+            admin.add_groups(&mut topic).await;
+        }
+        Ok(Response::new(topic))
     }
 
     async fn create(&self, request: Request<CreateTopicRequest>) -> Answered<CreateTopicResponse> {
         let change = self.change("Topics/Create", &request);
         change.end(self.admin(&request).create_topic(request.get_ref()).await).await
+    }
+
+    async fn update(&self, request: Request<UpdateTopicRequest>) -> Answered<UpdateTopicResponse> {
+        let change = self.change("Topics/Update", &request);
+        change.end(self.admin(&request).update_topic(request.get_ref()).await).await
     }
 
     async fn repair(

@@ -1,10 +1,10 @@
 //! Creating and deleting topics: 17 and 215 at brokers, 216 at name servers.
 //!
-//! Not changing them: creating a topic never touches one that is there. Invariant: everything that can
+//! Not changing them (`update`): creating a topic never touches one that is there. Invariant: everything that can
 //! be refused is, before the first broker is changed.
 
 use super::{Admin, AdminError, no_topic, permission_from_text, permission_text};
-use crate::admin::{done, dry_run, failed, master_of, outcome, unchanged};
+use crate::admin::{done, dry_run, failed, outcome, unchanged};
 use crate::model::{Permission, TopicConfig, TopicName, validate_topic};
 use crate::proto::v1::{
     CreateTopicRequest, CreateTopicResponse, DeleteTopicRequest, DeleteTopicResponse, Outcome,
@@ -59,8 +59,7 @@ impl Admin {
         group: &'a BrokerData,
         name: &str,
     ) -> Result<(&'a str, Option<TopicOnBroker>), AdminError> {
-        let master = master_of(group)?;
-        let config = self.configs_of(group).await?.remove(name);
+        let (master, config) = self.topic_on_master(group, name).await?;
         Ok((master, config.map(|config| TopicOnBroker::of(group, master, &config))))
     }
 
@@ -114,15 +113,23 @@ fn config_of(request: &CreateTopicRequest) -> Result<TopicConfig, AdminError> {
     let invalid = |reason: String| AdminError::Invalid(format!("topic \"{name}\": {reason}"));
     validate_topic(name).map_err(|error| invalid(error.to_string()))?;
     let queues = request.queues.unwrap_or(QUEUES);
-    if !(1..=QUEUES_MAX).contains(&queues) {
-        return Err(invalid(format!("{queues} queues: write 1 to {QUEUES_MAX}")));
-    }
+    check_queues(queues).map_err(invalid)?;
     let permission = match request.permission.as_deref() {
         None => Permission::READ_WRITE,
-        Some(text) => permission_from_text(text)
-            .ok_or_else(|| invalid(format!("permission {text}: write rw, r or w")))?,
+        Some(text) => checked_permission(text).map_err(invalid)?,
     };
     Ok(TopicConfig { permission, ..TopicConfig::new(TopicName::new(name), queues) })
+}
+
+/// Why a topic cannot have so many queues.
+pub(super) fn check_queues(queues: u32) -> Result<(), String> {
+    let is_legal = (1..=QUEUES_MAX).contains(&queues);
+    if is_legal { Ok(()) } else { Err(format!("{queues} queues: write 1 to {QUEUES_MAX}")) }
+}
+
+/// A permission that clients may have, or why it is none.
+pub(super) fn checked_permission(text: &str) -> Result<Permission, String> {
+    permission_from_text(text).ok_or_else(|| format!("permission {text}: write rw, r or w"))
 }
 
 fn is_equal(there: &TopicOnBroker, wanted: &TopicConfig) -> bool {
@@ -134,6 +141,7 @@ fn different(name: &str, there: &TopicOnBroker) -> String {
     let TopicOnBroker { broker, read_queues, write_queues, permission, .. } = there;
     format!(
         "topic \"{name}\" is on {broker} already, with {read_queues} read queues, {write_queues} write queues and \
-         permission {permission}; creating does not change it"
+         permission {permission}; creating does not change it: `rmq-node admin topics update` does, and the \
+         topic's page in the console"
     )
 }

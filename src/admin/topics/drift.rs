@@ -12,7 +12,7 @@ use crate::proto::v1::{
 use crate::remoting::bodies::route::BrokerData;
 
 impl TopicSettings {
-    fn of(config: &TopicConfig) -> Self {
+    pub(super) fn of(config: &TopicConfig) -> Self {
         Self {
             read_queues: config.read_queues,
             write_queues: config.write_queues,

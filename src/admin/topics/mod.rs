@@ -4,12 +4,16 @@
 //! | --- | --- |
 //! | here | the list (106, then 21 of each broker), one topic (105, then 202) |
 //! | `change` | creating and deleting |
+//! | `update` | changing queues and permissions |
 //! | `drift` | what is not the same on all masters, and its repair |
+//! | `readers` | who consumes a topic (300, then 208 and 203) |
 //!
 //! The list has no numbers of messages: no bulk code of 4.9 tells them.
 
 mod change;
 mod drift;
+mod readers;
+mod update;
 
 use std::collections::BTreeMap;
 
@@ -174,6 +178,7 @@ impl Admin {
             messages: queues.iter().map(QueueStatus::messages).fold(0, i64::saturating_add),
             queues,
             problems,
+            groups: Vec::new(),
         })
     }
 
@@ -218,7 +223,7 @@ impl Admin {
     }
 }
 
-fn no_topic(name: &str) -> AdminError {
+pub(super) fn no_topic(name: &str) -> AdminError {
     AdminError::NotFound(format!(
         "there is no topic \"{name}\": `rmq-node admin topics list --all` shows what there is"
     ))

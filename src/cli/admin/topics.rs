@@ -11,8 +11,8 @@ use crate::cli::table::utc;
 use crate::proto::v1::topics_client::TopicsClient;
 use crate::proto::v1::{
     CreateTopicRequest, DeleteTopicRequest, GetTopicRequest, ListTopicsRequest, ListTopicsResponse,
-    Outcome, QueueStatus, RepairTopicsRequest, RepairTopicsResponse, Topic, TopicKind,
-    TopicSettings, TopicStatus,
+    Outcome, Problem, QueueStatus, RepairTopicsRequest, RepairTopicsResponse, Topic, TopicKind,
+    TopicRepair, TopicSettings, TopicStatus, UpdateTopicRequest,
 };
 
 const NO_TOPICS_HINT: &str = "There is no topic of an application yet: `rmq-node admin topics create NAME` makes one, \
@@ -49,6 +49,29 @@ pub enum TopicsAction {
         #[arg(long, value_name = "NAME")]
         broker: Option<String>,
         /// Show where it would be created, and create nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Change queues or the permission of a topic that is there; what is not named stays as each master has it.
+    Update {
+        /// Its name.
+        name: String,
+        /// Queues that consumers read, on each broker.
+        #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=65535))]
+        read_queues: Option<u32>,
+        /// Queues that producers write, on each broker.
+        #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=65535))]
+        write_queues: Option<u32>,
+        /// What clients may do: `rw`, `r` or `w`.
+        #[arg(long, value_parser = permission)]
+        permission: Option<String>,
+        /// Only on the masters of this cluster.
+        #[arg(long, value_name = "NAME")]
+        cluster: Option<String>,
+        /// Only on the broker of this name.
+        #[arg(long, value_name = "NAME")]
+        broker: Option<String>,
+        /// Show the change, and make none.
         #[arg(long)]
         dry_run: bool,
     },
@@ -92,7 +115,7 @@ pub async fn run(action: Option<TopicsAction>, door: Door, output: Output) -> Re
             list(whole(parts, |part| &mut part.topics).await?, all, output)
         }
         TopicsAction::Show { name } => {
-            let found = topics.get(GetTopicRequest { topic: name }).await?;
+            let found = topics.get(GetTopicRequest { topic: name, with_groups: true }).await?;
             show(found.into_inner(), output)
         }
         TopicsAction::Create { name, queues, permission, cluster, broker, dry_run } => {
@@ -106,6 +129,26 @@ pub async fn run(action: Option<TopicsAction>, door: Door, output: Output) -> Re
                 dry_run,
             };
             what_was_done(&topics.create(topic).await?.into_inner().done, &what, "created", output)
+        }
+        TopicsAction::Update {
+            name,
+            read_queues,
+            write_queues,
+            permission,
+            cluster,
+            broker,
+            dry_run,
+        } => {
+            let request = UpdateTopicRequest {
+                topic: name,
+                read_queues,
+                write_queues,
+                permission,
+                cluster,
+                broker,
+                dry_run,
+            };
+            changed(&topics.update(request).await?.into_inner().changes, Vec::new(), output)
         }
         TopicsAction::Repair { name, dry_run } => {
             let request = RepairTopicsRequest { topic: name, dry_run };
@@ -199,10 +242,20 @@ fn settings(settings: Option<&TopicSettings>) -> String {
 }
 
 fn repaired(answer: RepairTopicsResponse, output: Output) -> Report {
-    let RepairTopicsResponse { repairs, problems } = answer;
+    let is_equal = answer.repairs.is_empty();
+    let mut report = changed(&answer.repairs, answer.problems, output);
+    if is_equal {
+        let note = "Topics are the same on all masters that answered.".to_owned();
+        report.notes.extend(output.notes(vec![note]));
+    }
+    report
+}
+
+/// Changes of topics, each with what was before it.
+fn changed(repairs: &[TopicRepair], problems: Vec<Problem>, output: Output) -> Report {
     let mut report = Report::new(String::new(), problems);
     let mut rows = Vec::new();
-    for repair in &repairs {
+    for repair in repairs {
         if repair.outcome() == Outcome::Failed {
             let reason = repair.reason.as_deref().unwrap_or_default();
             let place = format!("{} ({})", repair.broker, repair.address);
@@ -214,9 +267,8 @@ fn repaired(answer: RepairTopicsResponse, output: Output) -> Report {
         rows.push(vec![repair.topic.clone(), repair.broker.clone(), before, after, outcome]);
     }
     report.has_failed = rows.is_empty() && !repairs.is_empty();
-    if repairs.is_empty() {
-        report.notes.push("Topics are the same on all masters that answered.".to_owned());
-    } else if repairs.iter().all(|repair| repair.outcome() == Outcome::DryRun) {
+    let is_dry = |repair: &TopicRepair| repair.outcome() == Outcome::DryRun;
+    if !repairs.is_empty() && repairs.iter().all(is_dry) {
         report.notes.push("Nothing was changed: this was a dry run.".to_owned());
     }
     let [topic, broker, before, after] = ["TOPIC", "BROKER", "BEFORE", "AFTER"].map(words);
@@ -235,6 +287,11 @@ fn show(topic: TopicStatus, output: Output) -> Report {
         let place = format!("{} of {} ({})", one.broker, one.cluster, one.address);
         let queues = format!("{} read queues, {} write queues", one.read_queues, one.write_queues);
         line("on", &format!("{place}: {queues}, permission {}", one.permission));
+    }
+    for one in &topic.groups {
+        let lag = one.lag.map_or_else(|| "unknown".to_owned(), |lag| lag.to_string());
+        let members = one.members.map_or_else(|| "unknown".to_owned(), |count| count.to_string());
+        line("group", &format!("{}: lag {lag}, members {members}", one.group));
     }
     above.push('\n');
     let row = |queue: &QueueStatus| {
@@ -263,7 +320,6 @@ fn show(topic: TopicStatus, output: Output) -> Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::v1::Problem;
 
     fn listing(kinds: &[TopicKind]) -> ListTopicsResponse {
         let topic = |kind: &TopicKind| Topic {

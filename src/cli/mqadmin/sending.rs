@@ -3,147 +3,37 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tz::UtcDateTime;
 
 use super::java::queue_text;
-use super::reading::queue_count;
 use super::run::{Done, Failure, Run};
-use crate::admin::{AdminError, Message, Sent};
+use crate::admin::{AdminError, Message, Producer, Sent, WritableQueue};
 use crate::message::{Properties, properties};
-use crate::model::{MessageQueue, Permission, system};
-use crate::remoting::headers::SendHeader;
+use crate::model::{MessageQueue, system};
 
 /// Queues of a topic that a send makes, as 4.9.4's clients ask for.
 const NEW_TOPIC_QUEUES: u32 = 4;
-/// How often 4.9.4's clients try to send.
-const ATTEMPTS: usize = 3;
-const DAY_S: i64 = 86_400;
 /// 4.9.4 shows China's time in the lines for other programs.
 const CHINA_S: i64 = 8 * 3600;
 
-/// A queue that can be written, with its master's address.
-#[derive(Clone, Debug)]
-struct Queue {
-    queue: MessageQueue,
-    address: String,
-}
-
-/// A producer: a group, and the queues of topics in turn.
-struct Producer {
-    group: String,
-    queues: Vec<Queue>,
-    next: usize,
-    /// Makes ids differ that are given in one millisecond.
-    counter: u16,
-}
-
-impl Producer {
-    /// A producer of one topic; one that nobody knows goes where topics are made.
-    async fn new(run: &Run, group: String, topic: &str) -> Result<Self, AdminError> {
-        let (route, most) = match run.admin.route(topic).await {
-            Err(AdminError::NotFound(_)) => {
-                let template = run.admin.route(system::AUTO_CREATE_TOPIC).await;
-                let text = || {
-                    AdminError::NotFound(format!(
-                        "no name server knows a topic \"{topic}\", and no broker makes topics: `updateTopic -c CLUSTER -t {topic}` makes it"
-                    ))
-                };
-                (template.map_err(|_| text())?, NEW_TOPIC_QUEUES)
-            }
-            answered => (answered?, u32::MAX),
-        };
-        let mut data: Vec<_> = route
-            .queues
-            .iter()
-            .filter(|data| data.permission.contains(Permission::WRITE))
-            .collect();
-        data.sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
-        let mut queues = Vec::new();
-        for data in data {
-            let group = route.brokers.iter().find(|group| group.broker_name == data.broker_name);
-            let Some(master) = group.and_then(|group| group.master()) else { continue };
-            for queue_id in 0..queue_count(data.write_queues.min(most)) {
-                let queue = MessageQueue {
-                    topic: topic.to_owned(),
-                    broker_name: data.broker_name.clone(),
-                    queue_id,
-                };
-                queues.push(Queue { queue, address: master.to_owned() });
-            }
+/// A producer of one topic; one that nobody knows goes where topics are made.
+async fn producer(run: &Run, group: String, topic: &str) -> Result<Producer, AdminError> {
+    let (route, most) = match run.admin.route(topic).await {
+        Err(AdminError::NotFound(_)) => {
+            let template = run.admin.route(system::AUTO_CREATE_TOPIC).await;
+            let text = || {
+                AdminError::NotFound(format!(
+                    "no name server knows a topic \"{topic}\", and no broker makes topics: `updateTopic -c CLUSTER -t {topic}` makes it"
+                ))
+            };
+            (template.map_err(|_| text())?, NEW_TOPIC_QUEUES)
         }
-        if queues.is_empty() {
-            return Err(AdminError::NotFound(format!(
-                "topic \"{topic}\" has no queue that can be written: `topicRoute -t {topic}` shows why"
-            )));
-        }
-        let next = usize::try_from(run.clock.now_ms()).unwrap_or(0) % queues.len();
-        Ok(Self { group, queues, next, counter: 0 })
-    }
-
-    /// Sends to the next queue; where that fails, to that after it.
-    async fn send(
-        &mut self,
-        run: &Run,
-        properties: Properties,
-        body: Bytes,
-    ) -> Result<(MessageQueue, Sent, String), AdminError> {
-        let mut last = None;
-        for _ in 0..ATTEMPTS {
-            let queue = self.queues[self.next].clone();
-            self.next = (self.next + 1) % self.queues.len();
-            match self.send_to(run, &queue, properties.clone(), body.clone()).await {
-                Ok((sent, id)) => return Ok((queue.queue, sent, id)),
-                Err(error @ AdminError::Unreachable(_)) => last = Some(error),
-                Err(error) => return Err(error),
-            }
-        }
-        Err(last.unwrap_or_else(|| AdminError::Unreachable("nobody was asked".to_owned())))
-    }
-
-    async fn send_to(
-        &mut self,
-        run: &Run,
-        queue: &Queue,
-        mut properties: Properties,
-        body: Bytes,
-    ) -> Result<(Sent, String), AdminError> {
-        let now_ms = run.clock.now_ms();
-        let id = self.id(now_ms);
-        if properties.get(properties::UNIQ_KEY).is_none() {
-            properties.set(properties::UNIQ_KEY, &id);
-        }
-        properties.set(properties::WAIT, "true");
-        let text = properties.to_string();
-        let header = SendHeader {
-            producer_group: &self.group,
-            topic: &queue.queue.topic,
-            default_topic: system::AUTO_CREATE_TOPIC,
-            default_topic_queue_nums: NEW_TOPIC_QUEUES.cast_signed(),
-            queue_id: queue.queue.queue_id,
-            born_timestamp: now_ms,
-            properties: &text,
-            ..SendHeader::default()
-        };
-        let sent = run.admin.send(&queue.address, &header, body).await?;
-        Ok((sent, properties.get(properties::UNIQ_KEY).unwrap_or(&id).to_owned()))
-    }
-
-    /// An id as 4.9.4's clients give it (ST-021): a host, a process, the time since the month began, a counter.
-    fn id(&mut self, now_ms: i64) -> String {
-        let seconds = now_ms.div_euclid(1000);
-        let day = UtcDateTime::from_timespec(seconds, 0)
-            .map_or(1, |moment| i64::from(moment.month_day()));
-        let month_began_s = seconds.div_euclid(DAY_S) * DAY_S - (day - 1) * DAY_S;
-        let since = now_ms - month_began_s * 1000;
-        self.counter = self.counter.wrapping_add(1);
-        let process = std::process::id();
-        format!(
-            "7F000001{:04X}{:08X}{since:08X}{:04X}",
-            process & 0xffff,
-            process ^ 0x726d_716e,
-            self.counter
-        )
-    }
+        answered => (answered?, u32::MAX),
+    };
+    Producer::new(&run.admin, &run.clock, group, topic, &route, most).ok_or_else(|| {
+        AdminError::NotFound(format!(
+            "topic \"{topic}\" has no queue that can be written: `topicRoute -t {topic}` shows why"
+        ))
+    })
 }
 
 /// `SendResult.toString()`.
@@ -179,18 +69,18 @@ pub(super) async fn send(run: &mut Run) -> Done {
         return Err(Failure::Usage("-m: traces are not written here: leave it out".to_owned()));
     }
     let group = own_group(run);
-    let mut producer = Producer::new(run, group, &topic).await?;
+    let mut producer = producer(run, group, &topic).await?;
     let (queue, sent, id) = match run.given.has('i') {
-        false => producer.send(run, properties, body).await?,
+        false => producer.send(properties, body).await?,
         true => {
             let (broker, queue_id) = (run.given.must('b').to_owned(), run.given.number_or('i', 0)?);
-            let there = producer.queues.iter().find(|queue| queue.queue.broker_name == broker);
+            let there = producer.queues().iter().find(|queue| queue.queue.broker_name == broker);
             let there = there.ok_or_else(|| {
                 AdminError::NotFound(format!("no broker \"{broker}\" has topic \"{topic}\""))
             })?;
             let queue = MessageQueue { topic: topic.clone(), broker_name: broker, queue_id };
-            let queue = Queue { queue, address: there.address.clone() };
-            let (sent, id) = producer.send_to(run, &queue, properties, body).await?;
+            let queue = WritableQueue { queue, address: there.address.clone() };
+            let (sent, id) = producer.send_to(&queue, properties, body).await?;
             (queue.queue, sent, id)
         }
     };
@@ -205,9 +95,8 @@ fn sent_line(run: &mut Run, broker: &str, queue: &str, result: &str, last: &str)
 /// `queryMsgById -s`: sends a message again, under the id that it has (M-060).
 pub(super) async fn again(run: &mut Run, id: &str, message: &Message) -> Done {
     run.print(format_args!("prepare resend msg. originalMsgId={id}"))?;
-    let mut producer = Producer::new(run, "ReSendMsgById".to_owned(), &message.topic).await?;
-    let (queue, sent, id) =
-        producer.send(run, message.properties.clone(), message.body.clone()).await?;
+    let mut producer = producer(run, "ReSendMsgById".to_owned(), &message.topic).await?;
+    let (queue, sent, id) = producer.send(message.properties.clone(), message.body.clone()).await?;
     run.print(format_args!("{}", result_text(&queue, &sent, &id)))
 }
 
@@ -217,11 +106,11 @@ pub(super) async fn status(run: &mut Run) -> Done {
     let (size, count): (usize, u32) =
         (run.given.number_or('s', 128)?, run.given.number_or('c', 50)?);
     let text = |size: usize| Bytes::from("hello jodie".repeat(size.div_ceil("hello jodie".len())));
-    let mut producer = Producer::new(run, "PID_SMSC".to_owned(), &topic).await?;
-    producer.send(run, Properties::default(), text(16)).await?;
+    let mut producer = producer(run, "PID_SMSC".to_owned(), &topic).await?;
+    producer.send(Properties::default(), text(16)).await?;
     for _ in 0..count {
         let start = run.clock.monotonic();
-        let (queue, sent, id) = producer.send(run, Properties::default(), text(size)).await?;
+        let (queue, sent, id) = producer.send(Properties::default(), text(size)).await?;
         let took = run.clock.monotonic().duration_since(start).as_millis();
         run.line(format_args!("rt={took}ms, SendResult={}", result_text(&queue, &sent, &id)))?;
     }
@@ -235,14 +124,15 @@ pub(super) async fn check_time(run: &mut Run) -> Done {
         (run.given.number_or('a', 100)?, run.given.number_or('s', 128)?);
     let body = Bytes::from("a".repeat(size));
     let group = own_group(run);
-    let mut producer = Producer::new(run, group, &topic).await?;
+    let mut producer = producer(run, group, &topic).await?;
     sent_line(run, "#Broker Name", "#QID", "#Send Result", "#RT")?;
     let mut total_ms = 0;
     for number in 0..amount {
-        let queue =
-            producer.queues[usize::try_from(number).unwrap_or(0) % producer.queues.len()].clone();
+        let queue = producer.queues()
+            [usize::try_from(number).unwrap_or(0) % producer.queues().len()]
+        .clone();
         let start = run.clock.monotonic();
-        let sent = producer.send_to(run, &queue, Properties::default(), body.clone()).await;
+        let sent = producer.send_to(&queue, Properties::default(), body.clone()).await;
         let took_ms = run.clock.monotonic().duration_since(start).as_millis();
         if number > 0 {
             total_ms += took_ms;
@@ -319,7 +209,7 @@ async fn round(
     body: &Bytes,
 ) -> Result<(u128, u32), Failure> {
     let group = own_group(run);
-    let mut producer = match Producer::new(run, group, broker).await {
+    let mut producer = match producer(run, group, broker).await {
         Ok(producer) => producer,
         Err(error) => {
             run.failed(&error)?;
@@ -329,7 +219,7 @@ async fn round(
     let (mut total_ms, mut failed) = (0, 0);
     for number in 0..amount {
         let start = run.clock.monotonic();
-        let sent = producer.send(run, Properties::default(), body.clone()).await;
+        let sent = producer.send(Properties::default(), body.clone()).await;
         if number > 0 {
             total_ms += run.clock.monotonic().duration_since(start).as_millis();
         }
@@ -345,20 +235,6 @@ fn china_time(now_ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_are_as_long_as_4_9_4s_and_differ() {
-        let mut producer =
-            Producer { group: String::new(), queues: Vec::new(), next: 0, counter: 0 };
-        let (one, other) = (producer.id(1_650_000_000_123), producer.id(1_650_000_000_123));
-        assert_eq!((one.len(), other.len()), (32, 32));
-        assert_ne!(one, other);
-        // The 15th of April, 05:20:00.123.
-        assert_eq!(
-            &one[20..28],
-            format!("{:08X}", (14 * 86_400 + 5 * 3600 + 20 * 60) * 1000 + 123)
-        );
-    }
 
     #[test]
     fn averages_leave_the_first_out_m031() {

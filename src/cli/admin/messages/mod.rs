@@ -1,4 +1,4 @@
-//! `rmq-node admin messages`: looking at messages; dead letters are in `dlq`.
+//! `rmq-node admin messages`: looking at messages, and sending one; dead letters are in `dlq`.
 
 mod dlq;
 
@@ -16,7 +16,8 @@ use crate::model::{hexdump, indented_json};
 use crate::proto::v1::messages_client::MessagesClient;
 use crate::proto::v1::{
     FindMessagesRequest, FindMessagesResponse, GetMessageRequest, GetMessageResponse, MessageTrack,
-    StoredMessage, TailMessagesRequest, TraceKind, TraceStep, TrackState,
+    SendMessageRequest, SendMessageResponse, StoredMessage, TailMessagesRequest, TraceKind,
+    TraceStep, TrackState,
 };
 
 /// Bytes of a body that is no text which are shown.
@@ -45,6 +46,19 @@ pub enum MessagesAction {
         #[arg(short, long, default_value_t = 32, value_name = "COUNT")]
         limit: u32,
     },
+    /// Send one message, as a client does, to look whether a topic works: groups that read it get it.
+    Send {
+        /// The topic, which has to be there.
+        topic: String,
+        /// The body.
+        body: String,
+        /// Its tag.
+        #[arg(long, value_name = "TAG")]
+        tag: Option<String>,
+        /// Its keys, with spaces between them.
+        #[arg(long, value_name = "KEYS")]
+        key: Option<String>,
+    },
     /// Show which groups have dead letters, messages that they did not get done, or those of one group on all brokers, newest
     /// first; `--resend` gives them to it again.
     Dlq(DeadLetters),
@@ -69,7 +83,7 @@ impl MessagesAction {
     pub fn only_reads(&self) -> bool {
         match self {
             Self::Show { .. } | Self::Find { .. } => true,
-            Self::Tail { .. } => false,
+            Self::Send { .. } | Self::Tail { .. } => false,
             Self::Dlq(arguments) => !arguments.resend,
         }
     }
@@ -96,6 +110,10 @@ pub async fn run(action: MessagesAction, door: Door, output: Output) -> Reported
             let parts = messages.find(request).await?.into_inner();
             Ok(list(whole(parts, |part| &mut part.messages).await?, output))
         }
+        MessagesAction::Send { topic, body, tag, key } => {
+            let request = SendMessageRequest { topic, tags: tag, keys: key, body };
+            Ok(sent(&messages.send(request).await?.into_inner(), output))
+        }
         MessagesAction::Dlq(arguments) => dlq::run(arguments, messages, output).await,
         MessagesAction::Tail { topic, tag, from, count } => {
             let request = TailMessagesRequest { topic, tags: tag, from_ms: from };
@@ -119,6 +137,26 @@ pub async fn run(action: MessagesAction, door: Door, output: Output) -> Reported
             Ok(Report::default())
         }
     }
+}
+
+fn sent(sent: &SendMessageResponse, output: Output) -> Report {
+    let columns = vec![
+        words("ID"),
+        words("BROKER"),
+        numbers("QUEUE"),
+        numbers("OFFSET"),
+        words("STATUS"),
+        words("OFFSET ID").wide(),
+    ];
+    let row = vec![
+        sent.id.clone(),
+        sent.broker.clone(),
+        sent.queue.to_string(),
+        sent.queue_offset.to_string(),
+        sent.status.clone(),
+        sent.offset_id.clone(),
+    ];
+    Report::new(Sheet::new(columns, vec![row]).render(sent, output), Vec::new())
 }
 
 /// A message in a line.
