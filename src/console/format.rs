@@ -111,7 +111,8 @@ mod tests {
     fn amounts_are_short() {
         assert_eq!(number(1_234_567_i64), "1\u{202f}234\u{202f}567");
         assert_eq!(number(-123_i64), "-123");
-        assert_eq!([Vec::new().iter().sum(), 2.5, 123.4].map(rate), ["0.0", "2.5", "123"]);
+        let none: f64 = std::iter::empty::<f64>().sum();
+        assert_eq!([none, 2.5, 123.4].map(rate), ["0.0", "2.5", "123"]);
         assert_eq!(
             [0, 1023, 1024, 1536, 200 << 20, 5 << 40].map(bytes),
             ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "200 MiB", "5.0 TiB"]
