@@ -44,6 +44,8 @@ pub fn bytes(bytes: u64) -> String {
 
 /// A rate a second.
 pub fn rate(per_s: f64) -> String {
+    // The sum of none is -0.
+    let per_s = per_s + 0.0;
     if per_s >= 100.0 { format!("{per_s:.0}") } else { format!("{per_s:.1}") }
 }
 
@@ -109,6 +111,8 @@ mod tests {
     fn amounts_are_short() {
         assert_eq!(number(1_234_567_i64), "1\u{202f}234\u{202f}567");
         assert_eq!(number(-123_i64), "-123");
+        let none: f64 = std::iter::empty::<f64>().sum();
+        assert_eq!([none, 2.5, 123.4].map(rate), ["0.0", "2.5", "123"]);
         assert_eq!(
             [0, 1023, 1024, 1536, 200 << 20, 5 << 40].map(bytes),
             ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "200 MiB", "5.0 TiB"]
