@@ -151,6 +151,8 @@ pub struct CommitLog {
     /// When the log's end passes this, space is to be allocated.
     allocate_at: AtomicU64,
     allocator: OnceLock<std::thread::Thread>,
+    /// Held while allocating: what the last attempt found holds.
+    allocating: Mutex<()>,
 }
 
 impl std::fmt::Debug for CommitLog {
@@ -198,6 +200,7 @@ impl CommitLog {
             too_full: AtomicBool::new(false),
             allocate_at: AtomicU64::new(end),
             allocator: OnceLock::new(),
+            allocating: Mutex::new(()),
         })
     }
 
@@ -420,6 +423,7 @@ impl CommitLog {
     ///
     /// A full disk makes the log read-only until a later call succeeds.
     pub fn allocate_ahead(&self) {
+        let _allocating = self.allocating.lock().unwrap_or_else(PoisonError::into_inner);
         let end = self.end();
         let step = self.options.allocate_ahead_bytes.min(self.segments.segment_bytes());
         // Twice the step, so that one step is always left when the next one is asked for.
