@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub enum Role {
     /// Reads everything, bodies of messages too.
     Reader,
-    /// Moves groups, cancels and resends messages, takes brokers out of use for a while: what can be undone or repeated.
+    /// Moves groups, sends, resends and cancels messages, takes brokers out of use for a while: what can be undone or repeated.
     Operator,
     /// Creates and deletes, and changes who may do what.
     Admin,
