@@ -7,6 +7,7 @@
 
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -24,11 +25,20 @@ pub enum Kind {
 ///
 /// # Panics
 /// There is no current runtime.
-#[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
 pub fn spawn<F>(kind: Kind, name: &'static str, future: F) -> JoinHandle<()>
 where
     F: Future<Output = ()> + Send + 'static,
 {
+    spawn_boxed(kind, name, Box::pin(future))
+}
+
+/// Not generic: what tokio has for a task is in the binary once, not once for each future and kind.
+#[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+fn spawn_boxed(
+    kind: Kind,
+    name: &'static str,
+    future: Pin<Box<dyn Future<Output = ()> + Send>>,
+) -> JoinHandle<()> {
     match kind {
         Kind::Ignore => tokio::spawn(future),
         Kind::StopNode(stop) => tokio::spawn(async move {
@@ -48,6 +58,8 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
+    // Boxed, as futures are.
+    let work: Box<dyn FnOnce() -> T + Send> = Box::new(work);
     tokio::task::spawn_blocking(move || tracing::debug_span!("blocking", name).in_scope(work))
 }
 
