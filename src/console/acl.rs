@@ -238,17 +238,14 @@ fn confirm(
     let page = &visitor.page;
     let label = if secret == Some(true) { page.t("Create") } else { page.t("Change") };
     let confirm = Confirm {
-        page,
         question,
-        warning: "",
         rows: rows(done, label),
         action,
         fields: fields.kept(FIELDS),
         secret,
-        typed: None,
-        is_danger: false,
         label,
         back: PATH.to_owned(),
+        ..Confirm::on(page)
     };
     confirm.response()
 }
@@ -268,17 +265,15 @@ pub async fn delete(State(pages): State<Pages>, Path(key): Path<String>, form: P
         let told = pages.asking().delete_account_everywhere(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;
         let confirm = Confirm {
-            page,
             question: page.t1("Delete the account {}?", &key),
             warning: page.t("Clients that use it are refused from then on."),
             rows: rows(&told.done, page.t("Delete")),
             action: format!("{PATH}/accounts/{}/delete", escaped(&key)),
-            fields: Vec::new(),
-            secret: None,
             typed: Some(&key),
             is_danger: true,
             label: page.t("Delete"),
             back: PATH.to_owned(),
+            ..Confirm::on(page)
         };
         return Ok(confirm.response());
     }
@@ -303,17 +298,15 @@ pub async fn set_white(State(pages): State<Pages>, form: Posted) -> Answer {
         let none = page.t("none");
         let shown = if all.is_empty() { none } else { all.as_str() };
         let confirm = Confirm {
-            page,
             question: page.t1("Let everybody at these addresses do everything: {}?", shown),
             warning: page.t("Who comes from there needs no account."),
             rows: rows(&told.done, &page.t1("set to: {}", shown)),
             action: format!("{PATH}/white"),
             fields: vec![("addresses", all.clone())],
-            secret: None,
-            typed: None,
             is_danger: true,
             label: page.t("Set"),
             back: PATH.to_owned(),
+            ..Confirm::on(page)
         };
         return Ok(confirm.response());
     }

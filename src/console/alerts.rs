@@ -281,17 +281,13 @@ fn ask<'a>(visitor: &'a Visitor, fields: &Fields, asked: &SilenceAlertsRequest) 
         (format!("{length} {what}"), warning, page.t("Silence"))
     };
     Confirm {
-        page,
         question,
         warning,
-        rows: Vec::new(),
         action: format!("{PATH}/silence"),
         fields: fields.kept(["rule", "subject", "hours", "comment"]),
-        secret: None,
-        typed: None,
-        is_danger: false,
         label,
         back: PATH.to_owned(),
+        ..Confirm::on(page)
     }
 }
 
@@ -306,17 +302,11 @@ pub async fn test(State(pages): State<Pages>, form: Posted) -> Answer {
     let page = &visitor.page;
     if fields.get("sure") != "yes" {
         let confirm = Confirm {
-            page,
             question: page.t("Send a test message to every receiver?").to_owned(),
-            warning: "",
-            rows: Vec::new(),
             action: format!("{PATH}/test"),
-            fields: Vec::new(),
-            secret: None,
-            typed: None,
-            is_danger: false,
             label: page.t("Send"),
             back: PATH.to_owned(),
+            ..Confirm::on(page)
         };
         return Ok(confirm.response());
     }

@@ -134,17 +134,14 @@ pub async fn set(
         let unknown = page.t("The broker tells no setting of this name.");
         let known = page.t("It is in force at once, and kept when the broker starts again.");
         let confirm = Confirm {
-            page,
             question: page.t1("Change the setting {} of this broker?", &request.key),
             warning: if told.before.is_none() { unknown } else { known },
             rows: with_values(told.done, told.before.as_deref(), &request.value),
             action: format!("{back}/config"),
             fields: fields.kept(["key", "value"]),
-            secret: None,
-            typed: None,
-            is_danger: false,
             label: page.t("Change"),
             back,
+            ..Confirm::on(page)
         };
         return Ok(confirm.response());
     }
@@ -171,18 +168,14 @@ async fn reset(pages: Pages, group: &str, id: i64, form: Posted) -> Answer {
         let told = told.map_err(|error| visitor.failed(&error))?;
         let after = told.after.unwrap_or_default();
         let confirm = Confirm {
-            page,
             question: page
                 .t1("Make the setting {} what the settings of the node say?", &request.key),
-            warning: "",
             rows: with_values(told.done, told.before.as_deref(), &after),
             action: format!("{back}/config"),
             fields: fields.kept(["key", "action"]),
-            secret: None,
-            typed: None,
-            is_danger: false,
             label: page.t("Change"),
             back,
+            ..Confirm::on(page)
         };
         return Ok(confirm.response());
     }
@@ -218,17 +211,14 @@ pub async fn drain(
             page.t1("Nobody could send to these topics then: {}", topics)
         };
         let confirm = Confirm {
-            page,
             question: page.t1("Take {} out of use for producers?", &group),
             warning: &warning,
             rows: rows(told.done.as_slice(), page.t("Take it out of use")),
             action: format!("{back}/drain"),
-            fields: Vec::new(),
-            secret: None,
-            typed: None,
             is_danger: !told.only_here.is_empty(),
             label: page.t("Take it out of use"),
             back,
+            ..Confirm::on(page)
         };
         return Ok(confirm.response());
     }
@@ -253,17 +243,12 @@ pub async fn resume(
     if !is_sure {
         let told = pages.asking().resume(&request).await.map_err(|error| visitor.failed(&error))?;
         let confirm = Confirm {
-            page,
             question: page.t1("Let producers send to {} again?", &group),
-            warning: "",
             rows: rows(told.done.as_slice(), page.t("Put it to use again")),
             action: format!("{back}/resume"),
-            fields: Vec::new(),
-            secret: None,
-            typed: None,
-            is_danger: false,
             label: page.t("Put it to use again"),
             back,
+            ..Confirm::on(page)
         };
         return Ok(confirm.response());
     }

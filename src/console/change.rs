@@ -66,7 +66,24 @@ pub struct Confirm<'a> {
     pub back: String,
 }
 
-impl Confirm<'_> {
+impl<'a> Confirm<'a> {
+    /// Asks nothing yet: the question, the path, the button and the way back have to be said.
+    pub fn on(page: &'a Page) -> Self {
+        Self {
+            page,
+            question: String::new(),
+            warning: "",
+            rows: Vec::new(),
+            action: String::new(),
+            fields: Vec::new(),
+            secret: None,
+            typed: None,
+            is_danger: false,
+            label: "",
+            back: String::new(),
+        }
+    }
+
     /// The page.
     pub fn response(&self) -> Response {
         html(self)

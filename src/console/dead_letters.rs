@@ -225,17 +225,14 @@ pub async fn resend(State(pages): State<Pages>, Path(group): Path<String>, form:
             page.t("Only this group gets them. They also stay here: done twice, they come twice.")
         };
         let confirm = Confirm {
-            page,
             question: page.t1("Deliver {} dead letters again?", request.places.len()),
             warning,
             rows: rows(&told.letters.iter().map(done).collect::<Vec<_>>(), page.t("Deliver again")),
             action: format!("{back}/resend"),
             fields: kept,
-            secret: None,
-            typed: None,
-            is_danger: false,
             label: page.t("Deliver again"),
             back,
+            ..Confirm::on(page)
         };
         return Ok(confirm.response());
     }

@@ -182,17 +182,13 @@ pub async fn create(State(pages): State<Pages>, form: Posted) -> Answer {
         let told = pages.asking().create_group(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;
         let confirm = Confirm {
-            page,
             question: page.t1("Create the group {}?", &request.group),
-            warning: "",
             rows: with_differences(&told.done, |_| usual(), &settings),
             action: "/groups".to_owned(),
             fields: kept(&fields, &["group", "cluster", "broker"]),
-            secret: None,
-            typed: None,
-            is_danger: false,
             label: page.t("Create"),
             back: "/groups".to_owned(),
+            ..Confirm::on(page)
         };
         return Ok(confirm.response());
     }
@@ -229,17 +225,15 @@ pub async fn update(State(pages): State<Pages>, Path(group): Path<String>, form:
         let closes = settings.consume_enabled == Some(false);
         let warning = page.t("Its members get nothing from then on: what is sent waits.");
         let confirm = Confirm {
-            page,
             question: page.t1("Change the settings of the group {}?", &group),
             warning: if closes { warning } else { "" },
             rows: with_differences(&told.done, before, &settings),
             action: format!("{back}/settings"),
             fields: kept(&fields, &["broker"]),
-            secret: None,
-            typed: None,
             is_danger: closes,
             label: page.t("Change"),
             back,
+            ..Confirm::on(page)
         };
         return Ok(confirm.response());
     }
@@ -269,17 +263,15 @@ pub async fn delete(State(pages): State<Pages>, Path(group): Path<String>, form:
         let lost = page.t("Its positions are lost, and so are its retries and dead letters.");
         let warning = format!("{no_member} {waiting} {lost}");
         let confirm = Confirm {
-            page,
             question: page.t1("Delete the group {}?", &group),
             warning: &warning,
             rows: rows(&told.done, page.t("Delete")),
             action: format!("{path}/delete"),
-            fields: Vec::new(),
-            secret: None,
             typed: Some(&group),
             is_danger: true,
             label: page.t("Delete"),
             back: path,
+            ..Confirm::on(page)
         };
         return Ok(confirm.response());
     }

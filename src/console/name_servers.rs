@@ -122,17 +122,13 @@ pub async fn set_value(State(pages): State<Pages>, form: Posted) -> Answer {
         let told = pages.asking().put_kv_everywhere(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;
         let confirm = Confirm {
-            page,
             question: page.t1("Set the value of {} at each name server?", &request.key),
-            warning: "",
             rows: rows(&told.done, &page.t1("set to: {}", &request.value)),
             action: format!("{PATH}/values"),
             fields: fields.kept(["namespace", "key", "value"]),
-            secret: None,
-            typed: None,
-            is_danger: false,
             label: page.t("Set"),
             back: PATH.to_owned(),
+            ..Confirm::on(page)
         };
         return Ok(confirm.response());
     }
@@ -156,17 +152,14 @@ async fn remove_value(pages: Pages, form: Posted) -> Answer {
         let told = pages.asking().delete_kv_everywhere(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;
         let confirm = Confirm {
-            page,
             question: page.t1("Take the value of {} away from each name server?", &request.key),
             warning: page.t("Of a topic in order: its producers and consumers see other queues."),
             rows: rows(&told.done, page.t("Remove")),
             action: format!("{PATH}/values"),
             fields: fields.kept(["namespace", "key", "action"]),
-            secret: None,
-            typed: None,
-            is_danger: false,
             label: page.t("Remove"),
             back: PATH.to_owned(),
+            ..Confirm::on(page)
         };
         return Ok(confirm.response());
     }
@@ -190,17 +183,13 @@ pub async fn set_setting(State(pages): State<Pages>, form: Posted) -> Answer {
     if !is_sure {
         let told = pages.asking().put_name_server_setting(&request).await;
         let confirm = Confirm {
-            page,
             question: page.t1("Change the setting {} of each name server?", &request.key),
-            warning: "",
             rows: rows(&told.done, &page.t1("set to: {}", &request.value)),
             action: format!("{PATH}/settings"),
             fields: fields.kept(["key", "value"]),
-            secret: None,
-            typed: None,
-            is_danger: false,
             label: page.t("Set"),
             back: PATH.to_owned(),
+            ..Confirm::on(page)
         };
         return Ok(confirm.response());
     }
@@ -235,17 +224,14 @@ pub async fn set_writing(State(pages): State<Pages>, form: Posted) -> Answer {
             )
         };
         let confirm = Confirm {
-            page,
             question,
             warning: page.t("It holds until the broker registers with something changed."),
             rows: rows(&told.done, planned),
             action: format!("{PATH}/writing"),
             fields: fields.kept(["broker", "may"]),
-            secret: None,
-            typed: None,
-            is_danger: false,
             label: page.t("Change"),
             back: PATH.to_owned(),
+            ..Confirm::on(page)
         };
         return Ok(confirm.response());
     }

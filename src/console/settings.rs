@@ -83,17 +83,13 @@ fn ask<'a>(visitor: &'a Visitor, fields: &Fields, name: &str, is_removed: bool) 
         (page.t1("Give the user {} this role and a new password?", name), page.t("Set"))
     };
     Confirm {
-        page,
         question,
         warning: page.t("Its sessions end."),
-        rows: Vec::new(),
         action: "/settings/users".to_owned(),
         fields: fields.kept(["user", "role", "action"]),
-        secret: None,
-        typed: None,
-        is_danger: false,
         label,
         back: "/settings".to_owned(),
+        ..Confirm::on(page)
     }
 }
 

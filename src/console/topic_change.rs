@@ -47,17 +47,14 @@ pub async fn update(State(pages): State<Pages>, Path(name): Path<String>, form: 
         };
         let done: Vec<_> = told.iter().map(|one| done(page, one)).collect();
         let confirm = Confirm {
-            page,
             question: page.t1("Change the topic {}?", &name),
             warning,
             rows: rows(&done, ""),
             action: format!("{back}/update"),
             fields: fields.kept(FIELDS),
-            secret: None,
-            typed: None,
-            is_danger: false,
             label: page.t("Change"),
             back,
+            ..Confirm::on(page)
         };
         return Ok(confirm.response());
     }
@@ -136,17 +133,14 @@ pub async fn send(State(pages): State<Pages>, Path(name): Path<String>, form: Po
             reason: page.t1("send: {}", what),
         };
         let confirm = Confirm {
-            page,
             question: page.t1("Send a message to {}?", &name),
             warning: page.t("Every group that reads the topic gets it, as any other message."),
             rows: vec![planned],
             action: format!("/topics/{path}/send"),
             fields: kept,
-            secret: None,
-            typed: None,
-            is_danger: false,
             label: page.t("Send"),
             back: format!("/topics/{path}"),
+            ..Confirm::on(page)
         };
         return Ok(confirm.response());
     }

@@ -177,17 +177,13 @@ pub async fn create(State(pages): State<Pages>, form: Posted) -> Answer {
         let told = told.map_err(|error| visitor.failed(&error))?;
         let planned = page.t1("create: {} queues", queues) + ", " + &permission;
         let confirm = Confirm {
-            page,
             question: page.t1("Create the topic {}?", &request.topic),
-            warning: "",
             rows: rows(&told.done, &planned),
             action: "/topics".to_owned(),
             fields: fields.kept(["topic", "queues", "permission", "cluster", "broker"]),
-            secret: None,
-            typed: None,
-            is_danger: false,
             label: page.t("Create"),
             back: "/topics".to_owned(),
+            ..Confirm::on(page)
         };
         return Ok(confirm.response());
     }
@@ -214,17 +210,15 @@ pub async fn delete(State(pages): State<Pages>, Path(name): Path<String>, form: 
         let told = told.map_err(|error| visitor.failed(&error))?;
         let warning = lost(&pages, page, &name).await;
         let confirm = Confirm {
-            page,
             question: page.t1("Delete the topic {}?", &name),
             warning: &warning,
             rows: rows(&told.done, page.t("Delete")),
             action: format!("/topics/{}/delete", escaped(&name)),
-            fields: Vec::new(),
-            secret: None,
             typed: Some(&name),
             is_danger: true,
             label: page.t("Delete"),
             back: format!("/topics/{}", escaped(&name)),
+            ..Confirm::on(page)
         };
         return Ok(confirm.response());
     }
