@@ -455,8 +455,8 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("What", "操作"),
     ("What became of it", "结果"),
     (
-        "What is empty stays as it is. A new secret is asked for on the next page.",
-        "留空的项保持不变。新密钥在下一页输入。",
+        "What is empty stays as it is: what the last line allows is taken away by writing it with DENY. A new secret is asked for on the next page.",
+        "留空的项保持不变：要收回最后一项权限，请将其写为 DENY。下一页会询问新密钥。",
     ),
     ("What is wrong, and what to do", "问题与处理办法"),
     ("What it is about", "对象"),
