@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::change::{Confirm, change, result};
 use super::server::CLUSTER_MAX;
-use super::visitor::{Fields, Page, Posted, Visitor};
+use super::visitor::{Fields, Page, Posted, Visitor, escaped};
 use super::{Answer, Pages, Paging, format, html, may_call, redirect};
 use crate::admin::alerts::Rule;
 use crate::config::Alerts as Settings;
@@ -30,6 +30,8 @@ struct Row {
     health: &'static str,
     since: (String, String),
     lasts: String,
+    /// The page of what it is about, if it has one.
+    path: Option<String>,
     alert: Alert,
 }
 
@@ -91,6 +93,7 @@ impl Row {
             health: if state == "firing" { health } else { "" },
             since: format::moment(alert.since_ms),
             lasts: format::duration(now_ms - alert.since_ms),
+            path: path_of(&alert),
             alert,
         }
     }
@@ -100,6 +103,16 @@ impl Row {
         let states = ["firing", "pending", "silenced"];
         let state = states.iter().position(|state| *state == self.state);
         (state.unwrap_or(states.len()), self.alert.severity != "critical")
+    }
+}
+
+/// The page of the group that an alert is about, which may be as `group in topic`.
+fn path_of(alert: &Alert) -> Option<String> {
+    let group = escaped(alert.subject.split(" in ").next()?);
+    match alert.rule.as_str() {
+        "lag" | "lag-age" | "no-consumer" | "subscriptions" => Some(format!("/groups/{group}")),
+        "dead-letters" => Some(format!("/dead-letters/{group}")),
+        _ => None,
     }
 }
 
@@ -346,6 +359,20 @@ mod tests {
             ("silenced", "critical"),
         ];
         assert_eq!(shown, expected.map(|(state, severity)| (state, severity.to_owned())));
+    }
+
+    #[test]
+    fn alerts_about_groups_lead_to_them() {
+        let path = |rule: Rule, subject: &str| {
+            let (rule, subject) = (rule.name().to_owned(), subject.to_owned());
+            path_of(&Alert { rule, subject, ..Alert::default() })
+        };
+        for rule in [Rule::Lag, Rule::LagAge, Rule::NoConsumer] {
+            assert_eq!(path(rule, "a%b in T").as_deref(), Some("/groups/a%25b"));
+        }
+        assert_eq!(path(Rule::Subscriptions, "g").as_deref(), Some("/groups/g"));
+        assert_eq!(path(Rule::DeadLetters, "g").as_deref(), Some("/dead-letters/g"));
+        assert_eq!(path(Rule::Disk, "broker-a 0"), None);
     }
 
     #[test]
