@@ -41,7 +41,8 @@ struct Row {
 
 impl Row {
     fn of(message: &StoredMessage) -> Self {
-        let broker = message.broker.as_deref().unwrap_or_default();
+        // Of an id that tells where it is stored no broker's name is asked for.
+        let broker = message.broker.as_deref().unwrap_or(&message.store_host);
         let preview = match &message.body_text {
             Some(text) => text.chars().take(PREVIEW_CHARS).collect(),
             None => "…".to_owned(),
