@@ -454,7 +454,7 @@ fn a_brokers_status_and_settings_are_shown_and_changed_and_it_is_closed_and_open
     let _node = Node::start(address, dir.path());
     let browser = Browser::log_in(address, dir.path());
     let cluster = browser.get("/cluster");
-    let path = cluster.value("<td><a href=\"").to_owned();
+    let path = cluster.value("<td class=\"name\"><a href=\"").to_owned();
     assert!(path.starts_with("/cluster/") && path.ends_with("/0"), "{path}");
     let page = browser.get(&path).body;
     for text in ["bootTimestamp", "msgPutTotalTodayNow", "brokerPermission", "fileReservedTime"] {
