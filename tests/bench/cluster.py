@@ -49,7 +49,8 @@ class Cluster:
                            f'[store]\nsegment_bytes = 67108864\ndisk_expire_percent = 97\ndisk_force_percent = 98\ndisk_read_only_percent = 99\n'
                            f'[[broker]]\ngroup = "broker-{"abc"[at]}"\n{self.settings}')
             node = Process(f"host {at}", [self.binary, "run", "--config", f"{home}/node.toml"], home, f"{home}/log",
-                           {"RUNTIME_DIRECTORY": home})
+                           # As its unit has it.
+                           {"RUNTIME_DIRECTORY": home, "MALLOC_ARENA_MAX": "2"})
             node.start()
             self.nodes.append(node)
         for node, host in zip(self.nodes, self.hosts):
