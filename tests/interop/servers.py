@@ -218,7 +218,8 @@ class Ours:
                 with open(f"{self.home}/accounts/plain_acl.yml", "w") as file:
                     file.write(accounts.text)
             command += ["--config", f"{self.home}/rmq-node.toml"]
-        self.node = Process("rmq-node", command, self.home, f"{self.home}/node.log")
+        # As its unit has it.
+        self.node = Process("rmq-node", command, self.home, f"{self.home}/node.log", {"MALLOC_ARENA_MAX": "2"})
 
     def start_names(self):
         self.node.start()
