@@ -124,14 +124,12 @@ fn differences(before: &GroupSettings, asked: &GroupSettings) -> String {
 }
 
 /// The fields that a form of settings has.
-fn kept<'a>(fields: &Fields, more: &[&'a str]) -> Vec<(&'a str, String)> {
-    let names = SETTINGS.iter().map(|setting| setting.name).chain(more.iter().copied());
-    names.map(|name| (name, fields.get(name).to_owned())).collect()
+fn kept(fields: &Fields, more: &[&'static str]) -> Vec<(&'static str, String)> {
+    fields.kept(SETTINGS.iter().map(|setting| setting.name).chain(more.iter().copied()))
 }
 
 fn number<T: FromStr>(visitor: &Visitor, fields: &Fields, name: &str) -> Result<Option<T>, Failed> {
-    let wrong = |_| visitor.invalid("This needs a whole number.");
-    fields.filled(name).map(|text| text.parse().map_err(wrong)).transpose()
+    fields.number_if_any(name).map_err(|_| visitor.invalid("This needs a whole number."))
 }
 
 /// What a form asks for.

@@ -22,11 +22,8 @@ pub async fn update(State(pages): State<Pages>, Path(name): Path<String>, form: 
     let Posted { visitor, fields } = form;
     may_call(&visitor, "Topics/Update")?;
     let (page, is_sure) = (&visitor.page, fields.get("sure") == "yes");
-    let number = |name| match fields.filled(name).map(|text| text.parse::<u32>()) {
-        None => Ok(None),
-        Some(Ok(number)) => Ok(Some(number)),
-        Some(Err(_)) => Err(visitor.invalid("The number of queues is a whole number.")),
-    };
+    let wrong = |_| visitor.invalid("The number of queues is a whole number.");
+    let number = |name| fields.number_if_any::<u32>(name).map_err(wrong);
     let request = UpdateTopicRequest {
         topic: name.clone(),
         read_queues: number("read_queues")?,
@@ -121,8 +118,7 @@ pub async fn send(State(pages): State<Pages>, Path(name): Path<String>, form: Po
     if fields.get("sure") != "yes" {
         let admin = pages.asking();
         admin.topic(&name).await.map_err(|error| visitor.failed(&error))?;
-        let kept = ["tags", "keys"].map(|name| (name, fields.get(name).to_owned()));
-        let mut kept = kept.to_vec();
+        let mut kept = fields.kept(["tags", "keys"]);
         kept.push(("body", request.body.clone()));
         let size = u64::try_from(request.body.len()).unwrap_or(u64::MAX);
         let what = [Some(format::bytes(size)), request.tags, request.keys];

@@ -302,8 +302,19 @@ impl Fields {
     }
 
     /// These as they are, for a form that is sent again.
-    pub fn kept<const N: usize>(&self, names: [&'static str; N]) -> Vec<(&'static str, String)> {
-        names.map(|name| (name, self.get(name).to_owned())).to_vec()
+    pub fn kept(
+        &self,
+        names: impl IntoIterator<Item = &'static str>,
+    ) -> Vec<(&'static str, String)> {
+        names.into_iter().map(|name| (name, self.get(name).to_owned())).collect()
+    }
+
+    /// A number that may be left out.
+    ///
+    /// # Errors
+    /// What is there is none.
+    pub fn number_if_any<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, T::Err> {
+        self.filled(name).map(|text| text.parse()).transpose()
     }
 
     /// The same as a number.

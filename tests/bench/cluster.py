@@ -14,7 +14,7 @@ from measure import INTEROP
 sys.path.insert(0, INTEROP)
 from brokers import loopback  # noqa: E402
 from remoting import Connection, create_topic, send_fields  # noqa: E402
-from servers import Process, is_open, wait_until  # noqa: E402
+from servers import UNIT_ENVIRONMENT, Process, is_open, wait_until  # noqa: E402
 
 QUEUES = 8
 PORTS = [8080, 9876, 10909, 10911, 10912]
@@ -49,8 +49,7 @@ class Cluster:
                            f'[store]\nsegment_bytes = 67108864\ndisk_expire_percent = 97\ndisk_force_percent = 98\ndisk_read_only_percent = 99\n'
                            f'[[broker]]\ngroup = "broker-{"abc"[at]}"\n{self.settings}')
             node = Process(f"host {at}", [self.binary, "run", "--config", f"{home}/node.toml"], home, f"{home}/log",
-                           # As its unit has it.
-                           {"RUNTIME_DIRECTORY": home, "MALLOC_ARENA_MAX": "2"})
+                           {"RUNTIME_DIRECTORY": home, **UNIT_ENVIRONMENT})
             node.start()
             self.nodes.append(node)
         for node, host in zip(self.nodes, self.hosts):

@@ -18,6 +18,9 @@ from remoting import Connection
 START_TIMEOUT_S = 150
 STOP_TIMEOUT_S = 90
 
+# What the node's unit gives it.
+UNIT_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}
+
 LOGBACK = """<configuration><appender name="file" class="ch.qos.logback.core.FileAppender"><file>{file}</file>
 <encoder><pattern>%d %p %c{{1}} - %m%n</pattern></encoder></appender><root level="INFO"><appender-ref ref="file"/></root></configuration>
 """
@@ -218,8 +221,7 @@ class Ours:
                 with open(f"{self.home}/accounts/plain_acl.yml", "w") as file:
                     file.write(accounts.text)
             command += ["--config", f"{self.home}/rmq-node.toml"]
-        # As its unit has it.
-        self.node = Process("rmq-node", command, self.home, f"{self.home}/node.log", {"MALLOC_ARENA_MAX": "2"})
+        self.node = Process("rmq-node", command, self.home, f"{self.home}/node.log", UNIT_ENVIRONMENT)
 
     def start_names(self):
         self.node.start()

@@ -1,12 +1,11 @@
 //! The service `Messages`; what it does is in `admin::messages`, `admin::dead_letters`, `admin::producer` and
 //! `admin::timers`.
 
-use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Answered, Api, BYTES_OF_A_PART, ITEMS_OF_A_PART, Parts, answer, in_parts};
+use super::{Answered, Api, Filled, ITEMS_OF_A_PART, Parts, answer, in_parts};
 use crate::admin::{Admin, AdminError, DeadLetters};
 use crate::proto::v1::messages_server::Messages;
 use crate::proto::v1::{
@@ -132,18 +131,12 @@ async fn send_letters(
         problems: std::mem::take(&mut found.problems),
         letters: Vec::new(),
     };
-    let mut filled_bytes = 0;
+    let mut filled = Filled::default();
     while let Some(letter) = found.next(admin).await? {
-        let bytes = letter.encoded_len();
-        let is_full = part.letters.len() == ITEMS_OF_A_PART
-            || filled_bytes + bytes > BYTES_OF_A_PART && !part.letters.is_empty();
-        if is_full {
-            filled_bytes = 0;
-            if out.send(Ok(std::mem::take(&mut part))).await.is_err() {
-                return Ok(());
-            }
+        if filled.is_too_full_for(&letter) && out.send(Ok(std::mem::take(&mut part))).await.is_err()
+        {
+            return Ok(());
         }
-        filled_bytes += bytes;
         part.letters.push(letter);
     }
     let _ = out.send(Ok(part)).await;

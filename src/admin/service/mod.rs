@@ -155,6 +155,28 @@ fn answer<T>(result: Result<T, AdminError>) -> Answered<T> {
 /// An answer that comes in parts.
 type Parts<T> = tokio_stream::Iter<std::vec::IntoIter<Result<T, Status>>>;
 
+/// How much is in the part that is being filled.
+#[derive(Default)]
+struct Filled {
+    items: usize,
+    bytes: usize,
+}
+
+impl Filled {
+    /// Counts an item, which begins the next part if this says so.
+    fn is_too_full_for(&mut self, item: &impl prost::Message) -> bool {
+        let bytes = item.encoded_len();
+        let is_full = self.items == ITEMS_OF_A_PART
+            || (self.items > 0 && self.bytes + bytes > BYTES_OF_A_PART);
+        if is_full {
+            *self = Self::default();
+        }
+        self.items += 1;
+        self.bytes += bytes;
+        is_full
+    }
+}
+
 /// Cuts the `items` of an answer; what else it has is in the first part.
 fn in_parts<T: Default, I: prost::Message>(
     result: Result<T, AdminError>,
@@ -163,17 +185,13 @@ fn in_parts<T: Default, I: prost::Message>(
     let mut first = result?;
     let all = std::mem::take(items(&mut first));
     let mut parts = vec![Ok(first)];
-    let (mut filled, mut filled_bytes) = (0, 0);
+    let mut filled = Filled::default();
     for item in all {
-        let bytes = item.encoded_len();
-        if filled == ITEMS_OF_A_PART || (filled > 0 && filled_bytes + bytes > BYTES_OF_A_PART) {
+        if filled.is_too_full_for(&item) {
             parts.push(Ok(T::default()));
-            (filled, filled_bytes) = (0, 0);
         }
         if let Some(Ok(part)) = parts.last_mut() {
             items(part).push(item);
-            filled += 1;
-            filled_bytes += bytes;
         }
     }
     Ok(Response::new(tokio_stream::iter(parts)))
