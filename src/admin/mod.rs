@@ -27,7 +27,7 @@
 //! and mixed clusters too. Its words are the messages of `proto/admin/v1`: functions take requests and return answers of
 //! the services, so that gRPC, command line and console have one vocabulary. Not here: how results are printed.
 //! Invariants: lists are read by bulk codes, never by a call an item; an action on several brokers goes on after one has
-//! failed and tells of each; what changes something knows `dry_run`; who asks until a deadline is answered before it.
+//! failed and tells of each; what changes the cluster knows `dry_run`; who asks until a deadline is answered before it.
 //!
 //! # Another noun or verb
 //!

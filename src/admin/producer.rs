@@ -176,7 +176,7 @@ impl Admin {
         &self,
         request: &SendMessageRequest,
     ) -> Result<SendMessageResponse, AdminError> {
-        let SendMessageRequest { topic, tags, keys, body } = request;
+        let SendMessageRequest { topic, tags, keys, body, dry_run } = request;
         let mut properties = Properties::default();
         for (key, value) in [(properties::TAGS, tags), (properties::KEYS, keys)] {
             let Some(value) = value.as_ref().filter(|value| !value.is_empty()) else { continue };
@@ -191,6 +191,15 @@ impl Admin {
         let mut producer = producer.ok_or_else(|| {
             AdminError::Conflict(format!("no master takes messages of topic \"{topic}\""))
         })?;
+        if *dry_run {
+            let next = &producer.queues[producer.next].queue;
+            return Ok(SendMessageResponse {
+                broker: next.broker_name.clone(),
+                queue: next.queue_id,
+                status: "DRY_RUN".to_owned(),
+                ..SendMessageResponse::default()
+            });
+        }
         let body = Bytes::copy_from_slice(body.as_bytes());
         let (queue, sent, id) = producer.send(properties, body).await?;
         Ok(SendMessageResponse {
@@ -256,6 +265,7 @@ mod tests {
             tags: Some("paid".to_owned()),
             keys: Some(String::new()),
             body: "hello".to_owned(),
+            dry_run: false,
         };
         assert_eq!(asked.without_body().body, "5 bytes");
         peer.answer_body(105, &route(4));
@@ -265,6 +275,10 @@ mod tests {
         let wrong = SendMessageRequest { keys: Some("a\u{1}b".to_owned()), ..asked.clone() };
         let error = admin.send_message(&wrong).await.unwrap_err();
         assert!(matches!(error, AdminError::Invalid(_)), "{error}");
+        let dry = SendMessageRequest { dry_run: true, ..asked.clone() };
+        let planned = admin.send_message(&dry).await.unwrap();
+        assert_eq!((planned.broker.as_str(), planned.status.as_str()), ("a", "DRY_RUN"));
+        assert!(planned.id.is_empty() && !peer.asked().contains(&310), "nothing is sent");
         let sent = admin.send_message(&asked).await.unwrap();
         assert_eq!((sent.broker.as_str(), sent.queue, sent.queue_offset), ("a", 0, 7));
         assert_eq!((sent.offset_id.as_str(), sent.status.as_str()), ("A1", "SEND_OK"));

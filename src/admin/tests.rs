@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::proto::v1::{
     CreateTopicRequest, DeleteTopicRequest, ListGroupsRequest, ListTimersRequest,
-    RepairTopicsRequest, ResetOffsetsRequest, ResetTarget, StoredMessage, TopicKind, TopicSettings,
-    TopicStatus, TrackState, UpdateTopicRequest,
+    RepairTopicsRequest, ResetOffsetsRequest, ResetTarget, StoredMessage, TailMessagesRequest,
+    TopicKind, TopicSettings, TopicStatus, TrackState, UpdateTopicRequest,
 };
 use crate::task::{self, Kind};
 use crate::transport::{Limits, Responder, Server, Service};
@@ -725,6 +725,43 @@ async fn positions_are_set_where_nobody_is_connected_and_stay_within_the_queue()
     assert!(failed.iter().all(|(.., outcome)| *outcome == Outcome::Failed), "{failed:?}");
     let refused = peer.admin().reset_group(&reset(ResetTarget::Unspecified, 0, false)).await;
     assert!(matches!(refused, Err(AdminError::Invalid(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_tail_goes_on_without_a_broker_that_does_not_answer() {
+    let peer = with_group();
+    let broker = |name: &str, address: &str| {
+        format!(r#"{{"brokerAddrs":{{0:"{address}"}},"brokerName":"{name}","cluster":"C"}}"#)
+    };
+    let brokers = [broker("a", &peer.address), broker("b", NOBODY)].join(",");
+    peer.answer_body(105, &format!(r#"{{"brokerDatas":[{brokers}],"queueDatas":[]}}"#));
+    let request = TailMessagesRequest { topic: "T".to_owned(), ..Default::default() };
+    let (out, mut parts) = tokio::sync::mpsc::channel(4);
+    let admin = peer.admin();
+    let part = tokio::select! {
+        ended = admin.tail(&request, &out) => panic!("{ended:?}"),
+        part = parts.recv() => part.unwrap().unwrap(),
+    };
+    let at: Vec<_> = part.problems.iter().map(|problem| problem.at.as_str()).collect();
+    assert_eq!(at, ["b"]);
+}
+
+#[tokio::test]
+async fn a_group_that_nobody_knows_gets_no_positions() {
+    let peer = with_group();
+    let stats = format!(r#"{{"consumeTps":0.0,"offsetTable":{{{}}}}}"#, progress("T", 0, 8, 0));
+    peer.answer_body(208, &stats);
+    peer.answer_body(201, r#"{"subscriptionGroupTable":{"other":{"groupName":"other"}}}"#);
+    let latest = reset(ResetTarget::Latest, 0, false);
+    let refused = peer.admin().reset_group(&latest).await;
+    assert!(matches!(refused, Err(AdminError::NotFound(_))), "{refused:?}");
+    peer.answer(201, Command::response(1).with_remark("busy"));
+    let unknown = peer.admin().reset_group(&latest).await;
+    assert!(matches!(unknown, Err(AdminError::Refused { .. })), "{unknown:?}");
+    assert!(!peer.asked().contains(&15));
+    peer.answer_body(201, r#"{"subscriptionGroupTable":{"g":{"groupName":"g"}}}"#);
+    peer.admin().reset_group(&latest).await.unwrap();
+    assert!(peer.asked().contains(&15));
 }
 
 #[tokio::test]

@@ -113,6 +113,7 @@ pub async fn send(State(pages): State<Pages>, Path(name): Path<String>, form: Po
         keys: fields.filled("keys"),
         // Browsers end lines as Windows does.
         body: fields.raw("body").replace("\r\n", "\n"),
+        dry_run: false,
     };
     let path = escaped(&name);
     if fields.get("sure") != "yes" {

@@ -136,12 +136,20 @@ impl Admin {
     }
 
     /// Whether any broker has it.
+    ///
+    /// # Errors
+    /// None has, or it is not known of all.
     pub(super) async fn must_be_known(
         &self,
         name: &str,
         brokers: &[BrokerData],
     ) -> Result<(), AdminError> {
-        if self.settings_of(name, brokers).await.is_empty() { Err(no_group(name)) } else { Ok(()) }
+        let config = async |group| self.group_config(address_of(group)?, name).await;
+        let told = all(brokers.iter().map(config)).await;
+        if told.iter().any(|config| matches!(config, Ok(Some(_)))) {
+            return Ok(());
+        }
+        Err(told.into_iter().find_map(Result::err).unwrap_or_else(|| no_group(name)))
     }
 
     /// Its settings on each broker that answers and has some.

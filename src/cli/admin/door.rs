@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use tonic::body::Body;
 use tonic::codegen::{StdError, http};
 use tonic::transport::Endpoint;
-use tonic::{Code, Status};
+use tonic::Status;
 use tower::ServiceExt;
 use tower::service_fn;
 use tower::util::BoxCloneService;
@@ -45,10 +45,11 @@ impl Way {
     /// Opens the door.
     ///
     /// # Errors
-    /// This host's settings are needed, and wrong; or the credentials are.
+    /// This host's settings are needed, and wrong.
     pub async fn open(self) -> anyhow::Result<Result<Door, Status>> {
         if let Some(Addresses(name_servers)) = self.name_servers {
-            return Ok(Ok(in_process(name_servers, self.credentials.credentials(None, None)?)));
+            let credentials = self.credentials.credentials(None, None);
+            return Ok(credentials.map_err(unusable).map(|given| in_process(name_servers, given)));
         }
         if let Some(path) = &self.socket {
             return Ok(match over_socket(path).await {
@@ -57,8 +58,8 @@ impl Way {
             });
         }
         let as_this_host = |config: Config| {
-            let credentials = self.credentials.credentials(Some(&config.tls), None)?;
-            Ok(Ok(in_process(config.name_servers, credentials)))
+            let credentials = self.credentials.credentials(Some(&config.tls), None);
+            Ok(credentials.map_err(unusable).map(|given| in_process(config.name_servers, given)))
         };
         if self.credentials.are_given() {
             return as_this_host(settings()?);
@@ -119,10 +120,17 @@ async fn over_socket(path: &Path) -> io::Result<Door> {
     Ok(BoxCloneService::new(channel.map_err(Into::into)))
 }
 
+/// What is wrong with the files of an account or of TLS.
+fn unusable(error: anyhow::Error) -> Status {
+    Status::invalid_argument(format!("{error:#}"))
+}
+
 fn no_socket(path: &Path, error: &io::Error) -> Status {
-    let code = match error.kind() {
-        io::ErrorKind::PermissionDenied => Code::PermissionDenied,
-        _ => Code::Unavailable,
-    };
-    Status::new(code, format!("{}: {error}", path.display()))
+    let text = format!("{}: {error}", path.display());
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Status::permission_denied(format!(
+            "{text}. It is for root and the group rmq-node: use sudo, or `usermod -aG rmq-node USER` and log in anew"
+        )),
+        _ => Status::unavailable(text),
+    }
 }

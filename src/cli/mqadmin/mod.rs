@@ -47,13 +47,13 @@ use clap::Parser;
 use self::arguments::Arguments;
 use self::run::{Done, Failure, Run};
 use self::table::OldCommand;
-use super::admin::{EXIT_USAGE, hint};
+use super::admin::{EXIT_USAGE, print_error};
 use super::credentials::CredentialsArgs;
 use super::table::safe;
 use super::{addresses, print};
 use tonic::Status;
 
-use crate::admin::Admin;
+use crate::admin::{Admin, AdminError};
 use crate::config::{self, Sources};
 
 /// The name by which this program is 4.9.4's tool.
@@ -67,14 +67,9 @@ pub(super) fn words() -> Option<Vec<String>> {
     old_words(&words).map(<[_]>::to_vec)
 }
 
-/// Says where an old command belongs that has flags before it.
-pub(super) fn explain_misplaced() {
-    let mut words = std::env::args().skip_while(|word| word != "admin");
-    if let Some(name) = words.find(|word| table::find(word).is_some()) {
-        eprintln!(
-            "The flags of mqadmin's commands stand behind their names: rmq-node admin {name} -n ..."
-        );
-    }
+/// Whether a word is a command's name, in any case.
+pub(super) fn is_command(word: &str) -> bool {
+    table::find(word).is_some()
 }
 
 fn old_words(words: &[String]) -> Option<&[String]> {
@@ -124,9 +119,7 @@ pub(super) fn main(words: &[String]) -> anyhow::Result<ExitCode> {
         Err(Failure::Output(error)) => Err(error.into()),
         Err(Failure::Other(error)) => Err(error),
         Err(Failure::Admin(error)) => {
-            let error = Status::from(error);
-            eprintln!("error: {}{}", safe(error.message()), hint(&error));
-            Ok(ExitCode::from(super::admin::exit_code(&error)))
+            Ok(print_error(&Status::from(error)))
         }
     }
 }
@@ -139,7 +132,8 @@ fn start(command: &'static OldCommand, words: &[String]) -> Result<ExitCode, Fai
         return Ok(ExitCode::SUCCESS);
     }
     let (name_servers, tls) = name_servers(&given)?;
-    let credentials = credentials.credentials(tls.as_ref(), tools_file().as_deref())?;
+    let credentials = credentials.credentials(tls.as_ref(), tools_file().as_deref());
+    let credentials = credentials.map_err(|error| AdminError::Invalid(format!("{error:#}")))?;
     let admin = Admin::new(name_servers, credentials);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut run = Run::new(admin, given);

@@ -12,7 +12,7 @@ use tonic::Status;
 use super::arguments::Arguments;
 use super::time::Zone;
 use crate::admin::{Admin, AdminError};
-use crate::cli::admin::{EXIT_PARTIAL, exit_code, hint};
+use crate::cli::admin::{EXIT_PARTIAL, exit_code, print_error};
 use crate::cli::table::safe;
 use crate::clock::Clock;
 
@@ -138,7 +138,7 @@ impl Run {
     pub(super) fn failed(&mut self, error: &AdminError) -> Done {
         self.flush()?;
         let error = Status::from(error.clone());
-        eprintln!("error: {}{}", safe(error.message()), hint(&error));
+        print_error(&error);
         self.failed.get_or_insert(exit_code(&error));
         Ok(())
     }

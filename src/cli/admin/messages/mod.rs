@@ -8,7 +8,7 @@ use clap::Subcommand;
 
 use self::dlq::DeadLetters;
 use super::door::Door;
-use super::output::{Output, Report, Reported};
+use super::output::{Output, Report, Reported, error_word};
 use super::sheet::{Column, Sheet, fact, nothing, numbers, or_nothing, words, yes};
 use super::whole;
 use crate::cli::table::{safe, time_ms, utc};
@@ -58,6 +58,9 @@ pub enum MessagesAction {
         /// Its keys, with spaces between them.
         #[arg(long, value_name = "KEYS")]
         key: Option<String>,
+        /// Show where it would go, and send nothing.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Show which groups have dead letters, messages that they did not get done, or those of one group on all brokers, newest
     /// first; `--resend` gives them to it again.
@@ -110,8 +113,8 @@ pub async fn run(action: MessagesAction, door: Door, output: Output) -> Reported
             let parts = messages.find(request).await?.into_inner();
             Ok(list(whole(parts, |part| &mut part.messages).await?, output))
         }
-        MessagesAction::Send { topic, body, tag, key } => {
-            let request = SendMessageRequest { topic, tags: tag, keys: key, body };
+        MessagesAction::Send { topic, body, tag, key, dry_run } => {
+            let request = SendMessageRequest { topic, tags: tag, keys: key, body, dry_run };
             Ok(sent(&messages.send(request).await?.into_inner(), output))
         }
         MessagesAction::Dlq(arguments) => dlq::run(arguments, messages, output).await,
@@ -119,14 +122,16 @@ pub async fn run(action: MessagesAction, door: Door, output: Output) -> Reported
             let request = TailMessagesRequest { topic, tags: tag, from_ms: from };
             let mut parts = messages.tail(request).await?.into_inner();
             let mut left = count.unwrap_or(usize::MAX);
+            let mut report = Report::default();
             while let Some(part) = parts.message().await? {
+                report.is_partial |= !part.problems.is_empty();
                 for problem in &part.problems {
-                    eprintln!("error: {}", safe(&problem.reason));
+                    eprintln!("{} {}", error_word(), safe(&problem.reason));
                 }
                 for message in part.messages.iter().take(left) {
                     // A reader that has seen enough ends it.
                     if io::stdout().write_all(line(message, output).as_bytes()).is_err() {
-                        return Ok(Report::default());
+                        return Ok(report);
                     }
                 }
                 left = left.saturating_sub(part.messages.len());
@@ -134,12 +139,15 @@ pub async fn run(action: MessagesAction, door: Door, output: Output) -> Reported
                     break;
                 }
             }
-            Ok(Report::default())
+            Ok(report)
         }
     }
 }
 
 fn sent(sent: &SendMessageResponse, output: Output) -> Report {
+    // Who only asked where it would go is told no id.
+    let is_dry = sent.id.is_empty();
+    let known = |text: &dyn ToString| if is_dry { nothing() } else { text.to_string() };
     let columns = vec![
         words("ID"),
         words("BROKER"),
@@ -149,14 +157,16 @@ fn sent(sent: &SendMessageResponse, output: Output) -> Report {
         words("OFFSET ID").wide(),
     ];
     let row = vec![
-        sent.id.clone(),
+        known(&sent.id),
         sent.broker.clone(),
         sent.queue.to_string(),
-        sent.queue_offset.to_string(),
+        known(&sent.queue_offset),
         sent.status.clone(),
-        sent.offset_id.clone(),
+        known(&sent.offset_id),
     ];
-    Report::new(Sheet::new(columns, vec![row]).render(sent, output), Vec::new())
+    let note = is_dry.then(|| "Nothing was sent: this was a dry run.".to_owned());
+    let notes = output.notes(Vec::from_iter(note));
+    Report { notes, ..Report::new(Sheet::new(columns, vec![row]).render(sent, output), Vec::new()) }
 }
 
 /// A message in a line.
@@ -395,6 +405,47 @@ h      unknown     no                     no
         let report = show(&found, Output::Table);
         assert_eq!(report.text, expected);
         assert_eq!(report.problems, ["what became of it in h: no answer"]);
+    }
+
+    #[test]
+    fn what_is_sent_has_a_place_and_what_is_not_only_a_queue() {
+        let message = SendMessageResponse {
+            id: "A1".to_owned(),
+            offset_id: "B2".to_owned(),
+            broker: "broker-a".to_owned(),
+            queue: 3,
+            queue_offset: 7,
+            status: "SEND_OK".to_owned(),
+        };
+        let expected = "\
+ID  BROKER    QUEUE  OFFSET  STATUS   OFFSET ID
+A1  broker-a      3       7  SEND_OK  B2
+";
+        assert_eq!(sent(&message, Output::Wide).text, expected);
+        let dry = SendMessageResponse {
+            id: String::new(),
+            queue_offset: 0,
+            status: "DRY_RUN".to_owned(),
+            ..message
+        };
+        let expected = "\
+ID  BROKER    QUEUE  OFFSET  STATUS
+-   broker-a      3       -  DRY_RUN
+";
+        let report = sent(&dry, Output::Table);
+        assert_eq!((report.text.as_str(), report.notes.len()), (expected, 1));
+    }
+
+    #[test]
+    fn messages_of_a_key_have_a_line_each() {
+        let found = |messages| FindMessagesResponse { messages, problems: Vec::new() };
+        let expected = "\
+ID  STORED (UTC)         BROKER    QUEUE  OFFSET  TAGS  BODY
+A1  1970-01-01 00:00:00  broker-a      3       7  x     hi
+";
+        assert_eq!(list(found(vec![message(b"hi")]), Output::Table).text, expected);
+        let none = list(found(Vec::new()), Output::Table);
+        assert_eq!((none.text.as_str(), &*none.notes[0]), ("", "No message has that key."));
     }
 
     #[test]
