@@ -83,6 +83,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::config::nearest;
 use crate::proto::v1::{Done, Outcome, Problem};
 use crate::remoting::bodies::route::BrokerData;
 use crate::remoting::{Command, response};
@@ -246,6 +247,13 @@ impl Admin {
         }
         Err(AdminError::Unreachable(format!("no name server answers: {}", reasons.join("; "))))
     }
+}
+
+/// The known name that is probably meant, to stand behind one that is not there.
+fn perhaps<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.filter(|one| *one != name).collect();
+    let meant = nearest(name, &known);
+    meant.map(|meant| format!(", perhaps \"{meant}\" is meant")).unwrap_or_default()
 }
 
 /// Who does not know what every name server of 4.9 answers is something else.

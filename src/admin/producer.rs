@@ -6,7 +6,6 @@
 use bytes::Bytes;
 use tz::UtcDateTime;
 
-use super::topics::no_topic;
 use super::{Admin, AdminError, Sent};
 use crate::clock::Clock;
 use crate::message::{Properties, properties};
@@ -185,7 +184,7 @@ impl Admin {
             }
             properties.set(key, value);
         }
-        let route = self.route_if_any(topic).await?.ok_or_else(|| no_topic(topic))?;
+        let route = self.route(topic).await?;
         let clock = Clock::system();
         let producer = Producer::new(self, &clock, GROUP.to_owned(), topic, &route, QUEUES_MAX);
         let mut producer = producer.ok_or_else(|| {

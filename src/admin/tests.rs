@@ -755,6 +755,12 @@ async fn a_group_that_nobody_knows_gets_no_positions() {
     let latest = reset(ResetTarget::Latest, 0, false);
     let refused = peer.admin().reset_group(&latest).await;
     assert!(matches!(refused, Err(AdminError::NotFound(_))), "{refused:?}");
+    peer.answer(105, Command::response(17));
+    peer.answer_body(206, r#"{"topicList":["Orders","Ordered","Paid"]}"#);
+    let misspelt = peer.admin().topic("Order").await.unwrap_err().to_string();
+    assert!(misspelt.starts_with("there is no topic \"Order\", perhaps \"Orders\" is meant: `"), "{misspelt}");
+    let misspelt = peer.admin().group("othr").await.unwrap_err().to_string();
+    assert!(misspelt.contains("\"othr\", perhaps \"other\" is meant"), "{misspelt}");
     peer.answer(201, Command::response(1).with_remark("busy"));
     let unknown = peer.admin().reset_group(&latest).await;
     assert!(matches!(unknown, Err(AdminError::Refused { .. })), "{unknown:?}");

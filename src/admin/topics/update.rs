@@ -4,7 +4,7 @@
 //! stays as each broker has it.
 
 use super::change::{check_queues, checked_permission};
-use super::{Admin, AdminError, kind, no_topic};
+use super::{Admin, AdminError, kind};
 use crate::admin::{dry_run, failed, master_of, outcome, unchanged};
 use crate::model::{Permission, TopicConfig};
 use crate::proto::v1::{
@@ -62,7 +62,7 @@ impl Admin {
             changes.push(change);
         }
         if changes.is_empty() {
-            return Err(no_topic(name));
+            return Err(self.no_topic(name).await);
         }
         Ok(UpdateTopicResponse { changes })
     }

@@ -200,7 +200,8 @@ pub fn exit_code(error: &Status) -> u8 {
 /// What to do next, behind what an error says; nothing where that says it.
 pub fn hint(error: &Status) -> String {
     match error.code() {
-        Code::Unavailable | Code::DeadlineExceeded => format!(". {UNREACHABLE_HINT}"),
+        Code::Unavailable => format!(". {UNREACHABLE_HINT}"),
+        Code::DeadlineExceeded => ". --timeout SECONDS gives it longer.".to_owned(),
         _ if acl::is_refusal(error.message()) => format!(". {ACCOUNT_HINT}"),
         _ => String::new(),
     }

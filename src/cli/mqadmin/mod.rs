@@ -99,7 +99,8 @@ pub(super) fn main(words: &[String]) -> anyhow::Result<ExitCode> {
     let name = if is_help { &given[0] } else { name };
     let Some(command) = table::find(name) else {
         print(&format!("The sub command {name} not exist.\n"))?;
-        eprintln!("error: there is no command {}. `mqadmin` alone lists them.", safe(name));
+        let meant = similar(name);
+        eprintln!("error: there is no command {}{meant}. `mqadmin` alone lists them.", safe(name));
         return Ok(ExitCode::from(EXIT_USAGE));
     };
     if is_help {
@@ -122,6 +123,14 @@ pub(super) fn main(words: &[String]) -> anyhow::Result<ExitCode> {
             Ok(print_error(&Status::from(error)))
         }
     }
+}
+
+/// The command that is meant by a name that is nearly its own, to stand behind that.
+fn similar(name: &str) -> String {
+    let known: Vec<_> = table::COMMANDS.iter().map(|one| one.name.to_lowercase()).collect();
+    let known: Vec<_> = known.iter().map(String::as_str).collect();
+    let meant = config::nearest(&name.to_lowercase(), &known).and_then(table::find);
+    meant.map(|command| format!("; did you mean {}?", command.name)).unwrap_or_default()
 }
 
 fn start(command: &'static OldCommand, words: &[String]) -> Result<ExitCode, Failure> {
@@ -312,6 +321,12 @@ mod tests {
         {
             assert_eq!(old(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn what_is_nearly_a_command_is_told() {
+        assert_eq!(similar("TopicsList"), "; did you mean topicList?");
+        assert_eq!(similar("xyz"), "");
     }
 
     #[test]
