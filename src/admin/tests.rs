@@ -747,6 +747,20 @@ async fn a_tail_goes_on_without_a_broker_that_does_not_answer() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_nearly_one_is_told_with_that() {
+    let peer = with_group();
+    peer.answer(105, Command::response(17));
+    peer.answer_body(206, r#"{"topicList":["Orders","Ordered","Paid"]}"#);
+    let told = peer.admin().topic("Order").await.unwrap_err().to_string();
+    let expected = "there is no topic \"Order\", perhaps \"Orders\" is meant: `";
+    assert!(told.starts_with(expected), "{told}");
+    peer.answer_body(208, r#"{"offsetTable":{}}"#);
+    peer.answer_body(201, r#"{"subscriptionGroupTable":{"other":{"groupName":"other"}}}"#);
+    let told = peer.admin().group("othr").await.unwrap_err().to_string();
+    assert!(told.contains("\"othr\", perhaps \"other\" is meant: `"), "{told}");
+}
+
+#[tokio::test]
 async fn a_group_that_nobody_knows_gets_no_positions() {
     let peer = with_group();
     let stats = format!(r#"{{"consumeTps":0.0,"offsetTable":{{{}}}}}"#, progress("T", 0, 8, 0));
@@ -755,12 +769,6 @@ async fn a_group_that_nobody_knows_gets_no_positions() {
     let latest = reset(ResetTarget::Latest, 0, false);
     let refused = peer.admin().reset_group(&latest).await;
     assert!(matches!(refused, Err(AdminError::NotFound(_))), "{refused:?}");
-    peer.answer(105, Command::response(17));
-    peer.answer_body(206, r#"{"topicList":["Orders","Ordered","Paid"]}"#);
-    let misspelt = peer.admin().topic("Order").await.unwrap_err().to_string();
-    assert!(misspelt.starts_with("there is no topic \"Order\", perhaps \"Orders\" is meant: `"), "{misspelt}");
-    let misspelt = peer.admin().group("othr").await.unwrap_err().to_string();
-    assert!(misspelt.contains("\"othr\", perhaps \"other\" is meant"), "{misspelt}");
     peer.answer(201, Command::response(1).with_remark("busy"));
     let unknown = peer.admin().reset_group(&latest).await;
     assert!(matches!(unknown, Err(AdminError::Refused { .. })), "{unknown:?}");
