@@ -72,6 +72,8 @@ use topics::TopicsAction;
 /// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nobody answers, 4 no such thing, 5 denied, 6 done or told in part, 7
 /// different (`diff`). The commands of RocketMQ's mqadmin work here too, under their names and with their flags.
 #[derive(Debug, Args)]
+// Below a verb's own options, not among them.
+#[command(next_help_heading = "Cluster and output")]
 pub struct AdminArgs {
     /// Name servers of the cluster as HOST:PORT, separated by `,` or `;`.
     #[arg(short, long, global = true, value_name = "ADDRESSES", value_parser = addresses)]
