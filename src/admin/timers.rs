@@ -5,7 +5,8 @@
 
 use super::{Admin, AdminError, all, done, dry_run, failed, outcome, problem};
 use crate::proto::v1::{
-    CancelTimerRequest, CancelTimerResponse, ListTimersRequest, ListTimersResponse, TimersOnBroker, WaitingMessage,
+    CancelTimerRequest, CancelTimerResponse, ListTimersRequest, ListTimersResponse, TimersOnBroker,
+    WaitingMessage,
 };
 use crate::remoting::bodies::extension::{self, CancelTimer, ListTimers, TimersPart};
 use crate::remoting::{Command, request, response};

@@ -131,7 +131,8 @@ fn as_ours<'a>(words: impl Iterator<Item = &'a str>, noun: &str) -> Vec<String> 
 fn of_mqadmin(words: &[String]) -> Option<Vec<String>> {
     let at = words.iter().position(|word| mqadmin::is_command(word))?;
     let others = words.iter().enumerate();
-    let others = others.filter(|(other, word)| *other != at && (*other, word.as_str()) != (0, "admin"));
+    let others =
+        others.filter(|(other, word)| *other != at && (*other, word.as_str()) != (0, "admin"));
     let own = ["admin".to_owned(), words[at].clone()];
     Some(own.into_iter().chain(others.map(|(_, word)| word.clone())).collect())
 }

@@ -9,10 +9,10 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::{StdError, http};
 use tonic::transport::Endpoint;
-use tonic::Status;
 use tower::ServiceExt;
 use tower::service_fn;
 use tower::util::BoxCloneService;

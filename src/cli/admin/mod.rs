@@ -216,9 +216,7 @@ pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
     let AdminArgs { name_server, socket, output, watch, timeout, credentials, noun } = arguments;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if watch.is_some() && !noun.only_reads() {
-        return Ok(output::print_error(&Status::invalid_argument(
-            "--watch is for what only looks",
-        )));
+        return Ok(print_error(&Status::invalid_argument("--watch is for what only looks")));
     }
     let way = Way { name_servers: name_server, socket, credentials };
     let door = match runtime.block_on(way.open())? {
@@ -226,7 +224,7 @@ pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
             let door = timeout.map_or_else(|| door.clone(), |seconds| within(&door, seconds));
             door::with_spinner(door)
         }
-        Err(error) => return Ok(output::print_error(&error)),
+        Err(error) => return Ok(print_error(&error)),
     };
     let printed = match watch {
         None => print(runtime.block_on(act(noun, door, output))),
@@ -254,7 +252,7 @@ const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
 fn print(reported: Reported) -> io::Result<ExitCode> {
     match reported {
         Ok(report) => report.print(),
-        Err(error) => Ok(output::print_error(&error)),
+        Err(error) => Ok(print_error(&error)),
     }
 }
 

@@ -119,9 +119,7 @@ pub(super) fn main(words: &[String]) -> anyhow::Result<ExitCode> {
         }
         Err(Failure::Output(error)) => Err(error.into()),
         Err(Failure::Other(error)) => Err(error),
-        Err(Failure::Admin(error)) => {
-            Ok(print_error(&Status::from(error)))
-        }
+        Err(Failure::Admin(error)) => Ok(print_error(&Status::from(error))),
     }
 }
 
