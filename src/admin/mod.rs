@@ -68,6 +68,8 @@ mod name_servers;
 mod name_servers_tests;
 mod node;
 mod offsets;
+#[cfg(test)]
+mod offsets_tests;
 mod producer;
 pub mod service;
 #[cfg(test)]

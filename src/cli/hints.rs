@@ -122,18 +122,20 @@ fn as_ours<'a>(words: impl Iterator<Item = &'a str>, noun: &str) -> Vec<String> 
         "-f" | "--filename" if takes_file => vec![],
         "-w" => vec!["--watch", "2"],
         "-A" | "--all-namespaces" => vec![],
+        "--force" => vec!["--yes"],
         word => vec![word],
     };
     words.flat_map(ours).map(str::to_owned).collect()
 }
 
-/// An old command right behind `admin`, where it belongs.
+/// An old command, or what is nearly one, right behind `admin`, where it belongs.
 fn of_mqadmin(words: &[String]) -> Option<Vec<String>> {
-    let at = words.iter().position(|word| mqadmin::is_command(word))?;
+    let meant = words.iter().enumerate().find_map(|(at, word)| Some((at, mqadmin::similar(word)?)));
+    let (at, name) = meant?;
     let others = words.iter().enumerate();
     let others =
         others.filter(|(other, word)| *other != at && (*other, word.as_str()) != (0, "admin"));
-    let own = ["admin".to_owned(), words[at].clone()];
+    let own = ["admin", name].map(str::to_owned);
     Some(own.into_iter().chain(others.map(|(_, word)| word.clone())).collect())
 }
 
@@ -177,7 +179,9 @@ mod tests {
             ("admin topics delete Orders --secret-key s", ""),
             ("admin topcis", ""),
             ("updateTopic -n h:1 -t T", "updateTopic -n h:1 -t T"),
-            ("admin -n h:1 updatetopic -t T", "updatetopic -n h:1 -t T"),
+            ("admin -n h:1 updatetopic -t T", "updateTopic -n h:1 -t T"),
+            ("admin topicLst -n h:1", "topicList -n h:1"),
+            ("admin topics delete Orders --force", "topics delete Orders --yes"),
         ] {
             assert_eq!(meant(given), expected, "{given}");
         }

@@ -30,7 +30,9 @@ impl Admin {
         let permission = request.permission.as_deref().map(checked_permission).transpose();
         let permission = permission.map_err(|reason| invalid(&reason))?;
         if request.read_queues.is_none() && request.write_queues.is_none() && permission.is_none() {
-            return Err(invalid("nothing is said that is to change"));
+            return Err(invalid(
+                "nothing is said that is to change: read queues, write queues or the permission",
+            ));
         }
         if kind(name, &self.broker_groups(None).await?) == TopicKind::System {
             return Err(invalid("it is the brokers' own: each has it as it needs it"));

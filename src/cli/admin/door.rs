@@ -42,45 +42,47 @@ pub struct Way {
 }
 
 impl Way {
-    /// Opens the door.
+    /// Opens the door; with it is why this host's node is not asked, if its socket is not for this user.
     ///
     /// # Errors
     /// This host's settings are needed, and wrong.
-    pub async fn open(self) -> anyhow::Result<Result<Door, Status>> {
+    pub async fn open(self) -> anyhow::Result<Result<(Door, Option<Status>), Status>> {
         if let Some(Addresses(name_servers)) = self.name_servers {
             let credentials = self.credentials.credentials(None, None);
-            return Ok(credentials.map_err(unusable).map(|given| in_process(name_servers, given)));
+            let door = credentials.map(|given| (in_process(name_servers, given), None));
+            return Ok(door.map_err(unusable));
         }
         if let Some(path) = &self.socket {
             return Ok(match over_socket(path).await {
-                Ok(door) => Ok(door),
+                Ok(door) => Ok((door, None)),
                 Err(error) => Err(no_socket(path, &error)),
             });
         }
-        let as_this_host = |config: Config| {
+        let as_this_host = |config: Config, denied| {
             let credentials = self.credentials.credentials(Some(&config.tls), None);
-            Ok(credentials.map_err(unusable).map(|given| in_process(config.name_servers, given)))
+            let door = credentials.map(|given| (in_process(config.name_servers, given), denied));
+            Ok(door.map_err(unusable))
         };
         if self.credentials.are_given() {
-            return as_this_host(settings()?);
+            return as_this_host(settings()?, None);
         }
         let runtime_dir = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from);
         let runtime_dir = runtime_dir.unwrap_or_else(|| RUNTIME_DIR.into()).join(socket::FILE);
         let denied = match over_socket(&runtime_dir).await {
-            Ok(door) => return Ok(Ok(door)),
+            Ok(door) => return Ok(Ok((door, None))),
             Err(error) => (error.kind() == io::ErrorKind::PermissionDenied)
                 .then(|| no_socket(&runtime_dir, &error)),
         };
-        let config = match (settings(), denied) {
-            (Ok(config), _) => config,
+        let (config, denied) = match (settings(), denied) {
+            (Ok(config), denied) => (config, denied),
             (Err(_), Some(denied)) => return Ok(Err(denied)),
             (Err(error), None) => return Err(error.into()),
         };
         // Where a node that no service manager started has it.
         if let Ok(door) = over_socket(&config.data_dir.join(socket::FILE)).await {
-            return Ok(Ok(door));
+            return Ok(Ok((door, None)));
         }
-        as_this_host(config)
+        as_this_host(config, denied)
     }
 }
 

@@ -42,7 +42,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use super::credentials::CredentialsArgs;
 use super::{Addresses, addresses};
@@ -219,22 +219,22 @@ pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
         return Ok(print_error(&Status::invalid_argument("--watch is for what only looks")));
     }
     let way = Way { name_servers: name_server, socket, credentials };
-    let door = match runtime.block_on(way.open())? {
-        Ok(door) => {
+    let (door, denied) = match runtime.block_on(way.open())? {
+        Ok((door, denied)) => {
             let door = timeout.map_or_else(|| door.clone(), |seconds| within(&door, seconds));
-            door::with_spinner(door)
+            (door::with_spinner(door), denied)
         }
         Err(error) => return Ok(print_error(&error)),
     };
     let printed = match watch {
-        None => print(runtime.block_on(act(noun, door, output))),
+        None => print(runtime.block_on(act(noun, door, output)), denied.as_ref()),
         Some(seconds) => runtime.block_on(async {
             loop {
                 let reported = act(noun.clone(), door.clone(), output).await;
                 if io::stdout().is_terminal() {
                     io::stdout().write_all(CLEAR)?;
                 }
-                print(reported)?;
+                print(reported, denied.as_ref())?;
                 tokio::time::sleep(Duration::from_secs(seconds)).await;
             }
         }),
@@ -249,10 +249,15 @@ pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
 /// Moves the cursor to the first line of a terminal and clears everything.
 const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
 
-fn print(reported: Reported) -> io::Result<ExitCode> {
-    match reported {
-        Ok(report) => report.print(),
-        Err(error) => Ok(print_error(&error)),
+/// Prints it; `denied` is why this host's node was not asked, which counts where nobody else answers.
+fn print(reported: Reported, denied: Option<&Status>) -> io::Result<ExitCode> {
+    match (reported, denied) {
+        (Ok(report), _) => report.print(),
+        (Err(error), Some(denied)) if error.code() == Code::Unavailable => {
+            let text = format!("{}; {}", error.message(), denied.message());
+            Ok(print_error(&Status::permission_denied(text)))
+        }
+        (Err(error), _) => Ok(print_error(&error)),
     }
 }
 

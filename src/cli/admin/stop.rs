@@ -125,7 +125,7 @@ pub async fn run(stop: Stop, verb: &str, door: Door, output: Output) -> Reported
         groups = check.not_drained;
     }
     if dry_run {
-        let text = steps(&would_be(is_restart, &groups, &at), output);
+        let text = steps("WHAT", &would_be(is_restart, &groups, &at), output);
         return Ok(Report { notes: output.notes(notes), ..Report::new(text, Vec::new()) });
     }
     let mut drained = Vec::new();
@@ -153,7 +153,7 @@ pub async fn run(stop: Stop, verb: &str, door: Door, output: Output) -> Reported
             )),
         }
     }
-    Ok(Report { problems, ..Report::new(steps(&done, output), Vec::new()) })
+    Ok(Report { problems, ..Report::new(steps("DONE", &done, output), Vec::new()) })
 }
 
 fn step(what: &str, at: &str) -> Step {
@@ -173,9 +173,9 @@ fn would_be(is_restart: bool, groups: &[String], at: &str) -> Vec<Step> {
     all
 }
 
-fn steps(steps: &[Step], output: Output) -> String {
+fn steps(head: &'static str, steps: &[Step], output: Output) -> String {
     let rows = steps.iter().map(|step| vec![step.what.clone(), step.at.clone()]).collect();
-    Sheet::new(vec![words("WHAT"), words("AT")], rows).render(&steps, output)
+    Sheet::new(vec![words(head), words("AT")], rows).render(&steps, output)
 }
 
 /// Drains one after another until one does not get where it can be stopped; returns what that waits for. In `drained` is
@@ -406,9 +406,9 @@ would be resumed    a
 would be resumed    b
 ";
         let planned = would_be(true, &groups, "rmq-node.service");
-        assert_eq!(steps(&planned, Output::Table), expected);
+        assert_eq!(steps("WHAT", &planned, Output::Table), expected);
         let planned = would_be(false, &groups[..1], "process 7");
-        assert_eq!(steps(&planned, Output::Name), "would be drained\nwould be stopped\n");
+        assert_eq!(steps("WHAT", &planned, Output::Name), "would be drained\nwould be stopped\n");
     }
 
     #[test]

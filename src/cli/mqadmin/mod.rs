@@ -56,6 +56,9 @@ use tonic::Status;
 use crate::admin::{Admin, AdminError};
 use crate::config::{self, Sources};
 
+/// Alone, it asks for the list of all commands; 4.9.4's tool has only no word at all for that.
+const HELP: [&str; 3] = ["-h", "--help", "help"];
+
 /// The name by which this program is 4.9.4's tool.
 const TOOL: &str = "mqadmin";
 
@@ -65,11 +68,6 @@ pub(super) fn words() -> Option<Vec<String>> {
     let words: Vec<String> =
         std::env::args_os().map(OsString::into_string).collect::<Result<_, _>>().ok()?;
     old_words(&words).map(<[_]>::to_vec)
-}
-
-/// Whether a word is a command's name, in any case.
-pub(super) fn is_command(word: &str) -> bool {
-    table::find(word).is_some()
 }
 
 fn old_words(words: &[String]) -> Option<&[String]> {
@@ -90,7 +88,8 @@ fn old_words(words: &[String]) -> Option<&[String]> {
 /// # Errors
 /// The result cannot be printed, or this host's settings are wrong and were needed.
 pub(super) fn main(words: &[String]) -> anyhow::Result<ExitCode> {
-    let Some((name, given)) = words.split_first() else {
+    let asks_for_all = |words: &[String]| matches!(words, [one] if HELP.contains(&one.as_str()));
+    let Some((name, given)) = words.split_first().filter(|_| !asks_for_all(words)) else {
         print(&help::list())?;
         return Ok(ExitCode::SUCCESS);
     };
@@ -99,7 +98,8 @@ pub(super) fn main(words: &[String]) -> anyhow::Result<ExitCode> {
     let name = if is_help { &given[0] } else { name };
     let Some(command) = table::find(name) else {
         print(&format!("The sub command {name} not exist.\n"))?;
-        let meant = similar(name);
+        let meant = similar(name).map(|meant| format!(", perhaps {meant} is meant"));
+        let meant = meant.unwrap_or_default();
         eprintln!("error: there is no command {}{meant}. `mqadmin` alone lists them.", safe(name));
         return Ok(ExitCode::from(EXIT_USAGE));
     };
@@ -123,12 +123,11 @@ pub(super) fn main(words: &[String]) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The command that is meant by a name that is nearly its own, to stand behind that.
-fn similar(name: &str) -> String {
+/// The command that is meant by a name that is its own, in any case, or nearly so.
+pub(super) fn similar(name: &str) -> Option<&'static str> {
     let known: Vec<_> = table::COMMANDS.iter().map(|one| one.name.to_lowercase()).collect();
     let known: Vec<_> = known.iter().map(String::as_str).collect();
-    let meant = config::nearest(&name.to_lowercase(), &known).and_then(table::find);
-    meant.map(|command| format!("; did you mean {}?", command.name)).unwrap_or_default()
+    config::nearest(&name.to_lowercase(), &known).and_then(table::find).map(|one| one.name)
 }
 
 fn start(command: &'static OldCommand, words: &[String]) -> Result<ExitCode, Failure> {
@@ -146,6 +145,7 @@ fn start(command: &'static OldCommand, words: &[String]) -> Result<ExitCode, Fai
     let mut run = Run::new(admin, given);
     let done = runtime.block_on(act(command.name, &mut run));
     // What was printed before it failed counts too.
+    run.end_line()?;
     run.flush()?;
     done?;
     Ok(run.exit_code())
@@ -323,8 +323,8 @@ mod tests {
 
     #[test]
     fn what_is_nearly_a_command_is_told() {
-        assert_eq!(similar("TopicsList"), "; did you mean topicList?");
-        assert_eq!(similar("xyz"), "");
+        assert_eq!(similar("TopicsList"), Some("topicList"));
+        assert_eq!(similar("xyz"), None);
     }
 
     #[test]
