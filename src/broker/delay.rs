@@ -83,12 +83,12 @@ pub(super) fn start(broker: &Arc<Broker>, handle: &Handle, stop: &CancellationTo
     task::spawn(Kind::StopNode(stop.clone()), "delay levels", running);
 }
 
-/// Held while messages are stored again and the positions do not say so yet.
+/// Held while messages are stored again and the positions do not say so yet; has what is remembered until the next time.
 #[derive(Debug, Default)]
-pub(super) struct Moving(Mutex<()>);
+pub(super) struct Moving<T = ()>(Mutex<T>);
 
-impl Moving {
-    pub fn lock(&self) -> MutexGuard<'_, ()> {
+impl<T> Moving<T> {
+    pub fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -161,7 +161,7 @@ impl Levels {
             self.is_clamped = true;
         }
         let now = broker.clock.now_ms();
-        for level in self.levels.iter_mut().filter(|level| level.look_at <= now) {
+        for level in self.levels.iter_mut().filter(|level| level.is_looked_at(now)) {
             level.look_at = level.deliver(broker);
         }
     }
@@ -197,6 +197,12 @@ struct Turn {
 }
 
 impl Level {
+    /// Whether its time has come, or is further away than any is: then the clock was put back since.
+    fn is_looked_at(&self, now: i64) -> bool {
+        let (_, longest) = LOOK_AGAIN_MS;
+        !(now + 1..=now.saturating_add(longest)).contains(&self.look_at)
+    }
+
     /// Delivers some of what is due; returns when to look again.
     fn deliver(self, broker: &Broker) -> i64 {
         let now = broker.clock.now_ms();

@@ -141,6 +141,33 @@ async fn positions_outside_their_queue_are_brought_back_b275() {
 }
 
 #[tokio::test]
+async fn of_a_turn_only_what_is_damaged_is_lost() {
+    let broker = TestBroker::new();
+    for number in 0..5 {
+        send(&broker, 1, &number.to_string()).await;
+    }
+    broker.damage(&broker.records("SCHEDULE_TOPIC_XXXX", 0)[1]);
+    broker.clock.advance(SECOND);
+    broker.start();
+    let position = || broker.broker.store.tables().delay_offsets.get(1);
+    eventually("the position", || position() == Some(5)).await;
+    assert_eq!(bodies(&broker, "T"), ["0", "2", "3", "4"]);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_put_back_does_not_keep_levels_from_being_looked_at() {
+    let broker = TestBroker::new();
+    send(&broker, 3, "waits").await;
+    let mut levels = Levels::of(&broker.broker);
+    levels.look(&broker.broker);
+    // As if it had been an hour later then.
+    levels.levels.iter_mut().for_each(|level| level.look_at += 3_600_000);
+    broker.clock.advance(10 * SECOND);
+    levels.look(&broker.broker);
+    assert_eq!(bodies(&broker, "T"), ["waits"]);
+}
+
+#[tokio::test]
 async fn a_clock_that_was_put_back_does_not_hold_messages_for_ever_b272() {
     let broker = TestBroker::new();
     send(&broker, 3, "of the future").await;
