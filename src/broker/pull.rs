@@ -60,6 +60,8 @@ pub(super) struct Wish {
     pub offset: u64,
     /// Which messages are wanted.
     pub subscription: Arc<Subscription>,
+    /// Bytes that it takes, unless it is its group's.
+    pub subscription_bytes: usize,
     /// How long at most, as the client says it.
     pub timeout_ms: i64,
 }
@@ -161,9 +163,11 @@ fn execute(
     }
     let code = code_of(pulled.status, header.queue_offset);
     if code == response::PULL_NOT_FOUND && pass == Pass::First && header.has(pull_flag::SUSPEND) {
+        let is_own = header.has(pull_flag::SUBSCRIPTION);
         return Ok(Outcome::Wait(Wish {
             queue_id,
             offset: u64::try_from(header.queue_offset).unwrap_or(0),
+            subscription_bytes: if is_own { subscriptions::bytes_of(&subscription) } else { 0 },
             subscription,
             timeout_ms: header.suspend_timeout_ms,
         }));
