@@ -153,12 +153,11 @@ impl Levels {
 
     /// Looks after all levels whose time has come. Blocks.
     fn look(&mut self, broker: &Broker) {
-        if !self.is_clamped {
-            let Some(()) = clamp(&broker.store, &self.levels) else {
-                let again = broker.clock.now_ms().saturating_add(UNAVAILABLE_PAUSE_MS);
-                return self.levels.iter_mut().for_each(|level| level.look_at = again);
-            };
-            self.is_clamped = true;
+        self.is_clamped = self.is_clamped || clamp(&broker.store, &self.levels).is_some();
+        // Another master may have taken this one's place: it delivers them.
+        if !self.is_clamped || !broker.member.is_serving() {
+            let again = broker.clock.now_ms().saturating_add(UNAVAILABLE_PAUSE_MS);
+            return self.levels.iter_mut().for_each(|level| level.look_at = again);
         }
         let now = broker.clock.now_ms();
         for level in self.levels.iter_mut().filter(|level| level.is_looked_at(now)) {

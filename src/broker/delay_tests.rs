@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::super::tests_support::{TestBroker, eventually, properties, readable};
 use super::*;
 use crate::message::Record;
+use crate::replication::Standing;
 use crate::store::Durability;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -152,6 +153,21 @@ async fn of_a_turn_only_what_is_damaged_is_lost() {
     let position = || broker.broker.store.tables().delay_offsets.get(1);
     eventually("the position", || position() == Some(5)).await;
     assert_eq!(bodies(&broker, "T"), ["0", "2", "3", "4"]);
+}
+
+#[tokio::test]
+async fn a_master_whose_place_is_taken_delivers_nothing() {
+    let broker = TestBroker::new();
+    send(&broker, 1, "due").await;
+    let mut levels = Levels::of(&broker.broker);
+    broker.clock.advance(SECOND);
+    broker.broker.member.set_standing(Standing::Replaced("why".to_owned()));
+    levels.look(&broker.broker);
+    assert!(bodies(&broker, "T").is_empty());
+    broker.broker.member.set_standing(Standing::Serving);
+    broker.clock.advance(SECOND);
+    levels.look(&broker.broker);
+    assert_eq!(bodies(&broker, "T"), ["due"]);
 }
 
 #[tokio::test]
