@@ -26,7 +26,6 @@
 //! | `transactions` | half messages and their ends (37, 323) |
 //! | `transaction_check` | asking producers what became of half messages (39) |
 //! | `java_properties` | in which order properties are stored |
-//! | `light` | light queues, as clients see them |
 //! | `topics`, `groups` | their configuration (17, 21, 215, 305, 351; 200, 201, 207, 314, 352) |
 //! | `topic_spread` | topics that sends made, on the cluster's other masters (17) |
 //! | `topic_stats` | how full their queues are (202) |

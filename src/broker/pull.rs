@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::answers::{FAQ, Refusal, send_answer, tell_refused};
-use super::{Broker, flow_control, groups, light, subscriptions};
+use super::{Broker, flow_control, groups, light, offsets, subscriptions};
 use crate::filter::Subscription;
 use crate::message::{NewMessage, Properties, properties};
 use crate::model::{Permission, QueueId, QueueOffset, SubscriptionGroupConfig};
@@ -151,9 +151,8 @@ fn execute(
     broker.statistics.latencies.get_took(took);
     broker.metrics.pull.observe(took);
     if pass == Pass::First && header.has(pull_flag::COMMIT_OFFSET) && !broker.is_slave() {
-        let positions = &broker.store.tables().consumer_offsets;
-        let queue_id = light::position_queue(broker, header.consumer_group, queue_id);
-        positions.commit(header.topic, header.consumer_group, queue_id, header.commit_offset);
+        let (group, topic) = (header.consumer_group, header.topic);
+        offsets::commit(broker, group, topic, queue_id, header.commit_offset);
     }
     let pulled = pulled?;
     if pulled.status == PullStatus::Found {

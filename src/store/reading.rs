@@ -293,7 +293,9 @@ impl Store {
         let newer = self.store_time_of(topic, queue, QueueOffset(low))?;
         let older = self.store_time_of(topic, queue, QueueOffset(low - 1))?;
         let is_older_nearer = match (older, newer) {
-            (Some(older), Some(newer)) => timestamp - older < newer - timestamp,
+            (Some(older), Some(newer)) => {
+                timestamp.saturating_sub(older) < newer.saturating_sub(timestamp)
+            }
             _ => false,
         };
         Ok(QueueOffset(low - u64::from(is_older_nearer)))
