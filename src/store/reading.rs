@@ -264,6 +264,12 @@ impl Store {
         self.derived.queues().next_offset(topic, queue)
     }
 
+    /// Next offsets of all of a topic's queues, summed up.
+    #[must_use]
+    pub fn next_offsets(&self, topic: &str) -> u64 {
+        self.derived.queues().next_offsets(topic)
+    }
+
     /// The entry nearest in time (B-306). Blocks.
     ///
     /// # Errors
