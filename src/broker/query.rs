@@ -9,11 +9,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Broker;
-use super::answers::{Answer, Refusal, send_answer};
+use super::answers::{Answer, Refusal, blocking_then, send_answer};
 use crate::model::PhysicalOffset;
 use crate::remoting::{Command, response};
-use crate::task;
-use crate::transport::Responder;
+use crate::transport::{Connection, Responder};
 
 /// Messages that one answer has at most (`maxMsgsNumBatch`).
 const COUNT_MAX: usize = 64;
@@ -22,35 +21,22 @@ const UNIQUE_COUNT: i32 = 32;
 
 /// Answers a query by key (B-210 to B-213).
 pub(super) fn by_key(broker: &Arc<Broker>, request: Command, responder: Responder) {
-    answer(broker, "query by key", request, responder, find_by_key);
+    blocking_then(broker, request, responder, find_by_key, send_found);
 }
 
 /// Answers a look-up of a record by its physical offset (B-214).
 pub(super) fn by_offset(broker: &Arc<Broker>, request: Command, responder: Responder) {
-    answer(broker, "view message", request, responder, find_by_offset);
+    blocking_then(broker, request, responder, find_by_offset, send_found);
 }
 
-fn answer(
-    broker: &Arc<Broker>,
-    name: &'static str,
-    request: Command,
-    mut responder: Responder,
-    find: fn(&Broker, &Command) -> Answer,
-) {
-    let broker = Arc::clone(broker);
-    responder.goes_to_thread();
-    task::spawn_blocking(name, move || {
-        if responder.is_moot() {
-            return;
-        }
-        match find(&broker, &request) {
-            Ok(found) if found.code == response::SUCCESS => responder.send_json(found),
-            other => send_answer(responder, other),
-        }
-    });
+fn send_found(responder: Responder, answer: Answer) {
+    match answer {
+        Ok(found) if found.code == response::SUCCESS => responder.send_json(found),
+        other => send_answer(responder, other),
+    }
 }
 
-fn find_by_key(broker: &Broker, request: &Command) -> Answer {
+fn find_by_key(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
     let topic = request.required_str("topic")?;
     let key = request.required_str("key")?;
     let mut count = request.required_i32("maxNum")?;
@@ -76,7 +62,7 @@ fn find_by_key(broker: &Broker, request: &Command) -> Answer {
         .with_body(body))
 }
 
-fn find_by_offset(broker: &Broker, request: &Command) -> Answer {
+fn find_by_offset(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
     let offset = request.required_i64("offset")?;
     let record =
         u64::try_from(offset).ok().and_then(|at| broker.store.record_at(PhysicalOffset(at)));
