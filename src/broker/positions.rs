@@ -243,7 +243,10 @@ mod tests {
         let own = &broker.broker.store.tables().consumer_offsets;
         limit(&broker.broker, |limits| limits.positions_max = 0);
         told(&broker, 7, None).await;
-        assert_eq!((own.positions().len(), times_reached(&broker.broker, Limit::Positions)), (0, 1));
+        assert_eq!(
+            (own.positions().len(), times_reached(&broker.broker, Limit::Positions)),
+            (0, 1)
+        );
         limit(&broker.broker, |limits| limits.positions_max = 100);
         told(&broker, u64::MAX, Some(1)).await;
         own.commit("T", "G", QueueId(0), 0);

@@ -77,8 +77,9 @@ impl Carried {
         let is_kept = kind == Some(SQL92) && expression.len() <= CARRIED_BYTES_MAX;
         if is_kept {
             let mut kept = self.lock();
-            let is_it =
-                |one: &Arc<Subscription>| one.expression == expression && one.topic.as_str() == topic;
+            let is_it = |one: &Arc<Subscription>| {
+                one.expression == expression && one.topic.as_str() == topic
+            };
             if let Some(at) = kept.iter().position(is_it) {
                 kept[..=at].rotate_right(1);
                 return Ok(Arc::clone(&kept[0]));
