@@ -82,8 +82,9 @@ async fn one_that_is_due_earlier_than_those_known_is_not_late() {
 async fn of_long_messages_few_are_held_at_once() {
     let broker = TestBroker::new();
     let long = "x".repeat(600 << 10);
-    for _ in 0..3 {
-        send(&broker, "TIMER_DELAY_SEC=1", &long).await;
+    for id in ["1", "2", "3"] {
+        let wish = text(&format!("TIMER_DELAY_SEC=1 UNIQ_KEY={id}"));
+        assert_eq!(broker.send("T", &wish, &long).await.code, 0);
     }
     broker.clock.advance(Duration::from_secs(1));
     let mut moves = Moves::default();
