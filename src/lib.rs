@@ -28,6 +28,30 @@
 //! | 6 | [`node`] | builds all roles, starts and stops them in a listed order |
 //! | 7 | [`demo`] | a pair on this machine, killed under load, with a count |
 //! | 8 | [`cli`] | arguments and output |
+//!
+//! # The way of a message
+//!
+//! 1. A socket is read by its connection's task: `transport/driver.rs`.
+//! 2. The frame becomes a command: `remoting/command.rs`, its header by `remoting/header_json.rs` or
+//!    `remoting/header_binary.rs`.
+//! 3. The broker finds who answers the request's code, checks it and hands the message to the store:
+//!    `broker/requests.rs`, `broker/send.rs`.
+//! 4. The message becomes a record (`message/record.rs`), which is appended to the log together with whatever
+//!    else waits: `store/log/append.rs`. With `flush = "sync"` the answer waits for the disk:
+//!    `store/log/flush.rs`; with `replication = "sync"` for slaves: `store/log/replicas.rs`.
+//! 5. Followers of the log put it into its consume queue and the key index: `store/dispatch.rs`,
+//!    `store/consume_queue.rs`, `store/key_index.rs`.
+//! 6. A pull finds the queue's entries and gets the bytes of the log as they lie there: `broker/pull.rs`,
+//!    `store/reading.rs`. One that finds nothing waits in `broker/long_polling.rs`.
+//!
+//! Who knows which broker has a topic is in `nameserver/route_table.rs`. Everything is put together, and taken
+//! down, in `node/mod.rs`, which is two numbered lists.
+//!
+//! # Numbers in comments
+//!
+//! `B-176`, `ST-051`, `contract 3.14` and the like number what was found out about 4.9.4, in its source and from its
+//! processes, before this was written. The list is not part of the repository: what a number stands for is said
+//! beside it, and `tests/golden` has the bytes. Numbers alone, as in "sends (10, 310)", are request codes.
 
 pub mod acl;
 pub mod admin;
