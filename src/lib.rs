@@ -10,21 +10,21 @@
 //! | 0 | [`model`] | the nouns: topics, queues, offsets, permissions |
 //! | 0 | [`proto`] | the admin plane's messages and services, generated |
 //! | 0 | [`systemd`] | readiness, status and watchdog |
-//! | 0 | [`task`] | spawning, and what a task's end means |
 //! | 1 | [`config`] | files, environment and flags into one checked value |
 //! | 1 | [`message`] | a message exactly as it lies in the log and in a pull answer |
 //! | 1 | [`remoting`] | 4.9 commands: bytes in, values out, no I/O |
-//! | 1 | [`kv`] | sled behind one small trait; nothing else names sled |
+//! | 1 | [`task`] | spawning, and what a task's end means |
 //! | 2 | [`acl`] | who signed a command and what they may do |
 //! | 2 | [`filter`] | does a message match a subscription |
+//! | 2 | [`kv`] | sled behind one small trait; nothing else names sled |
 //! | 2 | [`transport`] | moves commands over TCP, both ways, with limits |
-//! | 2 | [`store`] | commit log, consume queues, key index, offsets, tables |
-//! | 3 | [`nameserver`] | which brokers serve which topics |
-//! | 3 | [`replication`] | copies a master's log to its slaves |
 //! | 3 | [`admin`] | every operator action on a cluster |
 //! | 3 | [`bench`](mod@bench) | the load generator |
-//! | 4 | [`broker`] | answers producers, consumers and tools |
-//! | 5 | [`console`] | web pages over the admin facade, and `/metrics` |
+//! | 3 | [`nameserver`] | which brokers serve which topics |
+//! | 3 | [`store`] | commit log, consume queues, key index, offsets, tables |
+//! | 4 | [`console`] | web pages over the admin facade, and `/metrics` |
+//! | 4 | [`replication`] | copies a master's log to its slaves |
+//! | 5 | [`broker`] | answers producers, consumers and tools |
 //! | 6 | [`node`] | builds all roles, starts and stops them in a listed order |
 //! | 7 | [`demo`] | a pair on this machine, killed under load, with a count |
 //! | 8 | [`cli`] | arguments and output |
