@@ -47,6 +47,19 @@
 //! Who knows which broker has a topic is in `nameserver/route_table.rs`. Everything is put together, and taken
 //! down, in `node/mod.rs`, which is two numbered lists.
 //!
+//! # Where something new goes
+//!
+//! | what | where, besides its code |
+//! | --- | --- |
+//! | a setting | `config/settings.rs`; `conf/rmq-node.toml`, with its default; `config/changes.rs`, if a reload takes it |
+//! | a request code | `broker/requests.rs` or `nameserver/requests.rs`; `acl/needs.rs`; `tests/it/codes.rs` |
+//! | a command of operators, a method of the admin API | `admin/mod.rs` has the steps |
+//! | a word of a console page | `console/text_zh.rs` |
+//! | a metric | `metrics/names.rs` or `metrics/figures.rs` |
+//! | a help text | `rmq-node generate packaging` makes man pages, completions and lists anew |
+//!
+//! Tests fail where a row, a word or a page was forgotten.
+//!
 //! # Numbers in comments
 //!
 //! `B-176`, `ST-051`, `contract 3.14` and the like number what was found out about 4.9.4, in its source and from its
