@@ -110,17 +110,8 @@ async fn a_deleted_topic_does_not_come_back_with_its_delayed_messages_s46() {
 
 fn put(broker: &TestBroker, text: &str) {
     let message = NewMessage {
-        topic: TopicName::new(system::SCHEDULE_TOPIC),
-        queue_id: QueueId(0),
-        flag: 0,
-        sys_flag: 0,
-        born_timestamp: 1,
-        born_host: "127.0.0.1:1".parse().unwrap(),
-        store_host: "127.0.0.1:2".parse().unwrap(),
-        reconsume_times: 0,
-        prepared_transaction_offset: 0,
-        body: Bytes::new(),
         properties: properties(text),
+        ..NewMessage::plain(system::SCHEDULE_TOPIC, 0, "")
     };
     let results = append_all(&broker.broker.store, vec![message]);
     assert!(matches!(results[..], [Ok((_, Durability::Reached))]), "{results:?}");

@@ -15,7 +15,7 @@
 //! | `offsets` | positions of groups, offsets of queues (14, 15, 29 to 32) |
 //! | `query` | messages by key and by id (12, 33) |
 //! | `clients` | who is connected: producers and consumers |
-//! | `subscriptions` | what consumers want: of pulls, of heartbeats (46) |
+//! | `subscriptions` | what consumers subscribe to, and whether it can be filtered here (46) |
 //! | `heartbeats` | what clients say of themselves, and are told of one another (34, 35, 40) |
 //! | `client_calls` | what tools ask of them through the broker (222, 223, 307, 309 → 220, 221, 307, 309) |
 //! | `client_lists` | how tools are told of them (38, 203, 204, 328) |

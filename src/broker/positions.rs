@@ -1,5 +1,5 @@
 //! Positions of consumer groups with their generations, between our own nodes: a slave and its master tell one another
-//! theirs, and the newer one counts (DESIGN 7); and what a master that starts takes of a slave's tables.
+//! theirs, and the newer one counts; and what a master that starts takes of a slave's tables.
 //!
 //! Towards a peer of 4.9.4, which knows no generations: `metadata_sync`. Invariants: a stale copy undoes no reset, no
 //! deletion and no re-creation, because these raise the generation; a slave takes positions only once its log has

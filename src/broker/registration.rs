@@ -349,7 +349,7 @@ fn as_told(broker: &Broker, topics: Vec<Arc<TopicConfig>>) -> Vec<Arc<TopicConfi
     topics.iter().map(told).collect()
 }
 
-/// Why a master must not take its place: the one that a name server knows there goes before it (DESIGN 7). It takes
+/// Why a master must not take its place: the one that a name server knows there goes before it. It takes
 /// nothing more then.
 async fn replaced(broker: &Broker, name_server: &Connection) -> Option<String> {
     if broker.is_slave() {

@@ -1,5 +1,5 @@
 //! A master's start step, carried out: peers are asked, what is missing is copied from them, then an epoch begins
-//! (DESIGN 7); and what a master that does not serve answers.
+//!; and what a master that does not serve answers.
 //!
 //! Not what is decided (`replication::start_step`). Invariant: nothing is served before the epoch is on the disk.
 

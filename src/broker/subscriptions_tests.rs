@@ -86,17 +86,9 @@ async fn properties_behind_a_long_body_are_read_without_it() {
     let world = World::new();
     for (number, length) in [(1, 100_000), (2, 9_000), (3, 5)] {
         let message = NewMessage {
-            topic: TopicName::new("T"),
-            queue_id: QueueId(0),
-            flag: 0,
-            sys_flag: 0,
-            born_timestamp: 0,
             born_host: "[::1]:1".parse().unwrap(),
-            store_host: world.broker.options.address,
-            reconsume_times: 0,
-            prepared_transaction_offset: 0,
-            body: vec![0; length].into(),
             properties: format!("KEYS\u{1}{number}"),
+            ..NewMessage::plain("T", 0, vec![0; length])
         };
         world.broker.store.append(message, false).await.unwrap();
     }

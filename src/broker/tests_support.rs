@@ -14,7 +14,7 @@ use crate::acl::{Acl, AclOptions};
 use crate::clock::Clock;
 use crate::message::{NewMessage, Record};
 use crate::metrics::{Limit, Metrics};
-use crate::model::{BrokerId, QueueId, TopicName};
+use crate::model::{BrokerId, QueueId};
 use crate::remoting::headers::SendHeader;
 use crate::remoting::{Command, request};
 use crate::replication::{Member, Past};
@@ -222,17 +222,11 @@ impl TestBroker {
     /// The same with properties.
     pub async fn store_with(&self, topic: &str, body: &str, properties: &str) {
         let message = NewMessage {
-            topic: TopicName::new(topic),
-            queue_id: QueueId(0),
-            flag: 0,
-            sys_flag: 0,
             born_timestamp: 0,
             born_host: self.options.address,
             store_host: self.options.address,
-            reconsume_times: 0,
-            prepared_transaction_offset: 0,
-            body: Bytes::copy_from_slice(body.as_bytes()),
             properties: properties.to_owned(),
+            ..NewMessage::plain(topic, 0, body.to_owned())
         };
         self.broker.store.append(message, false).await.unwrap();
     }

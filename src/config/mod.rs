@@ -13,6 +13,7 @@
 //! | `check`, `check_addresses`, `check_console` | what they mean together |
 //! | `listing` | every value with its origin, as a file |
 //! | `changes` | what a running node can take over |
+//! | `runtime_keys` | the keys of 4.9.4 that tools change in a running broker |
 //! | `overrides` | what was changed while it ran, and is kept |
 //!
 //! `conf/rmq-node.toml` documents every setting, with its default and the 4.9.4 key that it replaces;

@@ -1,4 +1,4 @@
-//! What a copy of a group's log knows of its past, in `epochs.json` of the group's folder (DESIGN 6, 7).
+//! What a copy of a group's log knows of its past, in `epochs.json` of the group's folder.
 //!
 //! ```json
 //! {"format":1,"node":"0f..","role":"master",

@@ -1,4 +1,4 @@
-//! Takes the store of a stopped 4.9.4 broker over into a new group's folder (DESIGN 6).
+//! Takes the store of a stopped 4.9.4 broker over into a new group's folder.
 //!
 //! Not the looking at it (`java_store`), nor where the folder is. The log's files keep names and bytes, so that offsets
 //! and ids of messages stay what they are; tables come as the files that lost tables are made again of; queues and index

@@ -1,4 +1,4 @@
-//! The slices of a group: one sled database per 8 GiB of log, with a `begin` and a `keys` file each (DESIGN 6).
+//! The slices of a group: one sled database per 8 GiB of log, with a `begin` and a `keys` file each.
 //!
 //! Not what is in them. The newest slice is written, older ones are sealed: opened when someone reads them, a
 //! few at a time, closed when idle. Invariants: a slice's database is opened once at a time; a condemned one is

@@ -7,8 +7,6 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::disk::{Disk, SystemDisk};
 use super::options::{FlushMode, Retention, SharedRetention};
 use super::{
@@ -152,19 +150,8 @@ impl World {
 }
 
 pub(super) fn message(topic: &str, queue: u32, body: &str) -> NewMessage {
-    NewMessage {
-        topic: TopicName::new(topic),
-        queue_id: QueueId(queue),
-        flag: 0,
-        sys_flag: 0,
-        born_timestamp: 1,
-        born_host: "127.0.0.1:1".parse().unwrap(),
-        store_host: "127.0.0.1:2".parse().unwrap(),
-        reconsume_times: 0,
-        prepared_transaction_offset: 0,
-        body: Bytes::copy_from_slice(body.as_bytes()),
-        properties: format!("KEYS\u{1}key-{}", body.get(..20).unwrap_or(body)),
-    }
+    let properties = format!("KEYS\u{1}key-{}", body.get(..20).unwrap_or(body));
+    NewMessage { properties, ..NewMessage::plain(topic, queue, body.to_owned()) }
 }
 
 fn names(count: usize) -> Vec<String> {

@@ -417,24 +417,11 @@ mod tests {
 
     use super::*;
     use crate::message::{NewMessage, encode};
-    use crate::model::{QueueId, TopicName};
 
     fn stored(body: &[u8], sys_flag: i32) -> Vec<u8> {
-        let host = "127.0.0.1:10911".parse().unwrap();
-        encode(&NewMessage {
-            topic: TopicName::new("T"),
-            queue_id: QueueId(3),
-            flag: 0,
-            sys_flag,
-            born_timestamp: 5,
-            born_host: host,
-            store_host: host,
-            reconsume_times: 0,
-            prepared_transaction_offset: 0,
-            body: Bytes::copy_from_slice(body),
-            properties: "UNIQ_KEY\u{1}U".to_owned(),
-        })
-        .unwrap()
+        let properties = "UNIQ_KEY\u{1}U".to_owned();
+        let plain = NewMessage::plain("T", 3, body.to_owned());
+        encode(&NewMessage { sys_flag, properties, ..plain }).unwrap()
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Not whether topic, group or queue exist: 4.9.4 does not ask, so neither does this. Invariants: a
 //! generation is raised by each backward commit, reset or deletion, so that of two brokers' positions the
-//! greater (generation, offset) is the newer one (DESIGN 7); a deleted position leaves its generation behind.
+//! greater (generation, offset) is the newer one; a deleted position leaves its generation behind.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
