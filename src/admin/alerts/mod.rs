@@ -29,7 +29,8 @@ use tokio::time::Instant;
 
 use super::{Admin, AdminError};
 use crate::clock::Clock;
-use crate::config::{Alerts as Settings, replace_file};
+use crate::config::Alerts as Settings;
+use crate::files;
 use crate::metrics::Metrics;
 use crate::proto::v1::{
     Alert as Told, AlertSilence, AlertState, Done, ListAlertsResponse, Outcome, Problem,
@@ -237,7 +238,7 @@ impl Alerts {
         if text == *written {
             return;
         }
-        match replace_file(&self.file, &text) {
+        match files::replace(&self.file, &text) {
             Ok(()) => *written = text,
             Err(error) => {
                 let file = self.file.display();
