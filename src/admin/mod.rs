@@ -254,7 +254,8 @@ impl Admin {
 /// The known name that is probably meant, to stand behind one that is not there.
 fn perhaps<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.filter(|one| *one != name).collect();
-    let meant = nearest(name, &known);
+    // Of very short names each is nearly the other.
+    let meant = nearest(name, &known).filter(|_| name.len() > 2);
     meant.map(|meant| format!(", perhaps \"{meant}\" is meant")).unwrap_or_default()
 }
 
