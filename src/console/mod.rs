@@ -9,6 +9,7 @@
 //! | `login` | the log-in, passwords, language and theme |
 //! | `change` | what is changed: asked for, done, written down |
 //! | `overview`, `brokers`, `topics`, `groups`, `group_change`, `messages`, `dead_letters`, `clients`, `acl`, `name_servers`, `alerts`, `audit`, `settings` | pages |
+//! | `consume` | handing a message to one member of a group |
 //! | `topic_change` | changing a topic that is there, sending it a message |
 //! | `trace` | what became of a message in the words of clients, drawn |
 //! | `drawing` | the hosts of a cluster as a picture |
@@ -31,6 +32,7 @@ mod brokers;
 mod change;
 mod chart;
 mod clients;
+mod consume;
 mod dead_letters;
 mod drawing;
 mod exposition;
@@ -198,6 +200,7 @@ fn all_pages(pages: Pages) -> Router {
         .route("/messages", get(messages::list))
         .route("/messages/{topic}/{id}", get(messages::show))
         .route("/messages/{topic}/{id}/body", get(messages::body))
+        .route("/messages/{topic}/{id}/consume", get(consume::ask).post(consume::consume))
         .route("/cluster", get(overview::cluster))
         .route("/cluster/{broker}/{id}", get(brokers::show))
         .route("/cluster/{broker}/{id}/config", post(brokers::set))

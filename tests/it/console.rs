@@ -386,14 +386,33 @@ fn a_topics_page_changes_it_sends_to_it_and_tells_who_reads_it() {
     nothing.says(&["nothing is said that is to change"]);
     // A message is sent once it was asked, and its page is a step away.
     let message = [("tags", "paid"), ("keys", "order-1"), ("body", "line 1\r\n<b>")];
+    for (field, value, why) in [
+        ("properties", "color", "A property is a line: name = value."),
+        ("properties", "WAIT = false", "the name is the system&#39;s, choose another"),
+        ("properties", "color =", "neither its name nor its value may be blank"),
+        ("delay_level", "soon", "The delay level is a whole number."),
+    ] {
+        let wrong = [message.as_slice(), &[(field, value)]].concat();
+        let refused = browser.post("/topics/Orders/send", &wrong);
+        assert_eq!(refused.status(), "400");
+        refused.says(&[why]);
+    }
+    let message = [message.as_slice(), &[("properties", "color = dark red\r\na=b=c")]].concat();
     let asked = browser.post("/topics/Orders/send", &message);
-    asked.says(&["Send a message to Orders?", "send: 10 B, paid, order-1", "&#60;b&#62;"]);
+    let line = "send: 10 B, paid, order-1, a = b=c, color = dark red";
+    asked.says(&["Send a message to Orders?", line, "&#60;b&#62;"]);
     browser.get("/topics/Orders").says(&["0 messages in the queues", "No group reads it."]);
     let sure = [message.as_slice(), &[("sure", "yes")]].concat();
     let sent = browser.post("/topics/Orders/send", &sure);
     let path = format!("/messages/Orders/{}", sent.value("href=\"/messages/Orders/"));
     let page = until(|| Some(browser.get(&path)).filter(|page| page.status() == "200"));
-    page.says(&["order-1", "paid", "line 1\n&#60;b&#62;"]);
+    page.says(&["order-1", "paid", "dark red", "line 1\n&#60;b&#62;"]);
+    // There is nobody to hand it to.
+    let gone = browser.get(&format!("{path}/consume?group=g"));
+    assert_eq!(gone.status(), "404");
+    gone.says(&["no member of group &#34;g&#34; is connected to broker-a"]);
+    let gone = browser.post(&format!("{path}/consume"), &[("group", "g"), ("client", "c")]);
+    gone.says(&["no &#34;c&#34; of group &#34;g&#34; is connected to broker-a"]);
     let reset = [("topic", "Orders"), ("target", "earliest"), ("typed", "g")];
     browser.post("/groups/g/reset", &reset).says(&["badge done"]);
     let topic = browser.get("/topics/Orders");
@@ -402,7 +421,7 @@ fn a_topics_page_changes_it_sends_to_it_and_tells_who_reads_it() {
     let asked = browser.post("/topics/Orders/delete", &[]);
     asked.says(&["1 messages are in its queues.", "Groups that read it: g"]);
     let audit = browser.get("/audit");
-    audit.says(&["Topics/Update", "Messages/Send", "10 bytes"]);
+    audit.says(&["Topics/Update", "Messages/Send", "10 bytes", "Messages/ConsumeDirectly"]);
     assert!(!audit.body.contains("line 1"), "{}", audit.body);
 }
 
