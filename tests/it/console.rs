@@ -7,6 +7,7 @@ use std::path::Path;
 
 use nix::sys::signal::Signal;
 
+use crate::admin::admin_beside;
 use crate::support::{Node, free_address, rmq_node};
 
 const PORT: u16 = 8080;
@@ -499,6 +500,59 @@ fn a_brokers_status_and_settings_are_shown_and_changed_and_it_is_closed_and_open
 }
 
 #[test]
+fn what_is_wrong_is_shown_in_the_language_of_the_page_and_what_is_gone_too() {
+    let (hosts, dir) = ([free_address(), free_address()], tempfile::tempdir().unwrap());
+    let start = |this: usize, group: &str, roles: &str| {
+        let home = dir.path().join(group);
+        std::fs::create_dir(&home).unwrap();
+        let (file, own, names) = (home.join("node.toml"), hosts[this], hosts[0]);
+        let text = format!(
+            "listen = \"{own}\"\nname_servers = [\"{names}:9876\"]\ndata_dir = \"{}\"\n\
+             [[broker]]\ngroup = \"{group}\"\n[alerts]\ninterval_s = 1\n{roles}",
+            home.display()
+        );
+        std::fs::write(&file, text).unwrap();
+        Node::spawn(rmq_node(&["run", "--config"]).arg(file))
+    };
+    let _one = start(0, "broker-a", "[name_server]\n");
+    let other = start(1, "broker-b", "");
+    let home = dir.path().join("broker-a");
+    let browser = Browser::log_in(hosts[0], &home);
+    let cookie = format!("{}; rmq_language=zh", browser.cookie);
+    let chinese = Browser { cookie, ..Browser::guest(hosts[0]) };
+    // The write permission of one is wiped at the name server.
+    let path = "/cluster/broker-a/0";
+    until(|| (browser.get(path).status() == "200").then_some(()));
+    assert!(!browser.get(path).body.contains("closed to producers"));
+    let fields = [("broker", "broker-a"), ("may", "no"), ("sure", "yes")];
+    let wiped = browser.post("/name-servers/writing", &fields);
+    assert!(wiped.body.contains("badge done"), "{}", wiped.body);
+    let by = format!("by name server {}:9876", hosts[0]);
+    browser.get(path).says(&["closed to producers", &by]);
+    let told =
+        format!("producers are kept away from broker-a 0 ({}:10911) by name server ", hosts[0]);
+    until(|| browser.get("/alerts").body.contains(&told).then_some(()));
+    let told = format!("生产者不能写入 broker-a 0 ({}:10911)：NameServer ", hosts[0]);
+    chinese.get("/alerts").says(&[&told, "恢复写权限"]);
+    let shown = admin_beside(&home, &["brokers", "show"]).1;
+    assert!(shown.contains(&format!("rw, wiped at {}:9876", hosts[0])), "{shown}");
+    // The other one leaves, after it was seen.
+    let seen = || std::fs::read_to_string(home.join("alerts.json")).unwrap_or_default();
+    until(|| seen().contains("\"broker-b\"").then_some(()));
+    other.signal(Signal::SIGTERM);
+    assert_eq!(other.wait().0.code(), Some(0));
+    let was = format!("was at {}:10911", hosts[1]);
+    browser.get("/cluster").says(&["broker-b", "not registered", &was]);
+    browser.get("/").says(&["broker-b 0: it is not registered any more", &hosts[1].to_string()]);
+    browser.get("/cluster/broker-b/0").says(&["not registered", &was]);
+    chinese.get("/cluster").says(&["未注册", &format!("原地址 {}:10911", hosts[1])]);
+    until(|| chinese.get("/alerts").body.contains("不再注册").then_some(()));
+    let (code, shown, error) = admin_beside(&home, &["cluster"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(shown.contains(&format!("was {}:10911", hosts[1])), "{shown}");
+}
+
+#[test]
 fn readers_look_and_pages_speak_chinese_below_a_path() {
     let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
     let _node = Node::start(address, dir.path());
@@ -738,30 +792,36 @@ fn charts_show_what_was_before_a_restart_too() {
     let sent =
         rmq_node(&["bench", "produce", "-t", "Orders", "-m", "700", "-n", &servers]).output();
     assert!(sent.unwrap().status.success());
-    let label = |path: &str, title: &str| {
+    let figure = |path: &str, title: &str| {
         let page = browser.get(path).body;
-        let labels = page.split("class=\"chart\"").skip(1).map(|rest| {
-            rest.split_once("aria-label=\"").unwrap().1.split('"').next().unwrap().to_owned()
-        });
-        labels.into_iter().find(|label| label.starts_with(title))
+        let figures = page
+            .split("<figcaption>")
+            .skip(1)
+            .map(|rest| rest.split_once("</figure>").unwrap().0.to_owned());
+        figures.into_iter().find(|figure| figure.starts_with(title))
     };
     let topic = |span: &str| {
         let path = format!("/topics/Orders?span={span}");
-        label(&path, "Messages in per second, ").filter(|label| !label.ends_with("highest 0"))
+        figure(&path, "Messages in per second <").filter(|figure| !figure.contains("highest 0<"))
     };
     let day = until(|| topic("24h"));
-    assert!(day.starts_with("Messages in per second, 24 hours. last "), "{day}");
-    assert!(topic("30d").unwrap().starts_with("Messages in per second, 30 days. last "));
-    let rates = until(|| label("/", "broker-a: Messages per second, 24 hours. in: last "));
-    assert!(rates.contains("; out: last 0, highest 0"), "{rates}");
-    assert!(
-        label("/", "broker-a: Used part of the disk").is_some_and(|label| label.ends_with(" %"))
+    assert!(day.contains("last "), "{day}");
+    assert!(topic("30d").unwrap().contains("last "));
+    let rates = until(|| figure("/", "broker-a: Messages per second <"));
+    assert!(rates.contains("in: last ") && rates.contains("out: last 0, highest 0"), "{rates}");
+    let disk = figure("/", "broker-a: Used part of the disk").unwrap();
+    assert!(disk.contains(" %</span>"), "{disk}");
+    // A line, or words where that would be a dot.
+    assert_ne!(
+        disk.contains("class=\"chart\""),
+        disk.contains("A line needs two points"),
+        "{disk}"
     );
     assert!(
         browser.get("/topics/Orders").body.contains("Of the masters of this node only: broker-a.")
     );
     let none = browser.get("/topics/TBW102").body;
-    assert!(none.contains("class=\"chart\""), "an idle topic has a line at zero: {none}");
+    assert!(none.contains("last 0, highest 0"), "an idle topic has a line at zero: {none}");
     node.signal(Signal::SIGTERM);
     assert_eq!(node.wait().0.code(), Some(0));
     let _node = start();
