@@ -91,6 +91,7 @@ impl Scale {
         const HOUR_MS: i64 = 60 * MINUTE_MS;
         let (points, together, tick_ms) = match (span, known) {
             (Span::Day, 0..=60) => (60, 1, 10 * MINUTE_MS),
+            (Span::Day, 61..=360) => (360, 2, HOUR_MS),
             (Span::Day, _) => (span.points(), 5, 4 * HOUR_MS),
             (Span::Month, 0..=72) => (72, 1, 24 * HOUR_MS),
             (Span::Month, _) => (span.points(), 3, 5 * 24 * HOUR_MS),
@@ -99,20 +100,25 @@ impl Scale {
     }
 
     /// How far it goes back, and what a point of it is.
-    fn words(self, page: &Page) -> (&'static str, &'static str) {
-        match (self.span, self.together) {
-            (Span::Day, 1) => (page.t("1 hour"), page.t("Each point is a minute.")),
-            (Span::Day, _) => {
-                (page.t("24 hours"), page.t("Each point is the highest minute of five."))
-            }
+    fn words(self, page: &Page) -> (&'static str, String) {
+        let time = match (self.span, self.together) {
+            (Span::Day, 1) => page.t("1 hour"),
+            (Span::Day, 2) => page.t("6 hours"),
+            (Span::Day, _) => page.t("24 hours"),
+            (Span::Month, 1) => page.t("3 days"),
+            (Span::Month, _) => page.t("30 days"),
+        };
+        let point = match (self.span, self.together) {
+            (Span::Day, 1) => page.t("Each point is a minute.").to_owned(),
+            (Span::Day, many) => page.t1("Each point is the highest minute of {}.", many),
             (Span::Month, 1) => {
-                (page.t("3 days"), page.t("Each point is an hour, which has the mean of rates."))
+                page.t("Each point is an hour, which has the mean of rates.").to_owned()
             }
-            (Span::Month, _) => (
-                page.t("30 days"),
-                page.t("Each point is the highest hour of three; an hour has the mean of rates."),
-            ),
-        }
+            (Span::Month, _) => page
+                .t("Each point is the highest hour of three; an hour has the mean of rates.")
+                .to_owned(),
+        };
+        (time, point)
     }
 }
 
@@ -315,7 +321,7 @@ impl Chart {
     }
 }
 
-/// Full tens of minutes or fourth hours, or days.
+/// Full tens of minutes or hours, or days.
 fn times(drawn: &Drawn, scale: Scale) -> Vec<(f64, String)> {
     let step_ms = scale.tick_ms;
     let shown = match scale.span {
@@ -374,7 +380,7 @@ mod tests {
             [Some(1.0), Some(7.0), None, None, None, None, None, Some(2.0), Some(3.0), None];
         let before = vec![None; 5];
         let newest = [&minutes[..], &before, &[Some(4.0)]].concat();
-        let (day, month) = (Scale::of(Span::Day, 61), Scale::of(Span::Month, 73));
+        let (day, month) = (Scale::of(Span::Day, 361), Scale::of(Span::Month, 73));
         let drawn = Drawn::of(&points(Span::Day, &newest), day, NOW_MS);
         assert_eq!(drawn.values.len(), 288);
         assert_eq!(drawn.values[284..], [Some(7.0), Some(3.0), None, Some(4.0)]);
@@ -395,7 +401,8 @@ mod tests {
             let drawn = Drawn::of(&points(span, &[Some(1.0)]), scale, NOW_MS);
             times(&drawn, scale).into_iter().map(|(_, text)| text).collect()
         };
-        assert_eq!(texts(Span::Day, 61), ["12:00", "16:00", "20:00", "00:00", "04:00", "08:00"]);
+        assert_eq!(texts(Span::Day, 361), ["12:00", "16:00", "20:00", "00:00", "04:00", "08:00"]);
+        assert_eq!(texts(Span::Day, 61), ["05:00", "06:00", "07:00", "08:00", "09:00", "10:00"]);
         assert_eq!(texts(Span::Day, 60), ["09:10", "09:20", "09:30", "09:40", "09:50", "10:00"]);
         let days = ["11-03", "11-08", "11-13", "11-18", "11-23", "11-28"];
         assert_eq!(texts(Span::Month, 73), days);
@@ -436,7 +443,7 @@ mod tests {
 
     #[test]
     fn a_chart_says_in_words_what_it_shows() {
-        let (page, scale) = (page(), Scale::of(Span::Day, 61));
+        let (page, scale) = (page(), Scale::of(Span::Day, 361));
         let drawn = |word, kind, values: &[Option<f32>]| {
             let drawn = Drawn::of(&points(Span::Day, values), scale, NOW_MS);
             (word, kind, f64::from(values.last().unwrap().unwrap()), drawn)

@@ -594,6 +594,7 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("30 days", "30 天"),
     ("Times are UTC.", "时间为 UTC。"),
     ("1 hour", "1 小时"),
+    ("6 hours", "6 小时"),
     ("3 days", "3 天"),
     (
         "A line needs two points: the next comes at {} UTC.",
@@ -601,7 +602,7 @@ pub const TEXTS: &[(&str, &str)] = &[
     ),
     ("Each point is a minute.", "每个点为一分钟。"),
     ("Each point is an hour, which has the mean of rates.", "每个点为一小时，速率取平均值。"),
-    ("Each point is the highest minute of five.", "每个点为五分钟内最高的一分钟。"),
+    ("Each point is the highest minute of {}.", "每个点为 {} 分钟内最高的一分钟。"),
     (
         "Each point is the highest hour of three; an hour has the mean of rates.",
         "每个点为三小时内最高的一小时；每小时的速率取平均值。",
