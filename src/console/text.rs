@@ -86,7 +86,7 @@ mod tests {
                 }
             }
         }
-        let rules = folder.join("../admin/alerts/rules.rs");
+        let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/src/admin/alerts/rules.rs");
         let rules = fs::read_to_string(rules).unwrap();
         let sentences = rules.split("Sentence::of(").skip(1).map(|rest| rest.split('"').nth(1));
         shown.extend(sentences.map(|words| words.unwrap().to_owned()));

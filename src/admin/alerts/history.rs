@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::cluster::NOT_REGISTERED;
 use super::look::Look;
-use super::rules::{is_there, name};
+use super::rules::is_there;
 use crate::proto::v1::Broker;
 
 /// For how long samples of disks are kept.
