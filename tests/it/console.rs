@@ -7,19 +7,18 @@ use std::path::Path;
 
 use nix::sys::signal::Signal;
 
-use crate::admin::admin_beside;
 use crate::support::{Node, free_address, rmq_node};
 
 const PORT: u16 = 8080;
 
 /// An answer: its head, status line first, and its body.
-struct Answer {
+pub struct Answer {
     head: String,
-    body: String,
+    pub body: String,
 }
 
 impl Answer {
-    fn status(&self) -> &str {
+    pub fn status(&self) -> &str {
         self.head.split(' ').nth(1).unwrap()
     }
 }
@@ -45,7 +44,7 @@ impl Answer {
         rest.split('"').next().unwrap()
     }
 
-    fn says(&self, texts: &[&str]) {
+    pub fn says(&self, texts: &[&str]) {
         for text in texts {
             assert!(self.body.contains(text), "{text}: {}", self.body);
         }
@@ -58,7 +57,7 @@ impl Answer {
 }
 
 /// Somebody with a browser that keeps its session.
-struct Browser {
+pub struct Browser {
     address: Ipv4Addr,
     cookie: String,
     csrf: String,
@@ -83,7 +82,7 @@ impl Browser {
         (format!("{method} {rest}"), format!("X-Forwarded-Prefix: {}\r\n{cookie}", self.base))
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub fn get(&self, path: &str) -> Answer {
         let (request, head) = self.request("GET", path);
         ask(at(self.address), &request, &head)
     }
@@ -99,7 +98,7 @@ impl Browser {
         (head.join("\n"), Events { lines: Box::new(lines) })
     }
 
-    fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         self.post_with(path, &self.csrf, fields)
     }
 
@@ -117,8 +116,14 @@ impl Browser {
     }
 
     /// Logs in, and has chosen a password before anything else.
-    fn log_in(address: Ipv4Addr, data_dir: &Path) -> Self {
+    pub fn log_in(address: Ipv4Addr, data_dir: &Path) -> Self {
         Self::guest(address).logged_in(data_dir)
+    }
+
+    /// The same session, in Chinese.
+    pub fn in_chinese(&self) -> Self {
+        let (cookie, csrf) = (format!("{}; rmq_language=zh", self.cookie), self.csrf.clone());
+        Self { cookie, csrf, ..*self }
     }
 
     fn logged_in(mut self, data_dir: &Path) -> Self {
@@ -185,7 +190,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// Tries until there is something.
-fn until<T>(what: impl Fn() -> Option<T>) -> T {
+pub fn until<T>(what: impl Fn() -> Option<T>) -> T {
     loop {
         if let Some(found) = what() {
             return found;
@@ -500,59 +505,6 @@ fn a_brokers_status_and_settings_are_shown_and_changed_and_it_is_closed_and_open
 }
 
 #[test]
-fn what_is_wrong_is_shown_in_the_language_of_the_page_and_what_is_gone_too() {
-    let (hosts, dir) = ([free_address(), free_address()], tempfile::tempdir().unwrap());
-    let start = |this: usize, group: &str, roles: &str| {
-        let home = dir.path().join(group);
-        std::fs::create_dir(&home).unwrap();
-        let (file, own, names) = (home.join("node.toml"), hosts[this], hosts[0]);
-        let text = format!(
-            "listen = \"{own}\"\nname_servers = [\"{names}:9876\"]\ndata_dir = \"{}\"\n\
-             [[broker]]\ngroup = \"{group}\"\n[alerts]\ninterval_s = 1\n{roles}",
-            home.display()
-        );
-        std::fs::write(&file, text).unwrap();
-        Node::spawn(rmq_node(&["run", "--config"]).arg(file))
-    };
-    let _one = start(0, "broker-a", "[name_server]\n");
-    let other = start(1, "broker-b", "");
-    let home = dir.path().join("broker-a");
-    let browser = Browser::log_in(hosts[0], &home);
-    let cookie = format!("{}; rmq_language=zh", browser.cookie);
-    let chinese = Browser { cookie, ..Browser::guest(hosts[0]) };
-    // The write permission of one is wiped at the name server.
-    let path = "/cluster/broker-a/0";
-    until(|| (browser.get(path).status() == "200").then_some(()));
-    assert!(!browser.get(path).body.contains("closed to producers"));
-    let fields = [("broker", "broker-a"), ("may", "no"), ("sure", "yes")];
-    let wiped = browser.post("/name-servers/writing", &fields);
-    assert!(wiped.body.contains("badge done"), "{}", wiped.body);
-    let by = format!("by name server {}:9876", hosts[0]);
-    browser.get(path).says(&["closed to producers", &by]);
-    let told =
-        format!("producers are kept away from broker-a 0 ({}:10911) by name server ", hosts[0]);
-    until(|| browser.get("/alerts").body.contains(&told).then_some(()));
-    let told = format!("生产者不能写入 broker-a 0 ({}:10911)：NameServer ", hosts[0]);
-    chinese.get("/alerts").says(&[&told, "恢复写权限"]);
-    let shown = admin_beside(&home, &["brokers", "show"]).1;
-    assert!(shown.contains(&format!("rw, wiped at {}:9876", hosts[0])), "{shown}");
-    // The other one leaves, after it was seen.
-    let seen = || std::fs::read_to_string(home.join("alerts.json")).unwrap_or_default();
-    until(|| seen().contains("\"broker-b\"").then_some(()));
-    other.signal(Signal::SIGTERM);
-    assert_eq!(other.wait().0.code(), Some(0));
-    let was = format!("was at {}:10911", hosts[1]);
-    browser.get("/cluster").says(&["broker-b", "not registered", &was]);
-    browser.get("/").says(&["broker-b 0: it is not registered any more", &hosts[1].to_string()]);
-    browser.get("/cluster/broker-b/0").says(&["not registered", &was]);
-    chinese.get("/cluster").says(&["未注册", &format!("原地址 {}:10911", hosts[1])]);
-    until(|| chinese.get("/alerts").body.contains("不再注册").then_some(()));
-    let (code, shown, error) = admin_beside(&home, &["cluster"]);
-    assert_eq!(code, Some(0), "{error}");
-    assert!(shown.contains(&format!("was {}:10911", hosts[1])), "{shown}");
-}
-
-#[test]
 fn readers_look_and_pages_speak_chinese_below_a_path() {
     let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
     let _node = Node::start(address, dir.path());
@@ -633,10 +585,7 @@ fn what_changes_on_a_page_is_sent_until_the_session_or_the_node_ends() {
     // How long the node has been up.
     assert_ne!(events.next().unwrap(), first);
     // As the visitor sees it.
-    let chinese = Browser {
-        cookie: format!("{}; rmq_language=zh", browser.cookie),
-        ..Browser::guest(address)
-    };
+    let chinese = browser.in_chinese();
     let (_, mut of_alerts) = chinese.follow("/live?page=/alerts");
     assert!(of_alerts.next().unwrap().contains("状态"));
     // Whatever has no such part, or is none of the console's pages, has no stream.
