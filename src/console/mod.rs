@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `server` | connections, with limits |
 //! | `exposition` | `/metrics` in the format that is asked for |
-//! | `accounts`, `guesses` | users, passwords, sessions; who tries too often |
+//! | `accounts`, `user_store`, `passwords`, `guesses` | who is let in: users, passwords, sessions; who tries too often |
 //! | `visitor` | who asks for a page, and what a form sends |
 //! | `login` | the log-in, passwords, language and theme |
 //! | `change` | what is changed: asked for, done, written down |
@@ -44,6 +44,7 @@ mod login;
 mod messages;
 mod name_servers;
 mod overview;
+mod passwords;
 mod series;
 mod server;
 mod settings;
@@ -52,6 +53,7 @@ mod text_zh;
 mod topic_change;
 mod topics;
 mod trace;
+mod user_store;
 mod visitor;
 
 use std::fmt;
