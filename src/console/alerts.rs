@@ -384,6 +384,7 @@ mod tests {
             path: PATH.to_owned(),
             user: None,
             csrf: String::new(),
+            sent: Fields::default(),
         };
         let (english, chinese) = (page(Language::English), page(Language::Chinese));
         let off = Settings::default();
