@@ -51,34 +51,32 @@ pub async fn again(State(pages): State<Router>, request: Request, next: Next) ->
 }
 
 async fn shown(pages: &Router, asked: &Parts, mut refused: Refused) -> Option<String> {
-    let path = asked.uri.path();
-    if asked.method == Method::GET {
+    let mut places = Vec::new();
+    let method = if asked.method == Method::GET {
         asked.uri.query()?;
         refused.sent = Fields::of_query(&asked.uri)?;
-        let page = page_for(pages, asked, path.parse().ok()?, None).await?;
-        return filled(&page, "get", &refused);
-    }
-    // Who was sure has typed something on the page that asked, or on the one before it.
-    if refused.sent.get("sure") == "yes" {
-        let sent = refused.sent.without(&["sure"]);
-        let page = page_for(pages, asked, asked.uri.clone(), Some(sent)).await;
-        let filled = page.and_then(|page| filled(&page, "post", &refused));
-        if filled.is_some() {
-            return filled;
+        places.push((asked.uri.path().parse().ok()?, None));
+        "get"
+    } else {
+        // Who was sure has typed something on the page that asked, or on the one before it.
+        if refused.sent.get("sure") == "yes" {
+            places.push((asked.uri.clone(), Some(refused.sent.without(&["sure"]))));
         }
-    }
-    for uri in places(asked) {
-        let page = page_for(pages, asked, uri, None).await;
-        let filled = page.and_then(|page| filled(&page, "post", &refused));
-        if filled.is_some() {
-            return filled;
+        places.extend(places_of(asked).into_iter().map(|place| (place, None)));
+        "post"
+    };
+    for (place, form) in places {
+        if let Some(page) = page_for(pages, asked, place, form).await
+            && let Some(filled) = filled(&page, method, &refused)
+        {
+            return Some(filled);
         }
     }
     None
 }
 
 /// Where the page of a form may be: at the form's own path, or above it; first as it was when the form was sent.
-fn places(asked: &Parts) -> Vec<Uri> {
+fn places_of(asked: &Parts) -> Vec<Uri> {
     let path = asked.uri.path();
     let above = path.rsplit_once('/').map(|(above, _)| above).filter(|above| !above.is_empty());
     let places = [Some(path), above];
@@ -294,7 +292,7 @@ a&#60;b</textarea><input name="secret" type="password"><input name="kept" value=
         let of = |path: &str, from: &str| {
             let request = Request::post(path).header(header::REFERER, from);
             let (parts, ()) = request.body(()).unwrap().into_parts();
-            places(&parts).iter().map(Uri::to_string).collect::<Vec<_>>()
+            places_of(&parts).iter().map(Uri::to_string).collect::<Vec<_>>()
         };
         let from = "https://host/rmq/dead-letters/g?id=1";
         let expected = ["/dead-letters/g?id=1", "/dead-letters/g/resend", "/dead-letters/g"];
