@@ -83,7 +83,7 @@ pub use accounts::Accounts;
 pub use history::History;
 use refused::Refused;
 pub use server::{Accepted, Door, serve};
-use visitor::{Fields, Page, Visitor};
+use visitor::{Fields, Guest, Page, Visitor};
 
 /// The largest form.
 const FORM_BYTES_MAX: usize = 1 << 20;
@@ -238,9 +238,19 @@ fn all_pages(pages: Pages) -> Router {
         .route("/settings/users", post(settings::set_user))
         .route("/settings/reload", post(settings::reload))
         .fallback(login::not_found)
+        .method_not_allowed_fallback(above)
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(from_fn(safe))
         .with_state(pages)
+}
+
+/// Where a form was sent to there may be no page: whoever looks there, as after another choice of language, gets the one above.
+async fn above(guest: Guest, method: Method, uri: Uri) -> Response {
+    match uri.path().rsplit_once('/') {
+        Some(("", _)) if method == Method::GET => redirect(&guest.page, "/"),
+        Some((above, _)) if method == Method::GET => redirect(&guest.page, above),
+        _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+    }
 }
 
 /// Said with every page.

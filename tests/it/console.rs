@@ -510,6 +510,9 @@ fn a_form_that_is_refused_keeps_what_was_typed() {
     let wrong = browser.post("/settings/users", &user);
     let role = "<option value=\"operator\" selected>";
     shown_again(&wrong, "409", &["up to 64 letters", "value=\"a b\">", role]);
+    // Where forms go there may be no page.
+    assert_eq!(browser.get("/topics/Orders/update").location(), "/topics/Orders");
+    assert_eq!(browser.get("/logout").location(), "/");
     // Where nothing was typed there is nothing to keep.
     let last = [("user", "admin"), ("action", "remove"), ("sure", "yes")];
     let wrong = browser.post("/settings/users", &last);
