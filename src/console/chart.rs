@@ -355,6 +355,7 @@ mod tests {
             path: "/".to_owned(),
             user: None,
             csrf: String::new(),
+            sent: Fields::default(),
         };
         let drawn = |word, kind, values: &[Option<f32>]| {
             let drawn = Drawn::of(&points(Span::Day, values), Span::Day, NOW_MS);
