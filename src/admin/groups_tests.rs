@@ -102,7 +102,7 @@ async fn a_group_is_deleted_with_its_topics_and_never_under_its_members() {
     assert!(!peer.asked().contains(&207));
     let done = peer.admin().delete_group(&request(false)).await.unwrap().done;
     assert_eq!(outcomes(&done), places.map(|place| (place, Outcome::Done)));
-    assert_eq!(peer.asked(), [106, 203, 201, 207, 106, 21, 215, 216, 106, 21, 105]);
+    assert_eq!(peer.asked(), [106, 203, 201, 207, 106, 21, 215, 216, 106, 21, 105, 206]);
     peer.answer_body(203, MEMBERS);
     let refused = peer.admin().delete_group(&request(false)).await;
     let Err(AdminError::Conflict(text)) = refused else { panic!("{refused:?}") };

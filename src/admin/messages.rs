@@ -196,16 +196,21 @@ impl Admin {
         Ok(found)
     }
 
-    /// Sends messages of a topic to `out` as they are stored, until nobody takes them.
+    /// Sends messages of a topic to `out` as they are stored, until nobody takes them. A broker that does not answer at the
+    /// beginning is told of, and left out.
     ///
     /// # Errors
-    /// No name server knows the topic, or nobody answers at the beginning.
+    /// No name server knows the topic, or none of its brokers answers at the beginning.
     pub async fn tail(
         &self,
         request: &TailMessagesRequest,
         out: &mpsc::Sender<Result<TailMessagesResponse, Status>>,
     ) -> Result<(), AdminError> {
-        let mut queues = self.ends(request).await?;
+        let (mut queues, problems) = self.ends(request).await?;
+        let begun = TailMessagesResponse { problems, ..TailMessagesResponse::default() };
+        if !begun.problems.is_empty() && out.send(Ok(begun)).await.is_err() {
+            return Ok(());
+        }
         loop {
             let pulled = all(queues.iter().map(|queue| self.pull_from(request, queue))).await;
             let mut answer = TailMessagesResponse::default();
@@ -242,20 +247,31 @@ impl Admin {
         }
     }
 
-    /// Where each queue of the topic is looked at first.
-    async fn ends(&self, request: &TailMessagesRequest) -> Result<Vec<Queue>, AdminError> {
-        let (topic, mut queues) = (&request.topic, Vec::new());
-        for group in self.route(topic).await?.brokers {
-            let Some(address) = group.address() else { continue };
-            for one in self.topic_offsets(address, topic).await? {
-                let number = one.queue.queue_id;
-                let offset = match request.from_ms {
-                    Some(time) => self.search_offset(address, topic, number, time).await?,
-                    None => one.max_offset,
-                };
-                let (broker, address) = (group.broker_name.clone(), address.to_owned());
-                queues.push(Queue { broker, address, number, offset, has_failed: false });
-            }
+    /// Where each queue of the topic is looked at first, and which brokers do not say it.
+    async fn ends(
+        &self,
+        request: &TailMessagesRequest,
+    ) -> Result<(Vec<Queue>, Vec<Problem>), AdminError> {
+        let brokers = self.route(&request.topic).await?.brokers;
+        let ends = all(brokers.iter().map(|group| self.ends_at(group, request))).await;
+        let (told, problems) = from_each_or_slave(&brokers, ends, "messages")?;
+        Ok((told.into_iter().flat_map(|(_, queues)| queues).collect(), problems))
+    }
+
+    async fn ends_at(
+        &self,
+        group: &BrokerData,
+        request: &TailMessagesRequest,
+    ) -> Result<Vec<Queue>, AdminError> {
+        let (address, topic, mut queues) = (address_of(group)?, &request.topic, Vec::new());
+        for one in self.topic_offsets(address, topic).await? {
+            let number = one.queue.queue_id;
+            let offset = match request.from_ms {
+                Some(time) => self.search_offset(address, topic, number, time).await?,
+                None => one.max_offset,
+            };
+            let (broker, address) = (group.broker_name.clone(), address.to_owned());
+            queues.push(Queue { broker, address, number, offset, has_failed: false });
         }
         Ok(queues)
     }

@@ -28,7 +28,7 @@
 //! and mixed clusters too. Its words are the messages of `proto/admin/v1`: functions take requests and return answers of
 //! the services, so that gRPC, command line and console have one vocabulary. Not here: how results are printed.
 //! Invariants: lists are read by bulk codes, never by a call an item; an action on several brokers goes on after one has
-//! failed and tells of each; what changes something knows `dry_run`; who asks until a deadline is answered before it.
+//! failed and tells of each; what changes the cluster knows `dry_run`; who asks until a deadline is answered before it.
 //!
 //! # Another noun or verb
 //!
@@ -70,6 +70,8 @@ mod name_servers;
 mod name_servers_tests;
 mod node;
 mod offsets;
+#[cfg(test)]
+mod offsets_tests;
 mod producer;
 pub mod service;
 #[cfg(test)]
@@ -85,6 +87,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::config::nearest;
 use crate::proto::v1::{Done, Outcome, Problem};
 use crate::remoting::bodies::route::BrokerData;
 use crate::remoting::{Command, response};
@@ -248,6 +251,14 @@ impl Admin {
         }
         Err(AdminError::Unreachable(format!("no name server answers: {}", reasons.join("; "))))
     }
+}
+
+/// The known name that is probably meant, to stand behind one that is not there.
+fn perhaps<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.filter(|one| *one != name).collect();
+    // Of very short names each is nearly the other.
+    let meant = nearest(name, &known).filter(|_| name.len() > 2);
+    meant.map(|meant| format!(", perhaps \"{meant}\" is meant")).unwrap_or_default()
 }
 
 /// Who does not know what every name server of 4.9 answers is something else.

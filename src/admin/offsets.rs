@@ -20,8 +20,8 @@ impl Admin {
     /// Lets a group go on elsewhere in a topic.
     ///
     /// # Errors
-    /// Nothing was changed: nobody answers, there is no such topic, the target makes no sense, or members are connected
-    /// that cannot be told.
+    /// Nothing was changed: nobody answers, there is no such topic or group, the target makes no sense, or members are
+    /// connected that cannot be told.
     pub async fn reset_group(
         &self,
         request: &ResetOffsetsRequest,
@@ -46,6 +46,11 @@ impl Admin {
         let is_cpp = members.connections.iter().any(|one| one.language == Language::CPP);
         let plans = all(brokers.iter().map(|group| self.plan(group, request))).await;
         let (planned, problems) = from_each(&brokers, plans, "queues")?;
+        // Brokers show 0 for no position, of a group that is not there too.
+        let mut before = planned.iter().flat_map(|(_, queues)| queues).map(|queue| queue.before);
+        if !has_members && before.all(|before| before.unwrap_or(0) == 0) {
+            self.must_be_known(&request.group, &self.broker_groups(None).await?).await?;
+        }
         let mut answer =
             ResetOffsetsResponse { members_told: has_members, problems, queues: Vec::new() };
         for (group, mut queues) in planned {

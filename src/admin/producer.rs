@@ -6,7 +6,6 @@
 use bytes::Bytes;
 use tz::UtcDateTime;
 
-use super::topics::no_topic;
 use super::{Admin, AdminError, Sent};
 use crate::clock::Clock;
 use crate::message::{Properties, properties};
@@ -210,14 +209,23 @@ impl Admin {
         &self,
         request: &SendMessageRequest,
     ) -> Result<SendMessageResponse, AdminError> {
-        let SendMessageRequest { topic, body, .. } = request;
+        let SendMessageRequest { topic, body, dry_run, .. } = request;
         let properties = request.to_properties()?;
-        let route = self.route_if_any(topic).await?.ok_or_else(|| no_topic(topic))?;
+        let route = self.route(topic).await?;
         let clock = Clock::system();
         let producer = Producer::new(self, &clock, GROUP.to_owned(), topic, &route, QUEUES_MAX);
         let mut producer = producer.ok_or_else(|| {
             AdminError::Conflict(format!("no master takes messages of topic \"{topic}\""))
         })?;
+        if *dry_run {
+            let next = &producer.queues[producer.next].queue;
+            return Ok(SendMessageResponse {
+                broker: next.broker_name.clone(),
+                queue: next.queue_id,
+                status: "DRY_RUN".to_owned(),
+                ..SendMessageResponse::default()
+            });
+        }
         let body = Bytes::copy_from_slice(body.as_bytes());
         let (queue, sent, id) = producer.send(properties, body).await?;
         Ok(SendMessageResponse {
@@ -324,6 +332,10 @@ mod tests {
         let wrong = SendMessageRequest { keys: Some("a\u{1}b".to_owned()), ..asked.clone() };
         let error = admin.send_message(&wrong).await.unwrap_err();
         assert!(matches!(error, AdminError::Invalid(_)), "{error}");
+        let dry = SendMessageRequest { dry_run: true, ..asked.clone() };
+        let planned = admin.send_message(&dry).await.unwrap();
+        assert_eq!((planned.broker.as_str(), planned.status.as_str()), ("a", "DRY_RUN"));
+        assert!(planned.id.is_empty() && !peer.asked().contains(&310), "nothing is sent");
         let sent = admin.send_message(&asked).await.unwrap();
         assert_eq!((sent.broker.as_str(), sent.queue, sent.queue_offset), ("a", 0, 7));
         assert_eq!((sent.offset_id.as_str(), sent.status.as_str()), ("A1", "SEND_OK"));

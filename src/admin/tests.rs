@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::proto::v1::{
     CreateTopicRequest, DeleteTopicRequest, ListGroupsRequest, ListTimersRequest,
-    RepairTopicsRequest, ResetOffsetsRequest, ResetTarget, StoredMessage, TopicKind, TopicSettings,
-    TopicStatus, TrackState, UpdateTopicRequest,
+    RepairTopicsRequest, StoredMessage, TailMessagesRequest, TopicKind, TopicSettings, TopicStatus,
+    TrackState, UpdateTopicRequest,
 };
 use crate::task::{self, Kind};
 use crate::transport::{Limits, Responder, Server, Service};
@@ -552,7 +552,12 @@ async fn a_slave_is_asked_to_begin_anew_and_a_plain_one_does_not_know_how() {
 }
 
 /// A row of 208 and 317.
-fn progress(topic: &str, queue: i32, broker_offset: i64, consumer_offset: i64) -> String {
+pub(super) fn progress(
+    topic: &str,
+    queue: i32,
+    broker_offset: i64,
+    consumer_offset: i64,
+) -> String {
     format!(
         r#"{{"brokerName":"a","queueId":{queue},"topic":"{topic}"}}:{{"brokerOffset":{broker_offset},"consumerOffset":{consumer_offset},"lastTimestamp":1000}}"#
     )
@@ -655,7 +660,7 @@ async fn members_that_only_another_broker_knows_are_found_for_a_message() {
 }
 
 /// Who has a topic `T` with two queues, and a group `g` that read 3 of 8 in the first.
-fn with_group() -> Running {
+pub(super) fn with_group() -> Running {
     let peer = Running::start();
     let brokers =
         format!(r#"[{{"brokerAddrs":{{0:"{}"}},"brokerName":"a","cluster":"C"}}]"#, peer.address);
@@ -673,11 +678,6 @@ fn with_group() -> Running {
 
 pub(super) const MEMBERS: &str = r#"{"connectionSet":[{"clientAddr":"h:1","clientId":"c","language":"JAVA","version":401}],
     "consumeType":"CONSUME_PASSIVELY","messageModel":"CLUSTERING","subscriptionTable":{"T":{"topic":"T","subString":"x"}}}"#;
-
-fn reset(target: ResetTarget, value: i64, dry_run: bool) -> ResetOffsetsRequest {
-    let (group, topic) = ("g".to_owned(), "T".to_owned());
-    ResetOffsetsRequest { group, topic, target: target.into(), value, dry_run }
-}
 
 #[tokio::test]
 async fn a_group_is_shown_with_owners_and_an_unknown_one_is_not_found() {
@@ -699,47 +699,36 @@ async fn a_group_is_shown_with_owners_and_an_unknown_one_is_not_found() {
 }
 
 #[tokio::test]
-async fn positions_are_set_where_nobody_is_connected_and_stay_within_the_queue() {
+async fn a_tail_goes_on_without_a_broker_that_does_not_answer() {
     let peer = with_group();
-    let after = async |target, value, dry_run| {
-        let answer = peer.admin().reset_group(&reset(target, value, dry_run)).await.unwrap();
-        assert!(!answer.members_told && answer.problems.is_empty(), "{answer:?}");
-        let queue = |one: &crate::proto::v1::QueueReset| (one.before, one.after, one.outcome());
-        answer.queues.iter().map(queue).collect::<Vec<_>>()
+    let broker = |name: &str, address: &str| {
+        format!(r#"{{"brokerAddrs":{{0:"{address}"}},"brokerName":"{name}","cluster":"C"}}"#)
     };
-    let dry = after(ResetTarget::Earliest, 0, true).await;
-    assert_eq!(dry, [(Some(3), 2, Outcome::DryRun), (None, 0, Outcome::DryRun)]);
-    assert!(!peer.asked().contains(&15));
-    let done = after(ResetTarget::Latest, 0, false).await;
-    assert_eq!(done, [(Some(3), 8, Outcome::Done), (None, 4, Outcome::Done)]);
-    assert_eq!(peer.asked(), [105, 203, 208, 202, 15, 15]);
-    let done = after(ResetTarget::Shift, -5, false).await;
-    assert_eq!(done, [(Some(3), 2, Outcome::Done), (None, 0, Outcome::Done)]);
-    let done = after(ResetTarget::Offset, 3, false).await;
-    assert_eq!(done, [(Some(3), 3, Outcome::Done), (None, 3, Outcome::Done)]);
-    peer.answer(29, Command::response(0).with_field("offset", 5));
-    let done = after(ResetTarget::Time, 1000, false).await;
-    assert_eq!(done, [(Some(3), 5, Outcome::Done), (None, 4, Outcome::Done)]);
-    peer.answer(15, Command::response(1).with_remark("no"));
-    let failed = after(ResetTarget::Latest, 0, false).await;
-    assert!(failed.iter().all(|(.., outcome)| *outcome == Outcome::Failed), "{failed:?}");
-    let refused = peer.admin().reset_group(&reset(ResetTarget::Unspecified, 0, false)).await;
-    assert!(matches!(refused, Err(AdminError::Invalid(_))), "{refused:?}");
+    let brokers = [broker("a", &peer.address), broker("b", NOBODY)].join(",");
+    peer.answer_body(105, &format!(r#"{{"brokerDatas":[{brokers}],"queueDatas":[]}}"#));
+    let request = TailMessagesRequest { topic: "T".to_owned(), ..Default::default() };
+    let (out, mut parts) = tokio::sync::mpsc::channel(4);
+    let admin = peer.admin();
+    let part = tokio::select! {
+        ended = admin.tail(&request, &out) => panic!("{ended:?}"),
+        part = parts.recv() => part.unwrap().unwrap(),
+    };
+    let at: Vec<_> = part.problems.iter().map(|problem| problem.at.as_str()).collect();
+    assert_eq!(at, ["b"]);
 }
 
 #[tokio::test]
-async fn members_are_told_and_their_positions_never_set() {
+async fn a_name_that_is_nearly_one_is_told_with_that() {
     let peer = with_group();
-    peer.answer_body(203, MEMBERS);
-    peer.answer_body(222, r#"{"offsetTable":{{"brokerName":"a","queueId":0,"topic":"T"}:6,{"brokerName":"a","queueId":1,"topic":"T"}:4}}"#);
-    let answer = peer.admin().reset_group(&reset(ResetTarget::Latest, 0, false)).await.unwrap();
-    assert!(answer.members_told);
-    let after: Vec<_> = answer.queues.iter().map(|one| (one.after, one.outcome())).collect();
-    assert_eq!(after, [(6, Outcome::Done), (4, Outcome::Done)]);
-    assert!(!peer.asked().contains(&15));
-    let refused = peer.admin().reset_group(&reset(ResetTarget::Shift, 1, false)).await;
-    let Err(AdminError::Conflict(text)) = refused else { panic!("{refused:?}") };
-    assert!(text.starts_with("1 members of \"g\" are connected"), "{text}");
+    peer.answer(105, Command::response(17));
+    peer.answer_body(206, r#"{"topicList":["Orders","Ordered","Paid"]}"#);
+    let told = peer.admin().topic("Order").await.unwrap_err().to_string();
+    let expected = "there is no topic \"Order\", perhaps \"Orders\" is meant: `";
+    assert!(told.starts_with(expected), "{told}");
+    peer.answer_body(208, r#"{"offsetTable":{}}"#);
+    peer.answer_body(201, r#"{"subscriptionGroupTable":{"other":{"groupName":"other"}}}"#);
+    let told = peer.admin().group("othr").await.unwrap_err().to_string();
+    assert!(told.contains("\"othr\", perhaps \"other\" is meant: `"), "{told}");
 }
 
 #[tokio::test]

@@ -3,9 +3,10 @@
 //!
 //! Invariant: every master is asked, because an id does not tell where its message is.
 
-use super::{Admin, AdminError, all, done, failed, outcome, problem};
+use super::{Admin, AdminError, all, done, dry_run, failed, outcome, problem};
 use crate::proto::v1::{
-    CancelTimerResponse, ListTimersRequest, ListTimersResponse, TimersOnBroker, WaitingMessage,
+    CancelTimerRequest, CancelTimerResponse, ListTimersRequest, ListTimersResponse, TimersOnBroker,
+    WaitingMessage,
 };
 use crate::remoting::bodies::extension::{self, CancelTimer, ListTimers, TimersPart};
 use crate::remoting::{Command, request, response};
@@ -82,10 +83,13 @@ impl Admin {
     ///
     /// # Errors
     /// Nobody answers, or no master has such a message.
-    pub async fn cancel_timer(&self, id: &str) -> Result<CancelTimerResponse, AdminError> {
+    pub async fn cancel_timer(
+        &self,
+        CancelTimerRequest { id, dry_run: is_dry }: &CancelTimerRequest,
+    ) -> Result<CancelTimerResponse, AdminError> {
         let groups = self.broker_groups(None).await?;
         let ask = async |group: &str, master: &str| {
-            let body = extension::to_bytes(&CancelTimer { id: id.to_owned() });
+            let body = extension::to_bytes(&CancelTimer { id: id.clone(), dry_run: *is_dry });
             let request = Command::request(request::EXTENSION_CANCEL_TIMER).with_body(body);
             let answer = self.call(master, request).await;
             // A 4.9.4 broker lets nothing wait for a time.
@@ -93,7 +97,8 @@ impl Admin {
                 error.is_refused(response::QUERY_NOT_FOUND)
                     || error.is_refused(response::REQUEST_CODE_NOT_SUPPORTED)
             });
-            (!is_elsewhere).then(|| done(group, Some(master), outcome(answer)))
+            let became = if *is_dry && answer.is_ok() { dry_run() } else { outcome(answer) };
+            (!is_elsewhere).then(|| done(group, Some(master), became))
         };
         let asked = groups.iter().map(|group| async {
             match group.master() {

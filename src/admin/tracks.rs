@@ -4,7 +4,6 @@
 //! Invariants: a group's position tells that it has gone on behind a message, not that its listener was content; what a
 //! group's brokers did not say is `UNKNOWN` of that group, and keeps back no other.
 
-use super::topics::no_topic;
 use super::{Admin, AdminError, Message, address_of, all, from_each_or_slave};
 use crate::message::properties;
 use crate::model::system;
@@ -75,7 +74,7 @@ impl Admin {
         let Some(route) = self.route_if_any(topic).await? else {
             // The first trace makes it.
             let is_own = topic != system::TRACE_TOPIC;
-            return if is_own { Err(no_topic(topic)) } else { Ok((Vec::new(), Vec::new())) };
+            return if is_own { Err(self.no_topic(topic).await) } else { Ok((Vec::new(), Vec::new())) };
         };
         let asked = all(route.brokers.iter().map(async |broker| {
             self.by_key_at(address_of(broker)?, topic, (id, false), TRACES).await

@@ -358,9 +358,9 @@ fn end(broker: &Broker, timer: Timer, id: &str) -> NewMessage {
     after(timer, own_message(broker, to, offset, text))
 }
 
-/// 9007: cancels the messages of an id that wait. Blocks.
+/// 9007: cancels the messages of an id that wait, or looks whether there are any. Blocks.
 pub(super) fn cancel(broker: &Arc<Broker>, request: &Command, by: &Connection) -> Answer {
-    let CancelTimer { id } = extension::parse(&request.body)?;
+    let CancelTimer { id, dry_run } = extension::parse(&request.body)?;
     if broker.is_slave() {
         return Err(failed("this is a slave: ask the master of its group"));
     }
@@ -380,7 +380,10 @@ pub(super) fn cancel(broker: &Arc<Broker>, request: &Command, by: &Connection) -
             continue;
         };
         if broker.store.timers().is_waiting(timer).map_err(|error| unreadable(&error))? {
-            append(&broker.store, end(broker, timer, &id)).map_err(|error| unreadable(&error))?;
+            if !dry_run {
+                append(&broker.store, end(broker, timer, &id))
+                    .map_err(|error| unreadable(&error))?;
+            }
             cancelled += 1;
         }
     }
@@ -388,7 +391,9 @@ pub(super) fn cancel(broker: &Arc<Broker>, request: &Command, by: &Connection) -
         let remark = format!("no message of the id {id} waits here for its time");
         return Err(Refusal::new(response::QUERY_NOT_FOUND, remark));
     }
-    tracing::info!(id, by = %by.remote(), "a message is not delivered at its time: it was cancelled");
+    if !dry_run {
+        tracing::info!(id, by = %by.remote(), "a message is not delivered at its time: it was cancelled");
+    }
     Ok(Command::response(response::SUCCESS))
 }
 

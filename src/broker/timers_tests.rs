@@ -216,7 +216,11 @@ async fn a_slave_that_becomes_the_master_delivers_what_its_master_had_not() {
 }
 
 async fn cancel(broker: &TestBroker, id: &str) -> (i32, String) {
-    let body = extension::to_bytes(&CancelTimer { id: id.to_owned() });
+    cancel_as(broker, id, false).await
+}
+
+async fn cancel_as(broker: &TestBroker, id: &str, dry_run: bool) -> (i32, String) {
+    let body = extension::to_bytes(&CancelTimer { id: id.to_owned(), dry_run });
     broker.refused(Command::request(request::EXTENSION_CANCEL_TIMER).with_body(body)).await
 }
 
@@ -226,6 +230,7 @@ async fn a_cancelled_message_is_not_delivered() {
     broker.start();
     send(&broker, "TIMER_DELAY_SEC=60", "wanted").await;
     send(&broker, "TIMER_DELAY_SEC=50", "unwanted").await;
+    assert_eq!(cancel_as(&broker, "id-wanted", true).await, (0, String::new()));
     assert_eq!(cancel(&broker, "id-unwanted").await, (0, String::new()));
     let gone =
         (response::QUERY_NOT_FOUND, "no message of the id id-unwanted waits here for its time");

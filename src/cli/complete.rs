@@ -200,7 +200,7 @@ impl Line {
 const IN_QUOTES: &str = "$`\"\\";
 
 /// A text as it is typed within this quote, or without any.
-fn quoted(text: &str, quote: Option<char>) -> String {
+pub(super) fn quoted(text: &str, quote: Option<char>) -> String {
     let is_special = |char: char| match quote {
         Some('"') => IN_QUOTES.contains(char),
         Some(_) => false,

@@ -16,6 +16,7 @@ use crate::transport::{Credentials, Signer, Tls, TlsMaterial};
 
 /// What is shown to a cluster.
 #[derive(Args, Clone, Default)]
+#[command(next_help_heading = "Account and encryption")]
 pub(super) struct CredentialsArgs {
     /// Account that signs the requests, where the cluster has accounts.
     #[arg(long, global = true, value_name = "KEY", env = "RMQ_ACCESS_KEY")]

@@ -16,6 +16,7 @@
 //! | `manual` | man pages from these definitions |
 //! | `progress` | how far long work is, on terminals |
 //! | `generate` | every file that is made of these definitions |
+//! | `hints` | what was probably meant by words that are none of these |
 //!
 //! Not here: what the commands do. Invariant: 78 means that the settings are wrong and will stay so,
 //! 1 that something failed which time or a hand can heal; `admin`, `doctor` and `demo` have codes of their own.
@@ -31,6 +32,7 @@ mod credentials;
 mod demo;
 pub mod doctor;
 pub mod generate;
+mod hints;
 mod manual;
 mod mqadmin;
 mod progress;
@@ -42,6 +44,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
@@ -163,12 +166,7 @@ pub fn main() -> ExitCode {
 /// Runs the command that clap reads.
 fn command() -> anyhow::Result<ExitCode> {
     let matches = Cli::command().long_version(LONG_VERSION).try_get_matches();
-    let matches = matches.unwrap_or_else(|error| {
-        if error.kind() == clap::error::ErrorKind::InvalidSubcommand {
-            mqadmin::explain_misplaced();
-        }
-        error.exit()
-    });
+    let matches = matches.unwrap_or_else(|error| wrong_usage(&error));
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match cli.command {
         Command::Run { settings, ends_with } => run(&settings, ends_with),
@@ -180,6 +178,20 @@ fn command() -> anyhow::Result<ExitCode> {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Generate { folder } => generate::write(&folder),
     }
+}
+
+/// Ends as clap does, with what was probably meant behind it.
+fn wrong_usage(error: &clap::Error) -> ! {
+    // The exit code counts, whether or not somebody can read why.
+    let _ = error.print();
+    if matches!(error.kind(), ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument) {
+        let words: Vec<String> =
+            std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+        if let Some(meant) = hints::meant(&words) {
+            let _ = writeln!(io::stderr(), "Perhaps: {meant}");
+        }
+    }
+    std::process::exit(error.exit_code())
 }
 
 /// Writes a result to standard output.

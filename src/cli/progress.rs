@@ -40,15 +40,24 @@ pub struct Steps(ProgressBar);
 
 impl Steps {
     /// None is done yet.
-    pub fn new(total: u32) -> Self {
-        Self(DRAWN.add(ProgressBar::new(total.into())))
+    pub fn new(total: usize) -> Self {
+        Self(DRAWN.add(ProgressBar::new(count(total))))
+    }
+
+    /// So many more are done.
+    pub fn did(&self, more: usize) {
+        self.0.inc(count(more));
     }
 
     /// One more is done; `tell` prints what there is to say of it.
     pub fn done(&self, tell: impl FnOnce()) {
         self.0.suspend(tell);
-        self.0.inc(1);
+        self.did(1);
     }
+}
+
+fn count(steps: usize) -> u64 {
+    u64::try_from(steps).unwrap_or(u64::MAX)
 }
 
 impl Drop for Steps {

@@ -51,7 +51,7 @@ pub use check_console::is_base_path;
 pub use layers::Origin;
 use layers::Origins;
 pub use overrides::{Kept, KeptStore, Overrides};
-pub use read::{did_you_mean, mistake};
+pub use read::{did_you_mean, mistake, nearest};
 pub use reference::REFERENCE;
 pub use runtime_keys::{fixed_properties, why_not_now};
 pub use settings::{

@@ -141,7 +141,8 @@ pub fn did_you_mean(written: &str, known: &[&str]) -> String {
 }
 
 /// The known word that differs least, if it is near enough to be meant.
-pub(super) fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
     // At least as many edits as they differ in length: those of a long text are not counted.
     let (edits_max, letters) = (1 + written.len() / 4, written.chars().count());
     let alike = known.iter().filter(|word| letters.abs_diff(word.chars().count()) <= edits_max);

@@ -149,6 +149,7 @@ pub async fn send(State(pages): State<Pages>, Path(name): Path<String>, form: Po
         delay_level: fields
             .number_if_any("delay_level")
             .map_err(|_| visitor.invalid("The delay level is a whole number."))?,
+        dry_run: false,
     };
     let properties = request.to_properties().map_err(|error| visitor.failed(&error))?;
     let path = escaped(&name);

@@ -164,6 +164,9 @@ fn a_group_is_listed_shown_and_goes_on_elsewhere() {
     };
     assert_eq!(admin(address, &["groups", "show", "readers"]).0, Some(4));
     run(&["bench", "produce", "-t", "Hello", "-m", "24"]);
+    let misspelt = ["offsets", "reset", "reader", "-t", "Hello", "--to", "latest", "--yes"];
+    let (code, _, error) = admin(address, &misspelt);
+    assert_eq!((code, error.contains("there is no group")), (Some(4), true), "{error}");
     run(&["admin", "updateSubGroup", "-b", &broker, "-g", "readers"]);
     let to_begin = ["offsets", "reset", "readers", "-t", "Hello", "--to", "earliest", "--yes"];
     let (code, _, error) = admin(address, &to_begin);
@@ -274,6 +277,7 @@ fn name_servers_are_listed_and_told() {
     assert_eq!(code, Some(0), "{error}");
     assert!(printed.contains(&format!("{address}:9876  rmq-node        1 ")), "{printed}");
     assert!(run(&["kv", "put", "Orders", "broker-a:4"]).1.contains("set: name server"));
+    assert_eq!(run(&["kv"]), run(&["kv", "list"]));
     let (code, printed, _) = run(&["kv", "list"]);
     assert_eq!((code, printed.contains("Orders  broker-a:4")), (Some(0), true), "{printed}");
     assert_eq!(run(&["kv", "delete", "Orders"]).0, Some(1));
@@ -374,8 +378,10 @@ fn a_slave_begins_anew_only_where_it_is_and_when_that_is_confirmed() {
     assert_eq!(code, Some(1), "{error}");
     assert!(error.contains("error: not done: it was not confirmed"), "{error}");
     let confirmed = [&resync[..], &["--yes"]].concat();
-    let (code, _, error) = admin_beside(dir.path(), &confirmed);
-    assert_eq!(code, Some(4), "{error}");
+    for sure in ["--yes", "--dry-run"] {
+        let (code, _, error) = admin_beside(dir.path(), &[&resync[..], &[sure]].concat());
+        assert_eq!(code, Some(4), "{error}");
+    }
     let (code, _, error) = admin(address, &confirmed);
     assert_eq!((code, error.contains("only a node itself can")), (Some(1), true), "{error}");
 }
@@ -409,7 +415,12 @@ fn a_node_tells_how_it_is_and_reads_its_settings_again() {
 fn only_what_waits_for_its_time_can_be_cancelled() {
     let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
     let _node = Node::start(address, dir.path());
-    let (code, printed, error) = admin(address, &["timers", "cancel", "unknown"]);
+    assert_eq!(admin(address, &["timers"]).0, Some(0));
+    // Nobody is there to say yes.
+    let cancel = |more: &str| admin(address, &["timers", "cancel", "unknown", more]);
+    assert_eq!(admin(address, &["timers", "cancel", "unknown"]).0, Some(1));
+    assert_eq!(cancel("--dry-run").0, Some(4));
+    let (code, printed, error) = cancel("--yes");
     assert_eq!((code, printed.as_str()), (Some(4), ""), "{error}");
     assert_eq!(error, "error: no message of the id \"unknown\" waits for its time\n");
 }
@@ -423,8 +434,46 @@ fn nobody_there_is_3_and_says_what_to_do() {
 }
 
 #[test]
+fn a_node_says_what_a_stop_would_do() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let node = Node::start(address, dir.path());
+    let (code, printed, error) =
+        admin_beside(dir.path(), &["node", "stop", "--drain", "--dry-run"]);
+    assert_eq!(code, Some(0), "{error}");
+    let stopped = format!("would be stopped  process {}\n", node.pid());
+    assert!(printed.contains("would be drained  broker-a\n"), "{printed}");
+    assert!(printed.ends_with(&stopped), "{printed}");
+    assert_eq!(admin_beside(dir.path(), &["brokers", "show"]).0, Some(0));
+    let sent = ["messages", "send", "Nope", "hello", "--dry-run"];
+    assert_eq!(admin(address, &sent).0, Some(4));
+    assert_eq!(admin(address, &["topics", "create", "Hello"]).0, Some(0));
+    let (code, printed, error) =
+        admin(address, &["messages", "send", "Hello", "hello", "--dry-run"]);
+    assert_eq!((code, printed.contains("DRY_RUN")), (Some(0), true), "{error}");
+    assert!(admin(address, &["topics", "show", "Hello"]).1.contains("messages  0\n"));
+}
+
+#[test]
+fn words_of_other_tools_are_told_in_ours() {
+    let told = |words: &[&str]| {
+        let output = rmq_node(words).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), error.lines().last().unwrap_or_default().to_owned())
+    };
+    let meant = |text: &str| (Some(2), format!("Perhaps: rmq-node admin {text}"));
+    assert_eq!(told(&["admin", "get", "topics"]), meant("topics list"));
+    assert_eq!(told(&["admin", "describe", "topic", "Orders"]), meant("topics show Orders"));
+    assert_eq!(told(&["updateTopic", "-t", "T"]), meant("updateTopic -t T"));
+    let (code, last) = told(&["admin", "topics", "list", "--nope"]);
+    assert_eq!((code, last.as_str()), (Some(2), "For more information, try '--help'."));
+}
+
+#[test]
 fn wrong_usage_is_2() {
     let address = free_address();
+    let credentials = ["topics", "--credentials", "/nonexistent/tools.yml"];
+    let (code, _, error) = admin(address, &credentials);
+    assert_eq!((code, error.contains("tools.yml")), (Some(2), true), "{error}");
     for arguments in [&["topics", "creat"][..], &["topics", "create", "bad!name"]] {
         assert_eq!(admin(address, arguments).0, Some(2), "{arguments:?}");
     }

@@ -41,6 +41,9 @@ fn help_is_4_9_4s_by_its_name_and_behind_admin() {
         count += 1;
     }
     assert_eq!(count, 57);
+    for help in ["help", "-h", "--help"] {
+        assert_eq!(printed(&[help]), (Some(0), list.to_owned(), String::new()), "{help}");
+    }
     let (code, output, error) = printed(&["nothing"]);
     assert_eq!((code, output.as_str()), (Some(2), "The sub command nothing not exist.\n"));
     assert!(error.starts_with("error: there is no command nothing."), "{error}");
@@ -147,10 +150,11 @@ fn what_fails_is_a_line_and_an_exit_code() {
         ("consumerProgress -g Missing", 4, "consumer group \"Missing\""),
         ("updateTopic -c Missing -t T", 4, "no cluster \"Missing\"; there is: DefaultCluster"),
         ("brokerStatus -b 127.0.0.1:1", 3, "rmq-node run"),
+        ("brokerStatus -b broker-a", 2, "`clusterList` shows the address"),
         ("updateTopic -c DefaultCluster -t a.b", 1, "illegal characters"),
         (
             "updateTopic -c DefaultCluster -t T --credentials /nonexistent/tools.yml",
-            1,
+            2,
             "/nonexistent/tools.yml",
         ),
     ] {

@@ -79,6 +79,23 @@ fn what_was_released_is_still_there() {
 }
 
 #[test]
+fn the_document_lists_every_service() {
+    let mut served = BTreeSet::from(
+        ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"].map(str::to_owned),
+    );
+    for file in FileDescriptorSet::decode(DESCRIPTORS).unwrap().file {
+        let name = |service| format!("{}.{service}", file.package());
+        served.extend(file.service.iter().map(|service| name(service.name())));
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto/README.md");
+    let text = fs::read_to_string(path).unwrap();
+    // What grpcurl prints, by name.
+    let (_, list) = text.split_once("admin.sock list\n").unwrap();
+    let list: Vec<_> = list.lines().take_while(|line| !line.starts_with('$')).collect();
+    assert_eq!(list, Vec::from_iter(&served));
+}
+
+#[test]
 fn every_message_field_value_and_method_is_described() {
     // What stands above each in its file; descriptors that reflection answers with have no comments.
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto/admin/v1");

@@ -25,7 +25,7 @@ mod topics;
 
 use std::time::Duration;
 
-use super::{Admin, AdminError, CALL_TIMEOUT, no_name_server};
+use super::{Admin, AdminError, CALL_TIMEOUT, no_name_server, perhaps};
 use crate::remoting::bodies::route::{ClusterInfo, TopicRoute};
 use crate::remoting::bodies::topics::parse_topic_list;
 use crate::remoting::{Command, DecodeError, request, response};
@@ -50,10 +50,19 @@ impl Admin {
     /// # Errors
     /// No name server answers, or none knows the topic.
     pub async fn route(&self, topic: &str) -> Result<TopicRoute, AdminError> {
-        let route = self.route_if_any(topic).await?;
-        route.ok_or_else(|| {
-            AdminError::NotFound(format!("no name server knows a topic \"{topic}\""))
-        })
+        match self.route_if_any(topic).await? {
+            Some(route) => Ok(route),
+            None => Err(self.no_topic(topic).await),
+        }
+    }
+
+    /// That there is no topic of a name, and which was probably meant.
+    pub(super) async fn no_topic(&self, name: &str) -> AdminError {
+        let known = self.topic_names().await.unwrap_or_default();
+        AdminError::NotFound(format!(
+            "there is no topic \"{name}\"{}: `rmq-node admin topics list --all` shows what there is",
+            perhaps(name, known.iter().map(String::as_str))
+        ))
     }
 
     /// The same; `None` if no name server knows the topic.

@@ -3,7 +3,6 @@
 //! Invariants: creating never touches a group that is there, and changing never makes one; everything that can be refused
 //! is, before the first broker is changed; settings that were not named stay as each broker has them.
 
-use super::no_group;
 use crate::admin::{
     Admin, AdminError, Became, done, dry_run, failed, master_of, outcome, unchanged,
 };
@@ -133,9 +132,10 @@ impl Admin {
         if settings == GroupSettings::default() {
             return Err(AdminError::Invalid(format!("group \"{name}\": no setting is given")));
         }
+        let brokers = self.groups_of_cluster(&request.cluster, &request.broker).await?;
         let mut all = Vec::new();
-        for group in self.groups_of_cluster(&request.cluster, &request.broker).await? {
-            let became = match self.config_on_master(&group, name).await {
+        for group in &brokers {
+            let became = match self.config_on_master(group, name).await {
                 Ok((_, None)) => continue,
                 Err(error) => failed(&error),
                 Ok((master, Some(before))) => match settings.over(&before) {
@@ -146,7 +146,7 @@ impl Admin {
             all.push(done(&group.broker_name, group.master(), became));
         }
         if all.is_empty() {
-            return Err(no_group(name));
+            return Err(self.no_group(name, &brokers).await);
         }
         Ok(UpdateGroupResponse { done: all })
     }
@@ -180,7 +180,7 @@ impl Admin {
             all.push(done(&group.broker_name, group.master(), became));
         }
         if all.is_empty() {
-            return Err(no_group(name));
+            return Err(self.no_group(name, &brokers).await);
         }
         for topic in [TopicName::retry_of(name), TopicName::dead_letter_of(name)] {
             all.append(&mut self.delete_topic_of(topic.as_str(), request).await);

@@ -9,7 +9,7 @@ mod change;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::{Admin, AdminError, address_of, all, from_each_or_slave};
+use super::{Admin, AdminError, address_of, all, from_each_or_slave, perhaps};
 use crate::clock::Clock;
 use crate::model::{MessageQueue, RETRY_PREFIX, system};
 use crate::proto::v1::{
@@ -143,7 +143,7 @@ impl Admin {
         }
         status.settings = self.settings_of(name, &brokers).await;
         if status.queues.is_empty() && status.members.is_empty() && status.settings.is_empty() {
-            return Err(no_group(name));
+            return Err(self.no_group(name, &brokers).await);
         }
         status.lag = status.queues.iter().map(|queue| queue.lag).fold(0, i64::saturating_add);
         status.queues.sort_by(|a, b| place(a).cmp(&place(b)));
@@ -151,12 +151,34 @@ impl Admin {
     }
 
     /// Whether any broker has it.
+    ///
+    /// # Errors
+    /// None has, or it is not known of all.
     pub(super) async fn must_be_known(
         &self,
         name: &str,
         brokers: &[BrokerData],
     ) -> Result<(), AdminError> {
-        if self.settings_of(name, brokers).await.is_empty() { Err(no_group(name)) } else { Ok(()) }
+        let config = async |group| self.group_config(address_of(group)?, name).await;
+        let told = all(brokers.iter().map(config)).await;
+        if told.iter().any(|config| matches!(config, Ok(Some(_)))) {
+            return Ok(());
+        }
+        match told.into_iter().find_map(Result::err) {
+            Some(error) => Err(error),
+            None => Err(self.no_group(name, brokers).await),
+        }
+    }
+
+    /// That these brokers have no group of a name, and which was probably meant.
+    async fn no_group(&self, name: &str, brokers: &[BrokerData]) -> AdminError {
+        let configs = async |group| self.group_configs(address_of(group)?).await;
+        let known: Vec<_> = all(brokers.iter().map(configs)).await.into_iter().flatten().collect();
+        let known = known.iter().flatten().map(|config| config.name.as_str());
+        AdminError::NotFound(format!(
+            "there is no group \"{name}\"{}: `rmq-node admin groups list --all` shows what there is",
+            perhaps(name, known)
+        ))
     }
 
     /// Its settings on each broker that answers and has some.
@@ -233,12 +255,6 @@ fn kind(members: &ConsumerConnections) -> Option<(String, String)> {
     let mode = &members.mode;
     let kind = (mode.consume_type.as_str().to_owned(), mode.message_model.as_str().to_owned());
     (!members.connections.is_empty()).then_some(kind)
-}
-
-fn no_group(name: &str) -> AdminError {
-    AdminError::NotFound(format!(
-        "there is no group \"{name}\": `rmq-node admin groups list --all` shows what there is"
-    ))
 }
 
 fn place(queue: &GroupQueue) -> (&str, &str, i32) {

@@ -182,7 +182,7 @@ mod tests {
         );
         let of_node = OfNode { audit: Arc::clone(&log), alerts, control: Arc::new(Nobody) };
         let api = Api { admin, of_node: Some(of_node) };
-        let request = Request::new(CancelTimerRequest { id: "7".to_owned() });
+        let request = Request::new(CancelTimerRequest { id: "7".to_owned(), dry_run: false });
         let change = || api.change("Messages/CancelTimer", &request);
         change().end(Ok(CancelTimerResponse::default())).await.unwrap();
         let none = AdminError::NotFound("none".to_owned());
@@ -199,7 +199,7 @@ mod tests {
             records.iter().map(|one| (one.code.as_str(), one.result.as_str())).collect();
         assert_eq!(ends[..2], [("OK", r#"{"done":[]}"#), ("NOT_FOUND", "none")]);
         assert_eq!(ends[2].0, "CANCELLED");
-        assert_eq!(records[0].arguments, r#"{"id":"7"}"#);
+        assert_eq!(records[0].arguments, r#"{"dry_run":false,"id":"7"}"#);
         assert_eq!(records[0].method, "Messages/CancelTimer");
     }
 }

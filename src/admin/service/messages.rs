@@ -122,7 +122,7 @@ impl Messages for Api {
         request: Request<CancelTimerRequest>,
     ) -> Answered<CancelTimerResponse> {
         let change = self.change("Messages/CancelTimer", &request);
-        change.end(self.admin(&request).cancel_timer(&request.get_ref().id).await).await
+        change.end(self.admin(&request).cancel_timer(request.get_ref()).await).await
     }
 }
 

@@ -32,7 +32,10 @@ impl Node for Api {
         let slave = self.node()?.control.slave_address(&request.get_ref().group);
         let change = self.change("Node/Resync", &request);
         let resync = async || -> Result<ResyncResponse, AdminError> {
-            self.admin(&request).resync(&slave?).await?;
+            let slave = slave?;
+            if !request.get_ref().dry_run {
+                self.admin(&request).resync(&slave).await?;
+            }
             Ok(ResyncResponse {})
         };
         change.end(resync().await).await

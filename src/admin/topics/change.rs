@@ -3,7 +3,7 @@
 //! Not changing them (`update`): creating a topic never touches one that is there. Invariant: everything that can
 //! be refused is, before the first broker is changed.
 
-use super::{Admin, AdminError, no_topic, permission_from_text, permission_text};
+use super::{Admin, AdminError, permission_from_text, permission_text};
 use crate::admin::{done, dry_run, failed, outcome, unchanged};
 use crate::model::{Permission, TopicConfig, TopicName, validate_topic};
 use crate::proto::v1::{
@@ -86,7 +86,7 @@ impl Admin {
         }
         // A route may be left of a topic that no broker has any more (S-36).
         if all.is_empty() && self.route_if_any(name).await?.is_none() {
-            return Err(no_topic(name));
+            return Err(self.no_topic(name).await);
         }
         if all.iter().any(|one| one.outcome() == Outcome::Failed) {
             return Ok(DeleteTopicResponse { done: all });

@@ -3,7 +3,7 @@
 //! Only what applications own is looked at: retry and dead-letter topics are each broker's, and so are the system's.
 //! Invariant: a repair only adds: a topic where it is missing, queues, permissions. It never takes any away.
 
-use super::{Admin, AdminError, Found, no_topic, permission_text};
+use super::{Admin, AdminError, Found, permission_text};
 use crate::admin::{dry_run, outcome};
 use crate::model::{Permission, TopicConfig};
 use crate::proto::v1::{
@@ -85,7 +85,7 @@ impl Admin {
         let (mut topics, problems) = self.find_topics().await?;
         if let Some(name) = &request.topic {
             topics.retain(|found| found.topic.topic == *name);
-            let [found] = &topics[..] else { return Err(no_topic(name)) };
+            let [found] = &topics[..] else { return Err(self.no_topic(name).await) };
             if found.topic.kind() != TopicKind::Normal {
                 let text =
                     format!("topic \"{name}\" is the brokers' own: each has it as it needs it");

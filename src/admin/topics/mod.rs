@@ -144,7 +144,7 @@ impl Admin {
     /// # Errors
     /// No name server answers, there is no such topic, or none of its brokers answers.
     pub async fn topic(&self, name: &str) -> Result<TopicStatus, AdminError> {
-        let route = self.route_if_any(name).await?.ok_or_else(|| no_topic(name))?;
+        let route = self.route(name).await?;
         let brokers = on_brokers(&route);
         let (mut queues, mut problems, mut last_error) = (Vec::new(), Vec::new(), None);
         let answers = all(brokers.iter().map(|one| self.queues_of(name, one))).await;
@@ -221,12 +221,6 @@ impl Admin {
         }
         Ok(queues)
     }
-}
-
-pub(super) fn no_topic(name: &str) -> AdminError {
-    AdminError::NotFound(format!(
-        "there is no topic \"{name}\": `rmq-node admin topics list --all` shows what there is"
-    ))
 }
 
 fn found(

@@ -4,7 +4,7 @@
 //! stays as each broker has it.
 
 use super::change::{check_queues, checked_permission};
-use super::{Admin, AdminError, kind, no_topic};
+use super::{Admin, AdminError, kind};
 use crate::admin::{dry_run, failed, master_of, outcome, unchanged};
 use crate::model::{Permission, TopicConfig};
 use crate::proto::v1::{
@@ -30,7 +30,9 @@ impl Admin {
         let permission = request.permission.as_deref().map(checked_permission).transpose();
         let permission = permission.map_err(|reason| invalid(&reason))?;
         if request.read_queues.is_none() && request.write_queues.is_none() && permission.is_none() {
-            return Err(invalid("nothing is said that is to change"));
+            return Err(invalid(
+                "nothing is said that is to change: read queues, write queues or the permission",
+            ));
         }
         if kind(name, &self.broker_groups(None).await?) == TopicKind::System {
             return Err(invalid("it is the brokers' own: each has it as it needs it"));
@@ -62,7 +64,7 @@ impl Admin {
             changes.push(change);
         }
         if changes.is_empty() {
-            return Err(no_topic(name));
+            return Err(self.no_topic(name).await);
         }
         Ok(UpdateTopicResponse { changes })
     }

@@ -9,10 +9,10 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::{StdError, http};
 use tonic::transport::Endpoint;
-use tonic::{Code, Status};
 use tower::ServiceExt;
 use tower::service_fn;
 use tower::util::BoxCloneService;
@@ -42,44 +42,47 @@ pub struct Way {
 }
 
 impl Way {
-    /// Opens the door.
+    /// Opens the door; with it is why this host's node is not asked, if its socket is not for this user.
     ///
     /// # Errors
-    /// This host's settings are needed, and wrong; or the credentials are.
-    pub async fn open(self) -> anyhow::Result<Result<Door, Status>> {
+    /// This host's settings are needed, and wrong.
+    pub async fn open(self) -> anyhow::Result<Result<(Door, Option<Status>), Status>> {
         if let Some(Addresses(name_servers)) = self.name_servers {
-            return Ok(Ok(in_process(name_servers, self.credentials.credentials(None, None)?)));
+            let credentials = self.credentials.credentials(None, None);
+            let door = credentials.map(|given| (in_process(name_servers, given), None));
+            return Ok(door.map_err(unusable));
         }
         if let Some(path) = &self.socket {
             return Ok(match over_socket(path).await {
-                Ok(door) => Ok(door),
+                Ok(door) => Ok((door, None)),
                 Err(error) => Err(no_socket(path, &error)),
             });
         }
-        let as_this_host = |config: Config| {
-            let credentials = self.credentials.credentials(Some(&config.tls), None)?;
-            Ok(Ok(in_process(config.name_servers, credentials)))
+        let as_this_host = |config: Config, denied| {
+            let credentials = self.credentials.credentials(Some(&config.tls), None);
+            let door = credentials.map(|given| (in_process(config.name_servers, given), denied));
+            Ok(door.map_err(unusable))
         };
         if self.credentials.are_given() {
-            return as_this_host(settings()?);
+            return as_this_host(settings()?, None);
         }
         let runtime_dir = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from);
         let runtime_dir = runtime_dir.unwrap_or_else(|| RUNTIME_DIR.into()).join(socket::FILE);
         let denied = match over_socket(&runtime_dir).await {
-            Ok(door) => return Ok(Ok(door)),
+            Ok(door) => return Ok(Ok((door, None))),
             Err(error) => (error.kind() == io::ErrorKind::PermissionDenied)
                 .then(|| no_socket(&runtime_dir, &error)),
         };
-        let config = match (settings(), denied) {
-            (Ok(config), _) => config,
+        let (config, denied) = match (settings(), denied) {
+            (Ok(config), denied) => (config, denied),
             (Err(_), Some(denied)) => return Ok(Err(denied)),
             (Err(error), None) => return Err(error.into()),
         };
         // Where a node that no service manager started has it.
         if let Ok(door) = over_socket(&config.data_dir.join(socket::FILE)).await {
-            return Ok(Ok(door));
+            return Ok(Ok((door, None)));
         }
-        as_this_host(config)
+        as_this_host(config, denied)
     }
 }
 
@@ -119,10 +122,17 @@ async fn over_socket(path: &Path) -> io::Result<Door> {
     Ok(BoxCloneService::new(channel.map_err(Into::into)))
 }
 
+/// What is wrong with the files of an account or of TLS.
+fn unusable(error: anyhow::Error) -> Status {
+    Status::invalid_argument(format!("{error:#}"))
+}
+
 fn no_socket(path: &Path, error: &io::Error) -> Status {
-    let code = match error.kind() {
-        io::ErrorKind::PermissionDenied => Code::PermissionDenied,
-        _ => Code::Unavailable,
-    };
-    Status::new(code, format!("{}: {error}", path.display()))
+    let text = format!("{}: {error}", path.display());
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Status::permission_denied(format!(
+            "{text}. It is for root and the group rmq-node: use sudo, or `usermod -aG rmq-node USER` and log in anew"
+        )),
+        _ => Status::unavailable(text),
+    }
 }

@@ -200,7 +200,7 @@ pub async fn apply(apply: Apply, door: Door, output: Output) -> Reported {
     }
     let mut parts = client(door).apply(request).await?.into_inner();
     let mut all = ApplyMetadataResponse::default();
-    let progress = Steps::new(u32::try_from(plan.steps.len()).unwrap_or(u32::MAX));
+    let progress = Steps::new(plan.steps.len());
     let is_told = output.is_for_people();
     while let Some(mut part) = parts.message().await? {
         for step in &part.steps {

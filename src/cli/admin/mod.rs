@@ -42,7 +42,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use super::credentials::CredentialsArgs;
 use super::{Addresses, addresses};
@@ -58,7 +58,7 @@ pub(super) use names::with_names;
 use nameservers::NameServersAction;
 use node::NodeAction;
 use offsets::OffsetsAction;
-pub(super) use output::{EXIT_CODES, EXIT_PARTIAL, EXIT_USAGE, exit_code, hint};
+pub(super) use output::{EXIT_CODES, EXIT_PARTIAL, EXIT_USAGE, exit_code, print_error};
 use output::{Output, Reported};
 use resync::Resync;
 use timers::TimersAction;
@@ -72,6 +72,8 @@ use topics::TopicsAction;
 /// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nobody answers, 4 no such thing, 5 denied, 6 done or told in part, 7
 /// different (`diff`). The commands of RocketMQ's mqadmin work here too, under their names and with their flags.
 #[derive(Debug, Args)]
+// Below a verb's own options, not among them.
+#[command(next_help_heading = "Cluster and output")]
 pub struct AdminArgs {
     /// Name servers of the cluster as HOST:PORT, separated by `,` or `;`.
     #[arg(short, long, global = true, value_name = "ADDRESSES", value_parser = addresses)]
@@ -109,12 +111,12 @@ enum Noun {
         #[command(subcommand)]
         action: Option<ReplicationAction>,
     },
-    /// Messages that wait for a time of their own (`TIMER_DELIVER_MS` and the like): list, cancel.
+    /// Messages that wait for a time of their own (`TIMER_DELIVER_MS` and the like): list (also without a verb), cancel.
     Timers {
         #[command(subcommand)]
-        action: TimersAction,
+        action: Option<TimersAction>,
     },
-    /// Topics: list (also without a verb), show, create, delete, repair.
+    /// Topics: list (also without a verb), show, create, update, repair, delete.
     Topics {
         #[command(subcommand)]
         action: Option<TopicsAction>,
@@ -129,7 +131,7 @@ enum Noun {
         #[command(subcommand)]
         action: Option<ClientsAction>,
     },
-    /// Messages: show, find, tail, dlq.
+    /// Messages: show, find, send, dlq, tail.
     Messages {
         #[command(subcommand)]
         action: MessagesAction,
@@ -192,7 +194,7 @@ impl Noun {
             Self::Nameservers { action } => {
                 action.as_ref().is_none_or(NameServersAction::only_reads)
             }
-            Self::Timers { action } => matches!(action, TimersAction::List(_)),
+            Self::Timers { action } => matches!(action, None | Some(TimersAction::List(_))),
             Self::Offsets { .. } | Self::Export(_) | Self::Apply(_) => false,
         }
     }
@@ -214,27 +216,25 @@ pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
     let AdminArgs { name_server, socket, output, watch, timeout, credentials, noun } = arguments;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if watch.is_some() && !noun.only_reads() {
-        return Ok(output::print_error(&Status::invalid_argument(
-            "--watch is for what only looks",
-        )));
+        return Ok(print_error(&Status::invalid_argument("--watch is for what only looks")));
     }
     let way = Way { name_servers: name_server, socket, credentials };
-    let door = match runtime.block_on(way.open())? {
-        Ok(door) => {
+    let (door, denied) = match runtime.block_on(way.open())? {
+        Ok((door, denied)) => {
             let door = timeout.map_or_else(|| door.clone(), |seconds| within(&door, seconds));
-            door::with_spinner(door)
+            (door::with_spinner(door), denied)
         }
-        Err(error) => return Ok(output::print_error(&error)),
+        Err(error) => return Ok(print_error(&error)),
     };
     let printed = match watch {
-        None => print(runtime.block_on(act(noun, door, output))),
+        None => print(runtime.block_on(act(noun, door, output)), denied.as_ref()),
         Some(seconds) => runtime.block_on(async {
             loop {
                 let reported = act(noun.clone(), door.clone(), output).await;
                 if io::stdout().is_terminal() {
                     io::stdout().write_all(CLEAR)?;
                 }
-                print(reported)?;
+                print(reported, denied.as_ref())?;
                 tokio::time::sleep(Duration::from_secs(seconds)).await;
             }
         }),
@@ -249,10 +249,15 @@ pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
 /// Moves the cursor to the first line of a terminal and clears everything.
 const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
 
-fn print(reported: Reported) -> io::Result<ExitCode> {
-    match reported {
-        Ok(report) => report.print(),
-        Err(error) => Ok(output::print_error(&error)),
+/// Prints it; `denied` is why this host's node was not asked, which counts where nobody else answers.
+fn print(reported: Reported, denied: Option<&Status>) -> io::Result<ExitCode> {
+    match (reported, denied) {
+        (Ok(report), _) => report.print(),
+        (Err(error), Some(denied)) if error.code() == Code::Unavailable => {
+            let text = format!("{}; {}", error.message(), denied.message());
+            Ok(print_error(&Status::permission_denied(text)))
+        }
+        (Err(error), _) => Ok(print_error(&error)),
     }
 }
 
@@ -309,9 +314,58 @@ async fn whole<T: Default, I>(
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{Command, CommandFactory, Parser};
 
     use super::*;
+
+    /// Commands that only look.
+    const LOOKING: [&str; 26] = [
+        "acl list",
+        "acl show",
+        "alerts list",
+        "alerts silences",
+        "audit",
+        "brokers config get",
+        "brokers list",
+        "brokers show",
+        "clients list",
+        "clients show",
+        "cluster",
+        "diff",
+        "export",
+        "groups list",
+        "groups show",
+        "messages find",
+        "messages show",
+        "messages tail",
+        "nameservers kv list",
+        "nameservers list",
+        "node status",
+        "node upgrade-check",
+        "replication list",
+        "timers list",
+        "topics list",
+        "topics show",
+    ];
+    /// What changes something and is not tried before: what a reload would do is `config check --running`'s to tell, and
+    /// nobody but receivers of alerts notices the others.
+    const NOT_TRIED: [&str; 3] = ["alerts silence", "alerts test", "node reload"];
+    /// What cannot be taken back, or whose taking back somebody would notice.
+    const ASKING: [&str; 13] = [
+        "acl delete",
+        "acl white-list",
+        "apply",
+        "brokers drain",
+        "groups delete",
+        "messages dlq",
+        "nameservers kv delete",
+        "node restart",
+        "node stop",
+        "offsets reset",
+        "replication resync",
+        "timers cancel",
+        "topics delete",
+    ];
 
     #[derive(Parser)]
     struct Cli {
@@ -323,6 +377,51 @@ mod tests {
         Cli::try_parse_from(line.split(' ')).map(|cli| cli.admin)
     }
 
+    /// Every command with its words.
+    fn leaves(command: &Command, words: &str, found: &mut Vec<(String, Command)>) {
+        for below in command.get_subcommands() {
+            let words = format!("{words} {}", below.get_name());
+            if below.has_subcommands() {
+                leaves(below, &words, found);
+            } else {
+                found.push((words.trim_start().to_owned(), below.clone()));
+            }
+        }
+    }
+
+    #[test]
+    fn what_changes_something_can_be_tried_and_what_destroys_asks() {
+        let mut found = Vec::new();
+        leaves(&Cli::command(), "", &mut found);
+        let has = |command: &Command, flag: &str| {
+            command.get_arguments().any(|argument| argument.get_id() == flag)
+        };
+        let with = |flag: &str| -> Vec<_> {
+            let with = found.iter().filter(|(_, command)| has(command, flag));
+            with.map(|(words, _)| words.as_str()).collect()
+        };
+        let mut asking = with("yes");
+        asking.sort_unstable();
+        assert_eq!(asking, ASKING);
+        let tried = with("dry_run");
+        let others = found.iter().map(|(words, _)| words.as_str());
+        let mut others: Vec<_> = others.filter(|words| !tried.contains(words)).collect();
+        others.sort_unstable();
+        let mut expected = [&LOOKING[..], &NOT_TRIED].concat();
+        expected.sort_unstable();
+        assert_eq!(others, expected);
+    }
+
+    #[test]
+    fn every_noun_names_its_verbs() {
+        for noun in Cli::command().get_subcommands() {
+            let about = noun.get_about().unwrap().to_string();
+            for verb in noun.get_subcommands().map(Command::get_name) {
+                assert!(about.contains(verb), "{}: {verb}", noun.get_name());
+            }
+        }
+    }
+
     #[test]
     fn a_noun_alone_lists() {
         let arguments = parse("admin topics -n a:1;b:2, -o json").unwrap();
@@ -330,6 +429,8 @@ mod tests {
         assert_eq!(arguments.name_server.unwrap().0, ["a:1", "b:2"]);
         assert_eq!(arguments.output, Output::Json);
         assert!(matches!(parse("admin cluster").unwrap().noun, Noun::Cluster));
+        assert!(matches!(parse("admin timers").unwrap().noun, Noun::Timers { action: None }));
+        assert!(parse("admin nameservers kv").unwrap().noun.only_reads());
         let arguments = parse("admin replication resync broker-b --yes").unwrap();
         let Noun::Replication { action: Some(ReplicationAction::Resync(_)) } = arguments.noun
         else {

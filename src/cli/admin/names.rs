@@ -112,7 +112,7 @@ fn names(ask: impl AsyncFnOnce(Door) -> Result<Vec<String>, Status>) -> Vec<Comp
     let Given { name_server, socket, credentials } = given;
     let way = Way { name_servers: name_server, socket, credentials };
     let told = async {
-        let door = way.open().await.ok()?.ok()?;
+        let (door, _) = way.open().await.ok()?.ok()?;
         ask(door).await.ok()
     };
     let told = runtime.block_on(async { tokio::time::timeout(DEADLINE, told).await });

@@ -19,12 +19,12 @@ const EQUAL: &str = "They know the same brokers and topics.";
 pub enum NameServersAction {
     /// List name servers: what each is, what it knows, and where they differ.
     List(List),
-    /// Their key-value settings: list, put, delete.
+    /// Their key-value settings: list (also without a verb), put, delete.
     Kv {
         #[command(subcommand)]
-        action: KvAction,
+        action: Option<KvAction>,
     },
-    /// Their own settings, which are shown without a verb.
+    /// Their own settings, which are shown without a verb; set changes one.
     Config {
         #[command(subcommand)]
         action: Option<ConfigAction>,
@@ -78,11 +78,14 @@ pub enum KvAction {
     },
 }
 
+/// The namespace of ordered topics.
+const ORDERED: &str = "ORDER_TOPIC_CONFIG";
+
 /// Of key-value settings.
 #[derive(Args, Clone, Debug)]
 pub struct Namespace {
     /// Their namespace; that of ordered topics if it is not given.
-    #[arg(long, value_name = "NAME", default_value = "ORDER_TOPIC_CONFIG")]
+    #[arg(long, value_name = "NAME", default_value = ORDERED)]
     namespace: String,
 }
 
@@ -118,7 +121,7 @@ impl NameServersAction {
             self,
             Self::List(_)
                 | Self::Config { action: None }
-                | Self::Kv { action: KvAction::List { .. } }
+                | Self::Kv { action: None | Some(KvAction::List { .. }) }
         )
     }
 }
@@ -166,8 +169,13 @@ async fn permission(
     Ok(what_was_done(&done, &what, if may_write { "added" } else { "wiped" }, output))
 }
 
-async fn kv(action: KvAction, mut client: NameServersClient<Door>, output: Output) -> Reported {
-    Ok(match action {
+async fn kv(
+    action: Option<KvAction>,
+    mut client: NameServersClient<Door>,
+    output: Output,
+) -> Reported {
+    let first = Namespace { namespace: ORDERED.to_owned() };
+    Ok(match action.unwrap_or(KvAction::List { namespace: first }) {
         KvAction::List { namespace: Namespace { namespace } } => {
             let found = client.list_kv(ListKvRequest { namespace: namespace.clone() }).await?;
             let found = found.into_inner();

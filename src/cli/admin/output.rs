@@ -40,7 +40,6 @@ pub const EXIT_CODES: [(u8, &str); 9] = [
 
 const UNREACHABLE_HINT: &str =
     "Start a node with `rmq-node run`, or name the cluster's name server with -n HOST:9876.";
-const SOCKET_HINT: &str = "The node's socket is for root and the group rmq-node.";
 const ACCOUNT_HINT: &str = "A cluster with accounts is asked with an admin's: name a file with its accessKey and secretKey by --credentials, \
                             or set RMQ_ACCESS_KEY and RMQ_SECRET_KEY.";
 
@@ -123,6 +122,8 @@ pub struct Report {
     pub notes: Vec<String>,
     /// What was not told or done, a sentence each.
     pub problems: Vec<String>,
+    /// Something is missing that was said to be while the result was printed.
+    pub is_partial: bool,
     /// Nothing at all was done.
     pub has_failed: bool,
     /// What was compared is not the same.
@@ -140,13 +141,13 @@ impl Report {
     }
 
     /// What standard error gets: peers' texts are among it.
-    fn beside(&self) -> String {
+    fn beside(&self, error: &str) -> String {
         let mut text = String::new();
         for note in &self.notes {
             text += &format!("{}\n", safe(note));
         }
         for problem in &self.problems {
-            text += &format!("error: {}\n", safe(problem));
+            text += &format!("{error} {}\n", safe(problem));
         }
         if self.problems.iter().any(|problem| acl::is_refusal(problem)) {
             text += &format!("{ACCOUNT_HINT}\n");
@@ -160,8 +161,8 @@ impl Report {
     /// Standard output cannot be written, also because nobody reads it any more.
     pub fn print(&self) -> io::Result<ExitCode> {
         io::stdout().write_all(self.text.as_bytes())?;
-        eprint!("{}", self.beside());
-        Ok(match (self.has_failed, self.problems.is_empty()) {
+        eprint!("{}", self.beside(error_word()));
+        Ok(match (self.has_failed, self.problems.is_empty() && !self.is_partial) {
             (true, _) => ExitCode::FAILURE,
             (false, true) if self.differs => ExitCode::from(EXIT_DIFFERENT),
             (false, true) => ExitCode::SUCCESS,
@@ -172,8 +173,17 @@ impl Report {
 
 /// Prints why nothing was done.
 pub fn print_error(error: &Status) -> ExitCode {
-    eprintln!("error: {}{}", safe(error.message()), hint(error));
+    eprintln!("{} {}{}", error_word(), safe(error.message()), hint(error));
     ExitCode::from(exit_code(error))
+}
+
+/// What stands before what went wrong, as clap has it: in red where a terminal shows it.
+pub fn error_word() -> &'static str {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let has_colours = io::stderr().is_terminal()
+        && !is_set("NO_COLOR")
+        && std::env::var_os("TERM").is_some_and(|terminal| terminal != "dumb");
+    if has_colours { "\x1b[1m\x1b[31merror:\x1b[0m" } else { "error:" }
 }
 
 /// What failed, for scripts.
@@ -190,10 +200,9 @@ pub fn exit_code(error: &Status) -> u8 {
 /// What to do next, behind what an error says; nothing where that says it.
 pub fn hint(error: &Status) -> String {
     match error.code() {
-        Code::Unavailable | Code::DeadlineExceeded => format!(". {UNREACHABLE_HINT}"),
-        Code::PermissionDenied | Code::Unauthenticated => {
-            format!(". {SOCKET_HINT} {ACCOUNT_HINT}")
-        }
+        Code::Unavailable => format!(". {UNREACHABLE_HINT}"),
+        Code::DeadlineExceeded => ". --timeout SECONDS gives it longer.".to_owned(),
+        _ if acl::is_refusal(error.message()) => format!(". {ACCOUNT_HINT}"),
         _ => String::new(),
     }
 }
@@ -237,7 +246,15 @@ mod tests {
     fn nothing_that_is_told_moves_the_cursor() {
         let texts = || vec!["a\u{1b}[2J".to_owned()];
         let report = Report { notes: texts(), problems: texts(), ..Report::default() };
-        assert_eq!(report.beside(), "a\\u{1b}[2J\nerror: a\\u{1b}[2J\n");
+        assert_eq!(report.beside("error:"), "a\\u{1b}[2J\nerror: a\\u{1b}[2J\n");
+    }
+
+    #[test]
+    fn only_who_has_no_account_is_told_of_accounts() {
+        let told = |text: &str| hint(&Status::permission_denied(text));
+        assert_eq!(told("a:1 refused: AclException: no accessKey"), format!(". {ACCOUNT_HINT}"));
+        assert_eq!(told("systemd runs the node: sudo rmq-node admin node stop"), "");
+        assert_eq!(hint(&Status::unavailable("x")), format!(". {UNREACHABLE_HINT}"));
     }
 
     #[test]

@@ -16,6 +16,9 @@ use crate::proto::v1::node_client::NodeClient;
 pub struct Resync {
     /// The group (`brokerName`) whose slave this host runs.
     group: String,
+    /// Show whether there is such a slave, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     confirmation: Confirmation,
 }
@@ -25,17 +28,19 @@ pub struct Resync {
 /// # Errors
 /// As the service's.
 pub async fn run(resync: Resync, door: Door, output: Output) -> Reported {
-    let Resync { group, confirmation } = resync;
+    let Resync { group, dry_run, confirmation } = resync;
     let question = format!(
         "The slave of {group} on this host stops serving, its folder is set aside, and all that its master has is copied \
          again."
     );
-    if !confirmation.is_given(&question) {
+    if !dry_run && !confirmation.is_given(&question) {
         return Ok(not_confirmed());
     }
-    let request = ResyncRequest { group: group.clone() };
+    let request = ResyncRequest { group: group.clone(), dry_run };
     let answer = NodeClient::new(door).resync(request).await?.into_inner();
-    let text = if output.is_for_people() {
+    let text = if output.is_for_people() && dry_run {
+        format!("{group} would begin anew, and its folder be set aside\n")
+    } else if output.is_for_people() {
         format!(
             "{group} begins anew: its folder is set aside; `rmq-node admin replication` shows how it copies\n"
         )

@@ -37,11 +37,14 @@ pub struct Stop {
     /// How long to wait for a drain, and for the slaves after a restart.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     timeout_s: u64,
+    /// Show what would be done, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     confirmation: Confirmation,
 }
 
-/// A step that was taken.
+/// A step that was taken, or would be.
 #[derive(Debug, Serialize)]
 struct Step {
     what: String,
@@ -100,21 +103,30 @@ fn checked(check: &UpgradeCheckResponse, output: Output) -> Report {
 /// # Errors
 /// As the services'; no unit of systemd runs the node, or the user may not.
 pub async fn run(stop: Stop, verb: &str, door: Door, output: Output) -> Reported {
-    let Stop { drain, timeout_s, confirmation } = stop;
+    let Stop { drain, timeout_s, dry_run, confirmation } = stop;
+    let is_restart = verb == "restart";
     let timeout = Duration::from_secs(timeout_s);
     let (mut node, mut brokers) = (NodeClient::new(door.clone()), BrokersClient::new(door));
     let pid = node.status(NodeStatusRequest {}).await?.into_inner().pid;
     let unit = may(verb, pid, unit_of(pid))?;
-    let mut groups = Vec::new();
+    let at = unit.clone().unwrap_or_else(|| format!("process {pid}"));
+    let (mut groups, mut notes) = (Vec::new(), Vec::new());
     if drain {
         let check = asked(&mut node).await?;
         let question = format!("Somebody would notice: {}.", check.obstacles.join("; "));
-        if !check.obstacles.is_empty() && !confirmation.is_given(&question) {
+        let is_noticed = !check.obstacles.is_empty();
+        if is_noticed && dry_run {
+            notes.push(question);
+        } else if is_noticed && !confirmation.is_given(&question) {
             let refused = not_confirmed();
             let problems = [check.obstacles, refused.problems].concat();
             return Ok(Report { problems, ..refused });
         }
         groups = check.not_drained;
+    }
+    if dry_run {
+        let text = steps("WHAT", &would_be(is_restart, &groups, &at), output);
+        return Ok(Report { notes: output.notes(notes), ..Report::new(text, Vec::new()) });
     }
     let mut drained = Vec::new();
     let mut obstacles = drain_all(groups, timeout, &mut brokers, &mut drained).await;
@@ -127,26 +139,43 @@ pub async fn run(stop: Stop, verb: &str, door: Door, output: Output) -> Reported
         Err(error) if drained.is_empty() => return Err(error),
         Err(error) => return Ok(not_done(vec![error.message().to_owned()], &drained)),
     }
-    let is_restart = verb == "restart";
-    let step = |what: &str, at: &str| Step { what: what.to_owned(), at: at.to_owned() };
-    let mut steps: Vec<_> = drained.iter().map(|group| step("drained", group)).collect();
-    let at = unit.unwrap_or_else(|| format!("process {pid}"));
-    steps.push(step(if is_restart { "restarted" } else { "stopped" }, &at));
+    let mut done: Vec<_> = drained.iter().map(|group| step("drained", group)).collect();
+    done.push(step(stopped(is_restart), &at));
     let mut problems = Vec::new();
     for group in drained.iter().filter(|_| is_restart) {
         match resume(group, timeout, &mut brokers).await {
             Ok(told) => {
                 problems.extend(told);
-                steps.push(step("resumed", group));
+                done.push(step("resumed", group));
             }
             Err(why) => problems.push(format!(
                 "{group} is back, or not, and drained: {why}; `rmq-node admin brokers resume {group}` puts it to use"
             )),
         }
     }
+    Ok(Report { problems, ..Report::new(steps("DONE", &done, output), Vec::new()) })
+}
+
+fn step(what: &str, at: &str) -> Step {
+    Step { what: what.to_owned(), at: at.to_owned() }
+}
+
+fn stopped(is_restart: bool) -> &'static str {
+    if is_restart { "restarted" } else { "stopped" }
+}
+
+/// Every step, in their order.
+fn would_be(is_restart: bool, groups: &[String], at: &str) -> Vec<Step> {
+    let would_be = |what: &str, at: &str| step(&format!("would be {what}"), at);
+    let mut all: Vec<_> = groups.iter().map(|group| would_be("drained", group)).collect();
+    all.push(would_be(stopped(is_restart), at));
+    all.extend(groups.iter().filter(|_| is_restart).map(|group| would_be("resumed", group)));
+    all
+}
+
+fn steps(head: &'static str, steps: &[Step], output: Output) -> String {
     let rows = steps.iter().map(|step| vec![step.what.clone(), step.at.clone()]).collect();
-    let text = Sheet::new(vec![words("DONE"), words("AT")], rows).render(&steps, output);
-    Ok(Report { problems, ..Report::new(text, Vec::new()) })
+    Sheet::new(vec![words(head), words("AT")], rows).render(&steps, output)
 }
 
 /// Drains one after another until one does not get where it can be stopped; returns what that waits for. In `drained` is
@@ -340,7 +369,7 @@ mod tests {
 
     async fn stopped(drain: fn(usize) -> Result<(), Status>) -> Reported {
         let confirmation = Confirmation::default();
-        let stop = Stop { drain: true, timeout_s: 0, confirmation };
+        let stop = Stop { drain: true, timeout_s: 0, dry_run: false, confirmation };
         run(stop, "stop", door(drain), Output::Table).await
     }
 
@@ -363,6 +392,23 @@ mod tests {
         assert!(report.has_failed);
         let nothing_done = stopped(|_| Err(Status::unavailable("a is gone"))).await.unwrap_err();
         assert_eq!(nothing_done.code(), tonic::Code::Unavailable);
+    }
+
+    #[test]
+    fn what_would_be_done_is_told_step_by_step() {
+        let groups = ["a".to_owned(), "b".to_owned()];
+        let expected = "\
+WHAT                AT
+would be drained    a
+would be drained    b
+would be restarted  rmq-node.service
+would be resumed    a
+would be resumed    b
+";
+        let planned = would_be(true, &groups, "rmq-node.service");
+        assert_eq!(steps("WHAT", &planned, Output::Table), expected);
+        let planned = would_be(false, &groups[..1], "process 7");
+        assert_eq!(steps("WHAT", &planned, Output::Name), "would be drained\nwould be stopped\n");
     }
 
     #[test]

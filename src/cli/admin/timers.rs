@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::door::Door;
-use super::output::{Output, Report, Reported, what_was_done};
+use super::output::{Confirmation, Output, Report, Reported, not_confirmed, what_was_done};
 use super::sheet::{Sheet, numbers, words};
 use super::whole;
 use crate::cli::table::utc;
@@ -20,10 +20,15 @@ use crate::proto::v1::{
 pub enum TimersAction {
     /// List what waits, in the order of its times: when it is due, its topic and its id.
     List(TimersList),
-    /// Do not deliver a message that still waits.
+    /// Never deliver a message that still waits.
     Cancel {
         /// Its id, as its producer was told it (the client's `msgId`, not `offsetMsgId`).
         id: String,
+        /// Show where it would be cancelled, and cancel nothing.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        confirmation: Confirmation,
     },
 }
 
@@ -34,28 +39,35 @@ pub struct TimersList {
     #[arg(long, value_name = "MS", default_value_t = 0)]
     from_ms: i64,
     /// So many of each broker.
-    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "COUNT", default_value_t = LISTED, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     /// How many wait for each topic, and when the next one is due; reads all that wait.
     #[arg(long, conflicts_with = "limit")]
     by_topic: bool,
 }
 
-/// Does what the verb says.
+/// Messages of each broker that are listed if nothing is asked for.
+const LISTED: u32 = 100;
+
+/// Does what the verb says; lists without one.
 ///
 /// # Errors
 /// As the service's.
-pub async fn run(action: TimersAction, door: Door, output: Output) -> Reported {
+pub async fn run(action: Option<TimersAction>, door: Door, output: Output) -> Reported {
     let mut messages = MessagesClient::new(door);
-    Ok(match action {
+    let first = TimersList { from_ms: 0, limit: LISTED, by_topic: false };
+    Ok(match action.unwrap_or(TimersAction::List(first)) {
         TimersAction::List(TimersList { from_ms, limit, by_topic }) => {
             let limit = Some(if by_topic { u32::MAX } else { limit });
             let parts = messages.list_timers(ListTimersRequest { from_ms, limit }).await?;
             list(whole(parts.into_inner(), |part| &mut part.brokers).await?, by_topic, output)
         }
-        TimersAction::Cancel { id } => {
+        TimersAction::Cancel { id, dry_run, confirmation } => {
             let what = format!("message {id}");
-            let answer = messages.cancel_timer(CancelTimerRequest { id }).await?;
+            if !dry_run && !confirmation.is_given(&format!("{what} is never delivered.")) {
+                return Ok(not_confirmed());
+            }
+            let answer = messages.cancel_timer(CancelTimerRequest { id, dry_run }).await?;
             what_was_done(&answer.into_inner().done, &what, "cancelled", output)
         }
     })

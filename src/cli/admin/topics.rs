@@ -320,6 +320,117 @@ fn show(topic: TopicStatus, output: Output) -> Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::v1::{TopicDrift, TopicGroup, TopicOnBroker};
+
+    fn settings_of(queues: u32) -> Option<TopicSettings> {
+        let permission = "rw".to_owned();
+        Some(TopicSettings { read_queues: queues, write_queues: queues, permission })
+    }
+
+    fn on_broker(broker: &str) -> TopicOnBroker {
+        TopicOnBroker {
+            cluster: "C".to_owned(),
+            broker: broker.to_owned(),
+            address: format!("{broker}:1"),
+            read_queues: 8,
+            write_queues: 4,
+            permission: "rw".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_differs_or_is_missing_is_in_the_list() {
+        let drift = |broker: &str, before| TopicDrift {
+            broker: broker.to_owned(),
+            address: format!("{broker}:1"),
+            before,
+            after: settings_of(8),
+            ..TopicDrift::default()
+        };
+        let topic = Topic {
+            topic: "T".to_owned(),
+            kind: TopicKind::Normal.into(),
+            brokers: vec![on_broker("a")],
+            drift: vec![drift("a", settings_of(4)), drift("b", None)],
+        };
+        let listing = ListTopicsResponse { topics: vec![topic], problems: Vec::new() };
+        let report = list(listing, false, Output::Wide);
+        let expected = "\
+TOPIC  BROKER  READ QUEUES  WRITE QUEUES  PERMISSION  DRIFT                            ADDRESS
+T      a                 8             4  rw          should have 8 read, 8 write, rw  a:1
+T      b                 -             -  -           missing                          b:1
+";
+        assert_eq!(report.text, expected);
+        assert!(report.notes[0].starts_with("Not the same on all masters"), "{report:?}");
+    }
+
+    #[test]
+    fn a_topic_is_shown_with_its_groups_and_queues() {
+        let queue = |queue, last_stored_ms| QueueStatus {
+            broker: "a".to_owned(),
+            queue,
+            min_offset: 2,
+            max_offset: 9,
+            last_stored_ms,
+        };
+        let group = |name: &str, lag| TopicGroup {
+            group: name.to_owned(),
+            lag,
+            members: lag.map(|_| 2),
+            ..TopicGroup::default()
+        };
+        let topic = TopicStatus {
+            topic: "T".to_owned(),
+            kind: TopicKind::Normal.into(),
+            brokers: vec![on_broker("a")],
+            messages: 14,
+            queues: vec![queue(0, Some(0)), queue(1, None)],
+            groups: vec![group("g", Some(3)), group("h", None)],
+            problems: Vec::new(),
+        };
+        let expected = "\
+topic     T
+messages  14
+on        a of C (a:1): 8 read queues, 4 write queues, permission rw
+group     g: lag 3, members 2
+group     h: lag unknown, members unknown
+
+BROKER  QUEUE  MIN OFFSET  MAX OFFSET  MESSAGES  LAST STORED (UTC)
+a           0           2           9         7  1970-01-01 00:00:00
+a           1           2           9         7  -
+";
+        assert_eq!(show(topic, Output::Table).text, expected);
+    }
+
+    #[test]
+    fn a_change_has_what_was_before_and_what_failed_is_a_problem() {
+        let repair = |outcome: Outcome, before| TopicRepair {
+            topic: "T".to_owned(),
+            broker: "a".to_owned(),
+            address: "a:1".to_owned(),
+            before,
+            after: settings_of(8),
+            outcome: outcome.into(),
+            reason: (outcome == Outcome::Failed).then(|| "no".to_owned()),
+            ..TopicRepair::default()
+        };
+        let repairs = [
+            repair(Outcome::Done, settings_of(4)),
+            repair(Outcome::DryRun, None),
+            repair(Outcome::Failed, None),
+        ];
+        let report = changed(&repairs, Vec::new(), Output::Table);
+        let expected = "\
+TOPIC  BROKER  BEFORE               AFTER
+T      a       4 read, 4 write, rw  8 read, 8 write, rw
+T      a       missing              8 read, 8 write, rw
+";
+        assert_eq!(report.text, expected);
+        assert_eq!(report.problems, ["not done: T on a (a:1): no"]);
+        assert!(!report.has_failed && changed(&repairs[2..], Vec::new(), Output::Table).has_failed);
+        let dry = changed(&repairs[1..2], Vec::new(), Output::Table);
+        assert_eq!(dry.notes, ["Nothing was changed: this was a dry run."]);
+    }
 
     fn listing(kinds: &[TopicKind]) -> ListTopicsResponse {
         let topic = |kind: &TopicKind| Topic {

@@ -5,6 +5,7 @@
 //! of quotes around it.
 
 use super::table::{Flag, Kind, OldCommand};
+use crate::cli::broker_address;
 
 /// What was given.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -53,10 +54,19 @@ impl Arguments {
         let either = || command.flags.iter().filter(|flag| flag.kind == Kind::Either);
         let letters: Vec<_> = either().map(|flag| format!("-{}", flag.short)).collect();
         match either().filter(|flag| self.has(flag.short)).count() {
-            0 if !letters.is_empty() => Err(format!("{} is missing", letters.join(" or "))),
-            0 | 1 => Ok(()),
-            _ => Err(format!("{} exclude each other", letters.join(" and "))),
+            0 if !letters.is_empty() => {
+                return Err(format!("{} is missing", letters.join(" or ")));
+            }
+            0 | 1 => {}
+            _ => return Err(format!("{} exclude each other", letters.join(" and "))),
         }
+        let addresses = command.flags.iter().filter(|flag| flag.long == "brokerAddr");
+        for address in addresses.filter_map(|flag| self.get(flag.short)) {
+            broker_address(address).map_err(|error| {
+                format!("-b: {error}; `clusterList` shows the address of each broker")
+            })?;
+        }
+        Ok(())
     }
 
     /// Whether the flag was given.

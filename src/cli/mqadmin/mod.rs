@@ -47,14 +47,17 @@ use clap::Parser;
 use self::arguments::Arguments;
 use self::run::{Done, Failure, Run};
 use self::table::OldCommand;
-use super::admin::{EXIT_USAGE, hint};
+use super::admin::{EXIT_USAGE, print_error};
 use super::credentials::CredentialsArgs;
 use super::table::safe;
 use super::{addresses, print};
 use tonic::Status;
 
-use crate::admin::Admin;
+use crate::admin::{Admin, AdminError};
 use crate::config::{self, Sources};
+
+/// Alone, it asks for the list of all commands; 4.9.4's tool has only no word at all for that.
+const HELP: [&str; 3] = ["-h", "--help", "help"];
 
 /// The name by which this program is 4.9.4's tool.
 const TOOL: &str = "mqadmin";
@@ -65,16 +68,6 @@ pub(super) fn words() -> Option<Vec<String>> {
     let words: Vec<String> =
         std::env::args_os().map(OsString::into_string).collect::<Result<_, _>>().ok()?;
     old_words(&words).map(<[_]>::to_vec)
-}
-
-/// Says where an old command belongs that has flags before it.
-pub(super) fn explain_misplaced() {
-    let mut words = std::env::args().skip_while(|word| word != "admin");
-    if let Some(name) = words.find(|word| table::find(word).is_some()) {
-        eprintln!(
-            "The flags of mqadmin's commands stand behind their names: rmq-node admin {name} -n ..."
-        );
-    }
 }
 
 fn old_words(words: &[String]) -> Option<&[String]> {
@@ -95,7 +88,8 @@ fn old_words(words: &[String]) -> Option<&[String]> {
 /// # Errors
 /// The result cannot be printed, or this host's settings are wrong and were needed.
 pub(super) fn main(words: &[String]) -> anyhow::Result<ExitCode> {
-    let Some((name, given)) = words.split_first() else {
+    let asks_for_all = |words: &[String]| matches!(words, [one] if HELP.contains(&one.as_str()));
+    let Some((name, given)) = words.split_first().filter(|_| !asks_for_all(words)) else {
         print(&help::list())?;
         return Ok(ExitCode::SUCCESS);
     };
@@ -104,7 +98,9 @@ pub(super) fn main(words: &[String]) -> anyhow::Result<ExitCode> {
     let name = if is_help { &given[0] } else { name };
     let Some(command) = table::find(name) else {
         print(&format!("The sub command {name} not exist.\n"))?;
-        eprintln!("error: there is no command {}. `mqadmin` alone lists them.", safe(name));
+        let meant = similar(name).map(|meant| format!(", perhaps {meant} is meant"));
+        let meant = meant.unwrap_or_default();
+        eprintln!("error: there is no command {}{meant}. `mqadmin` alone lists them.", safe(name));
         return Ok(ExitCode::from(EXIT_USAGE));
     };
     if is_help {
@@ -123,12 +119,15 @@ pub(super) fn main(words: &[String]) -> anyhow::Result<ExitCode> {
         }
         Err(Failure::Output(error)) => Err(error.into()),
         Err(Failure::Other(error)) => Err(error),
-        Err(Failure::Admin(error)) => {
-            let error = Status::from(error);
-            eprintln!("error: {}{}", safe(error.message()), hint(&error));
-            Ok(ExitCode::from(super::admin::exit_code(&error)))
-        }
+        Err(Failure::Admin(error)) => Ok(print_error(&Status::from(error))),
     }
+}
+
+/// The command that is meant by a name that is its own, in any case, or nearly so.
+pub(super) fn similar(name: &str) -> Option<&'static str> {
+    let known: Vec<_> = table::COMMANDS.iter().map(|one| one.name.to_lowercase()).collect();
+    let known: Vec<_> = known.iter().map(String::as_str).collect();
+    config::nearest(&name.to_lowercase(), &known).and_then(table::find).map(|one| one.name)
 }
 
 fn start(command: &'static OldCommand, words: &[String]) -> Result<ExitCode, Failure> {
@@ -139,12 +138,14 @@ fn start(command: &'static OldCommand, words: &[String]) -> Result<ExitCode, Fai
         return Ok(ExitCode::SUCCESS);
     }
     let (name_servers, tls) = name_servers(&given)?;
-    let credentials = credentials.credentials(tls.as_ref(), tools_file().as_deref())?;
+    let credentials = credentials.credentials(tls.as_ref(), tools_file().as_deref());
+    let credentials = credentials.map_err(|error| AdminError::Invalid(format!("{error:#}")))?;
     let admin = Admin::new(name_servers, credentials);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut run = Run::new(admin, given);
     let done = runtime.block_on(act(command.name, &mut run));
     // What was printed before it failed counts too.
+    run.end_line()?;
     run.flush()?;
     done?;
     Ok(run.exit_code())
@@ -318,6 +319,12 @@ mod tests {
         {
             assert_eq!(old(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn what_is_nearly_a_command_is_told() {
+        assert_eq!(similar("TopicsList"), Some("topicList"));
+        assert_eq!(similar("xyz"), None);
     }
 
     #[test]

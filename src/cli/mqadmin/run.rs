@@ -12,7 +12,7 @@ use tonic::Status;
 use super::arguments::Arguments;
 use super::time::Zone;
 use crate::admin::{Admin, AdminError};
-use crate::cli::admin::{EXIT_PARTIAL, exit_code, hint};
+use crate::cli::admin::{EXIT_PARTIAL, exit_code, print_error};
 use crate::cli::table::safe;
 use crate::clock::Clock;
 
@@ -70,6 +70,8 @@ pub(super) struct Run {
     pub clock: Clock,
     out: BufWriter<Stdout>,
     is_terminal: bool,
+    /// Whether a terminal's line was begun and not ended: some texts of 4.9.4's tool have no end.
+    is_line_open: bool,
     /// Whether a part of it was done.
     is_done: bool,
     /// The exit code of the first part that failed.
@@ -86,6 +88,7 @@ impl Run {
             zone: Zone::local(),
             clock: Clock::system(),
             is_terminal: stdout.is_terminal(),
+            is_line_open: false,
             out: BufWriter::new(stdout),
             is_done: false,
             failed: None,
@@ -102,6 +105,7 @@ impl Run {
                 safe(&part[..end]) + &part[end..]
             });
             let shown: String = kept.collect();
+            self.is_line_open = !shown.ends_with('\n');
             return Ok(self.out.write_all(shown.as_bytes())?);
         }
         Ok(self.out.write_fmt(text)?)
@@ -110,6 +114,14 @@ impl Run {
     /// The same with a line's end.
     pub(super) fn line(&mut self, text: Text<'_>) -> Done {
         self.print(format_args!("{text}\n"))
+    }
+
+    /// Ends a terminal's line, so that what follows does not stand in it.
+    pub(super) fn end_line(&mut self) -> Done {
+        if std::mem::take(&mut self.is_line_open) {
+            self.out.write_all(b"\n")?;
+        }
+        Ok(())
     }
 
     /// Sends out what was printed.
@@ -136,9 +148,10 @@ impl Run {
 
     /// A part failed: the others go on.
     pub(super) fn failed(&mut self, error: &AdminError) -> Done {
+        self.end_line()?;
         self.flush()?;
         let error = Status::from(error.clone());
-        eprintln!("error: {}{}", safe(error.message()), hint(&error));
+        print_error(&error);
         self.failed.get_or_insert(exit_code(&error));
         Ok(())
     }

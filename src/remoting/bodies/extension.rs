@@ -149,6 +149,8 @@ impl std::fmt::Debug for AccountsOffer {
 pub struct CancelTimer {
     /// The id that its producer was told (`UNIQ_KEY`).
     pub id: String,
+    /// Whether it is only looked for.
+    pub dry_run: bool,
 }
 
 /// Which messages that wait for a time of their own are asked for: a part, in the order of their times.

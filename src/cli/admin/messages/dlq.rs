@@ -12,6 +12,7 @@ use super::super::door::Door;
 use super::super::output::{Confirmation, Output, Report, Reported, not_confirmed};
 use super::super::sheet::{LongResult, Sheet, nothing, numbers, or_nothing, words};
 use super::{start, time};
+use crate::cli::progress::Steps;
 use crate::cli::table::utc;
 use crate::proto::v1::messages_client::MessagesClient;
 use crate::proto::v1::{
@@ -79,9 +80,16 @@ pub async fn run(
     if !arguments.resend && !output.has_rows() {
         return print_all(found, parts, output).await;
     }
+    let mut progress = None;
     while let Some(part) = parts.message().await? {
+        let count = part.letters.len();
         found.add(part);
+        // The first part tells how many there are.
+        let wanted = || found.matching_and_listed().0.min(arguments.limit.into());
+        let steps = || Steps::new(usize::try_from(wanted()).unwrap_or(0));
+        progress.get_or_insert_with(steps).did(count);
     }
+    drop(progress);
     if !arguments.resend || found.places.is_empty() {
         return Ok(list(&group, found, arguments.ids.is_empty(), output));
     }
@@ -174,6 +182,7 @@ async fn resend(
 ) -> Result<ResendDeadLettersResponse, Status> {
     let target = if arguments.to_topic { ResendTarget::Topic } else { ResendTarget::Group };
     let mut resent = Vec::<ResentLetter>::new();
+    let progress = Steps::new(places.len());
     for some in places.chunks(AT_ONCE) {
         let request = ResendDeadLettersRequest {
             group: group.to_owned(),
@@ -195,6 +204,7 @@ async fn resend(
                 resent.extend(some.iter().map(not_sent));
             }
         }
+        progress.did(some.len());
     }
     Ok(ResendDeadLettersResponse { letters: resent })
 }
@@ -333,7 +343,7 @@ fn resent_shown(resent: &ResendDeadLettersResponse, output: Output) -> Report {
         notes.push("Nothing was sent: this was a dry run.".to_owned());
     }
     let text = sheet.render(resent, output);
-    Report { text, notes: output.notes(notes), problems, has_failed, differs: false }
+    Report { text, notes: output.notes(notes), problems, has_failed, ..Report::default() }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use clap::Subcommand;
 
 use self::dlq::DeadLetters;
 use super::door::Door;
-use super::output::{Output, Report, Reported};
+use super::output::{Output, Report, Reported, error_word};
 use super::sheet::{Column, Sheet, fact, nothing, numbers, or_nothing, words, yes};
 use super::whole;
 use crate::cli::table::{safe, time_ms, utc};
@@ -67,6 +67,9 @@ pub enum MessagesAction {
         /// Deliver it after a delay: the number of a level in the broker's messageDelayLevel, 1 (1 s) to 18 (2 h) by default.
         #[arg(long, value_name = "LEVEL")]
         delay_level: Option<u32>,
+        /// Show where it would go, and send nothing.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Hand a message to one connected member of a group, which consumes it once more, and show what the member made of it.
     /// No position moves.
@@ -143,10 +146,17 @@ pub async fn run(action: MessagesAction, door: Door, output: Output) -> Reported
             let parts = messages.find(request).await?.into_inner();
             Ok(list(whole(parts, |part| &mut part.messages).await?, output))
         }
-        MessagesAction::Send { topic, body, tag, key, properties, delay_level } => {
-            let properties = properties.into_iter().collect();
-            let request =
-                SendMessageRequest { topic, tags: tag, keys: key, body, properties, delay_level };
+        MessagesAction::Send { topic, body, tag, key, properties, delay_level, dry_run } => {
+            let (tags, keys, properties) = (tag, key, properties.into_iter().collect());
+            let request = SendMessageRequest {
+                topic,
+                tags,
+                keys,
+                body,
+                properties,
+                delay_level,
+                dry_run,
+            };
             Ok(sent(&messages.send(request).await?.into_inner(), output))
         }
         MessagesAction::ConsumeDirectly { id, topic, group, client_id, dry_run } => {
@@ -159,14 +169,16 @@ pub async fn run(action: MessagesAction, door: Door, output: Output) -> Reported
             let request = TailMessagesRequest { topic, tags: tag, from_ms: from };
             let mut parts = messages.tail(request).await?.into_inner();
             let mut left = count.unwrap_or(usize::MAX);
+            let mut report = Report::default();
             while let Some(part) = parts.message().await? {
+                report.is_partial |= !part.problems.is_empty();
                 for problem in &part.problems {
-                    eprintln!("error: {}", safe(&problem.reason));
+                    eprintln!("{} {}", error_word(), safe(&problem.reason));
                 }
                 for message in part.messages.iter().take(left) {
                     // A reader that has seen enough ends it.
                     if io::stdout().write_all(line(message, output).as_bytes()).is_err() {
-                        return Ok(Report::default());
+                        return Ok(report);
                     }
                 }
                 left = left.saturating_sub(part.messages.len());
@@ -174,12 +186,15 @@ pub async fn run(action: MessagesAction, door: Door, output: Output) -> Reported
                     break;
                 }
             }
-            Ok(Report::default())
+            Ok(report)
         }
     }
 }
 
 fn sent(sent: &SendMessageResponse, output: Output) -> Report {
+    // Who only asked where it would go is told no id.
+    let is_dry = sent.id.is_empty();
+    let known = |text: &dyn ToString| if is_dry { nothing() } else { text.to_string() };
     let columns = vec![
         words("ID"),
         words("BROKER"),
@@ -189,14 +204,16 @@ fn sent(sent: &SendMessageResponse, output: Output) -> Report {
         words("OFFSET ID").wide(),
     ];
     let row = vec![
-        sent.id.clone(),
+        known(&sent.id),
         sent.broker.clone(),
         sent.queue.to_string(),
-        sent.queue_offset.to_string(),
+        known(&sent.queue_offset),
         sent.status.clone(),
-        sent.offset_id.clone(),
+        known(&sent.offset_id),
     ];
-    Report::new(Sheet::new(columns, vec![row]).render(sent, output), Vec::new())
+    let note = is_dry.then(|| "Nothing was sent: this was a dry run.".to_owned());
+    let notes = output.notes(Vec::from_iter(note));
+    Report { notes, ..Report::new(Sheet::new(columns, vec![row]).render(sent, output), Vec::new()) }
 }
 
 fn could_get_it(told: &ConsumeDirectlyResponse, output: Output) -> Report {
@@ -478,6 +495,47 @@ h      unknown     no                     no
         let could = ConsumeDirectlyResponse { members: vec![member], ..told("", None) };
         let could = could_get_it(&could, Output::Table);
         assert_eq!(could.notes, ["Nothing was done: c would get it."]);
+    }
+
+    #[test]
+    fn what_is_sent_has_a_place_and_what_is_not_only_a_queue() {
+        let message = SendMessageResponse {
+            id: "A1".to_owned(),
+            offset_id: "B2".to_owned(),
+            broker: "broker-a".to_owned(),
+            queue: 3,
+            queue_offset: 7,
+            status: "SEND_OK".to_owned(),
+        };
+        let expected = "\
+ID  BROKER    QUEUE  OFFSET  STATUS   OFFSET ID
+A1  broker-a      3       7  SEND_OK  B2
+";
+        assert_eq!(sent(&message, Output::Wide).text, expected);
+        let dry = SendMessageResponse {
+            id: String::new(),
+            queue_offset: 0,
+            status: "DRY_RUN".to_owned(),
+            ..message
+        };
+        let expected = "\
+ID  BROKER    QUEUE  OFFSET  STATUS
+-   broker-a      3       -  DRY_RUN
+";
+        let report = sent(&dry, Output::Table);
+        assert_eq!((report.text.as_str(), report.notes.len()), (expected, 1));
+    }
+
+    #[test]
+    fn messages_of_a_key_have_a_line_each() {
+        let found = |messages| FindMessagesResponse { messages, problems: Vec::new() };
+        let expected = "\
+ID  STORED (UTC)         BROKER    QUEUE  OFFSET  TAGS  BODY
+A1  1970-01-01 00:00:00  broker-a      3       7  x     hi
+";
+        assert_eq!(list(found(vec![message(b"hi")]), Output::Table).text, expected);
+        let none = list(found(Vec::new()), Output::Table);
+        assert_eq!((none.text.as_str(), &*none.notes[0]), ("", "No message has that key."));
     }
 
     #[test]
