@@ -1,4 +1,4 @@
-//! What tools change (50, 51, 53), and what nodes tell one another of it (DESIGN 8).
+//! What tools change (50, 51, 53), and what nodes tell one another of it.
 //!
 //! Not what is answered. Only the file in the data directory is changed, and each change raises its counter; nodes take
 //! the file with the greater one from one another. Invariants: a change is on the disk and counts when it is told as

@@ -1,4 +1,4 @@
-//! What operators do to a cluster, as plain functions: the admin facade (DESIGN 3), and the gRPC services before it.
+//! What operators do to a cluster, as plain functions: the admin facade, and the gRPC services before it.
 //!
 //! | file | what |
 //! | --- | --- |

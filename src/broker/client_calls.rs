@@ -270,20 +270,7 @@ mod tests {
         let world = World::new();
         let tables = world.broker.store.tables();
         tables.topics.put(TopicConfig::new(TopicName::new("T"), 1));
-        let message = NewMessage {
-            topic: TopicName::new("T"),
-            queue_id: QueueId(0),
-            flag: 0,
-            sys_flag: 0,
-            born_timestamp: 0,
-            born_host: world.broker.options.address,
-            store_host: world.broker.options.address,
-            reconsume_times: 0,
-            prepared_transaction_offset: 0,
-            body: bytes::Bytes::from_static(b"x"),
-            properties: String::new(),
-        };
-        world.broker.store.append(message, false).await.unwrap();
+        world.broker.store.append(NewMessage::plain("T", 0, "x"), false).await.unwrap();
         tables.consumer_offsets.commit("T", "G", QueueId(0), 0);
         world
     }

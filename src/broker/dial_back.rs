@@ -1,4 +1,4 @@
-//! Who this broker is, and whether it reaches ports of whoever asks (9003, an extension of ours; DESIGN 7).
+//! Who this broker is, and whether it reaches ports of whoever asks (9003, an extension of ours).
 //!
 //! Not what the asker makes of it (`doctor`). Invariants, as anyone may ask: only the asking connection's own address
 //! is dialled, only at ports that name servers know for it, a few at once, and rarely: a peer that asks too often

@@ -15,6 +15,7 @@
 //! | `offsets` | positions of groups, offsets of queues (14, 15, 29 to 32) |
 //! | `query` | messages by key and by id (12, 33) |
 //! | `clients` | who is connected: producers and consumers |
+//! | `subscriptions` | what consumers subscribe to, and whether it can be filtered here (46) |
 //! | `heartbeats` | what clients say of themselves, and are told of one another (34, 35, 40) |
 //! | `client_calls` | what tools ask of them through the broker (222, 223, 307, 309 → 220, 221, 307, 309) |
 //! | `client_lists` | how tools are told of them (38, 203, 204, 328) |
@@ -25,7 +26,6 @@
 //! | `transactions` | half messages and their ends (37, 323) |
 //! | `transaction_check` | asking producers what became of half messages (39) |
 //! | `java_properties` | in which order properties are stored |
-//! | `light` | light queues, as clients see them |
 //! | `topics`, `groups` | their configuration (17, 21, 215, 305, 351; 200, 201, 207, 314, 352) |
 //! | `topic_spread` | topics that sends made, on the cluster's other masters (17) |
 //! | `topic_stats` | how full their queues are (202) |
@@ -100,6 +100,7 @@ mod transactions;
 mod upkeep;
 mod writers;
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -159,6 +160,7 @@ pub struct Broker {
     clock: Clock,
     metrics: Arc<Metrics>,
     clients: clients::Clients,
+    carried: subscriptions::Carried,
     order_locks: order_locks::OrderLocks,
     long_polling: Arc<long_polling::LongPolling>,
     statistics: statistics::Statistics,
@@ -168,7 +170,7 @@ pub struct Broker {
     topic_spread: topic_spread::TopicSpread,
     member: Arc<Member>,
     delivery: delay::Moving,
-    checks: delay::Moving,
+    checks: delay::Moving<HashSet<u64>>,
     timer_moves: delay::Moving,
     dial_backs: dial_back::DialBacks,
     reckoned: figures::Reckoned,
@@ -190,6 +192,7 @@ impl Broker {
         writers.close(!live_config.permission().contains(Permission::WRITE));
         let broker = Arc::new(Self {
             clients: clients::Clients::new(clock),
+            carried: subscriptions::Carried::default(),
             order_locks: order_locks::OrderLocks::new(clock),
             long_polling: Arc::default(),
             statistics: saved_statistics::load(&member.store().options().dir, clock),

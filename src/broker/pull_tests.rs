@@ -84,17 +84,9 @@ impl World {
         texts.set(properties::TAGS, tag);
         texts.set(properties::KEYS, keys);
         let message = NewMessage {
-            topic: TopicName::new(TOPIC),
-            queue_id: QueueId(0),
-            flag: 0,
-            sys_flag: 0,
-            born_timestamp: 0,
-            born_host: "127.0.0.1:1".parse().unwrap(),
             store_host: self.broker.options.address,
-            reconsume_times: 0,
-            prepared_transaction_offset: 0,
-            body: "hello".into(),
             properties: texts.to_string(),
+            ..NewMessage::plain(TOPIC, 0, "hello")
         };
         self.broker.store.append(message, false).await.unwrap().0
     }
@@ -422,7 +414,13 @@ struct TooLate(Arc<Broker>);
 impl Service for TooLate {
     fn on_request(&self, request: Command, responder: Responder) {
         let subscription = Arc::new(Subscription::parse(TOPIC, "*", None, 0).unwrap());
-        let wish = Wish { queue_id: QueueId(0), offset: 0, subscription, timeout_ms: LONG_MS };
+        let wish = Wish {
+            queue_id: QueueId(0),
+            offset: 0,
+            subscription,
+            subscription_bytes: 0,
+            timeout_ms: LONG_MS,
+        };
         self.0.long_polling.park(&self.0, Pull { request, responder, pass: Pass::First }, wish);
     }
 }

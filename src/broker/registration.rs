@@ -349,7 +349,7 @@ fn as_told(broker: &Broker, topics: Vec<Arc<TopicConfig>>) -> Vec<Arc<TopicConfi
     topics.iter().map(told).collect()
 }
 
-/// Why a master must not take its place: the one that a name server knows there goes before it (DESIGN 7). It takes
+/// Why a master must not take its place: the one that a name server knows there goes before it. It takes
 /// nothing more then.
 async fn replaced(broker: &Broker, name_server: &Connection) -> Option<String> {
     if broker.is_slave() {
@@ -361,6 +361,11 @@ async fn replaced(broker: &Broker, name_server: &Connection) -> Option<String> {
     let why = rival(broker, name_server).await?;
     tracing::error!(group = broker.options.group, "this master takes nothing more: {why}");
     broker.member.set_standing(Standing::Replaced(why.clone()));
+    // Nor what is on its way, or comes from the broker itself. It may wait for a write.
+    let store = Arc::clone(&broker.store);
+    let refusing = task::spawn_blocking("no more appends", move || store.refuse_appends());
+    // It fails only if it panics, which is reported.
+    let _ = refusing.await;
     Some(why)
 }
 

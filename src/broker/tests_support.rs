@@ -1,5 +1,6 @@
 //! What the tests of this module share: a broker on a port, over a store in a temporary folder.
 
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::acl::{Acl, AclOptions};
 use crate::clock::Clock;
 use crate::message::{NewMessage, Record};
 use crate::metrics::{Limit, Metrics};
-use crate::model::{BrokerId, QueueId, TopicName};
+use crate::model::{BrokerId, QueueId};
 use crate::remoting::headers::SendHeader;
 use crate::remoting::{Command, request};
 use crate::replication::{Member, Past};
@@ -221,17 +222,11 @@ impl TestBroker {
     /// The same with properties.
     pub async fn store_with(&self, topic: &str, body: &str, properties: &str) {
         let message = NewMessage {
-            topic: TopicName::new(topic),
-            queue_id: QueueId(0),
-            flag: 0,
-            sys_flag: 0,
             born_timestamp: 0,
             born_host: self.options.address,
             store_host: self.options.address,
-            reconsume_times: 0,
-            prepared_transaction_offset: 0,
-            body: Bytes::copy_from_slice(body.as_bytes()),
             properties: properties.to_owned(),
+            ..NewMessage::plain(topic, 0, body.to_owned())
         };
         self.broker.store.append(message, false).await.unwrap();
     }
@@ -260,6 +255,15 @@ impl TestBroker {
             }
             offset = pulled.next_offset.to_wire();
         }
+    }
+
+    /// Damages a stored record, where its magic is.
+    pub fn damage(&self, record: &[u8]) {
+        let at = Record::parse(record).unwrap().physical_offset().0;
+        assert!(at < self.store_options.segment_bytes, "the first segment");
+        let log = self.store_options.dir.join("commitlog").join(format!("{:020}", 0));
+        let log = std::fs::OpenOptions::new().write(true).open(log).unwrap();
+        log.write_all_at(&[!record[4]], at + 4).unwrap();
     }
 
     /// The only record of a queue, its properties separated by blanks.

@@ -40,7 +40,11 @@ const EXAMPLES: [(&str, &str); 10] = [
 /// Exit codes of `run`.
 const EXIT_CODES: [(u8, &str); 4] = [
     (0, "Told to stop, and stopped in order."),
-    (1, "Something failed that time or a hand can heal; of other commands, too."),
+    (
+        1,
+        "Something failed that time or a hand can heal: a port or the data directory is taken, no role's data can be used, \
+         or at the end not all could be saved. Of other commands, too.",
+    ),
     (2, "Wrong usage."),
     (78, "The settings are wrong."),
 ];
@@ -292,6 +296,55 @@ mod tests {
             let parsed = Cli::command().try_get_matches_from(line.split(' '));
             assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
         }
+    }
+
+    /// The commands of this program in a line of a page: the line itself, and what stands in backticks, `admin` alone too.
+    fn commands(line: &str) -> Vec<String> {
+        let quoted = line.split('`').skip(1).step_by(2).filter(|text| !text.contains('['));
+        let quoted = quoted.map(|text| match text.split_once(' ') {
+            Some(("admin", _)) => format!("rmq-node {text}"),
+            _ => text.to_owned(),
+        });
+        let whole = line.strip_prefix("  ").and_then(|line| line.split(['#', '>']).next());
+        let all = quoted.chain(whole.map(|line| line.trim().to_owned()));
+        all.filter(|text| text.starts_with("rmq-node ")).collect()
+    }
+
+    #[test]
+    fn each_command_of_the_pages_is_understood() {
+        use clap::error::ErrorKind::{
+            DisplayHelpOnMissingArgumentOrSubcommand, MissingRequiredArgument, MissingSubcommand,
+        };
+        let mut understood = 0;
+        for page in [
+            "README.md",
+            "CHANGELOG.md",
+            "conf/README.md",
+            "packaging/README.md",
+            "packaging/deb/README.Debian",
+            "packaging/prometheus/README.md",
+            "proto/README.md",
+        ] {
+            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+            let text = std::fs::read_to_string(file).unwrap();
+            for command in text.lines().flat_map(commands) {
+                understood += 1;
+                let words: Vec<_> = command.split_whitespace().collect();
+                let is_old = |name: &&str| mqadmin::helps().any(|(old, _)| old == *name);
+                if words.get(2).is_some_and(is_old) {
+                    continue;
+                }
+                let Err(error) = Cli::command().try_get_matches_from(&words) else { continue };
+                // A noun may be named without its verb.
+                let is_named = [
+                    DisplayHelpOnMissingArgumentOrSubcommand,
+                    MissingRequiredArgument,
+                    MissingSubcommand,
+                ];
+                assert!(is_named.contains(&error.kind()), "{page}: {command}: {error}");
+            }
+        }
+        assert!(understood > 50, "{understood}");
     }
 
     #[test]

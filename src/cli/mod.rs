@@ -3,8 +3,9 @@
 //! | file | what |
 //! | --- | --- |
 //! | `config` | `rmq-node config check`, `show` |
-//! | `config_init`, `config_import` | `rmq-node config init`, `import` |
+//! | `config_init`, `config_import`, `config_import_accounts` | `rmq-node config init`, `import` |
 //! | `admin/` | `rmq-node admin`: a file a noun |
+//! | `credentials` | the account and the certificate that are shown to a cluster |
 //! | `mqadmin/` | the commands of 4.9.4's `mqadmin`, under their old names |
 //! | `store` | `rmq-node store adopt` |
 //! | `doctor` | `rmq-node doctor`: what is wrong with this host and its cluster |

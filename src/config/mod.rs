@@ -13,6 +13,7 @@
 //! | `check`, `check_addresses`, `check_console` | what they mean together |
 //! | `listing` | every value with its origin, as a file |
 //! | `changes` | what a running node can take over |
+//! | `runtime_keys` | the keys of 4.9.4 that tools change in a running broker |
 //! | `overrides` | what was changed while it ran, and is kept |
 //!
 //! `conf/rmq-node.toml` documents every setting, with its default and the 4.9.4 key that it replaces;
@@ -49,7 +50,7 @@ pub use check_addresses::{check_address, internal_address};
 pub use check_console::is_base_path;
 pub use layers::Origin;
 use layers::Origins;
-pub use overrides::{Kept, KeptStore, Overrides, replace_file};
+pub use overrides::{Kept, KeptStore, Overrides};
 pub use read::{did_you_mean, mistake};
 pub use reference::REFERENCE;
 pub use runtime_keys::{fixed_properties, why_not_now};

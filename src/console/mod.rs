@@ -20,7 +20,8 @@
 //!
 //! Pages are made here and work without JavaScript; everything is in the binary, and nothing is fetched from elsewhere.
 //! Not here: where it listens and what encrypts it (`node`), what metrics there are (`crate::metrics`), what is done to a
-//! cluster (`crate::admin`, whose words the pages show). Invariants: a request holds up nothing but itself; who does not
+//! cluster (`crate::admin`, whose words the pages show: texts of errors, and what is wrong with a broker, are English on
+//! Chinese pages too; states, outcomes and alerts are said in the page's language). Invariants: a request holds up nothing but itself; who does not
 //! answer is named on the page, which shows the rest; everything that changes something asks first, and is in the audit
 //! log.
 
@@ -70,9 +71,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::service::roles::{self, Needed};
-use crate::admin::{Admin, OfNode};
+use crate::admin::{Admin, AdminError, OfNode};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::proto::v1::{Broker, ClusterState};
 use crate::task;
 
 pub use accounts::Accounts;
@@ -128,6 +130,20 @@ impl Pages {
     /// The same for a page that somebody waits for.
     fn asking(&self) -> Admin {
         self.admin.until(Some(Instant::now() + server::CLUSTER_MAX))
+    }
+
+    /// How the cluster is, with the brokers that are gone from it.
+    async fn cluster(&self) -> Result<ClusterState, AdminError> {
+        let mut state = self.asking().cluster().await?;
+        self.add_gone(&mut state.brokers);
+        Ok(state)
+    }
+
+    /// Adds the brokers that were registered within a day and are nowhere now.
+    fn add_gone(&self, brokers: &mut Vec<Broker>) {
+        if !self.is_elsewhere {
+            self.of_node.alerts.add_gone(brokers);
+        }
     }
 }
 

@@ -619,19 +619,115 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("24 hours", "24 小时"),
     ("30 days", "30 天"),
     ("Times are UTC.", "时间为 UTC。"),
-    ("Each point is the highest minute of five.", "每个点为五分钟内最高的一分钟。"),
+    ("1 hour", "1 小时"),
+    ("6 hours", "6 小时"),
+    ("3 days", "3 天"),
+    (
+        "A line needs two points: the next comes at {} UTC.",
+        "至少两个点才能连成线：下一个点在 {}（UTC）。",
+    ),
+    ("Each point is a minute.", "每个点为一分钟。"),
+    ("Each point is an hour, which has the mean of rates.", "每个点为一小时，速率取平均值。"),
+    ("Each point is the highest minute of {}.", "每个点为 {} 分钟内最高的一分钟。"),
     (
         "Each point is the highest hour of three; an hour has the mean of rates.",
         "每个点为三小时内最高的一小时；每小时的速率取平均值。",
     ),
     ("Of the masters of this node only: {}.", "仅本节点的主节点：{}。"),
     (
-        "There is none: a node keeps it of its own masters, and of the {} topics and groups that have most.",
-        "没有历史：节点只记录自己的主节点，以及数值最高的 {} 个主题和消费组。",
+        "There is none: the first figures come within a minute of a start, and a node keeps those of its own masters, and of the {} topics and groups that have most.",
+        "没有历史：启动后一分钟内才有第一个数值；节点只记录自己的主节点，以及数值最高的 {} 个主题和消费组。",
     ),
     (
         "This console shows another cluster, and a node keeps history of its own brokers only.",
         "此控制台显示的是另一个集群，而节点只记录自己 Broker 的历史。",
+    ),
+    ("was at {}", "原地址 {}"),
+    ("by name server {}", "由 NameServer {} 停止"),
+    ("this node", "本节点"),
+    (
+        "a name server keeps producers away from a master that takes messages",
+        "NameServer 不让生产者写入可写的主节点",
+    ),
+    // What alerts say.
+    ("{} has not got {} messages of {}", "消费组 {} 有 {} 条消息未取到，主题：{}"),
+    (
+        "the oldest message of {} that {} has not got is {} old",
+        "主题 {} 中，消费组 {} 未取到的最早消息已有 {}",
+    ),
+    (
+        "{} messages of {} wait for {}, of which nobody is connected",
+        "有 {} 条消息（主题 {}）等待消费组 {}，而它没有成员在线",
+    ),
+    ("{}: {word}", "{}：{word}"),
+    ("{} is not registered any more", "{} 不再注册"),
+    ("name server {} does not answer: {}", "NameServer {} 无应答：{}"),
+    (
+        "producers are kept away from {} by name server {} (wipeWritePerm)",
+        "生产者不能写入 {}：NameServer {} 已去掉其写权限（wipeWritePerm）",
+    ),
+    ("{}: {word}, {} behind{}", "{}：{word}，落后 {}{}"),
+    ("{}: {word}{}", "{}：{word}{}"),
+    ("the disk of {} is {} % full", "{} 的磁盘使用率为 {} %"),
+    (
+        "as it fills now, the disk of {} will be too full to store messages in {} hours",
+        "按目前的增长，{} 的磁盘将在 {} 小时后没有空间存储消息",
+    ),
+    ("the certificate of this node has ended", "本节点的证书已到期"),
+    (
+        "{} messages of {} became dead letters within an hour",
+        "一小时内 {} 条消息成为消费组 {} 的死信",
+    ),
+    (
+        "members of {} subscribe otherwise than the others: {}",
+        "消费组 {} 中有成员的订阅关系与其他成员不一致：{}",
+    ),
+    ("the clock of {} is {} ms ahead of that of this host", "{} 的时钟比本机快 {} 毫秒"),
+    ("the clock of {} is {} ms behind that of this host", "{} 的时钟比本机慢 {} 毫秒"),
+    // What to do about it.
+    (
+        "`rmq-node admin groups show GROUP` shows its members and queues: start more, or find what keeps them",
+        "`rmq-node admin groups show GROUP` 显示其成员与队列：增加消费者，或找出变慢的原因",
+    ),
+    (
+        "start the consumer; if it is gone for good, delete the group",
+        "启动消费者；若已不再使用，删除该消费组",
+    ),
+    (
+        "start it; on its host `journalctl -u rmq-node` and `rmq-node doctor` tell why it is gone",
+        "启动它；在其主机上用 `journalctl -u rmq-node` 和 `rmq-node doctor` 查看原因",
+    ),
+    (
+        "start it, or open its port; if it is gone for good, take it out of name_servers",
+        "启动它，或开放其端口；若已不再使用，从 name_servers 中去掉",
+    ),
+    (
+        "`rmq-node admin nameservers add-write BROKER` gives it back; to take a broker out of use, `rmq-node admin brokers drain`",
+        "用 `rmq-node admin nameservers add-write BROKER` 恢复写权限；要停用 Broker，请用 `rmq-node admin brokers drain`",
+    ),
+    (
+        "`rmq-node admin replication` shows what goes wrong; `rmq-node doctor` on the slave's host",
+        "`rmq-node admin replication` 显示问题所在；并在从节点的主机上运行 `rmq-node doctor`",
+    ),
+    (
+        "make room, or lower store.retention_hours and reload",
+        "清理磁盘，或减小 store.retention_hours 并重新读取配置",
+    ),
+    (
+        "renew it, write it to tls.certificate_file and `systemctl reload rmq-node`",
+        "更新证书，写入 tls.certificate_file 后执行 `systemctl reload rmq-node`",
+    ),
+    (
+        "`rmq-node admin messages tail %DLQ%GROUP` shows what its consumers failed at",
+        "`rmq-node admin messages tail %DLQ%GROUP` 显示消费者处理失败的消息",
+    ),
+    (
+        "give all members of the group the same topics and tags, or the others groups of their own: messages are lost to some",
+        "让组内所有成员订阅相同的主题与 Tag，或让其余成员使用各自的消费组：否则有成员会丢失消息",
+    ),
+    (
+        "on both hosts: apt install chrony, then `chronyc tracking` shows the difference",
+        "在两台主机上执行 apt install chrony，再用 `chronyc tracking` 查看偏差",
     ),
 ];
 
@@ -644,7 +740,12 @@ pub const WORDS: &[(&str, &str)] = &[
     ("in sync", "已同步"),
     ("behind", "落后"),
     ("connecting", "连接中"),
+    ("waiting for the master's address", "等待主节点地址"),
+    ("copying", "复制中"),
+    ("stopped", "已停止"),
     ("conflict", "冲突"),
+    ("behind-minimum", "缺少主节点已删除的日志"),
+    ("the disk is full", "磁盘已满"),
     ("no master", "没有主节点"),
     ("done", "已完成"),
     ("unchanged", "无变化"),

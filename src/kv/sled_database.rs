@@ -1,4 +1,4 @@
-//! sled 0.34.7 with its seatbelts on (DESIGN 6).
+//! sled 0.34.7 with its seatbelts on.
 //!
 //! What each is for: a torn `snap.*.generating` makes every later open fail, so it is deleted first; a
 //! missing folder would be opened as an empty database, so each has an identity row; some damage makes

@@ -1,5 +1,13 @@
 //! A message exactly as it lies in the commit log and in a pull answer: codec, properties, ids.
 //!
+//! | file | what |
+//! | --- | --- |
+//! | `record` | one message in the log |
+//! | `batch` | several messages in one send |
+//! | `properties` | names and values behind the body |
+//! | `sys_flag` | what the flag's bits mean |
+//! | `id` | ids that hold an address and an offset |
+//!
 //! Not here: how messages travel in requests (`remoting`) and where they are kept (`store`).
 //! Invariant: what [`Record::parse`] accepts has lengths that add up; bytes from outside never panic.
 //!

@@ -53,6 +53,26 @@ pub struct NewMessage {
     pub properties: String,
 }
 
+#[cfg(test)]
+impl NewMessage {
+    /// A message of which nothing else matters to a test: of this machine, made at 1, without properties.
+    pub fn plain(topic: &str, queue_id: u32, body: impl Into<Bytes>) -> Self {
+        Self {
+            topic: TopicName::new(topic),
+            queue_id: QueueId(queue_id),
+            flag: 0,
+            sys_flag: 0,
+            born_timestamp: 1,
+            born_host: "127.0.0.1:1".parse().unwrap(),
+            store_host: "127.0.0.1:2".parse().unwrap(),
+            reconsume_times: 0,
+            prepared_transaction_offset: 0,
+            body: body.into(),
+            properties: String::new(),
+        }
+    }
+}
+
 /// Why a message cannot become a record (B-117, S-59).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {

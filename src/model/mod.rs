@@ -1,5 +1,13 @@
 //! The nouns of RocketMQ that every layer shares. No I/O, no wire format.
 //!
+//! | file | what |
+//! | --- | --- |
+//! | `names` | names of topics and groups |
+//! | `config` | how a topic and a group are configured |
+//! | `versions` | versions of clients and brokers |
+//! | `bodies` | bodies of messages as people read them |
+//! | `amounts` | sizes and dates as people read them |
+//!
 //! Invariant: offsets are never bare integers; a [`PhysicalOffset`] counts bytes of the commit log,
 //! a [`QueueOffset`] counts messages of one queue.
 

@@ -5,7 +5,7 @@
 //! broker is in no map; an address is in one group, under one number, or in none when another took its
 //! place; the master's word about its own topics is merged, never subtracted (S-36).
 //!
-//! Beyond 4.9.4 (DESIGN 9): an equal data version does not hide differences (S-36); a wiped write
+//! Beyond 4.9.4: an equal data version does not hide differences (S-36); a wiped write
 //! permission stays wiped until it is given back or the master registers anew, and giving it back
 //! restores what the broker registered, inherit bit included (S-37); unregistering compares the
 //! address (S-39); every broker of a closed connection is removed, not only the first (N-024); a

@@ -11,7 +11,7 @@
 //! | `status` | how the roles are: one line, and metrics |
 //! | `figures` | what brokers reckon now and then, as metrics |
 //! | `options` | what each role is told, made of the settings |
-//! | `logging` | where events go |
+//! | `logging`, `journal` | where events go; to systemd's journal with their fields |
 //! | `certificates` | what TLS needs of files, and when it ends |
 //! | `live` | what changes while the node runs |
 //! | `watchdog` | both runtimes make progress |
@@ -77,7 +77,7 @@ const BLOCKING_THREADS_MAX: usize = 32;
 const EVENT_INTERVAL: u32 = 16;
 /// How long blocking work that outlives everything else is waited for.
 const RUNTIME_GRACE: Duration = Duration::from_secs(5);
-/// How long a start waits for name servers (DESIGN 8).
+/// How long a start waits for name servers.
 const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is looked whether the status has changed.
 const STATUS_PERIOD: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
 //! What each role is told, made of the settings: the one place that knows both.
 //!
-//! Nothing is opened or bound here. Where a role keeps its files is decided here (DESIGN 6).
+//! Nothing is opened or bound here. Where a role keeps its files is decided here.
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -1,5 +1,5 @@
 //! Request and response codes of 4.9.4 under the names of its `RequestCode` and `ResponseCode`
-//! (contract 1.10, 1.11); 351 and 352 of 5.x, which newer dashboards ask; from 9000 on, what our own nodes ask one another (DESIGN 7), to which 4.9.4 answers code 3.
+//! (contract 1.10, 1.11); 351 and 352 of 5.x, which newer dashboards ask; from 9000 on, what our own nodes ask one another, to which 4.9.4 answers code 3.
 //!
 //! Not here: who answers which code. Invariant: no two names of one table share a number.
 

@@ -1,4 +1,4 @@
-//! What a slave does with its log before it copies from a master, and which of two masters yields (DESIGN 7).
+//! What a slave does with its log before it copies from a master, and which of two masters yields.
 //!
 //! No I/O, no clock; a master's start is in `start_step`. Invariants: what is not clearly safe is a conflict, which leaves
 //! the log as it is; a slave never cuts bytes that were written under sync replication, as they may be on no other

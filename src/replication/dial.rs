@@ -1,4 +1,4 @@
-//! A connection to a member's HA port, encrypted if both have TLS (DESIGN 7).
+//! A connection to a member's HA port, encrypted if both have TLS.
 //!
 //! Not what is said over it. 4.9.4's is never encrypted: the extension request tells before whether the member
 //! is one of ours that takes TLS. Invariant: in mode enforcing there is no plain one.

@@ -1,4 +1,4 @@
-//! Who wrote which bytes of a group's log: epochs, and how two logs relate by them (DESIGN 7).
+//! Who wrote which bytes of a group's log: epochs, and how two logs relate by them.
 //!
 //! No I/O, no clock. A master begins an epoch at every start, and only it writes in it; slaves copy. So the bytes of an
 //! epoch that two logs share are equal as far as both have them, and so is all below its start, because an epoch

@@ -215,7 +215,7 @@ impl Member {
         Ok((view, peer))
     }
 
-    /// Compares the last whole record of this log below `end` with what a peer has there (DESIGN 7).
+    /// Compares the last whole record of this log below `end` with what a peer has there.
     ///
     /// # Errors
     /// [`PeerError`]: the peer did not say.

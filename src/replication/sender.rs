@@ -326,7 +326,7 @@ async fn write_log(
     progress.known.get_or_init(|| known);
     let (start, end) = store.log_range();
     let from = match u64::try_from(first) {
-        // DESIGN 7: an empty slave gets all there is, not the last segment only (H-005).
+        // An empty slave gets all there is, not the last segment only (H-005).
         Ok(0) => start.0,
         Ok(at) if (start.0..=end.0).contains(&at) => at,
         _ => {

@@ -1,4 +1,4 @@
-//! A master's start step: it looks for its own past before it serves (DESIGN 7).
+//! A master's start step: it looks for its own past before it serves.
 //!
 //! No I/O, no clock: events in, actions out. Whoever acts on it holds to this:
 //!

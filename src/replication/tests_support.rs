@@ -4,7 +4,6 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -15,7 +14,7 @@ use super::past::Role;
 use super::{CopyState, MasterAddresses, Member, MemberOptions, Past, Receiver, Sender};
 use crate::clock::Clock;
 use crate::message::{NewMessage, Record, encode, stamp};
-use crate::model::{BrokerId, PhysicalOffset, QueueId, QueueOffset, TopicName};
+use crate::model::{BrokerId, PhysicalOffset, QueueId, QueueOffset};
 use crate::remoting::bodies::extension::{self, Hello};
 use crate::remoting::{Command, request, response};
 use crate::store::fault_disk::{FaultDisk, Views};
@@ -149,19 +148,8 @@ fn begin_epoch(past: &Past, start: u64) {
 }
 
 pub(super) fn message(body: &str) -> NewMessage {
-    NewMessage {
-        topic: TopicName::new("T"),
-        queue_id: QueueId(1),
-        flag: 0,
-        sys_flag: 0,
-        born_timestamp: 1,
-        born_host: "127.0.0.1:1".parse().unwrap(),
-        store_host: "127.0.0.1:2".parse().unwrap(),
-        reconsume_times: 0,
-        prepared_transaction_offset: 0,
-        body: Bytes::copy_from_slice(body.as_bytes()),
-        properties: "KEYS\u{1}k".to_owned(),
-    }
+    let properties = "KEYS\u{1}k".to_owned();
+    NewMessage { properties, ..NewMessage::plain("T", 1, body.to_owned()) }
 }
 
 /// A record as a master has it.

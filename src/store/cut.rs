@@ -1,4 +1,4 @@
-//! A slave's log that is to be cut at an offset (DESIGN 7): noted in a file, done when the store is opened next.
+//! A slave's log that is to be cut at an offset: noted in a file, done when the store is opened next.
 //!
 //! Not why: that is `replication`'s. Cutting a log that runs would pull queues, index and positions from under their
 //! readers; opening a store after a torn tail does the same work already, and is safe against a crash at any moment.

@@ -1,4 +1,4 @@
-//! DESIGN 6's claims about damaged files, full disks and failed flushes, for the whole store.
+//! Damaged files, full disks and failed flushes, for the whole store.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;

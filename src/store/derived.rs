@@ -1,4 +1,4 @@
-//! What is derived from the log: consume queues, key index and timers, followed in memory and saved in slices (DESIGN 6).
+//! What is derived from the log: consume queues, key index and timers, followed in memory and saved in slices.
 //!
 //! Not the log itself, nor the checkpoint: the caller flushes the log before [`Derived::write_behind`] and saves
 //! the checkpoint after it. Everything here can be made again by reading the log. Invariants: nothing enters a

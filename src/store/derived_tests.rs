@@ -1,4 +1,4 @@
-//! DESIGN 6's claims about queues, index and slices, against a log that is a list of records.
+//! Queues, index and slices, against a log that is a list of records.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -310,23 +310,11 @@ impl DelayLevels {
 mod tests {
     use super::*;
     use crate::message::{NewMessage, encode};
-    use crate::model::{TopicName, java_hash_code};
-    use bytes::Bytes;
+    use crate::model::java_hash_code;
 
     fn facts(topic: &str, sys_flag: i32, properties: &str) -> Facts {
-        let message = NewMessage {
-            topic: TopicName::new(topic),
-            queue_id: QueueId(1),
-            flag: 0,
-            sys_flag,
-            born_timestamp: 1,
-            born_host: "127.0.0.1:1".parse().unwrap(),
-            store_host: "127.0.0.1:2".parse().unwrap(),
-            reconsume_times: 0,
-            prepared_transaction_offset: 0,
-            body: Bytes::from_static(b"body"),
-            properties: properties.to_owned(),
-        };
+        let properties = properties.to_owned();
+        let message = NewMessage { sys_flag, properties, ..NewMessage::plain(topic, 1, "body") };
         let bytes = encode(&message).unwrap();
         Facts::of(&Record::parse(&bytes).unwrap(), &StoreOptions::new("unused"))
     }

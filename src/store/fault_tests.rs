@@ -1,4 +1,4 @@
-//! DESIGN 6's claims about faults, for the whole store: whatever happens, what was acknowledged is there once, at the
+//! What the store holds to under faults, as a whole: whatever happens, what was acknowledged is there once, at the
 //! offset that its sender was told, in a queue without gaps, and found by its key; positions are within their queues.
 
 use std::collections::{BTreeMap, BTreeSet};

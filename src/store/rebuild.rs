@@ -1,4 +1,4 @@
-//! Making a slice again from the log, while everything else goes on (DESIGN 6).
+//! Making a slice again from the log, while everything else goes on.
 //!
 //! The new database is filled beside the condemned one and takes its place when it is whole. Not the reading
 //! of the log: the caller gives the records. Invariant: what is made depends on the records, the `begin`

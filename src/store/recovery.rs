@@ -1,4 +1,4 @@
-//! Opening a store: finding the log's end, and bringing queues, index and tables up to it (DESIGN 6, ST-051 to ST-055).
+//! Opening a store: finding the log's end, and bringing queues, index and tables up to it (ST-051 to ST-055).
 //!
 //! Not the running store. Invariants: nothing below the checkpoint's `flushed_to` is ever cut off unless a note says
 //! so (`cut`), a bad record there is stepped over and leaves a hole in its queue; what follows the log's end is zero before the first append;

@@ -1,4 +1,4 @@
-//! Saves what is derived from the log, behind it, in the write order of DESIGN 6; one thread.
+//! Saves what is derived from the log, behind it, in this order; one thread.
 //!
 //! Positions are noted, the log is flushed up to its end X, queues and index are written up to X, the noted positions
 //! are saved, then the checkpoint says X. Invariants: nothing saved points to log bytes that are not on the disk;

@@ -1,4 +1,4 @@
-//! The slices of a group: one sled database per 8 GiB of log, with a `begin` and a `keys` file each (DESIGN 6).
+//! The slices of a group: one sled database per 8 GiB of log, with a `begin` and a `keys` file each.
 //!
 //! Not what is in them. The newest slice is written, older ones are sealed: opened when someone reads them, a
 //! few at a time, closed when idle. Invariants: a slice's database is opened once at a time; a condemned one is
@@ -109,7 +109,7 @@ impl Slices {
                     numbers.push(start / slices.options.slice_bytes);
                 }
                 (Ok(_), "deleting" | "rebuilding") => fs::remove_dir_all(&path)?,
-                (Ok(_), "begin-tmp" | "keys-tmp" | "keys-new") => fs::remove_file(&path)?,
+                (Ok(_), "begin.tmp" | "keys.tmp" | "keys-new") => fs::remove_file(&path)?,
                 _ => {}
             }
         }

@@ -1,4 +1,4 @@
-//! Which messages wait for a time of their own: followed in memory, saved in buckets of a second (DESIGN 6).
+//! Which messages wait for a time of their own: followed in memory, saved in buckets of a second.
 //!
 //! Not their delivery, nor what their properties ask for (`broker`). The log says all of it: a record of
 //! `rmq_sys_wheel_timer` waits until a later record names it as its predecessor, because it delivers, moves or cancels

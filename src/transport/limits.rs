@@ -1,4 +1,4 @@
-//! What peers can make us hold, in numbers (DESIGN 10), and how much of it they hold now.
+//! What peers can make us hold, in numbers, and how much of it they hold now.
 //!
 //! | `[limits]` | what happens at it | who counts |
 //! | --- | --- | --- |

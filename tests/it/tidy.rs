@@ -10,32 +10,33 @@ use std::path::Path;
 /// Every module with the modules it may use, lowest level first: a row may name only rows above it.
 const GRAPH: &[(&str, &str)] = &[
     ("clock", ""),
+    ("files", ""),
     ("metrics", ""),
     ("model", ""),
     ("systemd", ""),
     ("proto", ""),
     ("task", "clock metrics"),
-    ("config", "model metrics"),
+    ("config", "files model metrics"),
     ("message", "model"),
     ("remoting", "model"),
     ("kv", "clock task metrics"),
     ("filter", "message model"),
     ("transport", "remoting config clock task metrics model"),
     ("acl", "remoting config model clock task metrics"),
-    ("store", "kv message model config clock task metrics"),
+    ("store", "kv message model config files clock task metrics"),
     ("nameserver", "acl remoting transport config model clock task metrics"),
-    ("replication", "store acl remoting transport message config model clock task metrics"),
-    ("admin", "proto kv remoting transport message acl config model clock task metrics"),
+    ("replication", "store acl remoting transport message config model files clock task metrics"),
+    ("admin", "proto kv remoting transport message acl config model files clock task metrics"),
     ("bench", "remoting transport message acl config model clock task metrics"),
     (
         "broker",
-        "replication store kv filter acl transport remoting message config model clock task metrics",
+        "replication store kv filter acl transport remoting message config model files clock task metrics",
     ),
     ("console", "proto admin kv message config model clock task metrics"),
     (
         "node",
         "console broker admin replication nameserver store acl transport filter kv remoting message \
-         config task proto systemd model metrics clock",
+         config task proto systemd model files metrics clock",
     ),
     ("demo", "node admin transport remoting message config proto model clock task"),
     (
@@ -154,6 +155,36 @@ fn broken_form(source: &Source) -> Vec<String> {
     broken
 }
 
+/// Top folders with more files than this tell what is in which.
+const FILES_WITHOUT_TABLE: usize = 4;
+
+/// Files of the folder of a `mod.rs` that its table does not name, and names in it that are no files.
+fn broken_table(source: &Source, sources: &[Source]) -> Vec<String> {
+    let Some(folder) = source.path.strip_suffix("mod.rs") else { return Vec::new() };
+    let beside = sources.iter().filter(|one| !one.is_test && one.path != source.path);
+    let files: BTreeSet<&str> = beside
+        .filter_map(|one| one.path.strip_prefix(folder))
+        .filter_map(|path| path.split(['/', '.']).next())
+        .collect();
+    let head = source.text.lines().take_while(|line| line.starts_with("//!"));
+    let cells = head.filter_map(|line| line.strip_prefix("//! | ")?.split(" | ").next());
+    let cells: Vec<&str> = cells.collect();
+    if !cells.contains(&"file") {
+        let is_large = folder.matches('/').count() == 1 && files.len() > FILES_WITHOUT_TABLE;
+        let broken = is_large.then(|| format!("{}:1: has no table of its files", source.path));
+        return broken.into_iter().collect();
+    }
+    let names = cells.iter().flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let names: BTreeSet<&str> = names.map(|name| name.trim_end_matches('/')).collect();
+    let is_folder = |name: &str| {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder).join(name).is_dir()
+    };
+    let missing = files.difference(&names).map(|name| format!("does not name `{name}`"));
+    let gone = names.difference(&files).filter(|name| !is_folder(name));
+    let gone = gone.map(|name| format!("names `{name}`, which is no file"));
+    missing.chain(gone).map(|what| format!("{}:1: its table {what}", source.path)).collect()
+}
+
 /// Rows that name a row below them or none at all.
 fn broken_graph(graph: &[(&str, &str)]) -> Vec<String> {
     let mut above = BTreeSet::new();
@@ -186,13 +217,16 @@ fn sources(folder: &str) -> Vec<Source> {
     }
     let tests: BTreeSet<String> = found.iter().flat_map(test_files).collect();
     for source in &mut found {
-        source.is_test = tests.contains(&source.path);
+        source.is_test = tests.iter().any(|test| {
+            let rest = source.path.strip_prefix(test.trim_end_matches(".rs"));
+            rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+        });
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
     found
 }
 
-/// The files that `source` declares under `#[cfg(test)]`, by `#[path]` too.
+/// The modules that `source` declares under `#[cfg(test)]`, by `#[path]` too, as files.
 fn test_files(source: &Source) -> Vec<String> {
     let beside = source.path.rsplit_once('/').map_or(String::new(), |(dir, _)| format!("{dir}/"));
     let below = match source.path.strip_suffix(".rs") {
@@ -232,15 +266,26 @@ fn files_have_a_header_a_bounded_length_and_no_banned_word() {
 }
 
 #[test]
-fn the_map_of_the_crate_names_every_module() {
-    let sources = sources("src");
-    let map = &sources.iter().find(|source| source.path == "lib.rs").unwrap().text;
-    for source in &sources {
-        let module = source.module();
-        if !["lib", "main"].contains(&module) {
-            assert!(map.contains(&format!("| [`{module}`]")), "lib.rs has no line for {module}");
+fn the_map_of_the_crate_has_every_module_above_those_that_it_uses() {
+    let map = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    let level = |module: &str| -> u32 {
+        let row = map.lines().find(|line| line.contains(&format!(" | [`{module}`]")));
+        let row = row.unwrap_or_else(|| panic!("lib.rs has no line for {module}"));
+        row.split(" | ").nth(1).unwrap().parse().unwrap()
+    };
+    for (module, uses) in GRAPH.iter().filter(|(module, _)| *module != "main") {
+        let own = level(module);
+        for used in uses.split_whitespace() {
+            assert!(own > level(used), "lib.rs has {module} not above {used}");
         }
     }
+}
+
+#[test]
+fn tables_of_files_are_whole() {
+    let sources = sources("src");
+    let broken: Vec<String> = sources.iter().flat_map(|one| broken_table(one, &sources)).collect();
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
 }
 
 /// Each rule can fail.
@@ -249,6 +294,32 @@ mod rules {
 
     fn source(path: &str, text: &str) -> Source {
         Source { path: path.to_owned(), text: text.to_owned(), is_test: false }
+    }
+
+    #[test]
+    fn a_table_that_lacks_a_file_or_names_one_too_many_is_told() {
+        let table = "//! Head.\n//!\n//! | file | what |\n//! | --- | --- |\n//! | `pull`, `gone` | a |\n//! | `sql/` | b |\n";
+        let mut sources = vec![source("broker/mod.rs", table)];
+        for name in ["pull", "send", "sql/lexer", "pull_tests"] {
+            sources.push(source(&format!("broker/{name}.rs"), "//! Head.\n"));
+        }
+        sources.last_mut().unwrap().is_test = true;
+        assert_eq!(
+            broken_table(&sources[0], &sources),
+            [
+                "broker/mod.rs:1: its table does not name `send`",
+                "broker/mod.rs:1: its table names `gone`, which is no file",
+            ]
+        );
+        sources[0].text = "//! Head.\n".to_owned();
+        assert_eq!(broken_table(&sources[0], &sources), [""; 0]);
+        for name in ["a", "b"] {
+            sources.push(source(&format!("broker/{name}.rs"), "//! Head.\n"));
+        }
+        assert_eq!(
+            broken_table(&sources[0], &sources),
+            ["broker/mod.rs:1: has no table of its files"]
+        );
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl Api {
     fn node(&self) -> Result<&OfNode, Status> {
         self.of_node.as_ref().ok_or_else(|| {
             Status::failed_precondition(
-                "only a node itself can: ask it over its socket, on its host and without -n",
+                "only a node itself can, while it runs: ask on its host, over its socket, without -n",
             )
         })
     }

@@ -1,4 +1,4 @@
-//! What our own nodes ask one another on broker ports: codes from 9000 on, JSON bodies (DESIGN 7).
+//! What our own nodes ask one another on broker ports: codes from 9000 on, JSON bodies.
 //!
 //! | code | body of the request | body of the answer |
 //! | --- | --- | --- |

@@ -80,7 +80,7 @@ impl BrokerData {
         }
     }
 
-    /// The master's address; without one, that of the slave with the lowest number (DESIGN 3: reads go there).
+    /// The master's address; without one, that of the slave with the lowest number (reads go there).
     #[must_use]
     pub fn address(&self) -> Option<&str> {
         self.addresses.values().next().map(String::as_str)

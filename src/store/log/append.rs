@@ -1,4 +1,4 @@
-//! Appending by flat combining: who finds the log busy is written by whoever holds it (DESIGN 4).
+//! Appending by flat combining: who finds the log busy is written by whoever holds it.
 //!
 //! Records are encoded before the lock; inside it only queue offset, physical offset and store time are set, and where
 //! it will be in light queues is said (`gather`), one `write` is done for all that was gathered, and the followers are

@@ -9,6 +9,7 @@
 //! | `replicas` | the slaves that copy it |
 //! | `waiters` | who is told when it is on the disk, or with slaves |
 //! | `copy` | appending what a master's log has |
+//! | `stall` | a disk that keeps it waiting: who is told, and when |
 //! | `scan` | reading from front to back |
 //!
 //! Not what is built from it: queues and index follow it as a [`Follower`]. Invariants: bytes below
@@ -419,7 +420,7 @@ impl CommitLog {
         }
     }
 
-    /// Reserves space ahead of the log's end, in the next segment too (DESIGN 6). Blocks.
+    /// Reserves space ahead of the log's end, in the next segment too. Blocks.
     ///
     /// A full disk makes the log read-only until a later call succeeds.
     pub fn allocate_ahead(&self) {

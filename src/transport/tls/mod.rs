@@ -1,4 +1,4 @@
-//! TLS on the ports and towards peers (contract 1.7, S-56; DESIGN 9, 10).
+//! TLS on the ports and towards peers (contract 1.7, S-56).
 //!
 //! | file | what |
 //! | --- | --- |

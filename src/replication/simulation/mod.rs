@@ -15,11 +15,8 @@
 //! - once everything is healed, no two masters serve for long, and in the end all serve, copy, or say why not; and if
 //!   no disk was replaced or restored and no role was changed, nobody says why not.
 
-#[cfg(test)]
 mod checks;
-#[cfg(test)]
 mod host;
-#[cfg(test)]
 mod serving;
 
 use std::collections::{BTreeMap, BTreeSet};
