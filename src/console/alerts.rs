@@ -426,6 +426,7 @@ mod tests {
             path: PATH.to_owned(),
             user: None,
             csrf: String::new(),
+            sent: Fields::default(),
         }
     }
 

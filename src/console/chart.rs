@@ -417,6 +417,7 @@ mod tests {
             path: "/".to_owned(),
             user: None,
             csrf: String::new(),
+            sent: Fields::default(),
         }
     }
 

@@ -402,6 +402,10 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("Tell nobody for a while", "暂时不通知"),
     ("Test of the receivers", "接收方测试"),
     ("Test the receivers", "测试接收方"),
+    (
+        "The account has what stands here, and nothing else. A new secret is asked for on the next page.",
+        "账号的权限以此表单为准，未写的权限一律收回。下一页会询问新密钥。",
+    ),
     ("The broker tells no setting of this name.", "该 Broker 没有此名称的配置。"),
     (
         "The console looks after another cluster: these alerts are those of this node's own.",
@@ -468,6 +472,7 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("Topic of traces", "轨迹主题"),
     ("Topics", "主题"),
     ("Trace", "轨迹"),
+    ("Try again", "重试"),
     ("Type {} to go on", "请输入 {} 以继续"),
     ("Until", "结束时间"),
     ("Until, empty: now", "结束，留空为现在"),
@@ -480,10 +485,6 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("What it tells of itself", "运行状态"),
     ("What", "操作"),
     ("What became of it", "结果"),
-    (
-        "What is empty stays as it is: what the last line allows is taken away by writing it with DENY. A new secret is asked for on the next page.",
-        "留空的项保持不变：要收回最后一项权限，请将其写为 DENY。下一页会询问新密钥。",
-    ),
     ("What is wrong, and what to do", "问题与处理办法"),
     ("What it is about", "对象"),
     ("What it is about; * at the end stands for anything", "对象；末尾的 * 匹配任意内容"),
