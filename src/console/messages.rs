@@ -324,6 +324,7 @@ mod tests {
             path: "/".to_owned(),
             user: None,
             csrf: String::new(),
+            sent: Fields::default(),
         };
         let said = |state: TrackState, is_consumed| {
             let track =
