@@ -1,7 +1,49 @@
-//! Forms of the console that are refused, and what is typed into those of accounts.
+//! Forms of the console: of groups and accounts, and those that are refused.
 
 use crate::console::{Answer, Browser};
 use crate::support::{Node, free_address, rmq_node};
+
+#[test]
+fn an_admin_creates_changes_and_deletes_a_group() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let _node = Node::start(address, dir.path());
+    let browser = Browser::log_in(address, dir.path());
+    let new = [("group", "billing"), ("retryMaxTimes", "3"), ("consumeEnable", "")];
+    let asked = browser.post("/groups", &new).body;
+    assert!(asked.contains("Create the group billing?"), "{asked}");
+    assert!(asked.contains("retryMaxTimes: 16 → 3"), "{asked}");
+    assert_eq!(browser.get("/groups/billing").status(), "404");
+    let done = browser.post("/groups", &[&new[..], &[("sure", "yes")]].concat()).body;
+    assert!(done.contains("badge done"), "{done}");
+    let refused = browser.post("/groups/billing/settings", &[("retryQueueNums", "many")]);
+    assert_eq!(refused.status(), "400");
+    let off = [("consumeEnable", "no"), ("retryMaxTimes", "3")];
+    let asked = browser.post("/groups/billing/settings", &off).body;
+    assert!(asked.contains("consumeEnable: yes → no</td>"), "{asked}");
+    assert!(asked.contains("Its members get nothing from then on"), "{asked}");
+    assert!(!browser.get("/groups").body.contains("gets nothing from"));
+    let done =
+        browser.post("/groups/billing/settings", &[&off[..], &[("sure", "yes")]].concat()).body;
+    assert!(done.contains("badge done"), "{done}");
+    let page = browser.get("/groups/billing").body;
+    assert!(page.contains("consumeEnable is switched off there"), "{page}");
+    assert!(page.contains(
+        "name=\"retryMaxTimes\" type=\"number\" min=\"0\" max=\"2147483647\" value=\"3\""
+    ));
+    assert!(browser.get("/groups?q=bill").body.contains("gets nothing from"));
+    let asked = browser.post("/groups/billing/delete", &[]).body;
+    assert!(asked.contains("No consumer is connected. 0 messages wait for it."), "{asked}");
+    let typed = [("sure", "yes"), ("typed", "bill")];
+    assert_eq!(browser.post("/groups/billing/delete", &typed).status(), "400");
+    let typed = [("sure", "yes"), ("typed", "billing")];
+    let done = browser.post("/groups/billing/delete", &typed).body;
+    assert!(done.contains("badge done"), "{done}");
+    assert_eq!(browser.get("/groups/billing").status(), "404");
+    let audit = browser.get("/audit").body;
+    for method in ["Groups/Create", "Groups/Update", "Groups/Delete"] {
+        assert!(audit.contains(method), "{method}: {audit}");
+    }
+}
 
 #[test]
 fn a_form_that_is_refused_keeps_what_was_typed() {
