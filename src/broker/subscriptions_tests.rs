@@ -3,7 +3,7 @@
 use super::super::pull::tests::{World, pull, summary, waiting_pull};
 use super::*;
 use crate::message::{NewMessage, Record};
-use crate::model::{GroupName, QueueId, TopicName};
+use crate::model::GroupName;
 use crate::remoting::request;
 
 /// A pull with an expression of its own.
