@@ -90,7 +90,7 @@ impl Admin {
             Vec::new()
         });
         let (trace, untold) = self
-            .trace(&first.id)
+            .trace(&first.id, request.trace_topic.as_deref())
             .await
             .unwrap_or_else(|error| (Vec::new(), vec![missing("its trace", error)]));
         problems.extend(untold);
