@@ -6,6 +6,7 @@
 //! | level | module | what it does |
 //! | --- | --- | --- |
 //! | 0 | [`clock`] | time behind a handle, so that tests can move it |
+//! | 0 | [`files`] | replacing a file as a whole |
 //! | 0 | [`metrics`] | the registry and every metric's name |
 //! | 0 | [`model`] | the nouns: topics, queues, offsets, permissions |
 //! | 0 | [`proto`] | the admin plane's messages and services, generated |
@@ -75,6 +76,7 @@ pub mod clock;
 pub mod config;
 pub mod console;
 pub mod demo;
+pub mod files;
 pub mod filter;
 pub mod kv;
 pub mod message;

@@ -225,8 +225,11 @@ fn refuse_operators(files: &Files, access_key: &str) -> Result<(), String> {
     }
 }
 
-/// A-041, in 4.9.4's words.
-fn check_permission(text: &str) -> Result<(), String> {
+/// Whether a text is a permission of a list, as `T=PUB|SUB`.
+///
+/// # Errors
+/// It is none, in 4.9.4's words.
+pub fn check_permission(text: &str) -> Result<(), String> {
     let Some((_, permission)) = split(text) else {
         return Err(format!(
             "Parse Resource format error for {text}.\nThe expected resource format is 'Res=Perm'. For example: topicA=SUB"

@@ -176,9 +176,9 @@ impl Acl {
     ) -> Result<Option<Caller>, Denied> {
         let needed = match need {
             Need::Nothing => return Ok(None),
-            Need::Account | Need::TopicAt(..) => Needed::Account,
+            Need::Account => Needed::Account,
             Need::Admin => Needed::Admin,
-            Need::Parts(parts) => {
+            Need::Parts(parts) | Need::TopicAt(parts, ..) => {
                 let caller = self.caller(request, from)?;
                 let resources = resources(parts, request);
                 let resources = resources.map_err(|error| Denied::Permission(error.to_string()))?;

@@ -21,8 +21,9 @@ pub enum Need {
     Admin,
     /// Permissions for what the request names.
     Parts(&'static [Part]),
-    /// A permission for the topic of the message that lies at the offset in this field.
-    TopicAt(&'static str, Rights),
+    /// Permissions for what the request names, and for the topic of the message that lies where this field says: an offset,
+    /// or an id that tells it.
+    TopicAt(&'static [Part], &'static str, Rights),
 }
 
 /// Where a request names a topic or a group; a field that is not there needs nothing, and is refused when it is read.
@@ -48,16 +49,17 @@ pub const BROKER: &[(i32, Need)] = &[
     // Sends. S-49: a send to a retry topic needs the group that it belongs to, whoever says to be the sender.
     (request::SEND_MESSAGE, Parts(&[SendTo("topic")])),
     (request::SEND_MESSAGE_V2, Parts(&[SendTo("b")])),
-    (request::CONSUMER_SEND_MSG_BACK, Parts(&[Group("group")])),
+    // 4.9.4 asks for the group only: who gives back what is not his gets it delivered.
+    (request::CONSUMER_SEND_MSG_BACK, TopicAt(&[Group("group")], "offset", Rights::SUBSCRIBE)),
     // S-48: 4.9.4 asks for nothing.
     (request::SEND_BATCH_MESSAGE, Parts(&[SendTo("b")])),
     (request::SEND_REPLY_MESSAGE, Parts(&[SendTo("topic")])),
     (request::SEND_REPLY_MESSAGE_V2, Parts(&[SendTo("b")])),
-    (request::END_TRANSACTION, TopicAt("commitLogOffset", Rights::PUBLISH)),
+    (request::END_TRANSACTION, TopicAt(&[], "commitLogOffset", Rights::PUBLISH)),
     // Reads. 33 needs nothing in 4.9.4, so that every account reads every message.
     (request::PULL_MESSAGE, Parts(&[Read("topic"), Group("consumerGroup")])),
     (request::QUERY_MESSAGE, Parts(&[Read("topic")])),
-    (request::VIEW_MESSAGE_BY_ID, TopicAt("offset", Rights::SUBSCRIBE)),
+    (request::VIEW_MESSAGE_BY_ID, TopicAt(&[], "offset", Rights::SUBSCRIBE)),
     // Clients and positions.
     (request::HEART_BEAT, Parts(&[HeartbeatBody])),
     (request::UNREGISTER_CLIENT, Parts(&[Group("consumerGroup")])),
@@ -74,7 +76,11 @@ pub const BROKER: &[(i32, Need)] = &[
     (request::UNLOCK_BATCH_MQ, Parts(&[LockingGroup])),
     (request::INVOKE_BROKER_TO_RESET_OFFSET, Parts(&[Read("topic"), Group("group")])),
     (request::CLONE_GROUP_OFFSET, Parts(&[Read("topic"), Group("srcGroup"), Group("destGroup")])),
-    (request::CONSUME_MESSAGE_DIRECTLY, Parts(&[Group("consumerGroup")])),
+    // So does this, of any message.
+    (
+        request::CONSUME_MESSAGE_DIRECTLY,
+        TopicAt(&[Group("consumerGroup")], "msgId", Rights::SUBSCRIBE),
+    ),
     // What A-025 keeps for admins.
     (request::UPDATE_AND_CREATE_TOPIC, Admin),
     (request::UPDATE_BROKER_CONFIG, Admin),
@@ -230,7 +236,8 @@ mod tests {
     use super::*;
 
     fn needed(request: &Command) -> Vec<(String, bool)> {
-        let Parts(parts) = at_broker(request.code) else { panic!("{}", request.code) };
+        let need = at_broker(request.code);
+        let (Parts(parts) | TopicAt(parts, ..)) = need else { panic!("{}", request.code) };
         let all = resources(parts, request).unwrap();
         all.iter().map(|one| (one.name().to_owned(), one.needed.publish)).collect()
     }
@@ -262,7 +269,7 @@ mod tests {
             let retry = request.with_field(topic, "%RETRY%G");
             assert_eq!(needed(&retry), of(&[("%RETRY%G", false)]), "{code}");
         }
-        let end = TopicAt("commitLogOffset", Rights::PUBLISH);
+        let end = TopicAt(&[], "commitLogOffset", Rights::PUBLISH);
         assert_eq!(at_broker(request::END_TRANSACTION), end);
     }
 

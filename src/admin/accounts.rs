@@ -11,6 +11,8 @@ use super::calls::accounts_off;
 use super::{
     Admin, AdminError, all, done, dry_run, failed, master_of, outcome, problem, unchanged,
 };
+use crate::acl::edit::check_permission;
+use crate::acl::white_list::Pattern;
 use crate::model::DataVersion;
 use crate::proto::v1::{
     AccountFile, AccountOnBrokers, AccountSettings, AccountsOfBroker, CreateAccountRequest,
@@ -23,6 +25,8 @@ use crate::remoting::bodies::route::BrokerData;
 
 /// A key and a secret must be longer than this.
 const CHARS_MIN: usize = 6;
+/// What an account without a word of it may do.
+const DENIED: &str = "DENY";
 const NO_SECRET: &str = "it does not have the account, and cannot get it without a secret";
 
 /// A broker that can have accounts.
@@ -47,21 +51,40 @@ impl AccountSettings {
         }
     }
 
-    /// What is given, over an account that is there.
+    /// What every broker would refuse is refused before one is asked.
+    fn check(&self) -> Result<(), AdminError> {
+        let lists = [&self.topic_permissions, &self.group_permissions];
+        let mut texts = lists.into_iter().flatten().flat_map(|list| &list.items);
+        texts.try_for_each(|text| check_permission(text)).map_err(AdminError::Invalid)?;
+        let white = self.white_address.as_deref().unwrap_or_default();
+        Pattern::parse(white).map(drop).map_err(AdminError::Invalid)
+    }
+
+    /// What is given, over an account that is there; what means the same as before stays as it is written.
     fn over(&self, before: &Account, secret: Option<&str>) -> Account {
-        let list = |list: &Option<PermissionList>, before: &Option<Vec<String>>| {
-            list.as_ref().map(|list| list.items.clone()).or_else(|| before.clone())
+        let list = |given: &Option<PermissionList>, before: &Option<Vec<String>>| {
+            let given = given.as_ref().map(|list| list.items.clone());
+            given.filter(|given| !given.is_empty() || before.is_some()).or_else(|| before.clone())
         };
-        let text = |given: &Option<String>, before: &Option<String>| {
-            given.clone().or_else(|| before.clone())
+        let text = |given: &Option<String>, before: &Option<String>, usual: &str| {
+            let given = given.clone();
+            given.filter(|given| given != usual || before.is_some()).or_else(|| before.clone())
         };
         Account {
             access_key: before.access_key.clone(),
             secret_key: secret.map(str::to_owned).or_else(|| before.secret_key.clone()),
-            white_remote_address: text(&self.white_address, &before.white_remote_address),
+            white_remote_address: text(&self.white_address, &before.white_remote_address, ""),
             admin: self.is_admin.unwrap_or(before.admin),
-            default_topic_perm: text(&self.default_topic_permission, &before.default_topic_perm),
-            default_group_perm: text(&self.default_group_permission, &before.default_group_perm),
+            default_topic_perm: text(
+                &self.default_topic_permission,
+                &before.default_topic_perm,
+                DENIED,
+            ),
+            default_group_perm: text(
+                &self.default_group_permission,
+                &before.default_group_perm,
+                DENIED,
+            ),
             topic_perms: list(&self.topic_permissions, &before.topic_perms),
             group_perms: list(&self.group_permissions, &before.group_perms),
         }
@@ -128,7 +151,7 @@ impl Admin {
     /// Creates an account on all brokers.
     ///
     /// # Errors
-    /// Nothing was created: the key or secret is too short, nobody answers, there is no such cluster, or a broker has it.
+    /// Nothing was created: the key or secret is too short, a permission or address is none, nobody answers, there is no such cluster, or a broker has it.
     pub async fn create_account(
         &self,
         request: &CreateAccountRequest,
@@ -136,6 +159,8 @@ impl Admin {
         let CreateAccountRequest { access_key, secret_key, settings, cluster, dry_run } = request;
         check_length("access key", access_key)?;
         check_length("secret", secret_key)?;
+        let settings = settings.clone().unwrap_or_default();
+        settings.check()?;
         let places = self.places(cluster.as_deref()).await?;
         let (found, _) = self.who_has(&places, access_key).await?;
         if let Some(place) = found.first() {
@@ -145,7 +170,6 @@ impl Admin {
             );
             return Err(AdminError::Conflict(text));
         }
-        let settings = settings.clone().unwrap_or_default();
         let wanted = (access_key.as_str(), &settings, Some(secret_key.as_str()));
         Ok(CreateAccountResponse { done: self.put_on_each(&places, wanted, *dry_run).await })
     }
@@ -153,8 +177,8 @@ impl Admin {
     /// Changes an account on all brokers.
     ///
     /// # Errors
-    /// Nothing was changed: nothing is given, the secret is too short, nobody answers, there is no such cluster, or no broker
-    /// has the account.
+    /// Nothing was changed: nothing is given, the secret is too short, a permission or address is none, nobody answers, there
+    /// is no such cluster, or no broker has the account.
     pub async fn update_account(
         &self,
         request: &UpdateAccountRequest,
@@ -166,6 +190,7 @@ impl Admin {
         if settings == AccountSettings::default() && secret.is_none() {
             return Err(AdminError::Invalid(format!("account \"{access_key}\": nothing is given")));
         }
+        settings.check()?;
         let places = self.places(cluster.as_deref()).await?;
         let (found, silent) = self.who_has(&places, access_key).await?;
         if found.is_empty() {

@@ -79,6 +79,11 @@ async fn an_account_is_created_where_none_has_it() {
     assert!(matches!(refused, Err(AdminError::Conflict(_))), "{refused:?}");
     let refused = peer.admin().create_account(&request("short")).await;
     assert!(matches!(refused, Err(AdminError::Invalid(_))), "{refused:?}");
+    for wrong in [&["U"][..], &["U=PUB", "U=pub"]] {
+        let request = CreateAccountRequest { settings: settings(wrong), ..request("writer-key") };
+        let refused = peer.admin().create_account(&request).await;
+        assert!(matches!(refused, Err(AdminError::Invalid(_))), "{refused:?}");
+    }
     let dry = CreateAccountRequest { dry_run: true, ..request("writer-key") };
     let done = peer.admin().create_account(&dry).await.unwrap().done;
     assert_eq!(outcomes(&done), [("a 0", Outcome::DryRun)]);
@@ -122,6 +127,36 @@ async fn what_is_not_given_of_an_account_stays() {
     let done = peer.admin().update_account(&request(settings(&["T=PUB"]))).await.unwrap().done;
     assert_eq!(outcomes(&done), [("a 0", Outcome::Done), ("b 0", Outcome::Failed)]);
     assert!(done[1].reason.as_ref().unwrap().ends_with("without a secret"), "{done:?}");
+}
+
+#[tokio::test]
+async fn a_list_of_nothing_takes_away_what_was_there_b340() {
+    let (peer, given) = with_account();
+    let nothing = AccountSettings {
+        is_admin: Some(false),
+        default_topic_permission: Some("DENY".to_owned()),
+        default_group_permission: Some("DENY".to_owned()),
+        white_address: Some(String::new()),
+        topic_permissions: None,
+        group_permissions: Some(PermissionList::default()),
+    };
+    let put = async |settings: &AccountSettings| {
+        let request = UpdateAccountRequest {
+            access_key: "reader-key".to_owned(),
+            settings: Some(settings.clone()),
+            ..UpdateAccountRequest::default()
+        };
+        peer.admin().update_account(&request).await.unwrap().done
+    };
+    // It has none of all this.
+    assert_eq!(outcomes(&put(&nothing).await), [("a 0", Outcome::Unchanged)]);
+    let topic_permissions = Some(PermissionList::default());
+    let none = AccountSettings { topic_permissions, ..nothing };
+    assert_eq!(outcomes(&put(&none).await), [("a 0", Outcome::Done)]);
+    let given = given.lock().unwrap();
+    let field = |key| given[0].field(key);
+    assert_eq!((field("topicPerms"), field("groupPerms")), (Some(","), None));
+    assert_eq!((field("whiteRemoteAddress"), field("defaultTopicPerm")), (None, None));
 }
 
 #[tokio::test]

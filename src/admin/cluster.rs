@@ -1,5 +1,5 @@
 //! Which brokers there are, as the name servers tell (106), how each of them says that it is (28, 26, 9001), and what is wrong
-//! with it.
+//! with it, as that name servers keep producers away from it (105 of its own topic; N-062).
 //!
 //! Nothing is changed. Invariants: everybody is asked at the same time, so that one who does not answer costs one
 //! timeout; who does not answer, or is not registered, is in the result and says so.
@@ -15,7 +15,7 @@ use crate::remoting::bodies::route::{BrokerData, ClusterInfo};
 use crate::remoting::{Command, request, response};
 
 /// How a broker is of which only the slaves are registered.
-const NOT_REGISTERED: &str = "not registered";
+pub(super) const NOT_REGISTERED: &str = "not registered";
 const NO_ANSWER: &str = "does not answer";
 /// Disk use above which the oldest messages are deleted whatever their age, if nothing else is set
 /// (`diskSpaceCleanForciblyRatio`).
@@ -166,23 +166,17 @@ impl Admin {
     /// # Errors
     /// No name server answers, or what answers is none.
     pub async fn cluster(&self) -> Result<ClusterState, AdminError> {
-        let members = self.members(None).await?;
-        // Who did not answer is not waited for once more.
-        let mut answering = self.clone();
-        let is_silent = |one: &str| members.silent.iter().any(|(silent, _)| *silent == one);
-        answering.name_servers.retain(|one| !is_silent(one));
-        let mut state = members.with_silent().0;
-        answering.add_kept_away(&mut state.brokers).await;
-        Ok(state)
+        Ok(self.members(None).await?.with_silent().0)
     }
 
     /// Says of each master that takes messages which name servers keep producers away from it (205), which it does not know.
-    async fn add_kept_away(&self, brokers: &mut [Broker]) {
-        let takes = |broker: &&mut Broker| {
-            broker.id == 0 && broker.permission.as_deref().is_some_and(|may| may.contains('w'))
-        };
-        all(brokers.iter_mut().filter(takes).map(async |broker| {
-            for name_server in self.keep_away_from(&broker.group).await {
+    async fn add_kept_away(&self, brokers: &mut [Broker], silent: &Silent<'_>) {
+        // Who did not answer is not waited for once more.
+        let mut answering = self.clone();
+        let is_silent = |one: &str| silent.iter().any(|(silent, _)| *silent == one);
+        answering.name_servers.retain(|one| !is_silent(one));
+        all(brokers.iter_mut().filter(|one| takes_messages(one)).map(async |broker| {
+            for name_server in answering.keep_away_from(&broker.group).await {
                 broker.warnings.push(format!(
                     "name server {name_server} keeps producers away from it (wipeWritePerm)"
                 ));
@@ -249,6 +243,7 @@ impl Admin {
         state.brokers.sort_by_key(place);
         compare_ends(&mut state.brokers);
         warn(&mut state.brokers, &with_slaves);
+        self.add_kept_away(&mut state.brokers, &silent).await;
         Ok(Members { state, told: told_by, silent })
     }
 
@@ -413,6 +408,11 @@ fn compare_ends(members: &mut [Broker]) {
             .to_owned();
         }
     }
+}
+
+/// Whether it is a master that takes messages, as far as it says.
+pub(super) fn takes_messages(broker: &Broker) -> bool {
+    broker.id == 0 && broker.permission.as_deref().is_some_and(|may| may.contains('w'))
 }
 
 /// Says of each broker what is wrong with it; of other groups it needs to know only which of them have slaves.

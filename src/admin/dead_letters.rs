@@ -151,6 +151,7 @@ impl Admin {
             queue,
             unread,
             read: Vec::new(),
+            has_failed: false,
         };
         let mut found = DeadLetters::default();
         let mut offsets = self.topic_offsets(address, topic.as_str()).await?;

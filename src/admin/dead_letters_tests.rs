@@ -106,7 +106,7 @@ async fn listed(
     request: &ListDeadLettersRequest,
 ) -> Result<ListDeadLettersResponse, AdminError> {
     let admin = peer.admin();
-    admin.dead_letters(request).await?.beginnings(&admin).await
+    Ok(admin.dead_letters(request).await?.beginnings(&admin).await)
 }
 
 #[tokio::test]
@@ -208,14 +208,14 @@ async fn long_bodies_are_read_when_their_turn_comes_and_not_before() {
     assert!(held(&found) < 200_000, "six bodies have 1.2 MB");
     assert_eq!(alone.lock().unwrap().len(), 0);
     for offset in [7, 6, 5] {
-        let letter = found.next(&admin).await.unwrap().unwrap();
+        let letter = found.next(&admin).await.unwrap();
         assert_eq!(letter.message.unwrap().body_text.unwrap(), body(offset));
         assert_eq!(alone.lock().unwrap().last(), Some(&offset));
     }
     assert_eq!(*alone.lock().unwrap(), [7, 6, 5]);
     // What is deleted meanwhile is left out.
     *gone.lock().unwrap() = true;
-    assert_eq!(found.next(&admin).await.unwrap(), None);
+    assert_eq!(found.next(&admin).await, None);
     assert_eq!(*alone.lock().unwrap(), [7, 6, 5, 4, 3]);
     *gone.lock().unwrap() = false;
     let beginnings = listed(&peer, &request).await.unwrap().letters;
@@ -226,23 +226,22 @@ async fn long_bodies_are_read_when_their_turn_comes_and_not_before() {
     }
 }
 
-#[tokio::test]
-async fn more_than_are_read_ahead_come_in_the_order_of_their_times_from_all_queues() {
-    let peer = Running::start();
-    peer.register(&[("a", &peer.address)]);
-    let brokers =
-        format!(r#"[{{"brokerAddrs":{{0:"{}"}},"brokerName":"a","cluster":"C"}}]"#, peer.address);
-    peer.answer_body(105, &format!(r#"{{"brokerDatas":{brokers},"queueDatas":[]}}"#));
+/// Has 250 dead letters of `g` in each of these queues, and can read those from an offset on.
+fn has_250(peer: &Running, queues: &[i32], readable: i64) {
     peer.answer_body(201, r#"{"subscriptionGroupTable":{}}"#);
-    let queue = |queue: i32| {
+    let queue = |queue: &i32| {
         format!(
             r#"{{"brokerName":"a","queueId":{queue},"topic":"%DLQ%g"}}:{{"lastUpdateTimestamp":70,"maxOffset":250,"minOffset":0}}"#
         )
     };
-    peer.answer_body(202, &format!(r#"{{"offsetTable":{{{},{}}}}}"#, queue(0), queue(1)));
-    peer.answer_with(11, |request| {
+    let queues: Vec<_> = queues.iter().map(queue).collect();
+    peer.answer_body(202, &format!(r#"{{"offsetTable":{{{}}}}}"#, queues.join(",")));
+    peer.answer_with(11, move |request| {
         let number = |key: &str| request.field(key).unwrap().parse::<i64>().unwrap();
         let (first, queue) = (number("queueOffset"), number("queueId"));
+        if first < readable {
+            return Command::response(1).with_remark("a file is gone");
+        }
         let last = (first + number("maxMsgNums")).min(250);
         let record = |offset| {
             let mut bytes = record(offset, 4);
@@ -258,6 +257,84 @@ async fn more_than_are_read_ahead_come_in_the_order_of_their_times_from_all_queu
             .with_field("maxOffset", 250)
             .with_body((first..last).flat_map(record).collect::<Vec<u8>>())
     });
+}
+
+/// The brokers of the route that `peer` knows.
+fn leads_to(peer: &Running, brokers: &[(&str, &str)]) {
+    let broker = |(name, address): &(&str, &str)| {
+        format!(r#"{{"brokerAddrs":{{0:"{address}"}},"brokerName":"{name}","cluster":"C"}}"#)
+    };
+    let brokers: Vec<_> = brokers.iter().map(broker).collect();
+    let route = format!(r#"{{"brokerDatas":[{}],"queueDatas":[]}}"#, brokers.join(","));
+    peer.answer_body(105, &route);
+}
+
+#[tokio::test]
+async fn a_broker_that_fails_after_the_first_hundred_keeps_back_nothing_of_the_others() {
+    let (peer, other) = (Running::start(), Running::start());
+    leads_to(&peer, &[("a", &peer.address), ("b", &other.address)]);
+    has_250(&peer, &[0], 150);
+    has_250(&other, &[1], 0);
+    let request = of_group(None, None, Some(1000));
+    let found = listed(&peer, &request).await.unwrap();
+    let of = |broker: &str| {
+        let its = found.letters.iter().filter_map(|one| one.message.as_ref()?.broker.as_ref());
+        its.filter(|name| *name == broker).count()
+    };
+    assert_eq!((of("a"), of("b")), (100, 250));
+    let reason = format!(
+        "some dead letters of a are missing: {} refused: a file is gone (code 1 SYSTEM_ERROR)",
+        peer.address
+    );
+    let problem = Problem { at: "a".to_owned(), address: Some(peer.address.clone()), reason };
+    assert_eq!(found.problems, std::slice::from_ref(&problem));
+    // One after another, and the broker is not asked again.
+    peer.asked();
+    let admin = peer.admin();
+    let mut all = admin.dead_letters(&request).await.unwrap();
+    assert_eq!(all.problems, []);
+    let mut count = 0;
+    while all.next(&admin).await.is_some() {
+        count += 1;
+    }
+    assert_eq!((count, all.problems), (350, vec![problem]));
+    assert_eq!(peer.asked().iter().filter(|code| **code == 11).count(), 5);
+}
+
+#[tokio::test]
+async fn of_a_broker_that_fails_what_was_read_whole_stays() {
+    let (peer, _) = with_dead_letters();
+    let alone = Arc::new(Mutex::new(0));
+    let noted = Arc::clone(&alone);
+    peer.answer_with(11, move |request| {
+        if request.field("maxMsgNums") == Some("1") {
+            *noted.lock().unwrap() += 1;
+            return Command::response(1);
+        }
+        // Those with an even offset are long.
+        let body = |offset| vec![b'x'; if offset % 2 == 0 { 10_000 } else { 4 }];
+        Command::response(0)
+            .with_field("suggestWhichBrokerId", 0)
+            .with_field("nextBeginOffset", 8)
+            .with_field("minOffset", 2)
+            .with_field("maxOffset", 8)
+            .with_body((2..8).flat_map(|at| long_record(at, 4, &body(at))).collect::<Vec<u8>>())
+    });
+    let admin = peer.admin();
+    let mut found = admin.dead_letters(&of_group(None, None, None)).await.unwrap();
+    let mut offsets = Vec::new();
+    while let Some(letter) = found.next(&admin).await {
+        offsets.push(letter.message.unwrap().queue_offset);
+    }
+    assert_eq!((offsets, found.problems.len()), (vec![7, 5, 3], 1));
+    assert_eq!(*alone.lock().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn more_than_are_read_ahead_come_in_the_order_of_their_times_from_all_queues() {
+    let peer = Running::start();
+    leads_to(&peer, &[("a", &peer.address)]);
+    has_250(&peer, &[0, 1], 0);
     let found = listed(&peer, &of_group(None, None, Some(1000))).await.unwrap();
     let times: Vec<_> =
         found.letters.iter().map(|one| one.message.as_ref().unwrap().stored_ms).collect();

@@ -1,7 +1,7 @@
 //! Dead letters of a group, read one after another, newest first (11).
 //!
-//! Not which there are (`dead_letters`). Invariant: however many and long they are, what is held are the beginnings of those
-//! that are read ahead and one whole letter.
+//! Not which there are (`dead_letters`). Invariants: however many and long they are, what is held are the beginnings of those
+//! that are read ahead and one whole letter; a broker that fails meanwhile keeps back nothing of the others.
 
 use std::ops::Range;
 
@@ -21,7 +21,7 @@ const BODY_KEPT_BYTES: usize = 4 << 10;
 pub struct DeadLetters {
     /// How many lie where.
     pub queues: Vec<DeadLetterQueue>,
-    /// Brokers that did not answer, and ids that are not there.
+    /// Brokers that did not answer, or do not any more, and ids that are not there.
     pub problems: Vec<Problem>,
     /// How many may still be taken.
     pub(super) left: usize,
@@ -40,6 +40,8 @@ pub(super) struct Place {
     pub unread: Range<i64>,
     /// Those that were read, oldest first.
     pub read: Vec<Ahead>,
+    /// Whether its broker failed meanwhile.
+    pub has_failed: bool,
 }
 
 /// A dead letter that was read ahead.
@@ -51,53 +53,62 @@ pub(super) struct Ahead {
 
 impl DeadLetters {
     /// Takes the next one, whole.
-    ///
-    /// # Errors
-    /// Its broker does not answer any more, or refuses.
-    pub async fn next(&mut self, admin: &Admin) -> Result<Option<DeadLetter>, AdminError> {
-        while let Some((place, ahead)) = self.take(admin).await? {
+    pub async fn next(&mut self, admin: &Admin) -> Option<DeadLetter> {
+        while let Some((at, ahead)) = self.take(admin).await {
+            let place = &self.places[at];
             if !ahead.is_cut {
-                return Ok(Some(place.letter(ahead.message)));
+                return Some(place.letter(ahead.message));
+            }
+            if place.has_failed {
+                continue;
             }
             let (queue, offset) = (ahead.message.queue, ahead.message.queue_offset);
             let queue = (place.topic.as_str(), queue);
-            let again = admin.read(&place.address, queue, offset..offset.saturating_add(1)).await?;
-            // Without it, it was deleted meanwhile, as old ones are.
-            if let Some(message) = again.into_iter().next() {
-                let message = StoredMessage::of(message, Some(&place.broker));
-                return Ok(Some(place.letter(message)));
+            match admin.read(&place.address, queue, offset..offset.saturating_add(1)).await {
+                Ok(again) => {
+                    // Without it, it was deleted meanwhile, as old ones are.
+                    if let Some(message) = again.into_iter().next() {
+                        let message = StoredMessage::of(message, Some(&place.broker));
+                        return Some(place.letter(message));
+                    }
+                }
+                Err(error) => self.fails(at, &error),
             }
         }
-        Ok(None)
+        None
     }
 
     /// All that are left, bodies only in their beginnings.
-    ///
-    /// # Errors
-    /// A broker does not answer any more, or refuses.
-    pub async fn beginnings(
-        mut self,
-        admin: &Admin,
-    ) -> Result<ListDeadLettersResponse, AdminError> {
+    pub async fn beginnings(mut self, admin: &Admin) -> ListDeadLettersResponse {
         let mut letters = Vec::new();
-        while let Some((place, ahead)) = self.take(admin).await? {
-            letters.push(place.letter(ahead.message));
+        while let Some((at, ahead)) = self.take(admin).await {
+            letters.push(self.places[at].letter(ahead.message));
         }
-        Ok(ListDeadLettersResponse { letters, queues: self.queues, problems: self.problems })
+        ListDeadLettersResponse { letters, queues: self.queues, problems: self.problems }
     }
 
-    /// The newest that is left, and where it lies.
-    async fn take(&mut self, admin: &Admin) -> Result<Option<(&Place, Ahead)>, AdminError> {
-        if self.left == 0 {
-            return Ok(None);
+    /// The newest that is left, and which place has it.
+    async fn take(&mut self, admin: &Admin) -> Option<(usize, Ahead)> {
+        self.left = self.left.checked_sub(1)?;
+        for at in 0..self.places.len() {
+            if let Err(error) = self.places[at].read_ahead(admin).await {
+                self.fails(at, &error);
+            }
         }
-        for place in &mut self.places {
-            place.read_ahead(admin).await?;
+        let newest = |at: &usize| self.places[*at].read.last().map(Ahead::stored_ms);
+        let at = (0..self.places.len()).max_by_key(newest)?;
+        Some((at, self.places[at].read.pop()?))
+    }
+
+    /// Notes that the broker of a place answers no more: it is not asked again, and what was read of it stays.
+    fn fails(&mut self, at: usize, error: &AdminError) {
+        let (broker, address) = (self.places[at].broker.clone(), self.places[at].address.clone());
+        for place in self.places.iter_mut().filter(|place| place.broker == broker) {
+            place.unread = 0..0;
+            place.has_failed = true;
         }
-        let newest = |place: &&mut Place| place.read.last().map(Ahead::stored_ms);
-        let Some(place) = self.places.iter_mut().max_by_key(newest) else { return Ok(None) };
-        self.left -= 1;
-        Ok(place.read.pop().map(|ahead| (&*place, ahead)))
+        let reason = format!("some dead letters of {broker} are missing: {error}");
+        self.problems.push(Problem { at: broker, address: Some(address), reason });
     }
 
     /// Whether one of those that were read ahead has the id, of either kind.

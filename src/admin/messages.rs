@@ -2,7 +2,7 @@
 //!
 //! Not what became of them (`tracks`). Nothing is changed: whoever looks on is no member of a group, and leaves no
 //! position. Invariants: what a topic's brokers did not say is told; brokers find keys by their hash (S-25), and what only
-//! shares it is left out.
+//! shares it is left out; of what a look-up finds so many bytes are held at most.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,6 +23,8 @@ use crate::remoting::response;
 
 /// Messages of a key that are found if nothing is asked for.
 const FOUND: u32 = 32;
+/// Bytes of bodies that are told of a key or an id; the newest message is told in any case.
+const FOUND_BYTES_MAX: usize = 8 << 20;
 /// How long new messages are waited for.
 const TAIL_PAUSE: Duration = Duration::from_millis(300);
 
@@ -88,7 +90,7 @@ impl Admin {
             Vec::new()
         });
         let (trace, untold) = self
-            .trace(&first.id)
+            .trace(&first.id, request.trace_topic.as_deref())
             .await
             .unwrap_or_else(|error| (Vec::new(), vec![missing("its trace", error)]));
         problems.extend(untold);
@@ -125,7 +127,7 @@ impl Admin {
         Ok((messages, problems))
     }
 
-    /// Messages of a topic that have a key, newest first.
+    /// Messages of a topic that have a key, newest first; what is too much is a problem.
     ///
     /// # Errors
     /// No name server knows the topic, or nobody answers.
@@ -150,14 +152,25 @@ impl Admin {
         let answers = all(brokers.iter().map(async |group| {
             self.by_key_at(address_of(group)?, topic, (key, is_unique), limit).await
         }));
-        let (told, problems) = from_each_or_slave(&brokers, answers.await, "messages")?;
+        let (told, mut problems) = from_each_or_slave(&brokers, answers.await, "messages")?;
         let of = |(group, messages): (&BrokerData, Vec<Message>)| {
             let broker = group.broker_name.clone();
-            messages.into_iter().map(move |one| StoredMessage::of(one, Some(&broker)))
+            messages.into_iter().map(move |one| (one, broker.clone()))
         };
         let mut found: Vec<_> = told.into_iter().flat_map(of).collect();
-        found.sort_by_key(|message| std::cmp::Reverse(message.stored_ms));
-        Ok((found, problems))
+        found.sort_by_key(|(message, _)| std::cmp::Reverse(message.store_timestamp));
+        let count = count_within(found.iter().map(|(message, _)| message.body.len()));
+        if count < found.len() {
+            let more = found.len() - count;
+            let reason = format!(
+                "{more} more are left out, the oldest: all that is told has up to {} MiB of bodies",
+                FOUND_BYTES_MAX >> 20
+            );
+            problems.push(Problem { at: topic.to_owned(), reason, ..Problem::default() });
+        }
+        let told = found.into_iter().take(count);
+        let told = told.map(|(message, broker)| StoredMessage::of(message, Some(&broker)));
+        Ok((told.collect(), problems))
     }
 
     /// Messages of a topic at one broker that have a key, or an id that their producer gave.
@@ -271,6 +284,17 @@ impl Admin {
     }
 }
 
+/// How many of the first bodies are within [`FOUND_BYTES_MAX`], one at least if there is any.
+fn count_within(bodies: impl Iterator<Item = usize>) -> usize {
+    let mut bytes = 0_usize;
+    let ends = bodies.map(|body| {
+        bytes = bytes.saturating_add(body);
+        bytes
+    });
+    let is_within = |(index, end): &(usize, usize)| *index == 0 || *end <= FOUND_BYTES_MAX;
+    ends.enumerate().take_while(is_within).count()
+}
+
 /// A queue that is looked at.
 struct Queue {
     broker: String,
@@ -279,4 +303,62 @@ struct Queue {
     /// Of its next message.
     offset: i64,
     has_failed: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Running;
+    use super::*;
+    use crate::message::{NewMessage, encode, stamp};
+    use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
+    use crate::remoting::{Command, request};
+
+    /// A message with the key `k`, stored at this time.
+    fn stored(time: u32, body_bytes: usize) -> Vec<u8> {
+        let host = "127.0.0.1:10911".parse().unwrap();
+        let mut record = encode(&NewMessage {
+            topic: TopicName::new("T"),
+            queue_id: QueueId(0),
+            flag: 0,
+            sys_flag: 0,
+            born_timestamp: 1,
+            born_host: host,
+            store_host: host,
+            reconsume_times: 0,
+            prepared_transaction_offset: 0,
+            body: vec![b'x'; body_bytes].into(),
+            properties: "KEYS\u{1}k".to_owned(),
+        })
+        .unwrap();
+        let at = u64::from(time);
+        stamp(&mut record, QueueOffset(at), PhysicalOffset(at), i64::from(time));
+        record
+    }
+
+    #[tokio::test]
+    async fn of_a_key_the_newest_messages_are_told_up_to_so_many_bytes() {
+        let peer = Running::start();
+        let route = format!(
+            r#"{{"brokerDatas":[{{"brokerAddrs":{{0:"{}"}},"brokerName":"a","cluster":"C"}}],"queueDatas":[]}}"#,
+            peer.address
+        );
+        peer.answer_body(request::GET_ROUTEINFO_BY_TOPIC, &route);
+        let find = async |sizes: &[usize]| {
+            let records = (0..).zip(sizes).map(|(time, bytes)| stored(time, *bytes));
+            let body = records.collect::<Vec<_>>().concat();
+            peer.answer(request::QUERY_MESSAGE, Command::response(0).with_body(body));
+            let (topic, key) = ("T".to_owned(), "k".to_owned());
+            let request = FindMessagesRequest { topic, key, limit: None };
+            let found = peer.admin().find_messages(&request).await.unwrap();
+            let times: Vec<_> = found.messages.iter().map(|one| one.stored_ms).collect();
+            let problems: Vec<_> = found.problems.into_iter().map(|one| one.reason).collect();
+            (times, problems)
+        };
+        assert_eq!(find(&[10, 20, 30]).await, (vec![2, 1, 0], vec![]));
+        let (times, problems) = find(&[3 << 20, 3 << 20, 3 << 20, 3 << 20]).await;
+        assert_eq!(times, [3, 2]);
+        assert!(problems[0].starts_with("2 more are left out"), "{problems:?}");
+        let (times, problems) = find(&[1, 9 << 20]).await;
+        assert_eq!((times, problems.len()), (vec![1], 1), "the newest one in any case");
+    }
 }

@@ -10,6 +10,7 @@
 //! | `clients` | producers and consumers that are connected: list, show |
 //! | `messages`, `browse` | messages: of an id, of a key, as they are stored; of a time, in pages |
 //! | `producer` | sending messages as a client does |
+//! | `direct` | handing a message to one member of a group |
 //! | `tracks` | what became of a message: in each group, and as traces tell |
 //! | `dead_letters`, `letters` | dead letters of a group: list, resend; read one after another |
 //! | `name_servers` | name servers: what each knows, their values and settings, write permissions |
@@ -57,6 +58,7 @@ mod cluster;
 mod dead_letters;
 #[cfg(test)]
 mod dead_letters_tests;
+mod direct;
 mod groups;
 #[cfg(test)]
 mod groups_tests;

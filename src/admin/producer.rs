@@ -164,27 +164,54 @@ impl SendMessageRequest {
     pub fn without_body(&self) -> Self {
         Self { body: format!("{} bytes", self.body.len()), ..self.clone() }
     }
+
+    /// Its properties, as 4.9.4's clients take them.
+    ///
+    /// # Errors
+    /// One has a name of the system's, is blank, or has a control character, which would end it.
+    pub fn to_properties(&self) -> Result<Properties, AdminError> {
+        let mut all = Properties::default();
+        for (name, value) in [(properties::TAGS, &self.tags), (properties::KEYS, &self.keys)] {
+            if let Some(value) = value.as_ref().filter(|value| !value.is_empty()) {
+                all.set(name, value);
+            }
+        }
+        if let Some(level) = self.delay_level.filter(|level| *level > 0) {
+            all.set(properties::DELAY, &level.to_string());
+        }
+        let refused =
+            |name: &str, why| Err(AdminError::Invalid(format!("property {name:?}: {why}")));
+        for (name, value) in &self.properties {
+            if properties::OF_SYSTEM.contains(&name.as_str()) {
+                return refused(name, "the name is the system's, choose another");
+            }
+            if name.trim().is_empty() || value.trim().is_empty() {
+                return refused(name, "neither its name nor its value may be blank");
+            }
+            all.set(name, value);
+        }
+        if let Some((name, _)) = all
+            .iter()
+            .find(|(name, value)| [name, value].iter().any(|text| text.contains(char::is_control)))
+        {
+            return refused(name, "it has a control character");
+        }
+        Ok(all)
+    }
 }
 
 impl Admin {
     /// Sends one message to a topic that is there.
     ///
     /// # Errors
-    /// A tag or key cannot be one, no name server knows the topic, no master takes its messages, a broker refuses the
+    /// A tag, key or property cannot be one, no name server knows the topic, no master takes its messages, a broker refuses the
     /// message, or nobody answers.
     pub async fn send_message(
         &self,
         request: &SendMessageRequest,
     ) -> Result<SendMessageResponse, AdminError> {
-        let SendMessageRequest { topic, tags, keys, body } = request;
-        let mut properties = Properties::default();
-        for (key, value) in [(properties::TAGS, tags), (properties::KEYS, keys)] {
-            let Some(value) = value.as_ref().filter(|value| !value.is_empty()) else { continue };
-            if value.contains(char::is_control) {
-                return Err(AdminError::Invalid(format!("{key}: it has a control character")));
-            }
-            properties.set(key, value);
-        }
+        let SendMessageRequest { topic, body, .. } = request;
+        let properties = request.to_properties()?;
         let route = self.route_if_any(topic).await?.ok_or_else(|| no_topic(topic))?;
         let clock = Clock::system();
         let producer = Producer::new(self, &clock, GROUP.to_owned(), topic, &route, QUEUES_MAX);
@@ -230,6 +257,37 @@ mod tests {
         );
     }
 
+    #[test]
+    fn properties_are_taken_and_refused_as_4_9_4s_clients_do() {
+        let with = |name: &str, value: &str| SendMessageRequest {
+            tags: Some("paid".to_owned()),
+            delay_level: Some(3),
+            properties: [("a".to_owned(), "1".to_owned()), (name.to_owned(), value.to_owned())]
+                .into(),
+            ..SendMessageRequest::default()
+        };
+        let taken = with("color", "dark red").to_properties().unwrap();
+        let expected = "TAGS\u{1}paid\u{2}DELAY\u{1}3\u{2}a\u{1}1\u{2}color\u{1}dark red";
+        assert_eq!(taken.to_string(), expected);
+        let now = SendMessageRequest { delay_level: Some(0), ..with("color", "red") };
+        assert_eq!(now.to_properties().unwrap().get(properties::DELAY), None);
+        // Light queues and 5.x's delays are for applications.
+        for name in [properties::LIGHT_QUEUES, properties::TIMER_DELAY_SEC] {
+            assert!(with(name, "5").to_properties().is_ok(), "{name}");
+        }
+        for (name, value, why) in [
+            ("KEYS", "x", "property \"KEYS\": the name is the system's, choose another"),
+            ("UNIQ_KEY", "x", "property \"UNIQ_KEY\": the name is the system's, choose another"),
+            (" ", "x", "property \" \": neither its name nor its value may be blank"),
+            ("b", " ", "property \"b\": neither its name nor its value may be blank"),
+            ("b", "x\u{2}KEYS\u{1}y", "property \"b\": it has a control character"),
+            ("b\u{1}", "x", "property \"b\\u{1}\": it has a control character"),
+        ] {
+            let error = with(name, value).to_properties().unwrap_err();
+            assert_eq!(error, AdminError::Invalid(why.to_owned()));
+        }
+    }
+
     #[tokio::test]
     async fn a_message_is_sent_where_it_can_be_and_nowhere_else() {
         let peer = Running::start();
@@ -256,6 +314,7 @@ mod tests {
             tags: Some("paid".to_owned()),
             keys: Some(String::new()),
             body: "hello".to_owned(),
+            ..SendMessageRequest::default()
         };
         assert_eq!(asked.without_body().body, "5 bytes");
         peer.answer_body(105, &route(4));

@@ -174,7 +174,7 @@ async fn what_a_slave_tells_without_its_master_is_said_to_be_its() {
     let both = format!("{slave},{}", of(&format!("0:\"{NOBODY}\"")).replace("\"b\"", "\"c\""));
     peer.answer_body(105, &route(&both));
     peer.answer(12, Command::response(22));
-    let (steps, problems) = admin.trace("id").await.unwrap();
+    let (steps, problems) = admin.trace("id", None).await.unwrap();
     let [first, second] = &reasons(problems)[..] else { panic!("there are two") };
     assert!(steps.is_empty() && first.starts_with("traces of c are missing: "), "{first}");
     assert_eq!(*second, said("traces"));
@@ -795,4 +795,39 @@ async fn who_never_answers_is_missing_before_the_deadline() {
     // Nobody at all is an error, in time too.
     let error = told.3.unwrap_err();
     assert!(matches!(&error, AdminError::Unreachable(why) if why.contains("in time")), "{error}");
+}
+
+#[tokio::test]
+async fn traces_are_read_from_the_topic_that_is_named_m064() {
+    let peer = Running::start();
+    let broker =
+        format!(r#"{{"brokerAddrs":{{0:"{}"}},"brokerName":"a","cluster":"C"}}"#, peer.address);
+    let route = format!(r#"{{"brokerDatas":[{broker}],"queueDatas":[]}}"#);
+    peer.answer_with(105, move |request| match request.field("topic") {
+        Some("Traces") => Command::response(0).with_body(route.clone().into_bytes()),
+        _ => Command::response(17),
+    });
+    let host = peer.address.parse().unwrap();
+    let line = ["SubAfter", "r", "ID", "4", "true", "k", "0", "9", "C"].join("\u{1}");
+    let record = crate::message::encode(&crate::message::NewMessage {
+        topic: crate::model::TopicName::new("Traces"),
+        queue_id: crate::model::QueueId(0),
+        flag: 0,
+        sys_flag: 0,
+        born_timestamp: 5,
+        born_host: host,
+        store_host: host,
+        reconsume_times: 0,
+        prepared_transaction_offset: 0,
+        body: line.into_bytes().into(),
+        properties: "KEYS\u{1}ID k".to_owned(),
+    });
+    peer.answer(12, Command::response(0).with_body(record.unwrap()));
+    let admin = peer.admin();
+    let (steps, problems) = admin.trace("ID", Some("Traces")).await.unwrap();
+    assert_eq!((steps[0].group.as_str(), steps.len(), problems.len()), ("C", 1, 0));
+    // Nobody has written any yet; who names a topic means one that is there.
+    assert_eq!(admin.trace("ID", None).await, Ok((Vec::new(), Vec::new())));
+    let error = admin.trace("ID", Some("Trace")).await.unwrap_err();
+    assert!(matches!(&error, AdminError::NotFound(text) if text.contains("\"Trace\"")), "{error}");
 }

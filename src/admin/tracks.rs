@@ -4,6 +4,7 @@
 //! Invariants: a group's position tells that it has gone on behind a message, not that its listener was content; what a
 //! group's brokers did not say is `UNKNOWN` of that group, and keeps back no other.
 
+use super::topics::no_topic;
 use super::{Admin, AdminError, Message, address_of, all, from_each_or_slave};
 use crate::message::properties;
 use crate::model::system;
@@ -25,13 +26,8 @@ impl Admin {
         message: &StoredMessage,
     ) -> Result<Vec<MessageTrack>, AdminError> {
         let brokers = self.route(&message.topic).await?.brokers;
-        let is_its = |group: &&BrokerData| {
-            group.addresses.values().any(|address| *address == message.store_host)
-                || message.broker.as_ref() == Some(&group.broker_name)
-        };
-        let Some(group) = brokers.iter().find(is_its) else { return Ok(Vec::new()) };
-        let Some(address) = group.address() else { return Ok(Vec::new()) };
-        let mut names = self.groups_of_topic(address, &message.topic).await?;
+        let group = message.holder(&brokers)?;
+        let mut names = self.groups_of_topic(address_of(group)?, &message.topic).await?;
         names.sort();
         let tracks = all(names.iter().map(async |name| {
             let track = MessageTrack { group: name.clone(), ..MessageTrack::default() };
@@ -66,22 +62,62 @@ impl Admin {
     }
 
     /// What clients that write traces did with the message of an id, oldest first, and which brokers did not answer;
-    /// nothing where nobody writes any.
+    /// nothing where nobody writes any. Clients can be told to write into another topic than 4.9.4's own (M-064).
     ///
     /// # Errors
-    /// No name server answers, or none of the brokers that have traces.
-    pub async fn trace(&self, id: &str) -> Result<(Vec<TraceStep>, Vec<Problem>), AdminError> {
-        let Some(route) = self.route_if_any(system::TRACE_TOPIC).await? else {
-            return Ok((Vec::new(), Vec::new()));
+    /// No name server answers, or none of the brokers that have traces; there is no topic that was named.
+    pub async fn trace(
+        &self,
+        id: &str,
+        topic: Option<&str>,
+    ) -> Result<(Vec<TraceStep>, Vec<Problem>), AdminError> {
+        let topic = topic.unwrap_or(system::TRACE_TOPIC);
+        let Some(route) = self.route_if_any(topic).await? else {
+            // The first trace makes it.
+            let is_own = topic != system::TRACE_TOPIC;
+            return if is_own { Err(no_topic(topic)) } else { Ok((Vec::new(), Vec::new())) };
         };
         let asked = all(route.brokers.iter().map(async |broker| {
-            self.by_key_at(address_of(broker)?, system::TRACE_TOPIC, (id, false), TRACES).await
+            self.by_key_at(address_of(broker)?, topic, (id, false), TRACES).await
         }));
         let (told, problems) = from_each_or_slave(&route.brokers, asked.await, "traces")?;
         let found = told.iter().flat_map(|(_, found)| found);
         let mut steps: Vec<_> = found.flat_map(|message| TraceStep::of(message, id)).collect();
         steps.sort_by_key(|step| step.time_ms);
         Ok((steps, problems))
+    }
+}
+
+impl StoredMessage {
+    /// The group of the broker that has it.
+    ///
+    /// # Errors
+    /// It is not registered for the topic.
+    pub(super) fn holder<'a>(
+        &self,
+        brokers: &'a [BrokerData],
+    ) -> Result<&'a BrokerData, AdminError> {
+        let is_its = |group: &&BrokerData| {
+            group.addresses.values().any(|address| *address == self.store_host)
+                || self.broker.as_ref() == Some(&group.broker_name)
+        };
+        brokers.iter().find(is_its).ok_or_else(|| {
+            let name = self.broker.as_ref().unwrap_or(&self.store_host);
+            let text = format!("{name}, which has the message, is not registered for its topic");
+            AdminError::Unreachable(text)
+        })
+    }
+}
+
+impl TrackState {
+    /// As 4.9.4's `TrackType` has it, and 5.x's of those that broadcast.
+    #[must_use]
+    pub fn track_type(self) -> &'static str {
+        match self {
+            Self::Broadcasting => "CONSUME_BROADCASTING",
+            Self::Unspecified => "UNKNOWN",
+            other => other.as_str_name().trim_start_matches("TRACK_STATE_"),
+        }
     }
 }
 

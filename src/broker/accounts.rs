@@ -10,6 +10,7 @@ use super::answers::{Answer, Refusal};
 use crate::acl::Acl;
 use crate::acl::account::{Description, Secret};
 use crate::acl::edit::Standing;
+use crate::remoting::bodies::accounts::list_items;
 use crate::remoting::bodies::extension::{self, AccountsOffer};
 use crate::remoting::bodies::topics::version_value;
 use crate::remoting::json::{Form, Value};
@@ -36,8 +37,8 @@ pub(super) fn update(broker: &Arc<Broker>, request: &Command, _: &Connection) ->
         admin: request.flag_bool("admin"),
         default_topic_perm: text("defaultTopicPerm"),
         default_group_perm: text("defaultGroupPerm"),
-        topic_perms: request.field("topicPerms").map(list),
-        group_perms: request.field("groupPerms").map(list),
+        topic_perms: request.field("topicPerms").map(list_items),
+        group_perms: request.field("groupPerms").map(list_items),
     };
     let done = acl.update_account(&given);
     done.map_err(|why| Refusal::new(FAILED, why))?;
@@ -66,17 +67,13 @@ pub(super) fn set_white_addresses(
 ) -> Answer {
     const FAILED: i32 = response::UPDATE_GLOBAL_WHITE_ADDRS_CONFIG_FAILED;
     let acl = acl(broker, FAILED)?;
-    let mut addresses = list(request.required_str("globalWhiteAddrs")?);
+    let mut addresses = list_items(request.required_str("globalWhiteAddrs")?);
     addresses.retain(|address| !address.is_empty());
     let path = request.field("aclFileFullPath").unwrap_or_default();
     let done = acl.set_white_addresses(addresses, path);
     done.map_err(|why| Refusal::new(FAILED, why))?;
     tracing::info!("the white list was changed");
     Ok(Command::response(response::SUCCESS))
-}
-
-fn list(text: &str) -> Vec<String> {
-    text.split(',').map(str::to_owned).collect()
 }
 
 /// 52.
@@ -223,6 +220,26 @@ accounts:
         assert_eq!(broker.refused(bad).await.0, 209);
         let bad = Command::request(53).with_field("globalWhiteAddrs", "nowhere");
         assert_eq!(broker.refused(signed(bad)).await.0, 211);
+    }
+
+    #[tokio::test]
+    async fn a_list_of_nothing_takes_all_permissions_away_b340() {
+        let broker = TestBroker::with_accounts(ACCOUNTS);
+        let of_application = || {
+            let accounts = broker.broker.options.acl.as_ref().unwrap().all().1;
+            let of = accounts.into_iter().find(|account| account.access_key == "application");
+            of.unwrap().topic_perms
+        };
+        let permissions = |text: &str| {
+            let request = Command::request(50).with_field("accessKey", "application");
+            signed(request.with_field("secretKey", "a-secret").with_field("topicPerms", text))
+        };
+        assert_eq!(broker.call(permissions("T=PUB,U=SUB,")).await.code, 0);
+        assert_eq!(of_application().unwrap(), ["T=PUB", "U=SUB"]);
+        let (code, why) = broker.refused(permissions("")).await;
+        assert!(code == 209 && why.starts_with("Parse Resource format error for ."), "{why}");
+        assert_eq!(broker.call(permissions(",")).await.code, 0);
+        assert_eq!(of_application(), Some(Vec::new()));
     }
 
     #[tokio::test]

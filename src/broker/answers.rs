@@ -89,8 +89,19 @@ pub(super) fn at_once(
 pub(super) fn blocking(
     broker: &Arc<Broker>,
     request: Command,
+    responder: Responder,
+    work: fn(&Arc<Broker>, &Command, &Connection) -> Answer,
+) {
+    blocking_then(broker, request, responder, work, send_answer);
+}
+
+/// The same; `send` sends what comes of it.
+pub(super) fn blocking_then(
+    broker: &Arc<Broker>,
+    request: Command,
     mut responder: Responder,
     work: fn(&Arc<Broker>, &Command, &Connection) -> Answer,
+    send: fn(Responder, Answer),
 ) {
     let broker = Arc::clone(broker);
     let queued_at = broker.clock.monotonic();
@@ -103,7 +114,7 @@ pub(super) fn blocking(
             None => work(&broker, &request, responder.connection()),
             Some(refusal) => Err(refusal),
         };
-        send_answer(responder, answer);
+        send(responder, answer);
     });
 }
 

@@ -460,13 +460,11 @@ impl Consumers {
         for member in self.members.values() {
             *counts.entry(member.wants).or_default() += 1;
         }
-        let (most, count) = counts.iter().max_by_key(|(_, count)| **count)?;
+        let (most, _) = counts.iter().max_by_key(|(_, count)| **count)?;
         let others = || self.members.values().filter(|member| member.wants != *most);
         let named: Vec<String> = others().take(3).map(|member| shown(&member.client_id)).collect();
-        let more = others().count().checked_sub(named.len()).filter(|more| *more > 0);
-        let more = more.map(|more| format!(" and {more} more")).unwrap_or_default();
-        (!named.is_empty())
-            .then(|| format!("{}{more} subscribe otherwise than {count} others", named.join(", ")))
+        let more = if others().count() > named.len() { ", ..." } else { "" };
+        (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
     }
 
     fn connections(&self) -> Vec<Connection> {

@@ -8,8 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::broker::heartbeats::{NAME_BYTES_MAX, TAGS_MAX};
+use crate::broker::heartbeats::NAME_BYTES_MAX;
 use crate::broker::{BrokerOptions, BrokerService, tests_support};
+use crate::filter::TAGS_MAX;
 use crate::remoting::{self, Command};
 use crate::transport::{Limits, Server};
 

@@ -83,12 +83,12 @@ pub(super) fn start(broker: &Arc<Broker>, handle: &Handle, stop: &CancellationTo
     task::spawn(Kind::StopNode(stop.clone()), "delay levels", running);
 }
 
-/// Held while messages are stored again and the positions do not say so yet.
+/// Held while messages are stored again and the positions do not say so yet; has what is remembered until the next time.
 #[derive(Debug, Default)]
-pub(super) struct Moving(Mutex<()>);
+pub(super) struct Moving<T = ()>(Mutex<T>);
 
-impl Moving {
-    pub fn lock(&self) -> MutexGuard<'_, ()> {
+impl<T> Moving<T> {
+    pub fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -153,15 +153,14 @@ impl Levels {
 
     /// Looks after all levels whose time has come. Blocks.
     fn look(&mut self, broker: &Broker) {
-        if !self.is_clamped {
-            let Some(()) = clamp(&broker.store, &self.levels) else {
-                let again = broker.clock.now_ms().saturating_add(UNAVAILABLE_PAUSE_MS);
-                return self.levels.iter_mut().for_each(|level| level.look_at = again);
-            };
-            self.is_clamped = true;
+        self.is_clamped = self.is_clamped || clamp(&broker.store, &self.levels).is_some();
+        // Another master may have taken this one's place: it delivers them.
+        if !self.is_clamped || !broker.member.is_serving() {
+            let again = broker.clock.now_ms().saturating_add(UNAVAILABLE_PAUSE_MS);
+            return self.levels.iter_mut().for_each(|level| level.look_at = again);
         }
         let now = broker.clock.now_ms();
-        for level in self.levels.iter_mut().filter(|level| level.look_at <= now) {
+        for level in self.levels.iter_mut().filter(|level| level.is_looked_at(now)) {
             level.look_at = level.deliver(broker);
         }
     }
@@ -197,6 +196,12 @@ struct Turn {
 }
 
 impl Level {
+    /// Whether its time has come, or is further away than any is: then the clock was put back since.
+    fn is_looked_at(&self, now: i64) -> bool {
+        let (_, longest) = LOOK_AGAIN_MS;
+        !(now + 1..=now.saturating_add(longest)).contains(&self.look_at)
+    }
+
     /// Delivers some of what is due; returns when to look again.
     fn deliver(self, broker: &Broker) -> i64 {
         let now = broker.clock.now_ms();

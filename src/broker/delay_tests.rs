@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::super::tests_support::{TestBroker, eventually, properties, readable};
 use super::*;
 use crate::message::Record;
+use crate::replication::Standing;
 use crate::store::Durability;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -129,6 +130,48 @@ async fn positions_outside_their_queue_are_brought_back_b275() {
     broker.clock.advance(SECOND);
     eventually("the message", || bodies(&broker, "T").len() == 1).await;
     assert_eq!((bodies(&broker, "T"), offsets.get(99)), (vec!["delivered".into()], Some(5)));
+}
+
+#[tokio::test]
+async fn of_a_turn_only_what_is_damaged_is_lost() {
+    let broker = TestBroker::new();
+    for number in 0..5 {
+        send(&broker, 1, &number.to_string()).await;
+    }
+    broker.damage(&broker.records("SCHEDULE_TOPIC_XXXX", 0)[1]);
+    broker.clock.advance(SECOND);
+    broker.start();
+    let position = || broker.broker.store.tables().delay_offsets.get(1);
+    eventually("the position", || position() == Some(5)).await;
+    assert_eq!(bodies(&broker, "T"), ["0", "2", "3", "4"]);
+}
+
+#[tokio::test]
+async fn a_master_whose_place_is_taken_delivers_nothing() {
+    let broker = TestBroker::new();
+    send(&broker, 1, "due").await;
+    let mut levels = Levels::of(&broker.broker);
+    broker.clock.advance(SECOND);
+    broker.broker.member.set_standing(Standing::Replaced("why".to_owned()));
+    levels.look(&broker.broker);
+    assert!(bodies(&broker, "T").is_empty());
+    broker.broker.member.set_standing(Standing::Serving);
+    broker.clock.advance(SECOND);
+    levels.look(&broker.broker);
+    assert_eq!(bodies(&broker, "T"), ["due"]);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_put_back_does_not_keep_levels_from_being_looked_at() {
+    let broker = TestBroker::new();
+    send(&broker, 3, "waits").await;
+    let mut levels = Levels::of(&broker.broker);
+    levels.look(&broker.broker);
+    // As if it had been an hour later then.
+    levels.levels.iter_mut().for_each(|level| level.look_at += 3_600_000);
+    broker.clock.advance(10 * SECOND);
+    levels.look(&broker.broker);
+    assert_eq!(bodies(&broker, "T"), ["waits"]);
 }
 
 #[tokio::test]

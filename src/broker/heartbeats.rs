@@ -11,6 +11,7 @@ use super::answers::{Answer, Refusal};
 use super::clients::{Full, Member};
 use super::topics::UNIT_SUBSCRIPTION;
 use super::{Broker, groups, topics};
+use crate::filter::TAGS_MAX;
 use crate::model::{Permission, TopicName};
 use crate::remoting::bodies::heartbeat::Heartbeat;
 use crate::remoting::{Command, request, response};
@@ -18,8 +19,6 @@ use crate::transport::Connection;
 
 /// The longest name of a client or group, in bytes (clients of 4.x stop at 255 characters).
 pub(super) const NAME_BYTES_MAX: usize = 1024;
-/// Tags of one subscription at most: every entry of a queue may be held against each of them.
-pub(super) const TAGS_MAX: usize = 1024;
 
 /// 34: a client says that it is there, and what for (B-220 to B-227). Notices go out before the answer (S-41).
 pub(super) fn heartbeat(

@@ -27,7 +27,8 @@ use crate::store::Arrival;
 use crate::task;
 use crate::transport::Connection;
 
-/// A header that counts once against `limits.waiting_pulls_max`; a longer one counts once for each started so many.
+/// A header with the subscription that it carries that counts once against `limits.waiting_pulls_max`; a longer one counts
+/// once for each started so many.
 const HEADER_BYTES: usize = 1024;
 /// The longest wait, whatever the client says.
 const TIMEOUT_MS_MAX: i64 = 3_600_000;
@@ -184,7 +185,7 @@ impl LongPolling {
         let connection = pull.responder.connection().clone();
         let (subscription, queue_id, offset) =
             (Arc::clone(&wish.subscription), wish.queue_id, wish.offset);
-        let weight = 1 + bytes / HEADER_BYTES;
+        let weight = 1 + (bytes + wish.subscription_bytes) / HEADER_BYTES;
         let id = {
             let mut state = self.lock();
             if state.runtime.is_none() {
@@ -368,6 +369,18 @@ mod tests {
         world.store("a", "k").await;
         assert_eq!((first.await.code, second.await.code), (0, 0));
         assert_eq!(long_polling.lock().weight, max - 2);
+    }
+
+    #[tokio::test]
+    async fn an_expression_that_a_waiting_pull_carries_counts_as_what_it_takes() {
+        let world = World::new();
+        let expression = "a or ".repeat(200) + "a";
+        let kind = Some(crate::filter::SQL92);
+        let pull = waiting_pull();
+        let pull = PullHeader { subscription: Some(&expression), expression_type: kind, ..pull };
+        let _answer = world.wait(pull).await;
+        let weight = world.broker.long_polling.lock().weight;
+        assert!(weight > 30, "{weight}: a kilobyte of text is 32 when it is read");
     }
 
     #[tokio::test]

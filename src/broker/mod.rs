@@ -100,6 +100,7 @@ mod transactions;
 mod upkeep;
 mod writers;
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -159,6 +160,7 @@ pub struct Broker {
     clock: Clock,
     metrics: Arc<Metrics>,
     clients: clients::Clients,
+    carried: subscriptions::Carried,
     order_locks: order_locks::OrderLocks,
     long_polling: Arc<long_polling::LongPolling>,
     statistics: statistics::Statistics,
@@ -168,7 +170,7 @@ pub struct Broker {
     topic_spread: topic_spread::TopicSpread,
     member: Arc<Member>,
     delivery: delay::Moving,
-    checks: delay::Moving,
+    checks: delay::Moving<HashSet<u64>>,
     timer_moves: delay::Moving,
     dial_backs: dial_back::DialBacks,
     reckoned: figures::Reckoned,
@@ -190,6 +192,7 @@ impl Broker {
         writers.close(!live_config.permission().contains(Permission::WRITE));
         let broker = Arc::new(Self {
             clients: clients::Clients::new(clock),
+            carried: subscriptions::Carried::default(),
             order_locks: order_locks::OrderLocks::new(clock),
             long_polling: Arc::default(),
             statistics: saved_statistics::load(&member.store().options().dir, clock),

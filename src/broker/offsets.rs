@@ -1,6 +1,6 @@
 //! Positions of consumer groups (14, 15) and offsets of queues (29 to 32).
 //!
-//! Not the positions that pulls commit (`pull`). Invariants: neither topic, queue nor group need exist: unknown
+//! Not when pulls commit a position (`pull`). Invariants: neither topic, queue nor group need exist: unknown
 //! queues begin and end at 0 (S-20); what is known without the disk is answered on the connection's task.
 
 use std::sync::Arc;
@@ -30,14 +30,19 @@ pub(super) fn update(broker: &Broker, request: &Command) -> Answer {
     let queue_id = queue_id(request)?;
     let offset = request.required_i64("commitOffset")?;
     if let Some(queue_id) = queue_id {
-        let queue_id = light::position_queue(broker, group, queue_id);
-        let positions = &broker.store.tables().consumer_offsets;
-        let max = broker.limits().numbers().positions_max;
-        if !positions.commit_if_room(topic, group, queue_id, offset, max) {
-            broker.limits().reached(Limit::Positions);
-        }
+        commit(broker, group, topic, queue_id, offset);
     }
     Ok(Command::response(response::SUCCESS).with_empty_fields())
+}
+
+/// Notes how far a group is, while there is room for its position.
+pub(super) fn commit(broker: &Broker, group: &str, topic: &str, queue_id: QueueId, offset: i64) {
+    let queue_id = light::position_queue(broker, group, queue_id);
+    let positions = &broker.store.tables().consumer_offsets;
+    let max = broker.limits().numbers().positions_max;
+    if !positions.commit_if_room(topic, group, queue_id, offset, max) {
+        broker.limits().reached(Limit::Positions);
+    }
 }
 
 /// How far a group is (14).
@@ -161,9 +166,10 @@ pub(super) fn earliest_store_time(
 
 #[cfg(test)]
 mod tests {
-    use crate::broker::pull::tests::World;
+    use crate::broker::pull::tests::{World, pull};
     use crate::broker::tests_support;
     use crate::metrics::Limit;
+    use crate::remoting::headers::{PullHeader, pull_flag};
     use crate::remoting::{Command, request};
 
     fn about(code: i32, topic: &str, queue_id: i32) -> Command {
@@ -212,12 +218,14 @@ mod tests {
         for (group, queue_id) in [("G", 2), ("H", 1), ("G", 1)] {
             assert_eq!(world.call(update(group, queue_id)).await.code, 0, "as in 4.9.4 (B-241)");
         }
+        let pull = PullHeader { sys_flag: pull_flag::COMMIT_OFFSET | pull().sys_flag, ..pull() };
+        assert_eq!(world.call(pull.to_request()).await.code, 19);
         let positions = world.broker.store.tables().consumer_offsets.positions();
         assert_eq!(positions.len(), 1);
-        assert_eq!(tests_support::times_reached(&world.broker, Limit::Positions), 2);
+        assert_eq!(tests_support::times_reached(&world.broker, Limit::Positions), 3);
         let told = world.call(Command::request(request::GET_BROKER_RUNTIME_INFO)).await;
         let told = String::from_utf8(told.body.to_vec()).unwrap();
-        assert!(told.contains(r#""limitReached_positions_max":"2""#), "{told}");
+        assert!(told.contains(r#""limitReached_positions_max":"3""#), "{told}");
     }
 
     #[tokio::test]

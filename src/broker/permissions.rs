@@ -10,7 +10,7 @@ use crate::acl::Acl;
 use crate::acl::account::{Resource, Rights};
 use crate::acl::accounts::{Caller, Denied};
 use crate::acl::needs::{self, Need, Needed};
-use crate::message::{Record, properties};
+use crate::message::{MessageId, Record, properties};
 use crate::model::{PhysicalOffset, system};
 use crate::remoting::Command;
 use crate::task;
@@ -24,7 +24,7 @@ pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responde
     let need = needs::at_broker(request.code);
     match (acl.admit(&request, need, responder.connection().remote().ip()), need) {
         (Err(denied), _) => refuse(acl, &denied, &request, responder),
-        (Ok(Some(caller)), Need::TopicAt(field, rights)) => {
+        (Ok(Some(caller)), Need::TopicAt(_, field, rights)) => {
             after_look_up(broker, (caller, field, rights), request, responder);
         }
         (Ok(_), _) => requests::answer(broker, request, responder),
@@ -50,7 +50,7 @@ fn after_look_up(
             return;
         }
         // What is not there or cannot be read is refused by whoever answers.
-        let topic = request.required_i64(field).ok().and_then(|at| topic_at(&broker, at));
+        let topic = request.field(field).and_then(place_of).and_then(|at| topic_at(&broker, at));
         let needed = topic.map(|topic| Needed::Resources(vec![Resource::topic(&topic, rights)]));
         let may = needed.map_or(Ok(()), |needed| caller.may(request.code, &needed));
         match (may, &broker.options.acl) {
@@ -62,11 +62,23 @@ fn after_look_up(
     });
 }
 
+/// Where a message lies: an offset, or what its id says.
+fn place_of(text: &str) -> Option<PhysicalOffset> {
+    let offset = text.trim().parse().ok().map(PhysicalOffset);
+    offset.or_else(|| Some(text.parse::<MessageId>().ok()?.offset))
+}
+
 /// The topic of a message, or the one where it belongs if it waits in a system topic.
-fn topic_at(broker: &Broker, offset: i64) -> Option<String> {
-    let record = broker.store.record_at(PhysicalOffset(u64::try_from(offset).ok()?))?;
+fn topic_at(broker: &Broker, at: PhysicalOffset) -> Option<String> {
+    let record = broker.store.record_at(at)?;
     let record = Record::parse(&record).ok()?;
-    let waits = matches!(record.topic(), system::HALF_TOPIC | system::SCHEDULE_TOPIC);
+    let waits = matches!(
+        record.topic(),
+        system::HALF_TOPIC
+            | system::SCHEDULE_TOPIC
+            | system::TIMER_TOPIC
+            | system::CHECK_MAX_TIME_TOPIC
+    );
     let real = properties::find(record.properties(), properties::REAL_TOPIC).filter(|_| waits);
     Some(real.unwrap_or(record.topic()).to_owned())
 }

@@ -88,12 +88,51 @@ async fn a_transaction_is_ended_by_who_may_send_to_its_topic_s48() {
     let broker = broker();
     let half = text("REAL_TOPIC=T TRAN_MSG=true");
     broker.store_with(system::HALF_TOPIC, "half", &half).await;
-    assert_eq!(topic_at(&broker.broker, 0).as_deref(), Some("T"));
+    assert_eq!(topic_at(&broker.broker, PhysicalOffset(0)).as_deref(), Some("T"));
     let end = || Command::request(request::END_TRANSACTION).with_field("commitLogOffset", 0);
     let denied = refused(&broker, signed("consumer", end())).await;
     assert_eq!(denied, "No default permission for topic:T");
     let (_, remark) = broker.refused(signed("producer", end())).await;
     assert!(!remark.starts_with(EXCEPTION), "{remark}");
+}
+
+#[tokio::test]
+async fn a_message_is_given_back_or_consumed_only_by_who_may_read_its_topic() {
+    let broker = broker();
+    broker.store("Secret", "body").await;
+    let sent = broker.call(signed("producer", send(request::SEND_MESSAGE_V2))).await;
+    let offset_of = |id: &str| id.parse::<MessageId>().unwrap().offset;
+    let own = sent.field("msgId").unwrap();
+    let secret = MessageId { offset: PhysicalOffset(0), ..own.parse().unwrap() }.to_string();
+    let give_back = |id: &str| {
+        let request = Command::request(request::CONSUMER_SEND_MSG_BACK);
+        let request = request.with_field("group", "G").with_field("delayLevel", 0);
+        signed("consumer", request.with_field("offset", offset_of(id)))
+    };
+    let consume = |id: &str| {
+        let request = Command::request(request::CONSUME_MESSAGE_DIRECTLY);
+        let request = request.with_field("consumerGroup", "G").with_field("clientId", "c");
+        signed("consumer", request.with_field("msgId", id))
+    };
+    for request in [give_back(&secret), consume(&secret)] {
+        assert_eq!(refused(&broker, request).await, "No default permission for topic:Secret");
+    }
+    let stranger = Command::request(request::CONSUMER_SEND_MSG_BACK).with_field("group", "H");
+    let stranger = signed("consumer", stranger.with_field("offset", 0));
+    assert_eq!(refused(&broker, stranger).await, "No default permission for group:H");
+    assert_eq!(broker.call(give_back(own)).await.code, 0);
+    let (_, remark) = broker.refused(consume(own)).await;
+    assert_eq!(remark, "The Consumer <G> <c> not online");
+}
+
+#[tokio::test]
+async fn what_waits_is_of_the_topic_that_it_is_for() {
+    let broker = broker();
+    for topic in [system::TIMER_TOPIC, system::CHECK_MAX_TIME_TOPIC] {
+        let at = broker.broker.store.log_range().1;
+        broker.store_with(topic, "body", &text("REAL_TOPIC=T")).await;
+        assert_eq!(topic_at(&broker.broker, at).as_deref(), Some("T"));
+    }
 }
 
 #[tokio::test]

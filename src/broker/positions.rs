@@ -12,6 +12,7 @@ use super::Broker;
 use super::answers::Answer;
 use super::metadata_sync::save;
 use super::start_step::is_ours;
+use crate::metrics::Limit;
 use crate::model::{GroupName, QueueId, TopicName};
 use crate::remoting::bodies::extension::{self, PositionRow, Positions};
 use crate::remoting::bodies::groups::parse_all_groups;
@@ -33,8 +34,10 @@ const POSITIONS_MAX: usize = 2_000_000;
 pub(super) fn answer(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
     let theirs: Positions = extension::parse(&request.body)?;
     let own = &broker.store.tables().consumer_offsets;
-    if !broker.is_slave() {
-        merge(broker, theirs.rows);
+    // Whoever may ask may say anything: no more is kept than of those that commit (15).
+    let max = broker.limits().numbers().positions_max;
+    if !broker.is_slave() && !merge(broker, theirs.rows, max) {
+        broker.limits().reached(Limit::Positions);
     }
     let part = theirs.part;
     let all = own.positions();
@@ -51,7 +54,7 @@ pub(super) fn answer(broker: &Arc<Broker>, request: &Command, _: &Connection) ->
 
 /// Takes what the master said, once the log has what it points to.
 pub(super) fn take(broker: &Broker, rows: Vec<PositionRow>) {
-    merge(broker, rows);
+    merge(broker, rows, usize::MAX);
 }
 
 /// A position as it is told.
@@ -75,15 +78,19 @@ fn position(row: &PositionRow) -> (PositionKey, Position) {
     (key, Position { generation: row.n, offset: row.o })
 }
 
-/// Takes what is newer, and points to nothing beyond the queue's end: another message may come to lie there.
-fn merge(broker: &Broker, rows: Vec<PositionRow>) {
+/// Takes what is newer, and points to nothing beyond the queue's end: another message may come to lie there. False if
+/// there would be more than `max`.
+fn merge(broker: &Broker, rows: Vec<PositionRow>, max: usize) -> bool {
     let own = &broker.store.tables().consumer_offsets;
+    let mut has_room = true;
     for PositionRow { t, g, q, n, o } in rows {
         let end = broker.store.max_offset(&t, QueueId(q)).to_wire();
         if o.is_none_or(|offset| offset <= end) {
-            own.merge(&t, &g, QueueId(q), Position { generation: n, offset: o });
+            let theirs = Position { generation: n, offset: o };
+            has_room &= own.merge(&t, &g, QueueId(q), theirs, max);
         }
     }
+    has_room
 }
 
 /// What a master that starts takes of the tables of a slave that has all of its log: topics and groups if its own are
@@ -121,7 +128,7 @@ pub(super) async fn take_from_slave(
             }
         }
         match rows {
-            Ok(rows) => merge(&broker, rows),
+            Ok(rows) => take(&broker, rows),
             Err(body) => take_greater(&tables.consumer_offsets, &body)?,
         }
         save(&broker);
@@ -191,7 +198,7 @@ pub(super) async fn tell_newer(
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests_support::TestBroker;
+    use super::super::tests_support::{TestBroker, limit, times_reached};
     use super::*;
 
     fn offset(broker: &TestBroker) -> Option<i64> {
@@ -227,6 +234,26 @@ mod tests {
         assert_eq!(offset(&broker), Some(1));
         told(&broker, 3, None).await;
         assert_eq!(offset(&broker), None, "deleted there, later");
+    }
+
+    #[tokio::test]
+    async fn whatever_is_told_nothing_overflows_and_the_limit_holds() {
+        let broker = TestBroker::new();
+        broker.store("T", "only").await;
+        let own = &broker.broker.store.tables().consumer_offsets;
+        limit(&broker.broker, |limits| limits.positions_max = 0);
+        told(&broker, 7, None).await;
+        assert_eq!(
+            (own.positions().len(), times_reached(&broker.broker, Limit::Positions)),
+            (0, 1)
+        );
+        limit(&broker.broker, |limits| limits.positions_max = 100);
+        told(&broker, u64::MAX, Some(1)).await;
+        own.commit("T", "G", QueueId(0), 0);
+        assert_eq!(offset(&broker), Some(0));
+        own.reset("T", "G", QueueId(0), 1);
+        own.remove_group("G");
+        assert_eq!(offset(&broker), None);
     }
 
     #[tokio::test]

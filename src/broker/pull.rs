@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::answers::{FAQ, Refusal, send_answer, tell_refused};
-use super::{Broker, flow_control, groups, light, subscriptions};
+use super::{Broker, flow_control, groups, light, offsets, subscriptions};
 use crate::filter::Subscription;
 use crate::message::{NewMessage, Properties, properties};
 use crate::model::{Permission, QueueId, QueueOffset, SubscriptionGroupConfig};
@@ -60,6 +60,8 @@ pub(super) struct Wish {
     pub offset: u64,
     /// Which messages are wanted.
     pub subscription: Arc<Subscription>,
+    /// Bytes that it takes, unless it is its group's.
+    pub subscription_bytes: usize,
     /// How long at most, as the client says it.
     pub timeout_ms: i64,
 }
@@ -149,9 +151,8 @@ fn execute(
     broker.statistics.latencies.get_took(took);
     broker.metrics.pull.observe(took);
     if pass == Pass::First && header.has(pull_flag::COMMIT_OFFSET) && !broker.is_slave() {
-        let positions = &broker.store.tables().consumer_offsets;
-        let queue_id = light::position_queue(broker, header.consumer_group, queue_id);
-        positions.commit(header.topic, header.consumer_group, queue_id, header.commit_offset);
+        let (group, topic) = (header.consumer_group, header.topic);
+        offsets::commit(broker, group, topic, queue_id, header.commit_offset);
     }
     let pulled = pulled?;
     if pulled.status == PullStatus::Found {
@@ -161,9 +162,11 @@ fn execute(
     }
     let code = code_of(pulled.status, header.queue_offset);
     if code == response::PULL_NOT_FOUND && pass == Pass::First && header.has(pull_flag::SUSPEND) {
+        let is_own = header.has(pull_flag::SUBSCRIPTION);
         return Ok(Outcome::Wait(Wish {
             queue_id,
             offset: u64::try_from(header.queue_offset).unwrap_or(0),
+            subscription_bytes: if is_own { subscriptions::bytes_of(&subscription) } else { 0 },
             subscription,
             timeout_ms: header.suspend_timeout_ms,
         }));

@@ -414,7 +414,13 @@ struct TooLate(Arc<Broker>);
 impl Service for TooLate {
     fn on_request(&self, request: Command, responder: Responder) {
         let subscription = Arc::new(Subscription::parse(TOPIC, "*", None, 0).unwrap());
-        let wish = Wish { queue_id: QueueId(0), offset: 0, subscription, timeout_ms: LONG_MS };
+        let wish = Wish {
+            queue_id: QueueId(0),
+            offset: 0,
+            subscription,
+            subscription_bytes: 0,
+            timeout_ms: LONG_MS,
+        };
         self.0.long_polling.park(&self.0, Pull { request, responder, pass: Pass::First }, wish);
     }
 }

@@ -6,53 +6,37 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::Broker;
-use super::answers::{Answer, Refusal, send_answer};
+use super::answers::{Answer, Refusal, blocking_then, send_answer};
 use crate::model::PhysicalOffset;
 use crate::remoting::{Command, response};
-use crate::task;
-use crate::transport::Responder;
+use crate::transport::{Connection, Responder};
 
 /// Messages that one answer has at most (`maxMsgsNumBatch`).
 const COUNT_MAX: usize = 64;
 /// Messages that a look-up by unique key asks for (`defaultQueryMaxNum`).
 const UNIQUE_COUNT: i32 = 32;
-/// Bytes of messages after which an answer has no more: a frame must stay below 16 MiB.
-const BODY_BYTES_MAX: usize = 15 << 20;
 
 /// Answers a query by key (B-210 to B-213).
 pub(super) fn by_key(broker: &Arc<Broker>, request: Command, responder: Responder) {
-    answer(broker, "query by key", request, responder, find_by_key);
+    blocking_then(broker, request, responder, find_by_key, send_found);
 }
 
 /// Answers a look-up of a record by its physical offset (B-214).
 pub(super) fn by_offset(broker: &Arc<Broker>, request: Command, responder: Responder) {
-    answer(broker, "view message", request, responder, find_by_offset);
+    blocking_then(broker, request, responder, find_by_offset, send_found);
 }
 
-fn answer(
-    broker: &Arc<Broker>,
-    name: &'static str,
-    request: Command,
-    mut responder: Responder,
-    find: fn(&Broker, &Command) -> Answer,
-) {
-    let broker = Arc::clone(broker);
-    responder.goes_to_thread();
-    task::spawn_blocking(name, move || {
-        if responder.is_moot() {
-            return;
-        }
-        match find(&broker, &request) {
-            Ok(found) if found.code == response::SUCCESS => responder.send_json(found),
-            other => send_answer(responder, other),
-        }
-    });
+fn send_found(responder: Responder, answer: Answer) {
+    match answer {
+        Ok(found) if found.code == response::SUCCESS => responder.send_json(found),
+        other => send_answer(responder, other),
+    }
 }
 
-fn find_by_key(broker: &Broker, request: &Command) -> Answer {
+fn find_by_key(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
     let topic = request.required_str("topic")?;
     let key = request.required_str("key")?;
     let mut count = request.required_i32("maxNum")?;
@@ -62,7 +46,7 @@ fn find_by_key(broker: &Broker, request: &Command) -> Answer {
     }
     let count_max = usize::try_from(count).unwrap_or(0).min(COUNT_MAX);
     let queried = broker.store.query(topic, key, count_max, times)?;
-    let body = join(&queried.records);
+    let body = Bytes::from(queried.records.concat());
     // 4.9.4 leaves both at 0 when it finds nothing.
     let last = queried.index_last.filter(|_| !body.is_empty());
     let (offset, time) = last.unwrap_or_default();
@@ -78,19 +62,7 @@ fn find_by_key(broker: &Broker, request: &Command) -> Answer {
         .with_body(body))
 }
 
-/// The records one after the other, the first in any case.
-fn join(records: &[Bytes]) -> Bytes {
-    let mut body = BytesMut::new();
-    for record in records {
-        if !body.is_empty() && body.len() + record.len() > BODY_BYTES_MAX {
-            break;
-        }
-        body.extend_from_slice(record);
-    }
-    body.freeze()
-}
-
-fn find_by_offset(broker: &Broker, request: &Command) -> Answer {
+fn find_by_offset(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
     let offset = request.required_i64("offset")?;
     let record =
         u64::try_from(offset).ok().and_then(|at| broker.store.record_at(PhysicalOffset(at)));
@@ -181,13 +153,5 @@ mod tests {
             let remark = format!("can not find message by the offset, {offset}");
             assert_eq!((answer.code, answer.remark), (1, Some(remark)));
         }
-    }
-
-    #[test]
-    fn an_answer_stays_below_the_largest_frame() {
-        let large = Bytes::from(vec![0; 4 << 20]);
-        assert_eq!(join(&vec![large.clone(); 9]).len(), 3 * large.len());
-        assert_eq!(join(&[Bytes::from(vec![0; 20 << 20])]).len(), 20 << 20);
-        assert!(join(&[]).is_empty());
     }
 }

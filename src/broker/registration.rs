@@ -361,6 +361,11 @@ async fn replaced(broker: &Broker, name_server: &Connection) -> Option<String> {
     let why = rival(broker, name_server).await?;
     tracing::error!(group = broker.options.group, "this master takes nothing more: {why}");
     broker.member.set_standing(Standing::Replaced(why.clone()));
+    // Nor what is on its way, or comes from the broker itself. It may wait for a write.
+    let store = Arc::clone(&broker.store);
+    let refusing = task::spawn_blocking("no more appends", move || store.refuse_appends());
+    // It fails only if it panics, which is reported.
+    let _ = refusing.await;
     Some(why)
 }
 

@@ -6,12 +6,14 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::broker::clients::tests::World;
+use crate::broker::copies::own_message;
 use crate::broker::tests_support::TestBroker;
 use crate::clock::Clock;
-use crate::model::TopicName;
+use crate::model::{QueueId, TopicName};
 use crate::nameserver::{NameServer, NameServerOptions, NameServerService};
 use crate::remoting::FieldError;
 use crate::remoting::headers::create_topic;
+use crate::store::AppendError;
 use crate::transport::{Limits, Responder, Server, Service};
 
 /// Long enough that only a failure reaches it.
@@ -50,13 +52,20 @@ struct Fake {
     next: Mutex<VecDeque<Do>>,
     came: Mutex<Vec<Came>>,
     kept: Mutex<Vec<Responder>>,
+    /// Who holds the broker's place, if anybody.
+    holder: Option<String>,
 }
 
 impl Service for Fake {
     fn on_request(&self, request: Command, responder: Responder) {
         if request.code == request::GET_BROKER_CLUSTER_INFO {
-            // Nobody holds the broker's place.
-            return responder.send(Command::response(0).with_body("{}"));
+            let table = self.holder.as_ref().map(|holder| {
+                format!(
+                    r#""broker-a":{{"brokerAddrs":{{0:"{holder}"}},"brokerName":"broker-a","cluster":"C"}}"#
+                )
+            });
+            let body = format!(r#"{{"brokerAddrTable":{{{}}}}}"#, table.unwrap_or_default());
+            return responder.send(Command::response(0).with_body(body));
         }
         let connection = responder.connection().clone();
         self.came.lock().unwrap().push(Came { request, connection });
@@ -99,6 +108,15 @@ impl Fake {
 
     fn topics(&self, index: usize) -> Vec<String> {
         self.came.lock().unwrap()[index].topics()
+    }
+}
+
+/// A broker of 4.9.4, which does not know what our nodes ask.
+struct Plain;
+
+impl Service for Plain {
+    fn on_request(&self, request: Command, responder: Responder) {
+        not_supported(&request, responder);
     }
 }
 
@@ -166,6 +184,21 @@ async fn all_topics_are_registered_at_the_start_b020() {
     let topics = &world.broker.store.tables().topics;
     assert_eq!(came[0].topics().len(), topics.count());
     assert_eq!(came[0].counter(), topics.version().counter);
+}
+
+#[tokio::test]
+async fn a_master_whose_place_is_taken_stores_nothing_more() {
+    let holder = Some(serve(Arc::new(Plain)));
+    let world = world(&[&serve(Arc::new(Fake { holder, ..Fake::default() }))]);
+    let mut standing = world.broker.member.standing();
+    let replaced = standing.wait_for(|standing| matches!(standing, Standing::Replaced(_)));
+    timeout(PATIENCE, replaced).await.unwrap().unwrap();
+    let own = || own_message(&world.broker, ("T", QueueId(0)), String::new(), String::new());
+    soon(async {
+        let append = async || world.broker.store.append(own(), false).await;
+        while !matches!(append().await, Err(AppendError::Stopping)) {}
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use super::Broker;
 use super::statistics::{Mornings, Statistics};
 use super::statistics_items::Counted;
 use crate::clock::Clock;
-use crate::store::tables::export::replace_file;
+use crate::files;
 
 /// What is kept.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ pub(super) fn load(dir: &Path, clock: &Clock) -> Statistics {
 pub(super) fn save(broker: &Broker) {
     let path = path(&broker.store.options().dir);
     let text = serde_json::to_string(&broker.statistics.saved()).map_err(io::Error::from);
-    if let Err(error) = text.and_then(|text| replace_file(&path, &text)) {
+    if let Err(error) = text.and_then(|text| files::replace(&path, text)) {
         tracing::warn!(path = %path.display(), %error, "statistics cannot be saved now");
     }
 }

@@ -3,12 +3,12 @@
 //!
 //! Not what is decided (`replication::start_step`). Invariant: nothing is served before the epoch is on the disk.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::answers::Refusal;
 use super::{Broker, positions};
@@ -39,6 +39,8 @@ pub(super) fn refusal(broker: &Broker, code: i32) -> Option<Refusal> {
         request::SEND_MESSAGE
             | request::SEND_MESSAGE_V2
             | request::SEND_BATCH_MESSAGE
+            | request::SEND_REPLY_MESSAGE
+            | request::SEND_REPLY_MESSAGE_V2
             | request::CONSUMER_SEND_MSG_BACK
             | request::END_TRANSACTION
             | request::RESUME_CHECK_HALF_MESSAGE
@@ -132,27 +134,23 @@ impl Broker {
         });
         let begun = Instant::now();
         let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (looks, mut looked) = mpsc::channel(1);
         loop {
             if let Some(ended) = driver.act(actions).await {
                 return ended;
             }
-            let event = tokio::select! {
-                _ = tick.tick() => Event::Tick,
+            let events = tokio::select! {
                 // The driver holds a sender.
-                Some(event) = came.recv() => event,
-            };
-            actions = match driver.note(event) {
-                Event::Tick => {
-                    let found = driver.look_for_members().await;
-                    let mut actions = Vec::new();
-                    for peer in found {
-                        actions.extend(step.on(begun.elapsed(), Event::Found { peer }));
-                    }
-                    actions.extend(step.on(begun.elapsed(), Event::Tick));
-                    actions
+                Some(event) = came.recv() => vec![driver.note(event)],
+                Some(members) = looked.recv() => driver.found(members),
+                _ = tick.tick() => {
+                    driver.look_for_members(&looks);
+                    vec![Event::Tick]
                 }
-                event => step.on(begun.elapsed(), event),
             };
+            let on = |event| step.on(begun.elapsed(), event);
+            actions = events.into_iter().flat_map(on).collect();
         }
     }
 
@@ -182,12 +180,20 @@ impl Driver {
         Some(KnownPeer { name: address.to_owned(), node, was_connected })
     }
 
-    async fn look_for_members(&mut self) -> Vec<KnownPeer> {
-        let mut found = Vec::new();
-        for (id, address) in self.broker.member.members(CALL_TIMEOUT).await {
-            found.extend(self.meet(id, &address, None, false));
+    /// Lets name servers be asked once more, unless they still are: one that is silent holds up nothing.
+    fn look_for_members(&self, looks: &mpsc::Sender<BTreeMap<i64, String>>) {
+        if let Ok(look) = looks.clone().try_reserve_owned() {
+            let member = Arc::clone(&self.broker.member);
+            task::spawn(Kind::Ignore, "members", async move {
+                look.send(member.members(CALL_TIMEOUT).await);
+            });
         }
-        found
+    }
+
+    /// Members that were not known.
+    fn found(&mut self, members: BTreeMap<i64, String>) -> Vec<Event> {
+        let met = members.into_iter().filter_map(|(id, at)| self.meet(id, &at, None, false));
+        met.map(|peer| Event::Found { peer }).collect()
     }
 
     /// Takes what the decisions are told from what came.
@@ -327,7 +333,9 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::broker::tests_support::TestBroker;
+    use crate::broker::tests_support::{TestBroker, header};
+    use crate::remoting::headers::SendHeader;
+    use crate::replication::past::Neighbour;
 
     /// How long a master that starts asks a name server that takes connections and says nothing.
     async fn asks_for(broker: &TestBroker) -> Duration {
@@ -346,5 +354,36 @@ mod tests {
         assert!(asks_for(&broker).await >= CALL_TIMEOUT, "it may be a new folder of an old group");
         let again = asks_for(&broker).await;
         assert!((NAME_SERVERS_WAIT..CALL_TIMEOUT).contains(&again), "{again:?}");
+    }
+
+    #[tokio::test]
+    async fn a_silent_name_server_does_not_hold_up_what_peers_say() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let slave = TestBroker::slave(Vec::new());
+        let broker = TestBroker::master(vec![silent.local_addr().unwrap().to_string()]);
+        let (address, node) = (slave.address.clone(), None);
+        let peer = Neighbour { address, id: 1, node };
+        broker.broker.member.past().note_peer(&peer).unwrap();
+        // The first look is waited for, and no other one.
+        assert!(asks_for(&broker).await < 2 * CALL_TIMEOUT);
+    }
+
+    #[tokio::test]
+    async fn a_master_that_does_not_serve_stores_no_reply() {
+        let broker = TestBroker::new();
+        let send = header();
+        let reply = SendHeader { topic: "DefaultCluster_REPLY_TOPIC", ..send }
+            .to_request(request::SEND_REPLY_MESSAGE_V2)
+            .with_body("r");
+        let member = &broker.broker.member;
+        for standing in [Standing::Starting, Standing::Replaced] {
+            member.set_standing(standing("why".to_owned()));
+            let (code, remark) = broker.refused(reply.clone()).await;
+            assert_eq!((code, remark.ends_with(": why")), (14, true), "{remark}");
+        }
+        assert_eq!(broker.broker.store.log_range().1.0, 0);
+        member.set_standing(Standing::Serving);
+        let _ = broker.call(reply).await;
+        assert!(broker.broker.store.log_range().1.0 > 0);
     }
 }

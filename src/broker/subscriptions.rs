@@ -5,7 +5,7 @@
 //! and says where it is broken, whichever way it comes (S-23).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Broker;
 use super::answers::{Answer, FAQ, Refusal};
@@ -22,6 +22,9 @@ use crate::transport::Connection;
 const SUBSCRIPTION_BYTES: usize = 200;
 /// What an SQL92 expression takes at most for each of its bytes, once it is read: `a or a or a` has the most terms.
 const SQL_BYTES_PER_BYTE: usize = 32;
+/// SQL92 expressions of pulls that are kept as they were read, and the longest of them: 8 MiB at most, whoever asks.
+const CARRIED_MAX: usize = 64;
+const CARRIED_BYTES_MAX: usize = 4 << 10;
 
 impl EntryFilter for Subscription {
     fn matches_tags_code(&self, tags_code: i64) -> bool {
@@ -44,10 +47,7 @@ pub(super) fn of_pull(
     group: &SubscriptionGroupConfig,
 ) -> Result<Arc<Subscription>, Refusal> {
     let subscription = if header.has(pull_flag::SUBSCRIPTION) {
-        let expression = header.subscription.unwrap_or_default();
-        let kind = header.expression_type;
-        let parsed = Subscription::parse(header.topic, expression, kind, header.sub_version);
-        Arc::new(parsed.map_err(|error| parse_failed(&error))?)
+        broker.carried.read(header).map_err(|error| parse_failed(&error))?
     } else {
         of_group(broker, header, group)?
     };
@@ -58,6 +58,41 @@ pub(super) fn of_pull(
         return Err(broken_heartbeat(&subscription));
     }
     Ok(subscription)
+}
+
+/// The SQL92 subscriptions that pulls carried, the last one first. Consumers that pull by themselves say theirs with each pull,
+/// and reading one takes as long as asking it about many messages.
+#[derive(Debug, Default)]
+pub(super) struct Carried(Mutex<Vec<Arc<Subscription>>>);
+
+impl Carried {
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Subscription>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a pull carries. The version of one that is known may be another pull's: nobody looks at it.
+    fn read(&self, header: &PullHeader<'_>) -> Result<Arc<Subscription>, SubscriptionError> {
+        let (topic, expression) = (header.topic, header.subscription.unwrap_or_default());
+        let kind = header.expression_type;
+        let is_kept = kind == Some(SQL92) && expression.len() <= CARRIED_BYTES_MAX;
+        if is_kept {
+            let mut kept = self.lock();
+            let is_it = |one: &Arc<Subscription>| {
+                one.expression == expression && one.topic.as_str() == topic
+            };
+            if let Some(at) = kept.iter().position(is_it) {
+                kept[..=at].rotate_right(1);
+                return Ok(Arc::clone(&kept[0]));
+            }
+        }
+        let read = Arc::new(Subscription::parse(topic, expression, kind, header.sub_version)?);
+        if is_kept {
+            let mut kept = self.lock();
+            kept.insert(0, Arc::clone(&read));
+            kept.truncate(CARRIED_MAX);
+        }
+        Ok(read)
+    }
 }
 
 /// 4.9.4 gives out every message where SQL92 is broken (S-23).
@@ -176,6 +211,7 @@ fn subscription_of(data: SubscriptionData) -> Subscription {
     }
 }
 
+/// What a subscription takes.
 pub(super) fn bytes_of(subscription: &Subscription) -> usize {
     let tags: usize = subscription.tags.iter().map(|tag| tag.capacity() + 24).sum();
     let compiled = if subscription.sql.is_some() { SQL_BYTES_PER_BYTE } else { 1 };

@@ -3,6 +3,7 @@
 use super::super::pull::tests::{World, pull, summary, waiting_pull};
 use super::*;
 use crate::message::{NewMessage, Record};
+use crate::model::{GroupName, QueueId, TopicName};
 use crate::remoting::request;
 
 /// A pull with an expression of its own.
@@ -51,6 +52,33 @@ async fn a_pull_gets_what_its_expression_wants() {
     assert_eq!(keys(&answer), ["4", "6"]);
     let answer = world.call(asking("none IS NOT NULL", pull()).to_request()).await;
     assert_eq!(summary(&answer), (20, "NO_MATCHED_MESSAGE", [10, 0, 10, 0]));
+}
+
+#[tokio::test]
+async fn an_expression_that_pulls_carry_is_read_once() {
+    let world = World::new();
+    let group = SubscriptionGroupConfig::new(GroupName::new("G"));
+    let of = |topic: &str, expression: &str, sub_version: i64| {
+        let header = PullHeader { topic, sub_version, ..asking(expression, pull()) };
+        of_pull(&world.broker, &header, &group).unwrap()
+    };
+    let is_kept = |one: &Arc<Subscription>| {
+        Arc::ptr_eq(one, &of(one.topic.as_str(), &one.expression, one.version + 1))
+    };
+    let first = of("T", "a > 5", 1);
+    assert!(is_kept(&first), "4.9.4's clients say another version each time");
+    assert_eq!(of("U", "a > 5", 1).topic.as_str(), "U");
+    for number in 0..2 * CARRIED_MAX {
+        let _ = of("T", &format!("a = {number}"), 1);
+        assert!(is_kept(&first), "who goes on asking stays");
+    }
+    let long = of("T", &format!("a = '{}'", "x".repeat(CARRIED_BYTES_MAX)), 1);
+    assert!(!is_kept(&long));
+    for number in 0..CARRIED_MAX {
+        let _ = of("T", &format!("b = {number}"), 1);
+    }
+    assert_eq!(world.broker.carried.lock().len(), CARRIED_MAX);
+    assert!(!is_kept(&first));
 }
 
 #[tokio::test]

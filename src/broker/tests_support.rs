@@ -1,5 +1,6 @@
 //! What the tests of this module share: a broker on a port, over a store in a temporary folder.
 
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -254,6 +255,15 @@ impl TestBroker {
             }
             offset = pulled.next_offset.to_wire();
         }
+    }
+
+    /// Damages a stored record, where its magic is.
+    pub fn damage(&self, record: &[u8]) {
+        let at = Record::parse(record).unwrap().physical_offset().0;
+        assert!(at < self.store_options.segment_bytes, "the first segment");
+        let log = self.store_options.dir.join("commitlog").join(format!("{:020}", 0));
+        let log = std::fs::OpenOptions::new().write(true).open(log).unwrap();
+        log.write_all_at(&[!record[4]], at + 4).unwrap();
     }
 
     /// The only record of a queue, its properties separated by blanks.

@@ -44,8 +44,9 @@ const WISHES: [(&str, i64); 3] = [
     (properties::TIMER_DELAY_MS, 1),
     (properties::TIMER_DELIVER_MS, 1),
 ];
-/// Messages that are delivered or moved with one write.
+/// Messages that are delivered or moved with one write, and their bytes, unless the last one has more.
 const TURN_MESSAGES_MAX: usize = 256;
+const TURN_BYTES_MAX: u64 = 1 << 20;
 /// Messages whose records are to be deleted that are looked for at once: all that wait are read for it.
 const MOVED_MAX: usize = 100_000;
 /// The pause after something failed.
@@ -237,23 +238,44 @@ impl Moves {
             }
             self.rest = found;
         }
+        let (mut turn, mut looked_at) = (Turn::default(), 0);
         // What fails is found again.
-        let rest = self.rest.len().saturating_sub(TURN_MESSAGES_MAX);
-        let mut messages = Vec::new();
-        for timer in self.rest.split_off(rest) {
+        while looked_at < TURN_MESSAGES_MAX
+            && !turn.is_full()
+            && let Some(timer) = self.rest.pop()
+        {
+            looked_at += 1;
             // It may have been delivered since.
             if timers.is_waiting(timer)? {
-                messages.push(moved(broker, timer));
+                turn.add(moved(broker, timer));
             }
         }
-        for result in append_all(&broker.store, messages) {
+        for result in append_all(&broker.store, turn.messages) {
             result?;
         }
         Ok(!self.rest.is_empty() || wanted_below > self.done_below)
     }
 }
 
-/// Stores messages that are due where they are for.
+/// What is written at once: of long messages few, whose bodies are all held until then.
+#[derive(Default)]
+struct Turn {
+    messages: Vec<NewMessage>,
+    bytes: u64,
+}
+
+impl Turn {
+    fn add(&mut self, message: NewMessage) {
+        self.bytes += send::record_bytes(&message);
+        self.messages.push(message);
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= TURN_BYTES_MAX
+    }
+}
+
+/// Stores messages that are due where they are for, the first ones of them.
 fn deliver(broker: &Broker, due: &[Timer]) -> Result<(), AppendError> {
     let delivered = |timer: &Timer| {
         let bytes = broker.store.record_at(timer.offset);
@@ -269,7 +291,16 @@ fn deliver(broker: &Broker, due: &[Timer]) -> Result<(), AppendError> {
             |message| (false, after(*timer, message)),
         )
     };
-    let (dropped, messages): (Vec<_>, Vec<_>) = due.iter().map(delivered).unzip();
+    let (mut turn, mut dropped) = (Turn::default(), Vec::new());
+    for timer in due {
+        if turn.is_full() {
+            break;
+        }
+        let (is_dropped, message) = delivered(timer);
+        dropped.push(is_dropped);
+        turn.add(message);
+    }
+    let messages = turn.messages;
     let counted: Vec<_> = messages
         .iter()
         .map(|message| (message.topic.clone(), send::record_bytes(message)))

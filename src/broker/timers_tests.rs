@@ -79,6 +79,23 @@ async fn one_that_is_due_earlier_than_those_known_is_not_late() {
 }
 
 #[tokio::test]
+async fn of_long_messages_few_are_held_at_once() {
+    let broker = TestBroker::new();
+    let long = "x".repeat(600 << 10);
+    for id in ["1", "2", "3"] {
+        let wish = text(&format!("TIMER_DELAY_SEC=1 UNIQ_KEY={id}"));
+        assert_eq!(broker.send("T", &wish, &long).await.code, 0);
+    }
+    broker.clock.advance(Duration::from_secs(1));
+    let mut moves = Moves::default();
+    for expected in [2, 3] {
+        assert!(matches!(look(&broker.broker, &mut moves), Ok(Next::GoOn)));
+        assert_eq!(bodies(&broker).len(), expected);
+    }
+    assert!(matches!(look(&broker.broker, &mut moves), Ok(Next::Sleep)));
+}
+
+#[tokio::test]
 async fn a_delay_level_counts_before_a_time_as_with_5x() {
     let broker = TestBroker::new();
     broker.start();

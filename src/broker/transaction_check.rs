@@ -6,11 +6,12 @@
 //! 4.9.4's, which are those of a consumer group. Only a master checks.
 //!
 //! Better than 4.9.4: all marks of the op queue are read before anybody is asked; the answer to the last check is
-//! waited for; a half message that is not to be checked yet is not counted as checked, and one whose mark was passed
-//! while it was put back is found; what cannot be stored again is not passed. Invariant: the position passes a half
-//! message only when it is over or stored again.
+//! waited for; a half message that is not to be checked yet is not counted as checked, and one that was ended where it
+//! was before it was put back is found, as long as the broker runs; what cannot be stored again is not passed. Invariants:
+//! the position passes a half message only when it is over or stored again, and a mark only when nothing ahead is known
+//! that it is of.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -75,13 +76,13 @@ async fn keep_checking(broker: Arc<Broker>, mut last: Instant, stop: Cancellatio
 
 /// One run; returns whether there is more to go through at once. Blocks.
 fn check(broker: &Broker, stop: &CancellationToken) -> bool {
-    let _moving = broker.checks.lock();
+    let mut put_back = broker.checks.lock();
     if !broker.member.is_serving() {
         return false;
     }
     // B-051; the op topic never has a configuration (S-16).
     topics::create_in_send_back(broker, system::HALF_TOPIC, 1, Permission::READ_WRITE, 0);
-    let Some(mut run) = Run::new(broker) else { return false };
+    let Some(mut run) = Run::new(broker, &mut put_back) else { return false };
     let ended = loop {
         if stop.is_cancelled() {
             break Ended::Stopped;
@@ -126,11 +127,13 @@ struct Run<'a> {
     over: HashMap<u64, u64>,
     /// The first mark of a half message that this run does not get to.
     first_mark_beyond: Option<u64>,
+    /// Where half messages were first that are ahead now: their producers may only know them there.
+    put_back: &'a mut HashSet<u64>,
 }
 
 impl<'a> Run<'a> {
     /// `None` if a queue cannot be read now.
-    fn new(broker: &'a Broker) -> Option<Self> {
+    fn new(broker: &'a Broker, put_back: &'a mut HashSet<u64>) -> Option<Self> {
         let (first, first_mark) =
             (position(broker, system::HALF_TOPIC)?, position(broker, system::OP_HALF_TOPIC)?);
         Some(Self {
@@ -143,6 +146,7 @@ impl<'a> Run<'a> {
             first_mark,
             over: HashMap::new(),
             first_mark_beyond: None,
+            put_back,
         })
     }
 
@@ -219,7 +223,7 @@ impl<'a> Run<'a> {
     fn pull(&self, topic: &str, offset: u64, count_max: u32) -> Option<Pulled> {
         let offset = i64::try_from(offset).unwrap_or(i64::MAX);
         let request = PullRequest { topic, queue_id: QUEUE, offset, count_max, filter: &All };
-        let pulled = self.broker.store.pull(&request, true);
+        let pulled = self.broker.store.pull_own(&request);
         pulled.inspect_err(|error| tracing::debug!(topic, %error, "half messages wait")).ok()
     }
 
@@ -266,20 +270,34 @@ impl<'a> Run<'a> {
 
     /// Whether a half message, or the one that it was before it was put back, was ended.
     fn is_over(&mut self, half: &Record<'_>) -> bool {
-        let before = properties::find(half.properties(), properties::PREPARED_QUEUE_OFFSET);
-        let before = before.and_then(|offset| offset.parse().ok());
-        self.over.remove(&half.queue_offset().0).is_some()
-            || before.is_some_and(|before: u64| self.over.remove(&before).is_some())
+        let before = was_at(half);
+        let is_over = self.over.remove(&half.queue_offset().0).is_some()
+            || before.is_some_and(|before| self.over.remove(&before).is_some());
+        if is_over {
+            self.forget(half);
+        }
+        is_over
+    }
+
+    /// A half message that was put back is not ahead any more.
+    fn forget(&mut self, half: &Record<'_>) {
+        if let Some(before) = was_at(half) {
+            self.put_back.remove(&before);
+        }
     }
 
     /// Stores a half message again that asks not to be checked yet (B-264).
-    fn put_back_unchecked(&self, half: &Record<'_>, bytes: &Bytes) -> Result<(), AppendError> {
-        let offset = half.queue_offset().to_string();
+    fn put_back_unchecked(&mut self, half: &Record<'_>, bytes: &Bytes) -> Result<(), AppendError> {
+        let before = was_at(half).unwrap_or(half.queue_offset().0);
+        let text = before.to_string();
         let mut fields = JavaProperties::parse(half.properties());
-        let before = fields.get(properties::PREPARED_QUEUE_OFFSET).unwrap_or(&offset);
-        fields.set(properties::PREPARED_QUEUE_OFFSET, before);
+        fields.set(properties::PREPARED_QUEUE_OFFSET, &text);
         fields.set(properties::WAIT, "false");
-        self.put_back(half, bytes, fields.into_text()).map(|_| ())
+        self.put_back(half, bytes, fields.into_text())?;
+        if self.put_back.len() < usize::try_from(RUN_MESSAGES_MAX).unwrap_or(usize::MAX) {
+            self.put_back.insert(before);
+        }
+        Ok(())
     }
 
     fn put_back(
@@ -302,7 +320,7 @@ impl<'a> Run<'a> {
     }
 
     /// Moves a half message where an operator finds it.
-    fn give_up(&self, half: &Record<'_>, bytes: &Bytes) -> Result<(), AppendError> {
+    fn give_up(&mut self, half: &Record<'_>, bytes: &Bytes) -> Result<(), AppendError> {
         let topic = system::CHECK_MAX_TIME_TOPIC;
         topics::create_in_send_back(self.broker, topic, 1, Permission::READ_WRITE, 0);
         let text = JavaProperties::parse(half.properties()).into_text();
@@ -319,6 +337,7 @@ impl<'a> Run<'a> {
             "a transaction is given up: its half message is in {topic} now"
         );
         self.broker.metrics.transactions_discarded.inc();
+        self.forget(half);
         Ok(())
     }
 
@@ -348,7 +367,8 @@ impl<'a> Run<'a> {
 
     /// Notes how far the run came.
     fn note_positions(&self) {
-        let waiting = self.over.iter().filter(|(half, _)| **half >= self.next);
+        let is_ahead = |half: &u64| *half >= self.next || self.put_back.contains(half);
+        let waiting = self.over.iter().filter(|(half, _)| is_ahead(half));
         let first_waiting = waiting.map(|(_, mark)| *mark).chain(self.first_mark_beyond).min();
         let offsets = &self.broker.store.tables().consumer_offsets;
         for (topic, before, now) in [
@@ -377,6 +397,11 @@ fn position(broker: &Broker, topic: &str) -> Option<u64> {
 fn times_checked(half: &Record<'_>) -> i32 {
     let times = properties::find(half.properties(), properties::TRANSACTION_CHECK_TIMES);
     times.and_then(|times| times.parse().ok()).unwrap_or(0)
+}
+
+/// Where a half message was in its queue before it was put back unchecked.
+fn was_at(half: &Record<'_>) -> Option<u64> {
+    properties::find(half.properties(), properties::PREPARED_QUEUE_OFFSET)?.parse().ok()
 }
 
 /// For how long it asks not to be checked (B-264); `None` if it asks for nothing that can be read.

@@ -212,6 +212,46 @@ async fn who_asks_not_to_be_checked_yet_is_not_b264() {
 }
 
 #[tokio::test]
+async fn a_mark_is_not_passed_before_what_was_put_back_is_come_to() {
+    let broker = TestBroker::new();
+    let mut producer = producer(&broker).await;
+    let over = send_half(&broker, "CHECK_IMMUNITY_TIME_IN_SECONDS=100", "over").await;
+    let _ = send_half(&broker, "", "first").await;
+    broker.clock.advance(4 * SECOND);
+    let _ = send_half(&broker, "", "second").await;
+    broker.clock.advance(SECOND);
+    run(&broker);
+    assert_eq!(bodies(&broker, HALF, 0), ["over", "first", "second", "over"]);
+    assert_eq!(broker.call(commit_of(over)).await.code, 0);
+    broker.clock.advance(2 * SECOND);
+    run(&broker);
+    assert_eq!(positions(&broker), (2, 0), "the copy is ahead, and its mark is read already");
+    broker.clock.advance(10 * SECOND);
+    run(&broker);
+    assert_eq!(bodies(&broker, HALF, 0)[4..], ["first", "second", "first"], "it is over");
+    assert_eq!(positions(&broker), (5, 1));
+    for at in [4, 5, 6] {
+        let end = next_question(&mut producer).await;
+        assert_eq!(end.required_i64("tranStateTableOffset"), Ok(at));
+    }
+}
+
+#[tokio::test]
+async fn of_marks_that_are_read_together_only_the_damaged_one_is_lost() {
+    let broker = TestBroker::new();
+    let _producer = producer(&broker).await;
+    for number in 0..5 {
+        let end = send_half(&broker, "", &number.to_string()).await;
+        assert_eq!(broker.call(commit_of(end)).await.code, 0);
+    }
+    broker.damage(&broker.records(OVER, 0)[1]);
+    broker.clock.advance(6 * SECOND);
+    run(&broker);
+    assert_eq!(bodies(&broker, HALF, 0)[5..], ["1"], "nobody is asked about the others again");
+    assert_eq!(positions(&broker), (5, 5));
+}
+
+#[tokio::test]
 async fn any_producer_of_the_group_is_asked_in_turn_b267() {
     let broker = TestBroker::new();
     let _stranger = Peer::producer(&broker.address, &["Q"]).await;

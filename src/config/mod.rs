@@ -50,7 +50,7 @@ pub use check_addresses::{check_address, internal_address};
 pub use check_console::is_base_path;
 pub use layers::Origin;
 use layers::Origins;
-pub use overrides::{Kept, KeptStore, Overrides, replace_file};
+pub use overrides::{Kept, KeptStore, Overrides};
 pub use read::{did_you_mean, mistake};
 pub use reference::REFERENCE;
 pub use runtime_keys::{fixed_properties, why_not_now};

@@ -5,15 +5,15 @@
 //! the settings is not kept.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
 use super::read::Document;
 use super::{Loaded, Problem, Store};
+use crate::files;
 
 /// The file's name in the data directory.
 pub const FILE: &str = "overrides.toml";
@@ -153,7 +153,7 @@ impl Overrides {
         }
         if let Some(file) = &self.file {
             let text = toml::to_string(&kept).map_err(io::Error::other)?;
-            replace_file(file, &format!("{HEAD}{text}"))?;
+            files::replace(file, format!("{HEAD}{text}"))?;
         }
         state.kept = kept;
         Ok(())
@@ -162,19 +162,6 @@ impl Overrides {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Writes all of a file or none of it, and on the disk. Blocks.
-///
-/// # Errors
-/// The disk refuses it: what was there stays.
-pub fn replace_file(file: &Path, text: &str) -> io::Result<()> {
-    let new = file.with_added_extension("tmp");
-    let mut written = File::create(&new)?;
-    written.write_all(text.as_bytes())?;
-    written.sync_all()?;
-    fs::rename(&new, file)?;
-    File::open(file.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]

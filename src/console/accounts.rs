@@ -1,30 +1,23 @@
 //! Who may use the console: users with their passwords, and sessions.
 //!
-//! Not accounts of clients (`crate::acl`), nor cookies (`visitor`). Users and sessions are read once and kept in memory;
-//! every change is in the database before it counts. Invariants: a password is kept as an argon2 hash only, a session's
-//! token as its hash; who guesses waits longer each time; there is always an admin.
+//! Not accounts of clients (`crate::acl`), nor cookies (`visitor`), nor how users and sessions are kept (`user_store`).
+//! Invariants: a password is kept as an argon2 hash only; who guesses waits longer each time; there is always an admin.
 
-use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use argon2::Argon2;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use blake2::{Blake2s256, Digest};
-use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::guesses::Guesses;
+use super::passwords::{hash, is_hash_of, made_password, token_hash};
+use super::user_store::{Session, User, UserStore};
 pub use crate::admin::service::roles::Role;
 use crate::clock::Clock;
-use crate::kv::{Batch, Database, KvError};
+use crate::kv::{Database, KvError};
 use crate::task;
 
 /// The first user's password, in the data directory, until the first log-in; whoever writes a file of that name sets the
@@ -32,63 +25,18 @@ use crate::task;
 const PASSWORD_FILE: &str = "console-admin-password";
 /// The first user.
 const ADMIN: &str = "admin";
-const USERS: &str = "console_users";
-const SESSIONS: &str = "console_sessions";
-/// A session that was not used for so long is over.
-const IDLE_MAX_MS: i64 = 12 * 60 * 60 * 1000;
-/// So is one that is so old.
-const AGE_MAX_MS: i64 = 7 * 24 * 60 * 60 * 1000;
-/// How often it is written down that a session is used.
-const SEEN_MS: i64 = 5 * 60 * 1000;
-/// Sessions of one user; more end the oldest.
-const SESSIONS_MAX: usize = 16;
 /// The shortest password that somebody may choose.
 const PASSWORD_CHARS_MIN: usize = 10;
 /// The longest that is hashed.
 const PASSWORD_BYTES_MAX: usize = 512;
-/// Characters of passwords that are made here: none looks like another.
-const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz234567899";
-const MADE_CHARS: usize = 20;
 /// Passwords that wait to be hashed, each of which takes 19 MiB and some 50 ms; more are told to come again.
 const WAITING_MAX: usize = 8;
-
-/// A user as it is stored.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct User {
-    hash: String,
-    /// What it may do.
-    pub role: Role,
-    /// Whether its password was made for it.
-    pub must_change: bool,
-}
-
-/// A session as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Session {
-    /// Whose.
-    pub user: String,
-    /// What its forms hold.
-    pub csrf: String,
-    began_ms: i64,
-    seen_ms: i64,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    users: BTreeMap<String, User>,
-    /// By the hash of their tokens.
-    sessions: HashMap<Vec<u8>, Session>,
-}
 
 /// All users and sessions of this node.
 #[derive(Debug)]
 pub struct Accounts {
-    database: Arc<dyn Database>,
+    store: Arc<UserStore>,
     password_file: PathBuf,
-    clock: Clock,
-    state: Mutex<State>,
-    /// Held from when a change is decided until it is in the database and in memory, so that both end alike.
-    writing: Mutex<()>,
     /// Places of those that are hashed or wait for it.
     waiting: Semaphore,
     hashing: Semaphore,
@@ -133,15 +81,11 @@ impl Accounts {
         let accounts = Self {
             password_file: Self::password_file(data_dir),
             guesses: Guesses::new(clock.clone()),
-            database,
-            clock,
-            state: Mutex::default(),
-            writing: Mutex::default(),
+            store: Arc::new(UserStore::open(database, clock).map_err(io::Error::other)?),
             waiting: Semaphore::new(WAITING_MAX),
             hashing: Semaphore::new(1),
         };
-        *accounts.lock() = accounts.read().map_err(io::Error::other)?;
-        let is_first = accounts.lock().users.is_empty();
+        let is_first = accounts.users().is_empty();
         let told = match fs::read_to_string(&accounts.password_file) {
             Ok(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -153,27 +97,10 @@ impl Accounts {
             None => return Ok(accounts),
         };
         let user = User { hash: hash(&password), role: Role::Admin, must_change: true };
-        accounts.put_user(ADMIN, user).map_err(io::Error::other)?;
+        accounts.store.put_user(ADMIN, user).map_err(io::Error::other)?;
         let file = accounts.password_file.display();
         tracing::info!(%file, "the console's user is {ADMIN}, its password is in this file until the first log-in");
         Ok(accounts)
-    }
-
-    fn read(&self) -> Result<State, KvError> {
-        let mut state = State::default();
-        self.database.scan(USERS, &[], &mut |key, value| {
-            if let (Ok(name), Ok(user)) = (str::from_utf8(key), serde_json::from_slice(value)) {
-                state.users.insert(name.to_owned(), user);
-            }
-            true
-        })?;
-        self.database.scan(SESSIONS, &[], &mut |key, value| {
-            if let Ok(session) = serde_json::from_slice(value) {
-                state.sessions.insert(key.to_owned(), session);
-            }
-            true
-        })?;
-        Ok(state)
     }
 
     /// Into a file that is new: whoever made a blank one might read it.
@@ -195,43 +122,14 @@ impl Accounts {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Every user with its role, by name.
     pub fn users(&self) -> Vec<(String, Role)> {
-        self.lock().users.iter().map(|(name, user)| (name.clone(), user.role)).collect()
+        self.store.users()
     }
 
     /// The session of a token, and its user, if it is not over.
-    pub fn session(self: &Arc<Self>, token: &str) -> Option<(Session, User)> {
-        let (key, now) = (token_hash(token), self.clock.now_ms());
-        let mut state = self.lock();
-        let session = state.sessions.get(&key)?.clone();
-        let user = state.users.get(&session.user).cloned();
-        let is_over = now - session.seen_ms > IDLE_MAX_MS || now - session.began_ms > AGE_MAX_MS;
-        let is_alive = user.is_some() && !is_over;
-        if is_alive && now - session.seen_ms <= SEEN_MS {
-            return Some((session, user?));
-        }
-        if is_alive {
-            state.sessions.insert(key.clone(), Session { seen_ms: now, ..session.clone() });
-        } else {
-            state.sessions.remove(&key);
-        }
-        drop(state);
-        let accounts = Arc::clone(self);
-        // Nobody waits: what is lost of it ends the session too early or too late at worst.
-        task::spawn_blocking("console session", move || {
-            let _writing = accounts.writing();
-            // What is so by now: it may have ended since.
-            let session = accounts.lock().sessions.get(&key).cloned();
-            if let Err(error) = accounts.store(SESSIONS, key, session.as_ref()) {
-                tracing::warn!(%error, "a session of the console cannot be written down");
-            }
-        });
-        is_alive.then_some((session, user?))
+    pub fn session(&self, token: &str) -> Option<(Session, User)> {
+        self.store.session(token)
     }
 
     /// Lets somebody in: the session's token.
@@ -264,23 +162,7 @@ impl Accounts {
             let file = self.password_file.display();
             tracing::warn!(%file, %error, "remove this file: it holds a password");
         }
-        let now = self.clock.now_ms();
-        let (token, csrf) = (random_text(), random_text());
-        let session = Session { user: name.clone(), csrf, began_ms: now, seen_ms: now };
-        let key = token_hash(&token);
-        self.store(SESSIONS, key.clone(), Some(&session))?;
-        let mut oldest = Vec::new();
-        {
-            let mut state = self.lock();
-            state.sessions.insert(key, session);
-            let its = state.sessions.iter().filter(|(_, session)| session.user == name);
-            let mut its: Vec<_> = its.map(|(key, one)| (one.seen_ms, key.clone())).collect();
-            its.sort();
-            its.truncate(its.len().saturating_sub(SESSIONS_MAX));
-            oldest.extend(its.into_iter().map(|(_, key)| key));
-        }
-        self.end(oldest)?;
-        Ok(token)
+        Ok(self.store.begin(name)?)
     }
 
     /// Ends a session.
@@ -289,15 +171,7 @@ impl Accounts {
     /// It cannot be written down.
     pub async fn log_out(self: &Arc<Self>, token: &str) -> Result<(), Refusal> {
         let key = token_hash(token);
-        self.change(move |accounts| accounts.end(vec![key])).await
-    }
-
-    fn end(&self, keys: Vec<Vec<u8>>) -> Result<(), Refusal> {
-        for key in keys {
-            self.lock().sessions.remove(&key);
-            self.store(SESSIONS, key, None::<&Session>)?;
-        }
-        Ok(())
+        self.change(move |accounts| Ok(accounts.store.end(vec![key])?)).await
     }
 
     /// Whether it is this user's; takes as long without such a user.
@@ -309,7 +183,7 @@ impl Accounts {
         if password.len() > PASSWORD_BYTES_MAX {
             return Ok(false);
         }
-        let user = self.lock().users.get(&name).cloned();
+        let user = self.store.user(&name);
         self.hashed(move || match user {
             Some(user) => is_hash_of(&user.hash, &password),
             // An answer that comes sooner would tell which users there are.
@@ -356,14 +230,12 @@ impl Accounts {
         let hash = self.hashed(move || hash(&new)).await?;
         let key = token_hash(token);
         self.change(move |accounts| {
-            let state = accounts.lock();
+            let store = &accounts.store;
             // Whoever took the user away meanwhile, or gave it another password, has ended this session.
-            let session = state.sessions.get(&key);
-            let user = session.and_then(|_| state.users.get(&name)).cloned();
-            drop(state);
+            let user = store.user(&name).filter(|_| store.has_session(&key));
             let user = user.ok_or(Refusal::Wrong)?;
-            accounts.put_user(&name, User { hash, must_change: false, ..user })?;
-            accounts.end_others(&name, Some(&key))
+            store.put_user(&name, User { hash, must_change: false, ..user })?;
+            Ok(store.end_others(&name, Some(&key))?)
         })
         .await
     }
@@ -385,8 +257,8 @@ impl Accounts {
         self.change(move |accounts| {
             // Another change may have come first.
             accounts.keeps_admin(&name, Some(role))?;
-            accounts.put_user(&name, User { hash, role, must_change: true })?;
-            accounts.end_others(&name, None)
+            accounts.store.put_user(&name, User { hash, role, must_change: true })?;
+            Ok(accounts.store.end_others(&name, None)?)
         })
         .await?;
         Ok(password)
@@ -400,15 +272,16 @@ impl Accounts {
         let name = name.to_owned();
         self.change(move |accounts| {
             accounts.keeps_admin(&name, None)?;
-            accounts.store(USERS, name.clone().into_bytes(), None::<&User>)?;
-            accounts.lock().users.remove(&name);
-            accounts.end_others(&name, None)
+            Ok(accounts.store.remove_user(&name)?)
         })
         .await
     }
 
-    fn writing(&self) -> MutexGuard<'_, ()> {
-        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn keeps_admin(&self, name: &str, role: Option<Role>) -> Result<(), Refusal> {
+        if role == Some(Role::Admin) || self.store.has_admin_but(name) {
+            return Ok(());
+        }
+        Err(Refusal::Invalid("somebody has to be an admin"))
     }
 
     /// Does `work`, which changes users or sessions, while nobody else does.
@@ -418,51 +291,10 @@ impl Accounts {
     ) -> Result<T, Refusal> {
         let accounts = Arc::clone(self);
         blocking(move || {
-            let _writing = accounts.writing();
+            let _writing = accounts.store.writing();
             work(&accounts)
         })
         .await
-    }
-
-    fn keeps_admin(&self, name: &str, role: Option<Role>) -> Result<(), Refusal> {
-        let state = self.lock();
-        let mut admins = state.users.iter().filter(|(_, user)| user.role == Role::Admin);
-        if role == Some(Role::Admin) || admins.any(|(admin, _)| admin != name) {
-            return Ok(());
-        }
-        Err(Refusal::Invalid("somebody has to be an admin"))
-    }
-
-    fn end_others(&self, name: &str, but: Option<&Vec<u8>>) -> Result<(), Refusal> {
-        let state = self.lock();
-        let its = state.sessions.iter().filter(|(key, one)| one.user == name && Some(*key) != but);
-        let its: Vec<_> = its.map(|(key, _)| key.clone()).collect();
-        drop(state);
-        self.end(its)
-    }
-
-    fn put_user(&self, name: &str, user: User) -> Result<(), KvError> {
-        self.store(USERS, name.as_bytes().to_owned(), Some(&user))?;
-        self.lock().users.insert(name.to_owned(), user);
-        Ok(())
-    }
-
-    /// Writes a row, or removes it, and waits for the disk.
-    fn store(
-        &self,
-        tree: &'static str,
-        key: Vec<u8>,
-        value: Option<&impl Serialize>,
-    ) -> Result<(), KvError> {
-        let mut batch = Batch::default();
-        match value {
-            Some(value) => {
-                batch.insert(key, serde_json::to_vec(value).expect("fields are texts and numbers"));
-            }
-            None => batch.remove(key),
-        }
-        self.database.apply(tree, batch)?;
-        self.database.flush()
     }
 }
 
@@ -473,44 +305,13 @@ async fn blocking<T: Send + 'static>(
     done.unwrap_or_else(|error| Err(Refusal::Broken(error.to_string())))
 }
 
-fn hash(password: &str) -> String {
-    let hashed = Argon2::default().hash_password(password.as_bytes());
-    hashed
-        .expect("the parameters are the default ones, and the system has random bytes")
-        .to_string()
-}
-
-fn is_hash_of(hash: &str, password: &str) -> bool {
-    let parsed = PasswordHash::new(hash);
-    parsed
-        .is_ok_and(|parsed| Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok())
-}
-
-fn random<const BYTES: usize>() -> [u8; BYTES] {
-    let mut bytes = [0; BYTES];
-    getrandom::fill(&mut bytes).expect("the system has random bytes");
-    bytes
-}
-
-fn random_text() -> String {
-    URL_SAFE_NO_PAD.encode(random::<32>())
-}
-
-fn made_password() -> String {
-    let letter = |byte: u8| char::from(LETTERS[usize::from(byte) % LETTERS.len()]);
-    random::<MADE_CHARS>().into_iter().map(letter).collect()
-}
-
-fn token_hash(token: &str) -> Vec<u8> {
-    Blake2s256::digest(token.as_bytes()).to_vec()
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
+    use super::super::user_store::SESSIONS;
     use super::*;
     use crate::kv::faults::{self, Moment};
     use crate::kv::{MemoryDatabase, SledDatabase};
@@ -624,7 +425,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         accounts.log_out(&token).await.unwrap();
-        while Arc::strong_count(&accounts) > 1 {
+        while Arc::strong_count(&accounts.store) > 1 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         faults::clear(&kv);

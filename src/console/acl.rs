@@ -46,12 +46,17 @@ impl Account {
     fn of(account: AccountOnBrokers, differs: bool) -> Self {
         let settings = account.settings.unwrap_or_default();
         let items = |list: Option<PermissionList>| list.map(|list| list.items).unwrap_or_default();
+        // As the form has it.
+        let word = |text: Option<String>| match text.unwrap_or_default() {
+            text if text.trim() == "SUB|PUB" => "PUB|SUB".to_owned(),
+            text => text,
+        };
         Self {
             path: escaped(&account.access_key),
             key: account.access_key,
             is_admin: settings.is_admin.unwrap_or_default(),
-            topic_default: settings.default_topic_permission.unwrap_or_default(),
-            group_default: settings.default_group_permission.unwrap_or_default(),
+            topic_default: word(settings.default_topic_permission),
+            group_default: word(settings.default_group_permission),
             white: settings.white_address.unwrap_or_default(),
             topics: items(settings.topic_permissions),
             groups: items(settings.group_permissions),
@@ -149,20 +154,20 @@ pub async fn account(
     Ok(html(&AccountPage { page, account, problems: listed.problems }))
 }
 
-fn listed(text: &str) -> Option<PermissionList> {
+fn listed(text: &str) -> Vec<String> {
     let parts = text.split([' ', ',', '\n', '\r', '\t']).filter(|part| !part.is_empty());
-    let items: Vec<_> = parts.map(str::to_owned).collect();
-    (!items.is_empty()).then_some(PermissionList { items })
+    parts.map(str::to_owned).collect()
 }
 
+/// All of them: the account has what stands in the form, and nothing else.
 fn settings(fields: &Fields) -> AccountSettings {
     AccountSettings {
         is_admin: Some(fields.get("admin") == "yes"),
         default_topic_permission: fields.filled("topic_default"),
         default_group_permission: fields.filled("group_default"),
-        white_address: fields.filled("white"),
-        topic_permissions: listed(fields.get("topics")),
-        group_permissions: listed(fields.get("groups")),
+        white_address: Some(fields.get("white").to_owned()),
+        topic_permissions: Some(PermissionList { items: listed(fields.get("topics")) }),
+        group_permissions: Some(PermissionList { items: listed(fields.get("groups")) }),
     }
 }
 
@@ -288,7 +293,7 @@ pub async fn set_white(State(pages): State<Pages>, form: Posted) -> Answer {
     let Posted { visitor, fields } = form;
     may_call(&visitor, "Acl/PutWhiteAddresses")?;
     let (page, is_sure) = (&visitor.page, fields.get("sure") == "yes");
-    let addresses = listed(fields.get("addresses")).map(|list| list.items).unwrap_or_default();
+    let addresses = listed(fields.get("addresses"));
     let request = PutWhiteAddressesRequest { addresses, cluster: None, dry_run: !is_sure };
     let (admin, asked) = (pages.admin.clone(), request.clone());
     if !is_sure {
@@ -322,9 +327,8 @@ mod tests {
 
     #[test]
     fn lists_are_read_however_they_are_written() {
-        let of = |text: &str| listed(text).map(|list| list.items.join(" "));
-        assert_eq!(of("A=PUB|SUB\r\nB=DENY, C=SUB").as_deref(), Some("A=PUB|SUB B=DENY C=SUB"));
-        assert_eq!(of(" \r\n"), None);
+        assert_eq!(listed("A=PUB|SUB\r\nB=DENY, C=SUB"), ["A=PUB|SUB", "B=DENY", "C=SUB"]);
+        assert_eq!(listed(" \r\n"), [""; 0]);
     }
 
     #[test]

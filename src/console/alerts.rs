@@ -1,6 +1,7 @@
 //! Alerts: what is wrong, what was silenced, which rules there are, and a test of the receivers.
 //!
-//! Those of this node, which looks at all of its cluster. Not when a rule fires (`crate::admin::alerts`), which is only told
+//! Those of this node, which looks at all of its cluster, said in the page's language, but for what others answered (reasons
+//! of errors, as everywhere on these pages). Not when a rule fires (`crate::admin::alerts`), which is only told
 //! here, nor who is told, which is in the node's settings.
 
 use askama::Template;
@@ -11,7 +12,7 @@ use super::change::{Confirm, change, result};
 use super::server::CLUSTER_MAX;
 use super::visitor::{Fields, Page, Posted, Visitor, escaped};
 use super::{Answer, Pages, Paging, format, html, may_call, redirect};
-use crate::admin::alerts::Rule;
+use crate::admin::alerts::{Rule, filled};
 use crate::config::Alerts as Settings;
 use crate::model::human_seconds;
 use crate::proto::v1::{
@@ -32,6 +33,10 @@ struct Row {
     lasts: String,
     /// The page of what it is about, if it has one.
     path: Option<String>,
+    /// What it is about, what is wrong, and what to do, in the page's language.
+    subject: String,
+    text: String,
+    fix: String,
     alert: Alert,
 }
 
@@ -78,7 +83,7 @@ struct AlertsPage<'a> {
 }
 
 impl Row {
-    fn of(alert: Alert, now_ms: i64) -> Self {
+    fn of(page: &Page, alert: Alert, now_ms: i64) -> Self {
         let state = match alert.state() {
             _ if alert.is_silenced => "silenced",
             AlertState::Firing => "firing",
@@ -94,6 +99,9 @@ impl Row {
             since: format::moment(alert.since_ms),
             lasts: format::duration(now_ms - alert.since_ms),
             path: path_of(&alert),
+            subject: subject_of(page, &alert).to_owned(),
+            text: filled(page.t(&alert.words), &alert.values, |word| page.t(word)),
+            fix: page.t(&alert.fix).to_owned(),
             alert,
         }
     }
@@ -114,6 +122,11 @@ fn path_of(alert: &Alert) -> Option<String> {
         "dead-letters" => Some(format!("/dead-letters/{group}")),
         _ => None,
     }
+}
+
+/// What an alert is about; names of others are left as they are.
+fn subject_of<'a>(page: &Page, alert: &'a Alert) -> &'a str {
+    if alert.rule == Rule::Certificate.name() { page.t("this node") } else { &alert.subject }
 }
 
 /// How many fire and are not silenced; none if they are off, or of another cluster than the pages.
@@ -141,7 +154,7 @@ pub async fn show(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
         fires_at: fires_at(&visitor.page, *rule, &settings),
         lasting: human_seconds(settings.pending_s.saturating_mul(rule.patience().unsigned_abs())),
         keys: keys(*rule),
-        fix: rule.fix(),
+        fix: visitor.page.t(rule.fix()),
         alerts: listed.alerts.iter().filter(|alert| alert.rule == rule.name()).count(),
     };
     let rules = Rule::ALL.iter().map(of_rule).collect();
@@ -151,7 +164,8 @@ pub async fn show(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
         silence,
     };
     let round = Some(listed.round_ms).filter(|ms| *ms > 0);
-    let mut rows: Vec<_> = listed.alerts.into_iter().map(|alert| Row::of(alert, now_ms)).collect();
+    let row = |alert| Row::of(&visitor.page, alert, now_ms);
+    let mut rows: Vec<_> = listed.alerts.into_iter().map(row).collect();
     rows.sort_by_key(Row::place);
     let (rows, paging) = Paging::of(rows, query.number("page"), String::new());
     Ok(html(&AlertsPage {
@@ -177,7 +191,7 @@ fn keys(rule: Rule) -> &'static [&'static str] {
         Rule::Lag => &["lag_messages"],
         Rule::LagAge => &["lag_age_s"],
         Rule::NoConsumer => &["no_consumer"],
-        Rule::BrokerGone | Rule::NameServerGone => &[],
+        Rule::BrokerGone | Rule::NameServerGone | Rule::WritePermission => &[],
         Rule::Replication => &["slave_behind_bytes", "slave_behind_s"],
         Rule::Disk => &["disk_percent"],
         Rule::DiskForecast => &["disk_forecast_hours"],
@@ -213,6 +227,10 @@ fn fires_at(page: &Page, rule: Rule, settings: &Settings) -> Vec<String> {
             Some(page.t("a broker does not answer, or is not registered any more").to_owned())
         }
         Rule::NameServerGone => Some(page.t("a name server does not answer").to_owned()),
+        Rule::WritePermission => Some(
+            page.t("a name server keeps producers away from a master that takes messages")
+                .to_owned(),
+        ),
         Rule::Replication => return slave(page, settings),
         Rule::Disk => {
             let limit = settings.disk_percent;
@@ -340,7 +358,8 @@ mod tests {
     fn what_fires_and_is_bad_stands_first() {
         let row = |severity: &str, state: AlertState, is_silenced| {
             let severity = severity.to_owned();
-            Row::of(Alert { severity, state: state.into(), is_silenced, ..Alert::default() }, 0)
+            let alert = Alert { severity, state: state.into(), is_silenced, ..Alert::default() };
+            Row::of(&page(Language::English), alert, 0)
         };
         let mut rows = [
             row("critical", AlertState::Firing, true),
@@ -376,15 +395,43 @@ mod tests {
     }
 
     #[test]
-    fn rules_say_what_the_settings_make_of_them() {
-        let page = |language| Page {
+    fn an_alert_is_said_in_the_language_of_its_page() {
+        let alert = Alert {
+            rule: "replication".to_owned(),
+            subject: "all 1 (h:1)".to_owned(),
+            words: "{}: {word}, {} behind{}".to_owned(),
+            values: ["all 1 (h:1)", "conflict", "64.0 MiB", ""].map(str::to_owned).into(),
+            fix: Rule::Disk.fix().to_owned(),
+            ..Alert::default()
+        };
+        let row = |language| Row::of(&page(language), alert.clone(), 0);
+        let (english, chinese) = (row(Language::English), row(Language::Chinese));
+        assert_eq!(english.text, "all 1 (h:1): conflict, 64.0 MiB behind");
+        // Names of others stay what they are, also where they are words of ours.
+        assert_eq!(
+            (&*chinese.text, &*chinese.subject),
+            ("all 1 (h:1)：冲突，落后 64.0 MiB", "all 1 (h:1)")
+        );
+        assert!(chinese.fix.starts_with("清理磁盘"), "{}", chinese.fix);
+        let (rule, subject) = ("certificate".to_owned(), "this node".to_owned());
+        let certificate = Alert { rule, subject, ..Alert::default() };
+        assert_eq!(subject_of(&page(Language::Chinese), &certificate), "本节点");
+    }
+
+    fn page(language: Language) -> Page {
+        Page {
             language,
             theme: None,
             base: String::new(),
             path: PATH.to_owned(),
             user: None,
             csrf: String::new(),
-        };
+            sent: Fields::default(),
+        }
+    }
+
+    #[test]
+    fn rules_say_what_the_settings_make_of_them() {
         let (english, chinese) = (page(Language::English), page(Language::Chinese));
         let off = Settings::default();
         let enabled = Settings { enabled: true, ..off.clone() };
@@ -407,8 +454,7 @@ mod tests {
             // What has no threshold cannot be switched off by one.
             let rest = fires_at(&english, rule, &enabled).len();
             let told = fires_at(&english, rule, &on);
-            let always =
-                matches!(rule, Rule::BrokerGone | Rule::NameServerGone | Rule::Replication);
+            let always = keys(rule).is_empty() || rule == Rule::Replication;
             assert_eq!(
                 (rest, told.len()),
                 (usize::from(always), rest + keys(rule).len()),

@@ -1,4 +1,5 @@
-//! One broker: how it is, all that it tells (28), its settings (26), changing one, and taking it out of use and back.
+//! One broker: how it is, all that it tells (28), its settings (26), changing one, and taking it out of use and back; of one
+//! that is gone, where it was.
 //!
 //! Not the table of all (`overview`). Invariant: texts of brokers are shown as they tell them, under 4.9.4's names.
 
@@ -8,8 +9,10 @@ use askama::Template;
 use axum::extract::{Path, State};
 
 use super::change::{Confirm, Row, change, result, rows};
+use super::overview::was;
 use super::visitor::{Fields, Page, Posted, Visitor, escaped};
 use super::{Answer, Pages, drawing, format, html, may_call};
+use crate::admin::AdminError;
 use crate::proto::v1::{
     Broker, BrokerSetting, BrokerStatus, Done, DrainBrokerRequest, GetBrokerConfigRequest,
     GetBrokerRequest, ResetBrokerConfigRequest, ResumeBrokerRequest, SetBrokerConfigRequest,
@@ -39,6 +42,10 @@ struct BrokerPage<'a> {
     status: BrokerStatus,
     path: String,
     health: &'static str,
+    /// Whether producers are kept away from it.
+    is_closed: bool,
+    /// Where and when it was, if it is gone.
+    was: Option<(String, (String, String))>,
     started: Option<(String, String)>,
     q: &'a str,
     told: Vec<Told>,
@@ -54,6 +61,13 @@ fn path_of(broker: &str, id: i64) -> String {
     format!("/cluster/{}/{id}", escaped(broker))
 }
 
+/// One that was registered within a day and is nowhere now.
+fn gone(pages: &Pages, group: &str, id: i64) -> Option<Broker> {
+    let mut brokers = Vec::new();
+    pages.add_gone(&mut brokers);
+    brokers.into_iter().find(|one| one.group == group && one.id == id)
+}
+
 /// All of one broker that has a text in it.
 pub async fn show(
     State(pages): State<Pages>,
@@ -63,23 +77,28 @@ pub async fn show(
 ) -> Answer {
     let admin = pages.asking();
     let request = GetBrokerRequest { broker: Some(group.clone()), id: Some(id) };
-    let mut status = admin.broker(&request).await.map_err(|error| visitor.failed(&error))?;
-    let broker = status.broker.take().unwrap_or_default();
-    let address = broker.address.clone().unwrap_or_default();
-    let request = GetBrokerConfigRequest { broker: Some(group.clone()), id: Some(id), key: None };
-    let (told, config) = tokio::join!(admin.runtime_info(&address), admin.broker_config(&request));
-    let mut problems = Vec::new();
-    let told = told.unwrap_or_else(|error| {
-        problems.push(error.to_string());
-        BTreeMap::new()
-    });
-    let mut settings = match config {
-        Ok(config) => config.settings,
-        Err(error) => {
-            problems.push(error.to_string());
-            Vec::new()
+    let mut status = match admin.broker(&request).await {
+        Err(error @ AdminError::NotFound(_)) => {
+            let broker = gone(&pages, &group, id).ok_or_else(|| visitor.failed(&error))?;
+            BrokerStatus { broker: Some(broker), ..BrokerStatus::default() }
         }
+        status => status.map_err(|error| visitor.failed(&error))?,
     };
+    let broker = status.broker.take().unwrap_or_default();
+    let (mut told, mut settings, mut problems) = (BTreeMap::new(), Vec::new(), Vec::new());
+    if let Some(address) = &broker.address {
+        let (id, broker) = (Some(id), Some(group.clone()));
+        let request = GetBrokerConfigRequest { broker, id, key: None };
+        let asked = tokio::join!(admin.runtime_info(address), admin.broker_config(&request));
+        match asked.0 {
+            Ok(texts) => told = texts,
+            Err(error) => problems.push(error.to_string()),
+        }
+        match asked.1 {
+            Ok(config) => settings = config.settings,
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
     let (q, key) = (query.get("q"), query.get("key"));
     let wanted = q.to_lowercase();
     let is_wanted =
@@ -91,6 +110,8 @@ pub async fn show(
         page: &visitor.page,
         path: path_of(&group, id),
         health: drawing::health(&broker),
+        is_closed: drawing::is_closed(&broker),
+        was: was(&broker),
         started: broker.started_ms.map(format::moment),
         broker,
         status,

@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::visitor::{Page, Visitor};
-use super::{Pages, html};
+use super::{Pages, html, with_form};
 use crate::admin::{AdminError, AuditLog};
 use crate::proto::v1::{AuditRecord, Done, Outcome};
 use crate::task::{self, Kind};
@@ -106,10 +107,19 @@ pub fn rows(done: &[Done], planned: &str) -> Vec<Row> {
     done.iter().map(|one| Row::of(one, planned)).collect()
 }
 
-/// A page of what became of a change at each place.
+/// A page of what became of a change at each place; one that failed everywhere for the same reason is refused.
 pub fn result(page: &Page, heading: String, done: &[Done], back: String) -> Response {
-    let is_whole = !done.iter().any(|one| one.outcome() == Outcome::Failed);
-    html(&ResultPage { page, heading, rows: rows(done, ""), is_whole, back })
+    let has_failed = |one: &Done| one.outcome() == Outcome::Failed;
+    let is_whole = !done.iter().any(has_failed);
+    let shown = html(&ResultPage { page, heading, rows: rows(done, ""), is_whole, back });
+    match done.first().and_then(|one| one.reason.as_deref()) {
+        Some(why)
+            if done.iter().all(|one| has_failed(one) && one.reason.as_deref() == Some(why)) =>
+        {
+            with_form(page, (StatusCode::CONFLICT, shown).into_response(), why)
+        }
+        _ => shown,
+    }
 }
 
 /// Does `work` to its end, and writes down who asked for it with which `arguments`; `method` is as `Topics/Create`.

@@ -1,10 +1,11 @@
 //! History as small line charts with their axes, and what is said where there is none.
 //!
 //! Places and words; the markup is in `pages/parts.html`. Invariants: a line has at most 288 points, each the highest of
-//! those that it stands for; a gap in what is known is a gap in the line; the words beside a chart say what it shows.
+//! those that it stands for; a gap in what is known is a gap in the line; the words beside a chart say what it shows; all
+//! charts of a page have the same time, which is shorter while only that is known, so that a line is seen from two points on.
 
 use super::history::SERIES_MAX;
-use super::series::{Kind, Span};
+use super::series::{Kind, MINUTE_MS, Span};
 use super::visitor::{Fields, Page};
 use super::{Pages, format};
 
@@ -72,6 +73,55 @@ impl Unit {
     }
 }
 
+/// How far back charts go, and how fine they are.
+#[derive(Clone, Copy, Debug)]
+struct Scale {
+    span: Span,
+    /// Points of the span, up to now.
+    points: i64,
+    /// How many of them are one value.
+    together: i64,
+    /// From one time that is named to the next.
+    tick_ms: i64,
+}
+
+impl Scale {
+    /// For what is known of the newest so many points of a span.
+    fn of(span: Span, known: usize) -> Self {
+        const HOUR_MS: i64 = 60 * MINUTE_MS;
+        let (points, together, tick_ms) = match (span, known) {
+            (Span::Day, 0..=60) => (60, 1, 10 * MINUTE_MS),
+            (Span::Day, 61..=360) => (360, 2, HOUR_MS),
+            (Span::Day, _) => (span.points(), 5, 4 * HOUR_MS),
+            (Span::Month, 0..=72) => (72, 1, 24 * HOUR_MS),
+            (Span::Month, _) => (span.points(), 3, 5 * 24 * HOUR_MS),
+        };
+        Self { span, points, together, tick_ms }
+    }
+
+    /// How far it goes back, and what a point of it is.
+    fn words(self, page: &Page) -> (&'static str, String) {
+        let time = match (self.span, self.together) {
+            (Span::Day, 1) => page.t("1 hour"),
+            (Span::Day, 2) => page.t("6 hours"),
+            (Span::Day, _) => page.t("24 hours"),
+            (Span::Month, 1) => page.t("3 days"),
+            (Span::Month, _) => page.t("30 days"),
+        };
+        let point = match (self.span, self.together) {
+            (Span::Day, 1) => page.t("Each point is a minute.").to_owned(),
+            (Span::Day, many) => page.t1("Each point is the highest minute of {}.", many),
+            (Span::Month, 1) => {
+                page.t("Each point is an hour, which has the mean of rates.").to_owned()
+            }
+            (Span::Month, _) => page
+                .t("Each point is the highest hour of three; an hour has the mean of rates.")
+                .to_owned(),
+        };
+        (time, point)
+    }
+}
+
 /// Values at the same distances, the oldest first.
 struct Drawn {
     values: Vec<Option<f64>>,
@@ -80,15 +130,13 @@ struct Drawn {
 }
 
 impl Drawn {
-    /// Of all points up to now; each value is the highest of some neighbours, which are the same from one time to the next.
-    fn of(points: &[Option<f32>], span: Span, now_ms: i64) -> Self {
-        let together = match span {
-            Span::Day => 5,
-            Span::Month => 3,
-        };
+    /// Of all points of a span up to now; each value is the highest of some neighbours, which are the same from one time to
+    /// the next.
+    fn of(points: &[Option<f32>], scale: Scale, now_ms: i64) -> Self {
+        let Scale { span, together, .. } = scale;
         let range = span.range(now_ms);
         let end = range.end().div_euclid(together) + 1;
-        let begin = end - span.points() / together;
+        let begin = end - scale.points / together;
         let place = |at: i64| usize::try_from(at.div_euclid(together) - begin).ok();
         let mut values = vec![None; usize::try_from(end - begin).unwrap_or_default()];
         for (at, point) in range.zip(points) {
@@ -140,6 +188,8 @@ pub struct Chart {
     pub title: String,
     /// The first may be alone.
     pub lines: Vec<Line>,
+    /// What stands there while no line has two points.
+    pub waits: Option<String>,
     /// Lines across: height, and what they stand for.
     pub amounts: Vec<(f64, String)>,
     /// Lines down: place, and what they stand for.
@@ -202,24 +252,29 @@ impl Charts {
             return Self { charts: Vec::new(), spans, note: note.to_owned() };
         };
         let now_ms = pages.clock.now_ms();
-        let charts = plans.into_iter().filter_map(|(name, title, lines)| {
-            let drawn = |(word, kind)| {
-                let points = history.points(kind, name, span, now_ms);
+        let known = plans.into_iter().map(|(name, title, lines)| {
+            let known = |(word, kind)| (word, kind, history.points(kind, name, span, now_ms));
+            (title, lines.into_iter().map(known).collect::<Vec<_>>())
+        });
+        let known: Vec<_> = known.collect();
+        let all = known.iter().flat_map(|(_, lines)| lines).map(|(.., points)| points);
+        let oldest = |points: &Vec<Option<f32>>| {
+            points.iter().position(Option::is_some).map(|at| points.len() - at)
+        };
+        let scale = Scale::of(span, all.filter_map(oldest).max().unwrap_or_default());
+        let charts = known.iter().filter_map(|(title, lines)| {
+            let drawn = lines.iter().filter_map(|(word, kind, points)| {
                 let last = points.iter().rev().find_map(|point| *point)?;
-                Some((word, kind, f64::from(last), Drawn::of(&points, span, now_ms)))
-            };
-            Chart::of(page, title, span, lines.into_iter().filter_map(drawn).collect())
+                Some((*word, *kind, f64::from(last), Drawn::of(points, scale, now_ms)))
+            });
+            Chart::of(page, title.clone(), scale, drawn.collect())
         });
         let charts: Vec<_> = charts.collect();
         let masters = history.names(Kind::BrokerIn).join(", ");
         let note = if charts.is_empty() {
-            page.t1("There is none: a node keeps it of its own masters, and of the {} topics and groups that have most.", SERIES_MAX)
+            page.t1("There is none: the first figures come within a minute of a start, and a node keeps those of its own masters, and of the {} topics and groups that have most.", SERIES_MAX)
         } else {
-            let what = match span {
-                Span::Day => page.t("Each point is the highest minute of five."),
-                Span::Month => page
-                    .t("Each point is the highest hour of three; an hour has the mean of rates."),
-            };
+            let (_, what) = scale.words(page);
             let whose = page.t1("Of the masters of this node only: {}.", masters);
             format!("{whose} {what} {}", page.t("Times are UTC."))
         };
@@ -231,7 +286,7 @@ impl Chart {
     fn of(
         page: &Page,
         title: String,
-        span: Span,
+        scale: Scale,
         drawn: Vec<(&str, Kind, f64, Drawn)>,
     ) -> Option<Self> {
         let (_, kind, _, first) = drawn.first()?;
@@ -249,27 +304,29 @@ impl Chart {
         });
         let lines: Vec<_> = lines.collect();
         let words: Vec<_> = lines.iter().map(|line| line.words.as_str()).collect();
-        let time = match span {
-            Span::Day => page.t("24 hours"),
-            Span::Month => page.t("30 days"),
-        };
+        let (time, _) = scale.words(page);
+        let has_line = |drawn: &Drawn| drawn.values.iter().flatten().nth(1).is_some();
+        let next = &format::time(first.end_ms)[11..16];
+        let waits = (!drawn.iter().any(|(.., drawn)| has_line(drawn)))
+            .then(|| page.t1("A line needs two points: the next comes at {} UTC.", next));
         let amount = |tick: f64| ((HEIGHT * (1.0 - tick / top)).round(), unit.text(tick));
         Some(Self {
             label: format!("{title}, {time}. {}", words.join("; ")),
             amounts: ticks.into_iter().map(amount).collect(),
-            times: times(first, span),
+            times: times(first, scale),
             title,
             lines,
+            waits,
         })
     }
 }
 
-/// Every fourth hour, or every fifth day.
-fn times(drawn: &Drawn, span: Span) -> Vec<(f64, String)> {
-    let hour_ms = 60 * 60_000;
-    let (step_ms, shown) = match span {
-        Span::Day => (4 * hour_ms, 11..16),
-        Span::Month => (5 * 24 * hour_ms, 5..10),
+/// Full tens of minutes or hours, or days.
+fn times(drawn: &Drawn, scale: Scale) -> Vec<(f64, String)> {
+    let step_ms = scale.tick_ms;
+    let shown = match scale.span {
+        Span::Day => 11..16,
+        Span::Month => 5..10,
     };
     let first = drawn.begin_ms.div_euclid(step_ms) + 1;
     let times = (first..).map(|number| number * step_ms).take_while(|ms| *ms < drawn.end_ms);
@@ -323,41 +380,73 @@ mod tests {
             [Some(1.0), Some(7.0), None, None, None, None, None, Some(2.0), Some(3.0), None];
         let before = vec![None; 5];
         let newest = [&minutes[..], &before, &[Some(4.0)]].concat();
-        let drawn = Drawn::of(&points(Span::Day, &newest), Span::Day, NOW_MS);
+        let (day, month) = (Scale::of(Span::Day, 361), Scale::of(Span::Month, 73));
+        let drawn = Drawn::of(&points(Span::Day, &newest), day, NOW_MS);
         assert_eq!(drawn.values.len(), 288);
         assert_eq!(drawn.values[284..], [Some(7.0), Some(3.0), None, Some(4.0)]);
         assert_eq!((drawn.end_ms - NOW_MS, drawn.end_ms - drawn.begin_ms), (300_000, 86_400_000));
         assert_eq!(drawn.path(8.0), "M426 15h.1L427.5 75M430.5 60h.1");
         // A minute later the neighbours are the same.
         let later = points(Span::Day, &[&newest[..], &[Some(4.0)]].concat());
-        assert_eq!(Drawn::of(&later, Span::Day, NOW_MS + 60_000).values, drawn.values);
-        let month = Drawn::of(&points(Span::Month, &[Some(1.0), None, None]), Span::Month, NOW_MS);
+        assert_eq!(Drawn::of(&later, day, NOW_MS + 60_000).values, drawn.values);
+        let month = Drawn::of(&points(Span::Month, &[Some(1.0), None, None]), month, NOW_MS);
         assert_eq!((month.values.len(), month.values[239]), (240, None));
         assert_eq!(month.values[238], Some(1.0));
     }
 
     #[test]
     fn times_are_full_hours_and_midnights() {
-        let texts = |span| -> Vec<_> {
-            let drawn = Drawn::of(&points(span, &[Some(1.0)]), span, NOW_MS);
-            times(&drawn, span).into_iter().map(|(_, text)| text).collect()
+        let texts = |span, known| -> Vec<_> {
+            let scale = Scale::of(span, known);
+            let drawn = Drawn::of(&points(span, &[Some(1.0)]), scale, NOW_MS);
+            times(&drawn, scale).into_iter().map(|(_, text)| text).collect()
         };
-        assert_eq!(texts(Span::Day), ["12:00", "16:00", "20:00", "00:00", "04:00", "08:00"]);
-        assert_eq!(texts(Span::Month), ["11-03", "11-08", "11-13", "11-18", "11-23", "11-28"]);
+        assert_eq!(texts(Span::Day, 361), ["12:00", "16:00", "20:00", "00:00", "04:00", "08:00"]);
+        assert_eq!(texts(Span::Day, 61), ["05:00", "06:00", "07:00", "08:00", "09:00", "10:00"]);
+        assert_eq!(texts(Span::Day, 60), ["09:10", "09:20", "09:30", "09:40", "09:50", "10:00"]);
+        let days = ["11-03", "11-08", "11-13", "11-18", "11-23", "11-28"];
+        assert_eq!(texts(Span::Month, 73), days);
+        assert_eq!(texts(Span::Month, 72), ["11-27", "11-28", "11-29"]);
     }
 
-    #[test]
-    fn a_chart_says_in_words_what_it_shows() {
-        let page = Page {
+    fn page() -> Page {
+        Page {
             language: Language::English,
             theme: None,
             base: String::new(),
             path: "/".to_owned(),
             user: None,
             csrf: String::new(),
-        };
+            sent: Fields::default(),
+        }
+    }
+
+    #[test]
+    fn after_a_start_a_line_is_seen_from_two_points_on_and_words_before() {
+        for (span, next, step) in [(Span::Day, "10:01", 7.2), (Span::Month, "11:00", 6.0)] {
+            let chart = |newest: &[Option<f32>]| {
+                let scale = Scale::of(span, newest.len());
+                let drawn = Drawn::of(&points(span, newest), scale, NOW_MS);
+                let drawn = vec![("", Kind::TopicIn, 1.0, drawn)];
+                Chart::of(&page(), String::new(), scale, drawn).unwrap()
+            };
+            let words = format!("A line needs two points: the next comes at {next} UTC.");
+            assert_eq!(chart(&[Some(1.0)]).waits, Some(words));
+            let two = chart(&[Some(1.0), Some(2.0)]);
+            assert_eq!(two.waits, None);
+            let (first, last) = two.lines[0].path.split_once("h.1L").unwrap();
+            let x = |place: &str| -> f64 {
+                place.trim_start_matches('M').split(' ').next().unwrap().parse().unwrap()
+            };
+            assert!((x(last) - x(first) - step).abs() < 0.11, "{}", two.lines[0].path);
+        }
+    }
+
+    #[test]
+    fn a_chart_says_in_words_what_it_shows() {
+        let (page, scale) = (page(), Scale::of(Span::Day, 361));
         let drawn = |word, kind, values: &[Option<f32>]| {
-            let drawn = Drawn::of(&points(Span::Day, values), Span::Day, NOW_MS);
+            let drawn = Drawn::of(&points(Span::Day, values), scale, NOW_MS);
             (word, kind, f64::from(values.last().unwrap().unwrap()), drawn)
         };
         let both = vec![
@@ -368,7 +457,7 @@ mod tests {
             ),
             drawn("out", Kind::BrokerOut, &[Some(5.0)]),
         ];
-        let chart = Chart::of(&page, "broker-a: Messages per second".to_owned(), Span::Day, both);
+        let chart = Chart::of(&page, "broker-a: Messages per second".to_owned(), scale, both);
         let chart = chart.unwrap();
         let words = "broker-a: Messages per second, 24 hours. in: last 20, highest 40; out: last 5, highest 5";
         assert_eq!(chart.label, words);

@@ -17,8 +17,8 @@ use super::{Answer, Pages, format, html, may_call};
 use crate::admin::AdminError;
 use crate::proto::v1::{
     DeadLetter, DeadLetterPlace, Done, GroupDeadLetters, ListDeadLettersRequest,
-    ListDeadLettersResponse, Problem, ResendDeadLettersRequest, ResendTarget, ResentLetter,
-    StoredMessage,
+    ListDeadLettersResponse, Outcome, Problem, ResendDeadLettersRequest, ResendTarget,
+    ResentLetter, StoredMessage,
 };
 use crate::task::{self, Kind};
 
@@ -156,7 +156,7 @@ async fn beginnings(
     request: &ListDeadLettersRequest,
 ) -> Result<ListDeadLettersResponse, AdminError> {
     let admin = pages.asking();
-    admin.dead_letters(request).await?.beginnings(&admin).await
+    Ok(admin.dead_letters(request).await?.beginnings(&admin).await)
 }
 
 /// Those of a group, newest first.
@@ -192,12 +192,14 @@ pub async fn resend(State(pages): State<Pages>, Path(group): Path<String>, form:
     let Posted { visitor, fields } = form;
     may_call(&visitor, "Messages/ResendDeadLetters")?;
     let (page, is_sure) = (&visitor.page, fields.get("sure") == "yes");
+    let mut untold = Vec::new();
     let places: Vec<_> = match fields.filled("one") {
         Some(one) => place(&one).into_iter().collect(),
         None if fields.get("which") == "all" => {
             let told = beginnings(&pages, &request(&group, &fields, MANY)).await;
-            let letters = told.map_err(|error| visitor.failed(&error))?.letters;
-            letters.iter().filter_map(|one| one.message.as_ref()).map(place_of).collect()
+            let told = told.map_err(|error| visitor.failed(&error))?;
+            untold = told.problems;
+            told.letters.iter().filter_map(|one| one.message.as_ref()).map(place_of).collect()
         }
         None => fields.all("place").filter_map(place).collect(),
     };
@@ -227,7 +229,15 @@ pub async fn resend(State(pages): State<Pages>, Path(group): Path<String>, form:
         let confirm = Confirm {
             question: page.t1("Deliver {} dead letters again?", request.places.len()),
             warning,
-            rows: rows(&told.letters.iter().map(done).collect::<Vec<_>>(), page.t("Deliver again")),
+            rows: rows(
+                &told
+                    .letters
+                    .iter()
+                    .map(done)
+                    .chain(untold.into_iter().map(missing))
+                    .collect::<Vec<_>>(),
+                page.t("Deliver again"),
+            ),
             action: format!("{back}/resend"),
             fields: kept,
             label: page.t("Deliver again"),
@@ -241,6 +251,16 @@ pub async fn resend(State(pages): State<Pages>, Path(group): Path<String>, form:
     let told = told.map_err(|error| visitor.failed(&error))?;
     let done: Vec<_> = told.letters.iter().map(done).collect();
     Ok(result(page, page.t1("Dead letters of {}", &group), &done, back))
+}
+
+/// What is not among those that are chosen, as of other changes.
+fn missing(problem: Problem) -> Done {
+    Done {
+        at: problem.at,
+        address: problem.address,
+        outcome: Outcome::Failed.into(),
+        reason: Some(problem.reason),
+    }
 }
 
 /// What became of one, as of other changes.
@@ -274,6 +294,7 @@ pub async fn export(
     // Who saves it sees that it is not all there is.
     let lacks = if found.problems.is_empty() { "" } else { "-incomplete" };
     let disposition = format!("attachment; filename=\"dead-letters{lacks}.{end}\"");
+    let known = found.problems.len();
     let (out, lines) = mpsc::channel(1);
     // It goes on for as long as somebody takes it.
     let admin = pages.admin.clone();
@@ -282,16 +303,15 @@ pub async fn export(
         // Who has gone takes no more.
         while out.send(Ok(line)).await.is_ok() {
             line = match found.next(&admin).await {
-                Ok(Some(letter)) if is_json => json_line(&letter),
-                Ok(Some(letter)) => row(&letter),
-                Ok(None) => break,
-                // The browser says that the file is not whole.
-                Err(error) => {
-                    tracing::warn!(group, %error, "an export of dead letters ends early");
-                    let _ = out.send(Err(error)).await;
-                    break;
-                }
+                Some(letter) if is_json => json_line(&letter),
+                Some(letter) => row(&letter),
+                None => break,
             };
+        }
+        // The browser says that the file is not whole.
+        if let Some(problem) = found.problems.get(known) {
+            tracing::warn!(group, reason = problem.reason, "a file of dead letters lacks some");
+            let _ = out.send(Err(AdminError::Unreachable(problem.reason.clone()))).await;
         }
     });
     let kind = (header::CONTENT_TYPE, kind.to_owned());

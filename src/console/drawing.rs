@@ -89,11 +89,16 @@ pub fn is_closed(broker: &Broker) -> bool {
     broker.id == 0 && (is_read_only || !broker.kept_away_by.is_empty())
 }
 
-/// The address of a broker that answers nowhere.
+/// The address of a broker of which it is not known.
 const NOWHERE: &str = "?";
 
+/// Where it is, or was.
+fn address(broker: &Broker) -> Option<&String> {
+    broker.address.as_ref().or(broker.last_address.as_ref())
+}
+
 fn host(broker: &Broker) -> &str {
-    let address = broker.address.as_deref().unwrap_or(NOWHERE);
+    let address = address(broker).map_or(NOWHERE, String::as_str);
     address.rsplit_once(':').map_or(address, |(host, _)| host)
 }
 
@@ -140,7 +145,7 @@ impl Drawing {
             if let Some(master) = master {
                 drawing.arrows.push(arrow(place(master), (x, y), broker));
             }
-            let port = broker.address.as_deref().and_then(|address| address.rsplit_once(':'));
+            let port = address(broker).and_then(|address| address.rsplit_once(':'));
             drawing.roles.push(Role {
                 x,
                 y,
@@ -234,6 +239,12 @@ mod tests {
         ]);
         assert_eq!(drawing.roles[0].health, "bad");
         assert_eq!((drawing.hosts.len(), drawing.arrows.len()), (2, 1));
+        // In its place, if that is known.
+        let last_address = Some("10.0.0.1:10911".to_owned());
+        let gone = Broker { last_address, ..broker("broker-a", 0, "", "not registered") };
+        let drawing = Drawing::of(&[gone, broker("broker-b", 0, "10.0.0.1:10921", "serving")]);
+        let hosts: Vec<_> = drawing.hosts.iter().map(|host| host.name.as_str()).collect();
+        assert_eq!((hosts, drawing.roles[0].at.as_str()), (vec!["10.0.0.1"], ":10911"));
         assert_eq!(Drawing::of(&[]).roles.len(), 0);
     }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, StatusCode, Uri, header};
@@ -19,11 +19,9 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::mpsc::{self, Sender};
 use tokio::time::{interval, sleep};
 use tokio_stream::wrappers::ReceiverStream;
-use tower::ServiceExt;
 
-use super::Pages;
-use super::server::Peer;
 use super::visitor::{Fields, Page, Visitor, escaped};
+use super::{Pages, page_for};
 use crate::task::{self, Kind};
 
 /// What a live part ends with. Texts of others cannot: their `<` is escaped.
@@ -38,8 +36,6 @@ const STREAM_MAX: Duration = Duration::from_secs(10 * 60);
 const STREAMS_MAX: usize = 64;
 /// Streams of one session at a time: browsers open six connections to a host, and pages need some.
 const OF_SESSION_MAX: usize = 4;
-/// The largest page that is looked at.
-const PAGE_BYTES_MAX: usize = 8 << 20;
 /// When one who found no place may come again, in seconds.
 const RETRY_AFTER: &str = "60";
 
@@ -109,18 +105,8 @@ struct Seen {
 impl Seen {
     /// Its live part as it is now; `None` if it has none, or none for them any more.
     async fn part(&self) -> Option<String> {
-        let mut request = Request::new(Body::empty());
-        request.uri_mut().clone_from(&self.uri);
-        request.headers_mut().clone_from(&self.parts.headers);
-        if let Some(peer) = self.parts.extensions.get::<Peer>() {
-            request.extensions_mut().insert(*peer);
-        }
-        let Ok(response) = self.router.clone().oneshot(request).await;
-        if response.status() != StatusCode::OK {
-            return None;
-        }
-        let page = to_bytes(response.into_body(), PAGE_BYTES_MAX).await.ok()?;
-        part(std::str::from_utf8(&page).ok()?).map(str::to_owned)
+        let page = page_for(&self.router, &self.parts, self.uri.clone(), None).await?;
+        part(&page).map(str::to_owned)
     }
 
     /// Tells each change until there is nothing to be told, or nobody to tell it to.

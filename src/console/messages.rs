@@ -13,7 +13,7 @@ use super::{Answer, Pages, format, html};
 use crate::admin::{AdminError, Browse, Place};
 use crate::model::{hexdump, indented_json};
 use crate::proto::v1::{
-    FindMessagesRequest, GetMessageRequest, MessageTrack, Problem, StoredMessage,
+    FindMessagesRequest, GetMessageRequest, MessageTrack, Problem, StoredMessage, TrackState,
 };
 
 /// Messages of a page.
@@ -122,7 +122,8 @@ pub async fn list(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
         }
         _ => {
             let topic = Some(shown.topic.to_owned()).filter(|topic| !topic.is_empty());
-            let request = GetMessageRequest { id: shown.id.to_owned(), topic };
+            let id = shown.id.to_owned();
+            let request = GetMessageRequest { id, topic, ..GetMessageRequest::default() };
             pages.asking().messages_of_id(&request).await
         }
     };
@@ -171,6 +172,40 @@ fn places(text: &str) -> Vec<Place> {
     text.split('~').filter_map(place).collect()
 }
 
+/// What became of the message in a group.
+struct Track {
+    /// The group, whether a member is connected, and why nothing is known.
+    track: MessageTrack,
+    /// In 4.9.4's word.
+    kind: &'static str,
+    /// How it looks, what it says, and what there is to be known beside.
+    class: &'static str,
+    words: &'static str,
+    more: &'static str,
+}
+
+impl Track {
+    fn of(track: MessageTrack, page: &Page) -> Self {
+        let state = track.state();
+        let (class, words) = match state {
+            TrackState::ConsumedButFiltered => ("warn", page.t("left out")),
+            TrackState::Unknown | TrackState::Unspecified => ("", page.t("not known")),
+            _ if track.is_consumed => ("good", page.t("got it")),
+            // Who keeps its position elsewhere may have got it.
+            TrackState::Pull | TrackState::Broadcasting => ("", page.t("not known")),
+            _ => ("warn", page.t("not yet")),
+        };
+        let more = match state {
+            TrackState::ConsumedButFiltered => page.t("its filter left it out"),
+            TrackState::Pull => page.t("it pulls, and may keep its position elsewhere"),
+            TrackState::Broadcasting => page.t("each member has a position of its own"),
+            TrackState::NotOnline => page.t("nobody is connected"),
+            _ => "",
+        };
+        Self { track, kind: state.track_type(), class, words, more }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "message.html")]
 struct MessagePage<'a> {
@@ -186,7 +221,7 @@ struct MessagePage<'a> {
     choices: Vec<&'static str>,
     body: String,
     is_cut: bool,
-    tracks: Vec<MessageTrack>,
+    tracks: Vec<Track>,
     others: usize,
     timeline: Timeline,
     problems: Vec<Problem>,
@@ -201,7 +236,7 @@ pub async fn show(
 ) -> Answer {
     let path = format!("{}/{}", escaped(&topic), escaped(&id));
     let topic_path = escaped(&topic);
-    let request = GetMessageRequest { id, topic: Some(topic) };
+    let request = GetMessageRequest { id, topic: Some(topic), ..GetMessageRequest::default() };
     let found = pages.asking().message(&request).await.map_err(|error| visitor.failed(&error))?;
     let others = found.messages.len().saturating_sub(1);
     let Some(message) = found.messages.into_iter().next() else {
@@ -233,7 +268,7 @@ pub async fn show(
         choices,
         body,
         is_cut,
-        tracks: found.tracks,
+        tracks: found.tracks.into_iter().map(|one| Track::of(one, &visitor.page)).collect(),
         others,
         timeline: Timeline::of(found.trace),
         problems: found.problems,
@@ -247,7 +282,7 @@ pub async fn body(
     visitor: Visitor,
     Path((topic, id)): Path<(String, String)>,
 ) -> Answer {
-    let request = GetMessageRequest { id, topic: Some(topic) };
+    let request = GetMessageRequest { id, topic: Some(topic), ..GetMessageRequest::default() };
     let found = pages.asking().messages_of_id(&request).await;
     let (messages, _) = found.map_err(|error| visitor.failed(&error))?;
     let body = messages.into_iter().next().map(|message| message.body).unwrap_or_default();
@@ -268,6 +303,7 @@ fn cut(mut text: String) -> (String, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::text::Language;
 
     #[test]
     fn places_are_read_as_they_are_written() {
@@ -277,6 +313,49 @@ mod tests {
         assert_eq!(places_text(&all), "broker-a.0.17~b_1.12.0");
         assert_eq!(places(&places_text(&all)), all);
         assert_eq!(places("a.b.c~~x"), []);
+    }
+
+    #[test]
+    fn every_state_of_a_group_is_said_in_4_9_4s_word_and_in_ours() {
+        let page = Page {
+            language: Language::English,
+            theme: None,
+            base: String::new(),
+            path: "/".to_owned(),
+            user: None,
+            csrf: String::new(),
+        };
+        let said = |state: TrackState, is_consumed| {
+            let track =
+                MessageTrack { state: state.into(), is_consumed, ..MessageTrack::default() };
+            let Track { kind, class, words, more, .. } = Track::of(track, &page);
+            [kind, class, words, more]
+        };
+        let (alone, pulls) =
+            ("nobody is connected", "it pulls, and may keep its position elsewhere");
+        let broadcasts = "each member has a position of its own";
+        for (state, is_consumed, expected) in [
+            (TrackState::Consumed, true, ["CONSUMED", "good", "got it", ""]),
+            (
+                TrackState::ConsumedButFiltered,
+                true,
+                ["CONSUMED_BUT_FILTERED", "warn", "left out", "its filter left it out"],
+            ),
+            (TrackState::Pull, false, ["PULL", "", "not known", pulls]),
+            (TrackState::Pull, true, ["PULL", "good", "got it", pulls]),
+            (TrackState::NotConsumeYet, false, ["NOT_CONSUME_YET", "warn", "not yet", ""]),
+            (TrackState::NotOnline, false, ["NOT_ONLINE", "warn", "not yet", alone]),
+            (TrackState::NotOnline, true, ["NOT_ONLINE", "good", "got it", alone]),
+            (
+                TrackState::Broadcasting,
+                false,
+                ["CONSUME_BROADCASTING", "", "not known", broadcasts],
+            ),
+            (TrackState::Unknown, false, ["UNKNOWN", "", "not known", ""]),
+            (TrackState::Unspecified, false, ["UNKNOWN", "", "not known", ""]),
+        ] {
+            assert_eq!(said(state, is_consumed), expected);
+        }
     }
 
     #[test]

@@ -4,11 +4,12 @@
 //! | --- | --- |
 //! | `server` | connections, with limits |
 //! | `exposition` | `/metrics` in the format that is asked for |
-//! | `accounts`, `guesses` | users, passwords, sessions; who tries too often |
-//! | `visitor` | who asks for a page, and what a form sends |
+//! | `accounts`, `user_store`, `passwords`, `guesses` | who is let in: users, passwords, sessions; who tries too often |
+//! | `visitor`, `refused` | who asks for a page, and what a form sends; a form that is refused, once more |
 //! | `login` | the log-in, passwords, language and theme |
 //! | `change` | what is changed: asked for, done, written down |
 //! | `overview`, `brokers`, `topics`, `groups`, `group_change`, `messages`, `dead_letters`, `clients`, `acl`, `name_servers`, `alerts`, `audit`, `settings` | pages |
+//! | `consume` | handing a message to one member of a group |
 //! | `topic_change` | changing a topic that is there, sending it a message |
 //! | `trace` | what became of a message in the words of clients, drawn |
 //! | `drawing` | the hosts of a cluster as a picture |
@@ -19,7 +20,8 @@
 //!
 //! Pages are made here and work without JavaScript; everything is in the binary, and nothing is fetched from elsewhere.
 //! Not here: where it listens and what encrypts it (`node`), what metrics there are (`crate::metrics`), what is done to a
-//! cluster (`crate::admin`, whose words the pages show). Invariants: a request holds up nothing but itself; who does not
+//! cluster (`crate::admin`, whose words the pages show: texts of errors, and what is wrong with a broker, are English on
+//! Chinese pages too; states, outcomes and alerts are said in the page's language). Invariants: a request holds up nothing but itself; who does not
 //! answer is named on the page, which shows the rest; everything that changes something asks first, and is in the audit
 //! log.
 
@@ -31,6 +33,7 @@ mod brokers;
 mod change;
 mod chart;
 mod clients;
+mod consume;
 mod dead_letters;
 mod drawing;
 mod exposition;
@@ -44,6 +47,8 @@ mod login;
 mod messages;
 mod name_servers;
 mod overview;
+mod passwords;
+mod refused;
 mod series;
 mod server;
 mod settings;
@@ -52,6 +57,7 @@ mod text_zh;
 mod topic_change;
 mod topics;
 mod trace;
+mod user_store;
 mod visitor;
 
 use std::fmt;
@@ -59,30 +65,37 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
+use axum::body::{Body, to_bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
 use crate::admin::service::roles::{self, Needed};
-use crate::admin::{Admin, OfNode};
+use crate::admin::{Admin, AdminError, OfNode};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::proto::v1::{Broker, ClusterState};
 use crate::task;
 
 pub use accounts::Accounts;
 pub use history::History;
+use refused::Refused;
 pub use server::{Accepted, Door, serve};
-use visitor::{Page, Visitor};
+use visitor::{Fields, Guest, Page, Visitor};
 
 /// The largest form.
 const FORM_BYTES_MAX: usize = 1 << 20;
 /// What pages may load and do: nothing but what is here.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// The largest page that is looked at again.
+const PAGE_BYTES_MAX: usize = 8 << 20;
 /// Rows of one page of a list.
 const ROWS: usize = 50;
 
@@ -127,6 +140,20 @@ impl Pages {
     fn asking(&self) -> Admin {
         self.admin.until(Some(Instant::now() + server::CLUSTER_MAX))
     }
+
+    /// How the cluster is, with the brokers that are gone from it.
+    async fn cluster(&self) -> Result<ClusterState, AdminError> {
+        let mut state = self.asking().cluster().await?;
+        self.add_gone(&mut state.brokers);
+        Ok(state)
+    }
+
+    /// Adds the brokers that were registered within a day and are nowhere now.
+    fn add_gone(&self, brokers: &mut Vec<Broker>) {
+        if !self.is_elsewhere {
+            self.of_node.alerts.add_gone(brokers);
+        }
+    }
 }
 
 /// A page, or one that says why not.
@@ -169,7 +196,9 @@ fn page_routes(pages: Pages) -> Router {
     let all = all_pages(pages.clone());
     let live = live::Live::of(pages, all.clone());
     let streams = Router::new().route("/live", get(live::show)).layer(from_fn(safe));
-    all.merge(streams.with_state(live))
+    let again = from_fn_with_state(all.clone(), refused::again);
+    all.layer(again)
+        .merge(streams.with_state(live))
         .route("/assets/console.css", get(|| asset("text/css", include_str!("pages/console.css"))))
         .route(
             "/assets/console.js",
@@ -198,6 +227,7 @@ fn all_pages(pages: Pages) -> Router {
         .route("/messages", get(messages::list))
         .route("/messages/{topic}/{id}", get(messages::show))
         .route("/messages/{topic}/{id}/body", get(messages::body))
+        .route("/messages/{topic}/{id}/consume", get(consume::ask).post(consume::consume))
         .route("/cluster", get(overview::cluster))
         .route("/cluster/{broker}/{id}", get(brokers::show))
         .route("/cluster/{broker}/{id}/config", post(brokers::set))
@@ -227,9 +257,19 @@ fn all_pages(pages: Pages) -> Router {
         .route("/settings/users", post(settings::set_user))
         .route("/settings/reload", post(settings::reload))
         .fallback(login::not_found)
+        .method_not_allowed_fallback(above)
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(from_fn(safe))
         .with_state(pages)
+}
+
+/// Where a form was sent to there may be no page: whoever looks there, as after another choice of language, gets the one above.
+async fn above(guest: Guest, method: Method, uri: Uri) -> Response {
+    match uri.path().rsplit_once('/') {
+        Some(("", _)) if method == Method::GET => redirect(&guest.page, "/"),
+        Some((above, _)) if method == Method::GET => redirect(&guest.page, above),
+        _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+    }
 }
 
 /// Said with every page.
@@ -303,16 +343,55 @@ fn redirect(page: &Page, path: &str) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()
 }
 
+/// A page as who sent `parts` gets it, at another place; with a form, what that shows. `None` if it is not shown.
+async fn page_for(
+    router: &Router,
+    parts: &Parts,
+    uri: Uri,
+    form: Option<Fields>,
+) -> Option<String> {
+    let mut request = Request::new(Body::empty());
+    if let Some(form) = form {
+        *request.method_mut() = Method::POST;
+        request.extensions_mut().insert(form);
+    }
+    *request.uri_mut() = uri;
+    request.headers_mut().clone_from(&parts.headers);
+    if let Some(peer) = parts.extensions.get::<server::Peer>() {
+        request.extensions_mut().insert(*peer);
+    }
+    let Ok(response) = router.clone().oneshot(request).await;
+    if response.status() != StatusCode::OK {
+        return None;
+    }
+    let page = to_bytes(response.into_body(), PAGE_BYTES_MAX).await.ok()?;
+    String::from_utf8(page.into()).ok()
+}
+
 #[derive(Template)]
 #[template(path = "problem.html")]
 struct ProblemPage<'a> {
     page: &'a Page,
     text: &'a str,
+    /// Whether the same may be done the next time.
+    may_pass: bool,
 }
 
 /// A page that says what went wrong.
 fn problem(page: &Page, status: StatusCode, text: &str) -> Response {
-    (status, html(&ProblemPage { page, text })).into_response()
+    let may_pass = status.is_server_error();
+    with_form(page, (status, html(&ProblemPage { page, text, may_pass })).into_response(), text)
+}
+
+/// The same response, in whose place the form is shown again if there is one.
+fn with_form(page: &Page, mut response: Response, text: &str) -> Response {
+    response.extensions_mut().insert(Refused {
+        text: text.to_owned(),
+        title: page.t("It did not work").to_owned(),
+        action: page.here(),
+        sent: page.sent.clone(),
+    });
+    response
 }
 
 /// One page of a list, and where the others are.
@@ -342,6 +421,24 @@ impl Paging {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_table_can_be_pushed_in_its_box_by_keys_too() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/console/pages");
+        let mut tables = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let boxed = text.match_indices("<table>").filter(|(at, _)| {
+                let line = text[..*at].trim_end().lines().next_back().unwrap_or_default();
+                line.starts_with("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=")
+            });
+            let boxed = boxed.count();
+            assert_eq!(boxed, text.matches("<table").count(), "{}", path.display());
+            tables += boxed;
+        }
+        assert!(tables > 30, "{tables}");
+    }
 
     #[test]
     fn lists_have_pages_and_no_number_is_wrong() {

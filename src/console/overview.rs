@@ -1,4 +1,4 @@
-//! How the cluster is: the hosts as a picture, rates, and what is missing; every broker as a row.
+//! How the cluster is: the hosts as a picture, rates, and what is missing; every broker as a row, those that are gone too.
 //!
 //! Nothing is changed. Invariant: without any name server the page says so and shows this node.
 
@@ -36,7 +36,7 @@ struct OverviewPage<'a> {
 
 /// The first page.
 pub async fn show(State(pages): State<Pages>, visitor: Visitor, query: Fields) -> Response {
-    let (state, error) = match pages.asking().cluster().await {
+    let (state, error) = match pages.cluster().await {
         Ok(state) => (state, None),
         Err(error) => (ClusterState::default(), Some(error.to_string())),
     };
@@ -71,8 +71,10 @@ struct Row {
     behind: String,
     log_end: String,
     rates: (String, String),
-    /// Its page, if it is anywhere.
+    /// Its page, if it is anywhere, or was.
     path: Option<String>,
+    /// Where and when it was, if it is gone.
+    was: Option<(String, (String, String))>,
     is_closed: bool,
     disk: String,
     /// Messages stored and given out, of today and of yesterday.
@@ -93,9 +95,14 @@ struct ClusterPage<'a> {
 /// What a page shows that is not known.
 const UNKNOWN: &str = "?";
 
+/// Where and when a broker was that is gone.
+pub fn was(broker: &Broker) -> Option<(String, (String, String))> {
+    Some((broker.last_address.clone()?, format::moment(broker.last_seen_ms?)))
+}
+
 /// Every broker.
 pub async fn cluster(State(pages): State<Pages>, visitor: Visitor) -> Answer {
-    let (state, error) = match pages.asking().cluster().await {
+    let (state, error) = match pages.cluster().await {
         Ok(state) => (state, None),
         Err(error @ AdminError::Invalid(_)) => return Err(visitor.failed(&error)),
         Err(error) => (ClusterState::default(), Some(error.to_string())),
@@ -106,7 +113,9 @@ pub async fn cluster(State(pages): State<Pages>, visitor: Visitor) -> Answer {
         path: broker
             .address
             .as_ref()
+            .or(broker.last_address.as_ref())
             .map(|_| format!("/cluster/{}/{}", escaped(&broker.group), broker.id)),
+        was: was(&broker),
         is_closed: is_closed(&broker),
         disk: broker
             .disk_ratio

@@ -1,7 +1,7 @@
 //! The languages of pages. A text is written in English where it is shown, and looked up here.
 //!
-//! The Chinese texts are in `text_zh`. Invariant: every text that is shown has its row there, and every row is
-//! shown (a test reads the sources).
+//! The Chinese texts are in `text_zh`, those of alerts too, whose words are the facade's (`crate::admin::alerts`). Invariant:
+//! every text that is shown has its row there, and every row is shown (a test reads the sources).
 
 use super::text_zh::{TEXTS, WORDS};
 
@@ -57,6 +57,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::admin::alerts::Rule;
 
     #[test]
     fn browsers_get_a_language_they_want() {
@@ -65,7 +66,8 @@ mod tests {
         assert_eq!(Language::accepted("é"), Language::English);
     }
 
-    /// The texts in the sources: what stands in quotes behind `.t(`, `.t1(`, `.invalid(` and `Refusal::Invalid(`.
+    /// The texts in the sources: what stands in quotes behind `.t(`, `.t1(`, `.invalid(` and `Refusal::Invalid(`; what alerts
+    /// say, and what to do.
     fn shown() -> BTreeSet<String> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/console");
         let mut shown = BTreeSet::new();
@@ -84,6 +86,11 @@ mod tests {
                 }
             }
         }
+        let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/src/admin/alerts/rules.rs");
+        let rules = fs::read_to_string(rules).unwrap();
+        let sentences = rules.split("Sentence::of(").skip(1).map(|rest| rest.split('"').nth(1));
+        shown.extend(sentences.map(|words| words.unwrap().to_owned()));
+        shown.extend(Rule::ALL.map(|rule| rule.fix().to_owned()));
         shown
     }
 
@@ -99,7 +106,10 @@ mod tests {
             "missing {missing:#?}, unused {unused:#?}"
         );
         for (english, chinese) in TEXTS {
-            assert_eq!(english.matches("{}").count(), chinese.matches("{}").count(), "{english}");
+            for mark in ["{}", "{word}"] {
+                let count = |text: &str| text.matches(mark).count();
+                assert_eq!(count(english), count(chinese), "{english}");
+            }
         }
     }
 }

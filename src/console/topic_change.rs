@@ -3,12 +3,15 @@
 //! Not creating and deleting (`topics`). Invariants: what is left empty stays as each broker has it; a message is sent once it
 //! was asked whether it is to be, as every group that reads the topic gets it.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::extract::{Path, State};
 
 use super::change::{Confirm, Row, change, result, rows};
 use super::visitor::{Page, Posted, escaped};
 use super::{Answer, Pages, format, html, may_call};
+use crate::message::properties;
 use crate::proto::v1::{
     Done, Outcome, SendMessageRequest, SendMessageResponse, TopicRepair, TopicSettings,
     UpdateTopicRequest,
@@ -100,6 +103,34 @@ struct SentPage<'a> {
     topic: &'a str,
     path: String,
     sent: SendMessageResponse,
+    is_delayed: bool,
+}
+
+/// Makes a message wait.
+const DELAYS: [&str; 4] = [
+    properties::DELAY,
+    properties::TIMER_DELIVER_MS,
+    properties::TIMER_DELAY_SEC,
+    properties::TIMER_DELAY_MS,
+];
+
+/// What lines of `name = value` say; none if one of them is none.
+fn pairs(text: &str) -> Option<BTreeMap<String, String>> {
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let pairs = lines.map(|line| {
+        let (name, value) = line.split_once('=')?;
+        Some((name.trim().to_owned(), value.trim().to_owned()))
+    });
+    pairs.collect()
+}
+
+/// What a message is that is to be sent, in a line.
+fn summary(page: &Page, request: &SendMessageRequest) -> String {
+    let size = u64::try_from(request.body.len()).unwrap_or(u64::MAX);
+    let level = request.delay_level.map(|level| page.t1("delay level {}", level));
+    let own = request.properties.iter().map(|(name, value)| format!("{name} = {value}"));
+    let first = [Some(format::bytes(size)), request.tags.clone(), request.keys.clone(), level];
+    first.into_iter().flatten().chain(own).collect::<Vec<_>>().join(", ")
 }
 
 /// Asks, then sends a message.
@@ -113,20 +144,24 @@ pub async fn send(State(pages): State<Pages>, Path(name): Path<String>, form: Po
         keys: fields.filled("keys"),
         // Browsers end lines as Windows does.
         body: fields.raw("body").replace("\r\n", "\n"),
+        properties: pairs(fields.raw("properties"))
+            .ok_or_else(|| visitor.invalid("A property is a line: name = value."))?,
+        delay_level: fields
+            .number_if_any("delay_level")
+            .map_err(|_| visitor.invalid("The delay level is a whole number."))?,
     };
+    let properties = request.to_properties().map_err(|error| visitor.failed(&error))?;
     let path = escaped(&name);
     if fields.get("sure") != "yes" {
         let admin = pages.asking();
         admin.topic(&name).await.map_err(|error| visitor.failed(&error))?;
-        let mut kept = fields.kept(["tags", "keys"]);
+        let mut kept = fields.kept(["tags", "keys", "delay_level"]);
+        kept.push(("properties", fields.raw("properties").to_owned()));
         kept.push(("body", request.body.clone()));
-        let size = u64::try_from(request.body.len()).unwrap_or(u64::MAX);
-        let what = [Some(format::bytes(size)), request.tags, request.keys];
-        let what = what.into_iter().flatten().collect::<Vec<_>>().join(", ");
         let planned = Row {
             at: name.clone(),
             outcome: Outcome::DryRun.as_word(),
-            reason: page.t1("send: {}", what),
+            reason: page.t1("send: {}", summary(page, &request)),
         };
         let confirm = Confirm {
             question: page.t1("Send a message to {}?", &name),
@@ -144,5 +179,21 @@ pub async fn send(State(pages): State<Pages>, Path(name): Path<String>, form: Po
     let work = async move { admin.send_message(&request).await };
     let sent = change(&pages, &visitor, "Messages/Send", &shown, work).await;
     let sent = sent.map_err(|error| visitor.failed(&error))?;
-    Ok(html(&SentPage { page, topic: &name, path, sent }))
+    let is_delayed = DELAYS.iter().any(|name| properties.get(name).is_some());
+    Ok(html(&SentPage { page, topic: &name, path, sent, is_delayed }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn properties_are_lines_of_names_and_values() {
+        let read = |text| pairs(text).map(|all| all.into_iter().collect::<Vec<_>>());
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let both = Some(vec![pair("a", "1 = 2"), pair("颜色", "红")]);
+        assert_eq!(read("a = 1 = 2\r\n\r\n 颜色=红 \r\n"), both);
+        assert_eq!(read(""), Some(Vec::new()));
+        assert_eq!(read("a = 1\nb"), None);
+    }
 }

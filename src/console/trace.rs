@@ -7,6 +7,7 @@ use axum::extract::State;
 
 use super::visitor::{Fields, Page, Visitor};
 use super::{Answer, Pages, format, html};
+use crate::model::system;
 use crate::proto::v1::{FindMessagesRequest, Problem, StoredMessage, TraceKind, TraceStep};
 
 /// Messages of a key that are looked for.
@@ -130,6 +131,8 @@ struct Found {
 struct TracePage<'a> {
     page: &'a Page,
     by: &'static str,
+    /// The topic that clients write traces to.
+    traces: &'a str,
     id: &'a str,
     topic: &'a str,
     key: &'a str,
@@ -143,8 +146,13 @@ struct TracePage<'a> {
 
 /// Of an id its trace; of a key the messages that have it.
 pub async fn show(State(pages): State<Pages>, visitor: Visitor, query: Fields) -> Answer {
+    let traces = match query.get("traces") {
+        "" => system::TRACE_TOPIC,
+        named => named,
+    };
     let mut shown = TracePage {
         page: &visitor.page,
+        traces,
         by: if query.get("by") == "key" { "key" } else { "id" },
         id: query.get("id"),
         topic: query.get("topic"),
@@ -155,7 +163,7 @@ pub async fn show(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
         error: None,
     };
     if shown.by == "id" && !shown.id.is_empty() {
-        match pages.asking().trace(shown.id).await {
+        match pages.asking().trace(shown.id, Some(traces)).await {
             Ok((steps, problems)) => {
                 (shown.timeline, shown.problems) = (Some(Timeline::of(steps)), problems);
             }

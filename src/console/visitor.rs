@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use axum::extract::{Form, FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
 use super::accounts::{Refusal, Role};
@@ -23,6 +23,8 @@ use crate::config::is_base_path;
 pub const SESSION: &str = "rmq_session";
 /// Where a user with a made password has to go.
 const PASSWORD_PATH: &str = "/password";
+/// Fields that are never shown again.
+pub(super) const SECRETS: [&str; 5] = ["secret", "password", "old", "new", "again"];
 /// Pages that somebody with such a password gets.
 const WITHOUT_CHANGE: [&str; 2] = [PASSWORD_PATH, "/logout"];
 /// The longest path before the console's own.
@@ -43,6 +45,8 @@ pub struct Page {
     pub user: Option<(String, Role)>,
     /// What forms hold.
     pub csrf: String,
+    /// What the form that was sent held, without secrets; nothing if none was sent.
+    pub sent: Fields,
 }
 
 impl Page {
@@ -58,6 +62,7 @@ impl Page {
             path: path.to_owned(),
             user: None,
             csrf: String::new(),
+            sent: Fields::default(),
         }
     }
 
@@ -77,9 +82,18 @@ impl Page {
         self.user.as_ref().is_some_and(|(_, has)| needed.is_some_and(|needed| *has >= needed))
     }
 
+    /// Where the page is, without its query, as links have it.
+    pub fn here(&self) -> String {
+        format!("{}{}", self.base, self.bare_path())
+    }
+
+    fn bare_path(&self) -> &str {
+        self.path.split('?').next().unwrap_or_default()
+    }
+
     /// Whether the page is this one, or below it.
     pub fn is_at(&self, path: &str) -> bool {
-        let here = self.path.split('?').next().unwrap_or_default();
+        let here = self.bare_path();
         here == path
             || (path != "/" && here.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
     }
@@ -281,9 +295,30 @@ pub fn refusal_text(page: &Page, refusal: &Refusal) -> String {
 pub struct Fields(Vec<(String, String)>);
 
 impl Fields {
+    /// Those of a query; `None` if it is none.
+    pub fn of_query(uri: &Uri) -> Option<Self> {
+        Query::try_from_uri(uri).ok().map(|Query(pairs)| Self(pairs))
+    }
+
+    /// All of them, as they were written.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// These without some names.
+    pub fn without(&self, names: &[&str]) -> Self {
+        let kept = self.0.iter().filter(|(name, _)| !names.contains(&name.as_str()));
+        Self(kept.cloned().collect())
+    }
+
+    /// The first of a name as it was written.
+    pub fn first(&self, name: &str) -> Option<&str> {
+        self.pairs().find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
     /// The first of a name; empty if there is none.
     pub fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.trim())
+        self.raw(name).trim()
     }
 
     /// All of a name.
@@ -293,7 +328,7 @@ impl Fields {
 
     /// The same as it was written, for passwords.
     pub fn raw(&self, name: &str) -> &str {
-        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+        self.first(name).unwrap_or_default()
     }
 
     /// The same, if it is not empty.
@@ -369,12 +404,17 @@ impl FromRequest<Pages> for Posted {
 
     async fn from_request(request: Request, pages: &Pages) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
-        let visitor = Visitor::from_request_parts(&mut parts, pages).await?;
-        let fields = fields(Request::from_parts(parts, body)).await?;
+        let mut visitor = Visitor::from_request_parts(&mut parts, pages).await?;
+        let fields = match parts.extensions.remove::<Fields>() {
+            // One that was read before.
+            Some(fields) => fields,
+            None => fields(Request::from_parts(parts, body)).await?,
+        };
         // As long as a token that nobody can guess, so that how long it takes tells nothing of use.
         if fields.get("csrf") != visitor.page.csrf {
             return Err(foreign_form(&visitor.page));
         }
+        visitor.page.sent = fields.without(&SECRETS);
         Ok(Self { visitor, fields })
     }
 }

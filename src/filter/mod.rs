@@ -16,7 +16,7 @@ pub const SQL92: &str = "SQL92";
 /// Between two tags of an expression.
 const TAG_SEPARATOR: &str = "||";
 /// Tags of one expression at most: every entry of a queue may be held against each of them.
-const TAGS_MAX: usize = 1024;
+pub const TAGS_MAX: usize = 1024;
 
 /// What a group wants of a topic (B-220).
 #[derive(Clone, Debug, PartialEq)]

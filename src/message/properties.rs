@@ -58,6 +58,41 @@ pub const LIGHT_OFFSETS: &str = "INNER_MULTI_QUEUE_OFFSET";
 /// When the broker handed a reply over, in milliseconds since 1970.
 pub const PUSH_REPLY_TIME: &str = "PUSH_REPLY_TIME";
 
+/// Names that applications may not use: clients of 4.9.4 refuse them (`MessageConst.STRING_HASH_SET`).
+pub const OF_SYSTEM: [&str; 31] = [
+    KEYS,
+    TAGS,
+    WAIT,
+    DELAY,
+    RETRY_TOPIC,
+    REAL_TOPIC,
+    REAL_QUEUE_ID,
+    TRANSACTION_PREPARED,
+    PRODUCER_GROUP,
+    "MIN_OFFSET",
+    "MAX_OFFSET",
+    "BUYER_ID",
+    ORIGIN_MESSAGE_ID,
+    "TRANSFER_FLAG",
+    "CORRECTION_FLAG",
+    "MQ2_FLAG",
+    "RECONSUME_TIME",
+    "MSG_REGION",
+    "TRACE_ON",
+    UNIQ_KEY,
+    "MAX_RECONSUME_TIMES",
+    "CONSUME_START_TIME",
+    "INSTANCE_ID",
+    "CORRELATION_ID",
+    REPLY_TO_CLIENT,
+    "TTL",
+    "ARRIVE_TIME",
+    PUSH_REPLY_TIME,
+    CLUSTER,
+    "MSG_TYPE",
+    LIGHT_OFFSETS,
+];
+
 /// A message's properties in their order of appearance; a later value replaces an earlier one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Properties {

@@ -114,7 +114,7 @@ pub struct ConsumerFigures {
     pub addresses: String,
     /// What they call themselves, with commas between.
     pub client_ids: String,
-    /// How the subscriptions of its members differ; `None` if they do not.
+    /// Which of its members subscribe otherwise than most; `None` if all subscribe to the same.
     pub differ: Option<String>,
 }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::StartError;
+use crate::files;
 
 /// Readable by the group, for backups; not by others.
 const DIR_MODE: u32 = 0o750;
@@ -76,7 +77,8 @@ impl DataDir {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let format = Format { format: DATA_FORMAT, segment_bytes };
-                self.write(&file, &format).map_err(|error| refuse(&error))
+                let text = serde_json::to_string(&format).map_err(|error| refuse(&error))?;
+                files::replace(&file, text + "\n").map_err(|error| refuse(&error))
             }
             Err(error) => Err(refuse(&error)),
         }
@@ -103,16 +105,6 @@ impl DataDir {
         format!(
             "{why}; not all that is there belongs to uid {uid}, which this process runs as: `chown -R {uid}: {path}` gives it over"
         )
-    }
-
-    /// All of the file or none of it, and on the disk.
-    fn write(&self, file: &Path, format: &Format) -> io::Result<()> {
-        let new = file.with_extension("json.tmp");
-        let mut written = File::create(&new)?;
-        writeln!(written, "{}", serde_json::to_string(format)?)?;
-        written.sync_all()?;
-        fs::rename(&new, file)?;
-        File::open(&self.path)?.sync_all()
     }
 
     /// The absolute path.

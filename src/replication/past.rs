@@ -13,7 +13,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -21,6 +21,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::history::{Epoch, EpochNumber, History, Log, NodeId};
+use crate::files;
 use crate::remoting::bodies::extension::{EpochRow, Hello};
 
 /// The format that this version writes.
@@ -259,14 +260,8 @@ impl Past {
     }
 }
 
-/// All of the file or none of it, and on the disk.
 fn write(path: &Path, content: &Content) -> io::Result<()> {
-    let new = path.with_extension("json-tmp");
-    let mut file = File::create(&new)?;
-    writeln!(file, "{}", serde_json::to_string(content)?)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+    files::replace(path, format!("{}\n", serde_json::to_string(content)?))
 }
 
 /// Notes that the group's folder is to be set aside when it is opened next. Blocks.

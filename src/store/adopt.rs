@@ -18,9 +18,9 @@ use super::disk::{flush_dir, percent};
 use super::java_store::{JavaSegment, JavaStore};
 use super::slice_begin::BeginContent;
 use super::slice_rows::{QueueKey, QueueState};
-use super::tables::export::replace_file;
 use super::{OpenError, StartTopics, Store, StoreOptions};
 use crate::clock::Clock;
+use crate::files;
 use crate::model::{PhysicalOffset, TopicName};
 
 /// How much is copied until the progress is told again.
@@ -194,7 +194,7 @@ impl Adoption<'_> {
         }
         for (name, text) in &self.source.tables {
             let path = export.join(name);
-            replace_file(&path, text).map_err(at(&path))?;
+            files::replace(&path, text).map_err(at(&path))?;
         }
         let Some(first) = self.source.segments.first() else { return Ok(()) };
         if self.source.idle_queues.is_empty() {

@@ -121,6 +121,14 @@ impl ConsumeQueues {
         QueueOffset(queue.map_or(0, |queue| queue.tail().state().next))
     }
 
+    /// The next offsets of all of a topic's queues, summed up. Never blocks.
+    #[must_use]
+    pub fn next_offsets(&self, topic: &str) -> u64 {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        let queues = topics.get(topic).into_iter().flat_map(|topic| topic.queues.values());
+        queues.map(|queue| queue.tail().state().next).fold(0, u64::saturating_add)
+    }
+
     /// The ids of a topic's queues that have or had records.
     #[must_use]
     pub fn queue_ids(&self, topic: &str) -> Vec<QueueId> {

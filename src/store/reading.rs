@@ -1,7 +1,8 @@
 //! Reading messages: pulls, look-ups by time, key and offset (B-170 to B-176, B-210 to B-214, B-306).
 //!
 //! Not which answer a client gets. Invariants: the bytes of a record are given out as they lie in the log, and only
-//! whole; a caller that must not block reads only what was written lately; what is read from the disk is checked.
+//! whole; a caller that must not block reads only what was written lately; what is read from the disk, or by the broker
+//! itself, is checked.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -19,9 +20,12 @@ const SCANNED_MAX: usize = 800;
 /// How many entries are looked at together.
 const SCANNED_AT_ONCE: usize = 128;
 /// How much an answer may have, of what counts as in memory and of what does not (B-173).
-const ANSWER: Limits = Limits { memory: (256 << 10, 32), disk: (64 << 10, 8) };
+const ANSWER: Limits = Limits { memory: (256 << 10, 32), disk: (64 << 10, 8), is_checked: false };
 /// How much the broker itself is given at once: as many as it asks for.
-const OWN: Limits = Limits { memory: (1 << 20, u32::MAX), disk: (1 << 20, u32::MAX) };
+const OWN: Limits =
+    Limits { memory: (1 << 20, u32::MAX), disk: (1 << 20, u32::MAX), is_checked: true };
+/// Bytes of records after which a query has no more: they are one answer, whose frame must stay below 16 MiB.
+const QUERIED_BYTES_MAX: usize = 15 << 20;
 /// How far behind the log's end its bytes may be read by who must not block: the kernel has them in memory.
 const NEVER_BLOCKS_BYTES: u64 = 256 << 20;
 
@@ -34,8 +38,8 @@ impl Store {
         self.pull_within(&ANSWER, request, may_block)
     }
 
-    /// [`Self::pull`] for the broker itself, which gets as many messages as it asks for, but not much more than 1 MiB.
-    /// Blocks.
+    /// [`Self::pull`] for the broker itself, which gets as many messages as it asks for, but not much more than 1 MiB,
+    /// and none that is damaged: what it could not read it would pass, with all that is behind it. Blocks.
     ///
     /// # Errors
     /// [`ReadError::Unavailable`]
@@ -208,16 +212,21 @@ impl Store {
             let neighbours =
                 answer.ranges[at..].windows(2).take_while(|two| two[0].end == two[1].start);
             let taken = neighbours.count() + 1;
-            let whole = first.start..answer.ranges[at + taken - 1].end;
-            let is_hot = self.is_in_memory(first.start, log_end);
+            let ranges = &answer.ranges[at..at + taken];
+            let whole = first.start..ranges[taken - 1].end;
+            let (is_hot, start) = (self.is_in_memory(first.start, log_end), body.len());
             // Neighbours in two segments cannot be read together, damaged ones must not be.
-            if !(is_hot && self.read_into(&whole, &mut body)) {
-                for range in &answer.ranges[at..at + taken] {
+            if is_hot
+                && self.read_into(&whole, &mut body)
+                && (!answer.limits.is_checked || are_records(&body[start..], ranges))
+            {
+                count += u32::try_from(taken).unwrap_or(u32::MAX);
+            } else {
+                body.truncate(start);
+                for range in ranges {
                     let is_good = self.read_record(range, &mut body, |_| true).is_some();
                     count += u32::from(is_good);
                 }
-            } else {
-                count += u32::try_from(taken).unwrap_or(u32::MAX);
             }
             at += taken;
         }
@@ -255,6 +264,12 @@ impl Store {
         self.derived.queues().next_offset(topic, queue)
     }
 
+    /// Next offsets of all of a topic's queues, summed up.
+    #[must_use]
+    pub fn next_offsets(&self, topic: &str) -> u64 {
+        self.derived.queues().next_offsets(topic)
+    }
+
     /// The entry nearest in time (B-306). Blocks.
     ///
     /// # Errors
@@ -284,7 +299,9 @@ impl Store {
         let newer = self.store_time_of(topic, queue, QueueOffset(low))?;
         let older = self.store_time_of(topic, queue, QueueOffset(low - 1))?;
         let is_older_nearer = match (older, newer) {
-            (Some(older), Some(newer)) => timestamp - older < newer - timestamp,
+            (Some(older), Some(newer)) => {
+                timestamp.saturating_sub(older) < newer.saturating_sub(timestamp)
+            }
             _ => false,
         };
         Ok(QueueOffset(low - u64::from(is_older_nearer)))
@@ -366,7 +383,7 @@ impl Store {
         self.log.record_at(offset)
     }
 
-    /// Records by key hash, newest first (B-210 to B-212). Blocks.
+    /// The newest records of a key hash (B-210 to B-212): one at least, further ones up to 15 MiB. Blocks.
     ///
     /// # Errors
     /// [`ReadError::Unavailable`]
@@ -385,8 +402,16 @@ impl Store {
         let hash = key_hash(topic, key);
         let mut offsets = index.query(hash, &times, count_max, &store_time)?;
         offsets.sort_unstable();
-        let records = offsets.into_iter().filter_map(|offset| self.log.record_at(offset));
-        Ok(Queried { records: records.collect(), index_last: index.last() })
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        for record in offsets.into_iter().rev().filter_map(|offset| self.log.record_at(offset)) {
+            bytes += record.len();
+            if bytes > QUERIED_BYTES_MAX && !records.is_empty() {
+                break;
+            }
+            records.push(record);
+        }
+        records.reverse();
+        Ok(Queried { records, index_last: index.last() })
     }
 }
 
@@ -404,12 +429,27 @@ impl Place {
     }
 }
 
+/// Whether `bytes`, which lie at these neighbouring places, are one record each.
+fn are_records(bytes: &[u8], ranges: &[Range<u64>]) -> bool {
+    let mut rest = bytes;
+    ranges.iter().all(|range| {
+        let own = usize::try_from(range.end - range.start).ok();
+        let Some((record, behind)) = own.and_then(|own| rest.split_at_checked(own)) else {
+            return false;
+        };
+        rest = behind;
+        record_in(record, PhysicalOffset(range.start)).is_some()
+    })
+}
+
 /// The most bytes and messages that are read at once.
 struct Limits {
     /// With what counts as in memory.
     memory: (u64, u32),
     /// With what counts as on the disk.
     disk: (u64, u32),
+    /// Whether what was written lately is checked too.
+    is_checked: bool,
 }
 
 /// What was collected for an answer.

@@ -12,13 +12,14 @@
 //! ```
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use bytes::{Buf, BufMut};
 
 use super::slice_rows::{QueueKey, QueueState};
+use crate::files;
 use crate::model::{PhysicalOffset, TopicName};
 
 const MAGIC: &[u8; 8] = b"RMQNBEG1";
@@ -52,17 +53,12 @@ fn invalid(what: &str) -> io::Error {
 }
 
 impl BeginContent {
-    /// Writes the file durably: aside, fsynced, renamed.
+    /// Writes the file durably.
     ///
     /// # Errors
     /// What the system says.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        let aside = path.with_extension("begin-tmp");
-        let mut file = File::create(&aside)?;
-        file.write_all(&self.encode())?;
-        file.sync_all()?;
-        fs::rename(&aside, path)?;
-        path.parent().map_or(Ok(()), super::disk::flush_dir)
+        files::replace(path, self.encode())
     }
 
     fn encode(&self) -> Vec<u8> {

@@ -8,12 +8,14 @@
 //! blocks:  bits 60 | crc 4
 //! ```
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use bytes::{Buf, BufMut};
+
+use crate::files;
 
 const MAGIC: &[u8; 8] = b"RMQNKEY1";
 const BLOCK_BYTES: usize = 64;
@@ -64,9 +66,8 @@ impl KeyFilter {
         }
     }
 
-    /// Writes the file: aside, fsynced, renamed.
+    /// Writes the file durably.
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
-        let aside = path.with_extension("keys-tmp");
         let mut out = Vec::with_capacity((self.blocks.len() + 1) * BLOCK_BYTES);
         out.put_slice(MAGIC);
         out.put_i64(self.first_store_time);
@@ -78,11 +79,7 @@ impl KeyFilter {
             out.put_slice(block);
             out.put_u32(crc32fast::hash(block));
         }
-        let mut file = File::create(&aside)?;
-        file.write_all(&out)?;
-        file.sync_all()?;
-        fs::rename(&aside, path)?;
-        path.parent().map_or(Ok(()), super::disk::flush_dir)
+        files::replace(path, out)
     }
 }
 
@@ -116,6 +113,8 @@ fn look(path: &Path, hash: u32, (begin, end): (i64, i64)) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const ANY_TIME: (i64, i64) = (0, i64::MAX);

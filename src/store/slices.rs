@@ -109,7 +109,7 @@ impl Slices {
                     numbers.push(start / slices.options.slice_bytes);
                 }
                 (Ok(_), "deleting" | "rebuilding") => fs::remove_dir_all(&path)?,
-                (Ok(_), "begin-tmp" | "keys-tmp" | "keys-new") => fs::remove_file(&path)?,
+                (Ok(_), "begin.tmp" | "keys.tmp" | "keys-new") => fs::remove_file(&path)?,
                 _ => {}
             }
         }

@@ -223,9 +223,7 @@ fn the_broker_itself_gets_as_many_as_it_asks_for_up_to_1_mib() {
         options.segment_bytes = 4 << 20;
         options.in_memory_bytes = 1 << 10;
     });
-    for body in names(300) {
-        world.append("small", 0, &body);
-    }
+    let appended: Vec<_> = names(300).iter().map(|body| world.append("small", 0, body)).collect();
     for _ in 0..12 {
         world.append("large", 0, &"x".repeat(100 << 10));
     }
@@ -238,6 +236,24 @@ fn the_broker_itself_gets_as_many_as_it_asks_for_up_to_1_mib() {
     assert_eq!(pull_own("small", 0), (256, QueueOffset(256)));
     assert_eq!(pull_own("small", 256), (44, QueueOffset(300)));
     assert_eq!(pull_own("large", 0), (10, QueueOffset(10)));
+    // The magic of two of them.
+    for at in [20, 21] {
+        world.flip(appended[at].physical_offset.0 + 4);
+    }
+    assert_eq!(pull_own("small", 0), (254, QueueOffset(256)), "only these two are missing");
+    assert_eq!(world.store().damaged_places(), 2);
+}
+
+#[test]
+fn a_query_has_the_newest_records_as_many_as_one_answer_takes() {
+    let world = World::with(|options| options.segment_bytes = 8 << 20);
+    let body = "x".repeat(4_000_000);
+    let appended: Vec<_> = (0..5).map(|_| world.append("T", 0, &body)).collect();
+    let found = world.store().query("T", &format!("key-{}", &body[..20]), 64, 0..=i64::MAX);
+    let offset = |bytes| Record::parse(bytes).unwrap().physical_offset();
+    let found: Vec<_> = found.unwrap().records.iter().map(|bytes| offset(bytes)).collect();
+    let expected: Vec<_> = appended[2..].iter().map(|one| one.physical_offset).collect();
+    assert_eq!(found, expected, "in the order of the log");
 }
 
 /// Wants messages by a part of their properties.

@@ -112,6 +112,12 @@ fn accounts_are_made_and_taken_away_and_their_secrets_shown_to_nobody() {
     assert_eq!(code, Some(0), "{error}");
     let unchanged = acl(&["update", "new-account", "--default-topic", "PUB"]).1;
     assert!(unchanged.contains("unchanged"), "{unchanged}");
+    let (code, _, error) = acl(&["update", "new-account", "--topic", ""]);
+    assert_eq!(code, Some(0), "{error}");
+    let shown = acl(&["show", "new-account", "-o", "json"]).1;
+    assert!(shown.contains("new-account") && !shown.contains("T=SUB"), "{shown}");
+    let (code, _, error) = acl(&["update", "new-account", "--topic", "T=sub"]);
+    assert_eq!((code, error.contains("permission error for T=sub")), (Some(2), true), "{error}");
     // What the operator's file has is not for requests to change.
     let (code, _, error) = acl(&["delete", "ordinary", "--yes"]);
     assert_eq!(code, Some(1), "{error}");

@@ -316,6 +316,23 @@ fn messages_are_found_shown_and_followed() {
     if id != offset_id {
         assert_eq!(admin(address, &["messages", "show", id, "-t", "Hello"]).0, Some(0));
     }
+    let elsewhere = ["messages", "show", offset_id, "--trace-topic", "Traces"];
+    let (code, _, error) = admin(address, &elsewhere);
+    assert_eq!(code, Some(6), "{error}");
+    assert!(error.contains("its trace is missing: there is no topic \"Traces\""), "{error}");
+    let direct = ["messages", "consume-directly", offset_id, "-g", "readers"];
+    let (code, _, error) = admin(address, &direct);
+    assert_eq!(code, Some(4), "{error}");
+    assert!(error.contains("no member of group \"readers\" is connected to broker-a"), "{error}");
+    let send = ["messages", "send", "Hello", "hi", "--property"];
+    let send = |more: &[&str]| admin(address, &[&send[..], more].concat());
+    assert_eq!(send(&["TAGS=x"]).0, Some(2));
+    assert_eq!(send(&["color"]).0, Some(2));
+    let (code, printed, error) = send(&["color=red", "--property", "a=b=c", "-o", "name"]);
+    assert_eq!(code, Some(0), "{error}");
+    let (_, printed, _) = admin(address, &["messages", "show", printed.trim(), "-t", "Hello"]);
+    assert!(printed.contains("property   a = b=c\n"), "{printed}");
+    assert!(printed.contains("property   color = red\n"), "{printed}");
     assert_eq!(admin(address, &["messages", "show", "nonsense"]).0, Some(2));
     assert_eq!(admin(address, &["messages", "show", "nonsense", "-t", "Hello"]).0, Some(4));
     let (code, printed, error) = admin(address, &["messages", "find", "Hello", "no such key"]);

@@ -12,13 +12,13 @@ use crate::support::{Node, free_address, rmq_node};
 const PORT: u16 = 8080;
 
 /// An answer: its head, status line first, and its body.
-struct Answer {
+pub struct Answer {
     head: String,
-    body: String,
+    pub body: String,
 }
 
 impl Answer {
-    fn status(&self) -> &str {
+    pub fn status(&self) -> &str {
         self.head.split(' ').nth(1).unwrap()
     }
 }
@@ -44,7 +44,7 @@ impl Answer {
         rest.split('"').next().unwrap()
     }
 
-    fn says(&self, texts: &[&str]) {
+    pub fn says(&self, texts: &[&str]) {
         for text in texts {
             assert!(self.body.contains(text), "{text}: {}", self.body);
         }
@@ -57,7 +57,7 @@ impl Answer {
 }
 
 /// Somebody with a browser that keeps its session.
-struct Browser {
+pub struct Browser {
     address: Ipv4Addr,
     cookie: String,
     csrf: String,
@@ -82,7 +82,7 @@ impl Browser {
         (format!("{method} {rest}"), format!("X-Forwarded-Prefix: {}\r\n{cookie}", self.base))
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub fn get(&self, path: &str) -> Answer {
         let (request, head) = self.request("GET", path);
         ask(at(self.address), &request, &head)
     }
@@ -98,26 +98,37 @@ impl Browser {
         (head.join("\n"), Events { lines: Box::new(lines) })
     }
 
-    fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         self.post_with(path, &self.csrf, fields)
     }
 
     fn post_with(&self, path: &str, csrf: &str, fields: &[(&str, &str)]) -> Answer {
+        self.post_from("", path, csrf, fields)
+    }
+
+    /// The same from this page.
+    fn post_from(&self, from: &str, path: &str, csrf: &str, fields: &[(&str, &str)]) -> Answer {
         let token = [("csrf", csrf)];
         let all = fields.iter().chain(&token);
         let pairs: Vec<_> = all.map(|(key, value)| format!("{key}={}", escaped(value))).collect();
         let body = pairs.join("&");
         let (request, who) = self.request("POST", path);
         let head = format!(
-            "{who}Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+            "{who}Referer: http://{from}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
         ask(at(self.address), &request, &head)
     }
 
     /// Logs in, and has chosen a password before anything else.
-    fn log_in(address: Ipv4Addr, data_dir: &Path) -> Self {
+    pub fn log_in(address: Ipv4Addr, data_dir: &Path) -> Self {
         Self::guest(address).logged_in(data_dir)
+    }
+
+    /// The same session, in Chinese.
+    pub fn in_chinese(&self) -> Self {
+        let (cookie, csrf) = (format!("{}; rmq_language=zh", self.cookie), self.csrf.clone());
+        Self { cookie, csrf, ..*self }
     }
 
     fn logged_in(mut self, data_dir: &Path) -> Self {
@@ -184,7 +195,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// Tries until there is something.
-fn until<T>(what: impl Fn() -> Option<T>) -> T {
+pub fn until<T>(what: impl Fn() -> Option<T>) -> T {
     loop {
         if let Some(found) = what() {
             return found;
@@ -386,14 +397,33 @@ fn a_topics_page_changes_it_sends_to_it_and_tells_who_reads_it() {
     nothing.says(&["nothing is said that is to change"]);
     // A message is sent once it was asked, and its page is a step away.
     let message = [("tags", "paid"), ("keys", "order-1"), ("body", "line 1\r\n<b>")];
+    for (field, value, why) in [
+        ("properties", "color", "A property is a line: name = value."),
+        ("properties", "WAIT = false", "the name is the system&#39;s, choose another"),
+        ("properties", "color =", "neither its name nor its value may be blank"),
+        ("delay_level", "soon", "The delay level is a whole number."),
+    ] {
+        let wrong = [message.as_slice(), &[(field, value)]].concat();
+        let refused = browser.post("/topics/Orders/send", &wrong);
+        assert_eq!(refused.status(), "400");
+        refused.says(&[why]);
+    }
+    let message = [message.as_slice(), &[("properties", "color = dark red\r\na=b=c")]].concat();
     let asked = browser.post("/topics/Orders/send", &message);
-    asked.says(&["Send a message to Orders?", "send: 10 B, paid, order-1", "&#60;b&#62;"]);
+    let line = "send: 10 B, paid, order-1, a = b=c, color = dark red";
+    asked.says(&["Send a message to Orders?", line, "&#60;b&#62;"]);
     browser.get("/topics/Orders").says(&["0 messages in the queues", "No group reads it."]);
     let sure = [message.as_slice(), &[("sure", "yes")]].concat();
     let sent = browser.post("/topics/Orders/send", &sure);
     let path = format!("/messages/Orders/{}", sent.value("href=\"/messages/Orders/"));
     let page = until(|| Some(browser.get(&path)).filter(|page| page.status() == "200"));
-    page.says(&["order-1", "paid", "line 1\n&#60;b&#62;"]);
+    page.says(&["order-1", "paid", "dark red", "line 1\n&#60;b&#62;"]);
+    // There is nobody to hand it to.
+    let gone = browser.get(&format!("{path}/consume?group=g"));
+    assert_eq!(gone.status(), "404");
+    gone.says(&["no member of group &#34;g&#34; is connected to broker-a"]);
+    let gone = browser.post(&format!("{path}/consume"), &[("group", "g"), ("client", "c")]);
+    gone.says(&["no &#34;c&#34; of group &#34;g&#34; is connected to broker-a"]);
     let reset = [("topic", "Orders"), ("target", "earliest"), ("typed", "g")];
     browser.post("/groups/g/reset", &reset).says(&["badge done"]);
     let topic = browser.get("/topics/Orders");
@@ -402,7 +432,7 @@ fn a_topics_page_changes_it_sends_to_it_and_tells_who_reads_it() {
     let asked = browser.post("/topics/Orders/delete", &[]);
     asked.says(&["1 messages are in its queues.", "Groups that read it: g"]);
     let audit = browser.get("/audit");
-    audit.says(&["Topics/Update", "Messages/Send", "10 bytes"]);
+    audit.says(&["Topics/Update", "Messages/Send", "10 bytes", "Messages/ConsumeDirectly"]);
     assert!(!audit.body.contains("line 1"), "{}", audit.body);
 }
 
@@ -445,6 +475,122 @@ fn an_admin_creates_changes_and_deletes_a_group() {
     let audit = browser.get("/audit").body;
     for method in ["Groups/Create", "Groups/Update", "Groups/Delete"] {
         assert!(audit.contains(method), "{method}: {audit}");
+    }
+}
+
+#[test]
+fn a_form_that_is_refused_keeps_what_was_typed() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let _node = Node::start(address, dir.path());
+    let browser = Browser::log_in(address, dir.path());
+    let shown_again = |refused: &Answer, status: &str, texts: &[&str]| {
+        assert_eq!(refused.status(), status, "{}", refused.body);
+        assert!(refused.head.contains("content-security-policy: "), "{}", refused.head);
+        refused.says(&["role=\"alert\" id=\"refused\" tabindex=\"-1\" autofocus>"]);
+        refused.says(texts);
+    };
+    let topic = [("topic", "Or\"ders"), ("queues", "many"), ("permission", "r")];
+    let refused = browser.post("/topics", &topic);
+    let why = "The number of queues is a whole number.";
+    let values = ["value=\"Or&#34;ders\">", "value=\"many\">", "<option value=\"r\" selected>"];
+    shown_again(&refused, "400", &[&[why, "<h2>Create a topic"], &values[..]].concat());
+    let topic = [("topic", "Orders"), ("queues", "2"), ("sure", "yes")];
+    browser.post("/topics", &topic).says(&["badge done"]);
+    // Who is sure, and has typed nothing on the page that asked, gets the form before it.
+    let there = browser.post("/topics", &topic);
+    shown_again(
+        &there,
+        "409",
+        &["creating does not change it", "value=\"Orders\">", "Create a topic"],
+    );
+    let wrong = browser.post("/topics/Orders/update", &[("write_queues", "x"), ("broker", "")]);
+    shown_again(
+        &wrong,
+        "400",
+        &[why, "<h1>Orders", "value=\"x\">", "href=\"/topics/Orders?span=24h\""],
+    );
+    let wrong = browser.post("/topics/Orders/delete", &[("sure", "yes"), ("typed", "Order")]);
+    shown_again(
+        &wrong,
+        "400",
+        &["Delete the topic Orders?", "value=\"Order\">", "nothing was done"],
+    );
+    let group = [("group", "billing"), ("sure", "yes")];
+    browser.post("/groups", &group).says(&["badge done"]);
+    let wrong = browser.post("/groups/billing/settings", &[("retryQueueNums", "many")]);
+    shown_again(
+        &wrong,
+        "400",
+        &["This needs a whole number.", "value=\"many\">", "<details open>"],
+    );
+    let reset = "/groups/billing/reset";
+    let wrong = browser.get(&format!("{reset}?topic=Orders&target=shift&value=abc"));
+    let shift = "<option value=\"shift\" selected>";
+    shown_again(&wrong, "400", &["This needs a whole number.", "value=\"abc\">", shift]);
+    let from = format!("h{reset}?topic=Orders&target=earliest");
+    let fields = [("topic", "Orders"), ("target", "earliest"), ("typed", "bill")];
+    let wrong = browser.post_from(&from, reset, &browser.csrf, &fields);
+    shown_again(&wrong, "400", &["badge dry-run", "value=\"bill\">"]);
+    let user = [("user", "a b"), ("role", "operator"), ("action", ""), ("sure", "yes")];
+    let wrong = browser.post("/settings/users", &user);
+    let role = "<option value=\"operator\" selected>";
+    shown_again(&wrong, "409", &["up to 64 letters", "value=\"a b\">", role]);
+    // Where forms go there may be no page.
+    assert_eq!(browser.get("/topics/Orders/update").location(), "/topics/Orders");
+    assert_eq!(browser.get("/logout").location(), "/");
+    // Where nothing was typed there is nothing to keep.
+    let last = [("user", "admin"), ("action", "remove"), ("sure", "yes")];
+    let wrong = browser.post("/settings/users", &last);
+    shown_again(&wrong, "409", &["somebody has to be an admin", "<h1>It did not work"]);
+    assert!(!wrong.body.contains("name=\"user\""), "{}", wrong.body);
+    // Nor where the form is of somebody else.
+    let foreign = browser.post_with("/topics", "guess", &[("topic", "Orders"), ("queues", "many")]);
+    assert_eq!(foreign.status(), "403");
+    assert!(!foreign.body.contains("value=\"many\""), "{}", foreign.body);
+}
+
+#[test]
+fn an_account_has_what_its_form_says_and_its_secret_is_never_shown_again() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let data = dir.path().join("data");
+    let accounts = "accounts: [{accessKey: node-account, secretKey: node-secret, admin: true}]\n";
+    std::fs::create_dir(dir.path().join("acl")).unwrap();
+    std::fs::write(dir.path().join("acl/plain_acl.yml"), accounts).unwrap();
+    let acl = dir.path().join("acl");
+    let settings = format!(
+        "data_dir = {data:?}\n[acl]\nenabled = true\naccounts_dir = {acl:?}\nnode_account = \"node-account\"\n"
+    );
+    let file = dir.path().join("a.toml");
+    std::fs::write(&file, settings).unwrap();
+    let mut command = rmq_node(&["run", "--listen", &address.to_string()]);
+    let _node = Node::spawn(command.args(["--config", file.to_str().unwrap()]));
+    let browser = Browser::log_in(address, &data);
+    let key = ("key", "billing-account");
+    let allowed = [("topics", "T=SUB\r\nU=PUB"), ("white", "10.0.0.1"), ("topic_default", "PUB")];
+    let secret = |secret| [("secret", secret), ("sure", "yes")];
+    let short = [&[key], &allowed[..], &secret("abc12")].concat();
+    let refused = browser.post("/acl/accounts", &short);
+    assert_eq!(refused.status(), "400");
+    refused.says(&["the secret is too short", "Create the account billing-account?", "T=SUB"]);
+    refused.says(&["<input name=\"secret\" type=\"password\"", "id=\"refused\""]);
+    assert!(!refused.body.contains("abc12"), "{}", refused.body);
+    let made = browser.post("/acl/accounts", &[&[key], &allowed[..], &secret("a-secret")].concat());
+    made.says(&["badge done"]);
+    let account = "/acl/accounts/billing-account";
+    browser.get(account).says(&["T=SUB\nU=PUB</textarea>", "value=\"10.0.0.1\""]);
+    let same = browser.post(account, &allowed);
+    same.says(&["badge unchanged"]);
+    let none =
+        [("topics", ""), ("groups", ""), ("white", ""), ("topic_default", "DENY"), ("sure", "yes")];
+    browser.post(account, &none).says(&["badge done"]);
+    let shown = browser.get(account);
+    shown.says(&["<option value=\"DENY\" selected>"]);
+    assert!(!shown.body.contains("T=SUB") && !shown.body.contains("10.0.0.1"), "{}", shown.body);
+    browser.post(account, &none).says(&["badge unchanged"]);
+    for (field, value) in [("topics", "T=both"), ("white", "10.0.0.300")] {
+        let wrong = browser.post(account, &[(field, value)]);
+        assert_eq!(wrong.status(), "400");
+        wrong.says(&[value, "id=\"refused\"", "<h1>billing-account"]);
     }
 }
 
@@ -579,10 +725,7 @@ fn what_changes_on_a_page_is_sent_until_the_session_or_the_node_ends() {
     // How long the node has been up.
     assert_ne!(events.next().unwrap(), first);
     // As the visitor sees it.
-    let chinese = Browser {
-        cookie: format!("{}; rmq_language=zh", browser.cookie),
-        ..Browser::guest(address)
-    };
+    let chinese = browser.in_chinese();
     let (_, mut of_alerts) = chinese.follow("/live?page=/alerts");
     assert!(of_alerts.next().unwrap().contains("状态"));
     // Whatever has no such part, or is none of the console's pages, has no stream.
@@ -738,30 +881,36 @@ fn charts_show_what_was_before_a_restart_too() {
     let sent =
         rmq_node(&["bench", "produce", "-t", "Orders", "-m", "700", "-n", &servers]).output();
     assert!(sent.unwrap().status.success());
-    let label = |path: &str, title: &str| {
+    let figure = |path: &str, title: &str| {
         let page = browser.get(path).body;
-        let labels = page.split("class=\"chart\"").skip(1).map(|rest| {
-            rest.split_once("aria-label=\"").unwrap().1.split('"').next().unwrap().to_owned()
-        });
-        labels.into_iter().find(|label| label.starts_with(title))
+        let figures = page
+            .split("<figcaption>")
+            .skip(1)
+            .map(|rest| rest.split_once("</figure>").unwrap().0.to_owned());
+        figures.into_iter().find(|figure| figure.starts_with(title))
     };
     let topic = |span: &str| {
         let path = format!("/topics/Orders?span={span}");
-        label(&path, "Messages in per second, ").filter(|label| !label.ends_with("highest 0"))
+        figure(&path, "Messages in per second <").filter(|figure| !figure.contains("highest 0<"))
     };
     let day = until(|| topic("24h"));
-    assert!(day.starts_with("Messages in per second, 24 hours. last "), "{day}");
-    assert!(topic("30d").unwrap().starts_with("Messages in per second, 30 days. last "));
-    let rates = until(|| label("/", "broker-a: Messages per second, 24 hours. in: last "));
-    assert!(rates.contains("; out: last 0, highest 0"), "{rates}");
-    assert!(
-        label("/", "broker-a: Used part of the disk").is_some_and(|label| label.ends_with(" %"))
+    assert!(day.contains("last "), "{day}");
+    assert!(topic("30d").unwrap().contains("last "));
+    let rates = until(|| figure("/", "broker-a: Messages per second <"));
+    assert!(rates.contains("in: last ") && rates.contains("out: last 0, highest 0"), "{rates}");
+    let disk = figure("/", "broker-a: Used part of the disk").unwrap();
+    assert!(disk.contains(" %</span>"), "{disk}");
+    // A line, or words where that would be a dot.
+    assert_ne!(
+        disk.contains("class=\"chart\""),
+        disk.contains("A line needs two points"),
+        "{disk}"
     );
     assert!(
         browser.get("/topics/Orders").body.contains("Of the masters of this node only: broker-a.")
     );
     let none = browser.get("/topics/TBW102").body;
-    assert!(none.contains("class=\"chart\""), "an idle topic has a line at zero: {none}");
+    assert!(none.contains("last 0, highest 0"), "an idle topic has a line at zero: {none}");
     node.signal(Signal::SIGTERM);
     assert_eq!(node.wait().0.code(), Some(0));
     let _node = start();

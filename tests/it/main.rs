@@ -9,6 +9,7 @@ mod codes;
 mod completions;
 mod config;
 mod console;
+mod console_alerts;
 mod demo;
 mod doctor;
 mod drain;

@@ -1,4 +1,4 @@
-//! What alerts are judged by: a look at the whole cluster, by bulk requests (106, 28, 26, 9001, 9009; 317 of plain masters).
+//! What alerts are judged by: a look at the whole cluster, by bulk requests (106, 28, 26, 105, 9001, 9009; 317 of plain masters).
 //!
 //! Not what is wrong with it (`rules`). Invariants: the number of requests depends on the brokers only; whoever does not
 //! answer is a problem in the look, and what it would have told is missing.

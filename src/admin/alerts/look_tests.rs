@@ -1,6 +1,7 @@
 //! Looks at peers that answer what the test says.
 
-use super::super::rules::{History, Rule, observe};
+use super::super::history::History;
+use super::super::rules::{Rule, observe};
 use super::*;
 use crate::admin::tests::{NOBODY, Running};
 use crate::config::Alerts as Settings;
@@ -29,6 +30,18 @@ async fn name_servers_that_do_not_agree_answer_all_the_same() {
     assert_eq!(gone.map(|(address, _)| address.as_str()).collect::<Vec<_>>(), [NOBODY]);
     let [problem] = &look.problems[..] else { panic!("{:?}", look.problems) };
     assert!(problem.reason.starts_with("a 0 is at "), "{problem:?}");
+}
+
+#[tokio::test]
+async fn a_write_permission_that_was_wiped_is_looked_at_n062() {
+    let peer = peer();
+    peer.register(&[("a", &peer.address)]);
+    peer.answer_body(26, "brokerPermission=6\n");
+    let route =
+        r#"{"queueDatas":[{"brokerName":"a","perm":4,"readQueueNums":1,"writeQueueNums":1}]}"#;
+    peer.answer_body(105, route);
+    let look = peer.admin().look(&Clock::system()).await.unwrap();
+    assert_eq!(look.brokers[0].kept_away_by, std::slice::from_ref(&peer.address));
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 //! | file | what |
 //! | --- | --- |
 //! | `look` | what is judged: a look at the whole cluster |
+//! | `history` | what was before, brokers that are gone among it |
 //! | `rules` | what is wrong with it |
+//! | `sentence` | what is said of that, in any language |
 //! | `states` | what of that is told, when, and what is silenced |
 //! | `receivers`, `http`, `mail` | who is told, and how |
 //! | here | the rounds, what survives a restart, and what operators ask |
@@ -12,14 +14,15 @@
 //! by address tells, so that nobody is told twice. When it is gone, the next one tells. Invariants: nothing but the rounds
 //! changes what is wrong; what is silenced, told and known survives a restart; a slow receiver keeps no round waiting.
 
+mod history;
 mod http;
 mod look;
 mod mail;
 mod receivers;
 mod rules;
+mod sentence;
 mod states;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,23 +32,26 @@ use tokio::time::Instant;
 
 use super::{Admin, AdminError};
 use crate::clock::Clock;
-use crate::config::{Alerts as Settings, replace_file};
+use crate::config::Alerts as Settings;
+use crate::files;
 use crate::metrics::Metrics;
 use crate::proto::v1::{
-    Alert as Told, AlertSilence, AlertState, Done, ListAlertsResponse, Outcome, Problem,
+    Alert as Told, AlertSilence, AlertState, Broker, Done, ListAlertsResponse, Outcome, Problem,
     SilenceAlertsRequest,
 };
 use crate::task::{self, Kind};
+use history::{History, Seen};
 use look::Look;
 use receivers::Message;
 pub use rules::Rule;
-use rules::{History, observe};
+use rules::observe;
+pub use sentence::filled;
 use states::{Alert, News, Patience, Silence, States};
 
 /// What survives a restart, in the data directory.
 const FILE: &str = "alerts.json";
 /// How exactly it is kept when brokers were seen.
-const KNOWN_STEP_MS: i64 = 600_000;
+const SEEN_STEP_MS: i64 = 600_000;
 /// The longest comment, and the longest subject, of a silence.
 const TEXT_CHARS_MAX: usize = 1000;
 
@@ -87,7 +93,7 @@ struct State {
 #[serde(default)]
 struct Book {
     states: States,
-    known: BTreeMap<String, i64>,
+    seen: Vec<Seen>,
 }
 
 impl Alerts {
@@ -103,7 +109,7 @@ impl Alerts {
         let file = data_dir.join(FILE);
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         let book: Book = serde_json::from_str(&text).unwrap_or_default();
-        let history = History::of(book.known);
+        let history = History::of(book.seen);
         let state = Mutex::new(State { history, states: book.states, ..State::default() });
         let written = Mutex::new(text);
         let alerts = Self { admin, host, clock, metrics, cluster, own, file, state, written };
@@ -189,7 +195,7 @@ impl Alerts {
             (news, state.is_telling && settings.has_receivers())
         };
         for (what, alert) in &news {
-            let (rule, subject, text) = (alert.rule.name(), &alert.subject, &alert.text);
+            let (rule, subject, text) = (alert.rule.name(), &alert.subject, &alert.sentence);
             match what {
                 News::IsOver => tracing::info!(rule, subject, "alert is over: {text}"),
                 _ => tracing::warn!(rule, subject, "alert: {text}"),
@@ -237,7 +243,7 @@ impl Alerts {
         if text == *written {
             return;
         }
-        match replace_file(&self.file, &text) {
+        match files::replace(&self.file, &text) {
             Ok(()) => *written = text,
             Err(error) => {
                 let file = self.file.display();
@@ -249,9 +255,16 @@ impl Alerts {
     fn book(&self) -> Book {
         let state = self.lock();
         // As rough as it may be: not to be written each time.
-        let rough = |(name, seen): (&String, &i64)| (name.clone(), seen - seen % KNOWN_STEP_MS);
-        let known = state.history.known.iter().map(rough).collect();
-        Book { states: state.states.clone(), known }
+        let mut seen = state.history.seen.clone();
+        seen.iter_mut().for_each(|one| one.at_ms -= one.at_ms % SEEN_STEP_MS);
+        Book { states: state.states.clone(), seen }
+    }
+
+    /// Adds the brokers that are registered nowhere and were within a day, if it looks.
+    pub fn add_gone(&self, brokers: &mut Vec<Broker>) {
+        if self.host.settings().enabled {
+            self.lock().history.add_gone(brokers);
+        }
     }
 
     /// Everything that is wrong, and what is silenced.
@@ -271,7 +284,9 @@ impl Alerts {
             .into(),
             severity: alert.rule.severity().to_owned(),
             since_ms: alert.since_ms,
-            text: alert.text.clone(),
+            text: alert.sentence.to_string(),
+            words: alert.sentence.words.clone(),
+            values: alert.sentence.values.clone(),
             fix: alert.rule.fix().to_owned(),
             is_silenced: state.states.is_silenced(alert),
         };
@@ -370,7 +385,6 @@ fn in_order(address: &str) -> (Option<std::net::SocketAddr>, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::v1::Broker;
 
     #[derive(Debug)]
     struct Here;
@@ -437,7 +451,9 @@ mod tests {
     async fn what_fires_and_what_is_silenced_survives_a_restart() {
         let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::system());
         let before = alerts(dir.path(), &clock);
-        before.round(look(&clock, true), &Here.settings());
+        let first = look(&clock, true);
+        let seen_ms = first.at_ms;
+        before.round(first, &Here.settings());
         assert_eq!(states(&before), []);
         before.round(look(&clock, false), &Here.settings());
         let gone = "broker-gone".to_owned();
@@ -452,7 +468,16 @@ mod tests {
         assert!(off.counts().contains(&("broker-gone", 0)), "nobody looks any more");
         let after = alerts(dir.path(), &clock);
         assert_eq!(states(&after), [(gone.clone(), AlertState::Firing, true)]);
-        // It is known without having been seen since.
+        // It is known without having been seen since, when roughly.
+        let gone_of = |alerts: &Alerts| {
+            let mut brokers = Vec::new();
+            alerts.add_gone(&mut brokers);
+            brokers
+        };
+        let [known] = &gone_of(&after)[..] else { panic!("one was there") };
+        assert_eq!(known.last_address.as_deref(), Some("127.0.0.1:10911"));
+        assert_eq!(known.last_seen_ms, Some(seen_ms - seen_ms % SEEN_STEP_MS));
+        assert_eq!(gone_of(&off), [], "nobody looks");
         let nobody = Look { brokers: vec![Broker::default()], ..look(&clock, true) };
         after.round(nobody, &Here.settings());
         assert!(states(&after).contains(&(gone, AlertState::Firing, true)));

@@ -77,8 +77,8 @@ impl Message {
         let over = count(News::IsOver);
         let what = match (wrong, over, &self.news[..]) {
             (_, _, []) => "test: alerts arrive here".to_owned(),
-            (_, _, [(News::IsOver, alert)]) => format!("over: {}", alert.text),
-            (_, _, [(_, alert)]) => format!("{}: {}", alert.rule.severity(), alert.text),
+            (_, _, [(News::IsOver, alert)]) => format!("over: {}", alert.sentence),
+            (_, _, [(_, alert)]) => format!("{}: {}", alert.rule.severity(), alert.sentence),
             (0, over, _) => format!("{over} alerts are over"),
             (wrong, 0, _) => format!("{wrong} alerts"),
             (wrong, over, _) => format!("{wrong} alerts, {over} are over"),
@@ -98,7 +98,7 @@ impl Message {
                     format!(
                         "{still}{severity} ({}): {}. Since {since} UTC. What to do: {}",
                         alert.rule.name(),
-                        alert.text,
+                        alert.sentence,
                         alert.rule.fix()
                     )
                 }
@@ -153,7 +153,7 @@ impl Message {
                 "state": state,
                 "is_repeated": *what == News::Repeats,
                 "since_ms": alert.since_ms,
-                "text": alert.text,
+                "text": alert.sentence.to_string(),
                 "fix": alert.rule.fix(),
             })
         };

@@ -6,6 +6,7 @@ use std::sync::mpsc;
 
 use super::*;
 use crate::admin::alerts::rules::{Observation, Rule};
+use crate::admin::alerts::sentence::Sentence;
 use crate::admin::alerts::states::{Patience, States};
 
 /// An alert that fires, and a message of it.
@@ -14,7 +15,7 @@ pub(super) fn message(at_ms: i64) -> Message {
         rule: Rule::Disk,
         subject: "broker-a 0 (h:1)".to_owned(),
         level: 1.0,
-        text: "the disk is 90 % full".to_owned(),
+        sentence: Sentence::of("the disk is {} % full", &[&90]),
     };
     let patience = Patience { pending_ms: 0, repeat_ms: 0 };
     let news = States::default().step(0, &[observed], true, patience);
@@ -59,7 +60,7 @@ fn many_alerts_are_one_message_that_fits() {
     assert_eq!(many.title(), "[C] 500 alerts");
     assert!(many.lines().iter().any(|line| line.starts_with("and 480 more")));
     let mut long = many.clone();
-    long.news[0].1.text = "字".repeat(5000);
+    long.news[0].1.sentence.words = "字".repeat(5000);
     let body = long.body(Shape::WeCom, None);
     assert!(body["markdown"]["content"].as_str().unwrap().len() <= WECOM_BYTES_MAX);
 }

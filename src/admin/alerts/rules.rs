@@ -3,24 +3,22 @@
 //! Not how long it must last to be told (`states`). No I/O and no clock here. Invariants: a level of 1 or more is wrong,
 //! whatever it is a part of; what could not be looked at is no observation; a threshold of 0 switches its rule off.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::cluster::takes_messages;
 use super::super::groups::is_system;
+use super::history::{History, Samples};
 use super::look::Look;
+use super::sentence::Sentence;
 use crate::config::Alerts as Settings;
 use crate::model::{human_bytes, human_seconds};
 use crate::proto::v1::Broker;
 
-/// For how long samples of disks are kept.
-const DISK_WINDOW_MS: i64 = 6 * 3600 * 1000;
 /// How long they must reach back for a forecast.
 const FORECAST_FROM_MS: i64 = 30 * 60 * 1000;
-/// For how long numbers of dead letters are kept.
-const DEAD_WINDOW_MS: i64 = 3600 * 1000;
-/// A broker that is gone for longer is taken for removed on purpose.
-const KNOWN_FOR_MS: i64 = 24 * 3600 * 1000;
 const DAY_S: f64 = 86_400.0;
 
 /// What can be wrong.
@@ -33,6 +31,7 @@ pub enum Rule {
     NoConsumer,
     BrokerGone,
     NameServerGone,
+    WritePermission,
     Replication,
     Disk,
     DiskForecast,
@@ -44,12 +43,13 @@ pub enum Rule {
 
 impl Rule {
     /// All there are.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Lag,
         Self::LagAge,
         Self::NoConsumer,
         Self::BrokerGone,
         Self::NameServerGone,
+        Self::WritePermission,
         Self::Replication,
         Self::Disk,
         Self::DiskForecast,
@@ -68,6 +68,7 @@ impl Rule {
             Self::NoConsumer => "no-consumer",
             Self::BrokerGone => "broker-gone",
             Self::NameServerGone => "name-server-gone",
+            Self::WritePermission => "write-permission",
             Self::Replication => "replication",
             Self::Disk => "disk",
             Self::DiskForecast => "disk-forecast",
@@ -82,7 +83,11 @@ impl Rule {
     #[must_use]
     pub fn severity(self) -> &'static str {
         match self {
-            Self::BrokerGone | Self::NameServerGone | Self::Replication | Self::Disk => "critical",
+            Self::BrokerGone
+            | Self::NameServerGone
+            | Self::WritePermission
+            | Self::Replication
+            | Self::Disk => "critical",
             _ => "warning",
         }
     }
@@ -109,6 +114,9 @@ impl Rule {
             }
             Self::NameServerGone => {
                 "start it, or open its port; if it is gone for good, take it out of name_servers"
+            }
+            Self::WritePermission => {
+                "`rmq-node admin nameservers add-write BROKER` gives it back; to take a broker out of use, `rmq-node admin brokers drain`"
             }
             Self::Replication => {
                 "`rmq-node admin replication` shows what goes wrong; `rmq-node doctor` on the slave's host"
@@ -141,97 +149,23 @@ pub struct Observation {
     pub subject: String,
     /// How much of what is allowed: 1 or more is wrong.
     pub level: f64,
-    /// What is so, in a sentence.
-    pub text: String,
-}
-
-/// What was seen, and when in milliseconds since 1970, the oldest first.
-type Samples = VecDeque<(i64, u64)>;
-
-/// What was before.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct History {
-    /// Free bytes of disks, by broker.
-    disks: BTreeMap<String, Samples>,
-    /// Dead letters, by broker: what one told that was away is no news.
-    dead: BTreeMap<String, Dead>,
-    /// When brokers were seen last; kept over restarts.
-    pub known: BTreeMap<String, i64>,
-}
-
-impl History {
-    /// Only when brokers were seen is known.
-    #[must_use]
-    pub fn of(known: BTreeMap<String, i64>) -> Self {
-        Self { known, ..Self::default() }
-    }
-
-    /// Takes what was looked at.
-    pub fn add(&mut self, look: &Look) {
-        for broker in look.brokers.iter().filter(|one| is_there(one)) {
-            self.known.insert(name(broker), look.at_ms);
-        }
-        // One that is somewhere else now is not gone.
-        let is_elsewhere = |known: &str| {
-            let same = |one: &&Broker| is_there(one) && is_of(known, one);
-            look.brokers.iter().find(same).is_some_and(|one| name(one) != known)
-        };
-        let at_ms = look.at_ms;
-        self.known.retain(|known, seen| at_ms - *seen <= KNOWN_FOR_MS && !is_elsewhere(known));
-        for disk in &look.disks {
-            let samples = self.disks.entry(disk.broker.clone()).or_default();
-            sample(samples, at_ms, disk.free_bytes, DISK_WINDOW_MS);
-        }
-        for (broker, groups) in &look.dead_letters {
-            self.dead.entry(broker.clone()).or_default().add(at_ms, groups);
-        }
-        self.dead.retain(|_, dead| at_ms - dead.told_ms.unwrap_or(at_ms) <= DEAD_WINDOW_MS);
-        if look.is_complete() {
-            self.dead.retain(|broker, _| look.dead_letters.contains_key(broker));
-            self.disks.retain(|broker, _| look.disks.iter().any(|disk| disk.broker == *broker));
-        }
-    }
-}
-
-/// Dead letters at a broker.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Dead {
-    /// When it told them last.
-    told_ms: Option<i64>,
-    /// How many there were ever, by group.
-    groups: BTreeMap<String, Samples>,
-}
-
-impl Dead {
-    fn add(&mut self, at_ms: i64, told: &BTreeMap<String, u64>) {
-        let before_ms = self.told_ms.replace(at_ms);
-        self.groups.retain(|group, _| told.contains_key(group));
-        for (group, count) in told {
-            // A group that it did not name the last time had none.
-            let none = || before_ms.map(|before_ms| (before_ms, 0)).into_iter().collect();
-            let samples = self.groups.entry(group.clone()).or_insert_with(none);
-            sample(samples, at_ms, *count, DEAD_WINDOW_MS);
-        }
-    }
-}
-
-fn sample(samples: &mut Samples, at_ms: i64, value: u64, window_ms: i64) {
-    samples.push_back((at_ms, value));
-    while samples.front().is_some_and(|(from, _)| at_ms - from > window_ms) {
-        samples.pop_front();
-    }
+    /// What is so.
+    pub sentence: Sentence,
 }
 
 /// A broker as alerts call it: `broker-a 1 (192.168.1.162:10921)`.
 pub(super) fn name(broker: &Broker) -> String {
-    format!("{} ({})", place(broker), broker.address.as_deref().unwrap_or("no address"))
+    let address = broker.address.as_deref().unwrap_or("no address");
+    name_of(&broker.group, broker.id, address)
 }
 
-fn place(broker: &Broker) -> String {
-    format!("{} {}", broker.group, broker.id)
+/// The same of its parts.
+fn name_of(group: &str, id: i64, address: &str) -> String {
+    format!("{group} {id} ({address})")
 }
 
-fn is_there(broker: &Broker) -> bool {
+/// Whether it answers.
+pub(super) fn is_there(broker: &Broker) -> bool {
     broker.version.is_some()
 }
 
@@ -243,19 +177,20 @@ pub fn observe(look: &Look, history: &History, settings: &Settings) -> Vec<Obser
     brokers(look, history, &mut found);
     replication(look, settings, &mut found);
     disks(look, history, settings, &mut found);
-    let mut add = |rule, subject: &str, level: f64, text: String| {
-        found.push(Observation { rule, subject: subject.to_owned(), level, text });
+    let mut add = |rule, subject: &str, level: f64, sentence| {
+        found.push(Observation { rule, subject: subject.to_owned(), level, sentence });
     };
     if let Some(not_after_s) =
         look.certificate_not_after_s.filter(|_| settings.certificate_days > 0)
     {
         let days = (not_after_s - look.at_ms / 1000) as f64 / DAY_S;
-        let text = if days > 0.0 {
-            format!("the certificate of this node ends in {days:.0} days")
+        let sentence = if days > 0.0 {
+            Sentence::of("the certificate of this node ends in {} days", &[&days.round()])
         } else {
-            "the certificate of this node has ended".to_owned()
+            Sentence::of("the certificate of this node has ended", &[])
         };
-        add(Rule::Certificate, "this node", part(settings.certificate_days as f64, days), text);
+        let level = part(settings.certificate_days as f64, days);
+        add(Rule::Certificate, "this node", level, sentence);
     }
     let new_dead = new_dead(history);
     for (group, new) in new_dead.into_iter().filter(|_| settings.dead_letters_per_hour > 0) {
@@ -264,7 +199,7 @@ pub fn observe(look: &Look, history: &History, settings: &Settings) -> Vec<Obser
             Rule::DeadLetters,
             group,
             level,
-            format!("{new} messages of {group} became dead letters within an hour"),
+            Sentence::of("{} messages of {} became dead letters within an hour", &[&new, &group]),
         );
     }
     for (group, who) in look.differ.iter().filter(|_| settings.subscriptions) {
@@ -272,20 +207,20 @@ pub fn observe(look: &Look, history: &History, settings: &Settings) -> Vec<Obser
             Rule::Subscriptions,
             group,
             1.0,
-            format!("members of {group} subscribe to different things: {who}"),
+            Sentence::of("members of {} subscribe otherwise than the others: {}", &[group, who]),
         );
     }
     for clock in look.clocks.iter().filter(|_| settings.clock_difference_ms > 0) {
         // As far as it is known.
         let differs = clock.ahead_ms.unsigned_abs().saturating_sub(clock.error_ms);
-        let side = if clock.ahead_ms > 0 { "ahead of" } else { "behind" };
+        let values: [&dyn Display; 2] = [&clock.host, &differs];
+        let sentence = if clock.ahead_ms > 0 {
+            Sentence::of("the clock of {} is {} ms ahead of that of this host", &values)
+        } else {
+            Sentence::of("the clock of {} is {} ms behind that of this host", &values)
+        };
         let level = differs as f64 / settings.clock_difference_ms as f64;
-        add(
-            Rule::Clock,
-            &clock.host,
-            level,
-            format!("the clock of {} is {differs} ms {side} that of this host", clock.host),
-        );
+        add(Rule::Clock, &clock.host, level, sentence);
     }
     found
 }
@@ -313,66 +248,69 @@ fn readers(look: &Look, settings: &Settings, found: &mut Vec<Observation>) {
             continue;
         }
         let subject = format!("{group} in {topic}");
-        let mut add = |rule, level: f64, text: String| {
-            found.push(Observation { rule, subject: subject.clone(), level, text });
+        let mut add = |rule, level: f64, sentence| {
+            found.push(Observation { rule, subject: subject.clone(), level, sentence });
         };
         let lag = reader.lag;
         if settings.lag_messages > 0 {
             let level = lag as f64 / settings.lag_messages as f64;
-            add(Rule::Lag, level, format!("{group} has not got {lag} messages of {topic}"));
+            let values: [&dyn Display; 3] = [group, &lag, topic];
+            add(Rule::Lag, level, Sentence::of("{} has not got {} messages of {}", &values));
         }
         if let Some(behind_ms) = reader.behind_ms.filter(|_| settings.lag_age_s > 0) {
             let age = human_seconds(behind_ms / 1000);
             let level = behind_ms as f64 / 1000.0 / settings.lag_age_s as f64;
-            add(
-                Rule::LagAge,
-                level,
-                format!("the oldest message of {topic} that {group} has not got is {age} old"),
-            );
+            let values: [&dyn Display; 3] = [topic, group, &age];
+            let words =
+                Sentence::of("the oldest message of {} that {} has not got is {} old", &values);
+            add(Rule::LagAge, level, words);
         }
         if let Some(members) = look.members.as_ref().filter(|_| settings.no_consumer) {
             let nobody = members.get(group).copied().unwrap_or(0) == 0;
             let level = if nobody && lag > 0 { 1.0 } else { 0.0 };
-            add(
-                Rule::NoConsumer,
-                level,
-                format!("{lag} messages of {topic} wait for {group}, of which nobody is connected"),
+            let values: [&dyn Display; 3] = [&lag, topic, group];
+            let words = Sentence::of(
+                "{} messages of {} wait for {}, of which nobody is connected",
+                &values,
             );
+            add(Rule::NoConsumer, level, words);
         }
     }
 }
 
 fn brokers(look: &Look, history: &History, found: &mut Vec<Observation>) {
-    let mut add = |rule, subject: String, level: f64, text: String| {
-        found.push(Observation { rule, subject, level, text });
+    let mut add = |rule, subject: String, level: f64, sentence| {
+        found.push(Observation { rule, subject, level, sentence });
     };
     for broker in &look.brokers {
-        let subject = name(broker);
-        let level = if is_there(broker) { 0.0 } else { 1.0 };
+        let (subject, is_gone) = (name(broker), !is_there(broker));
         // One that has no address is told by the address that it had.
         let is_told_below =
-            broker.address.is_none() && history.known.keys().any(|known| is_of(known, broker));
+            broker.address.is_none() && history.seen.iter().any(|seen| seen.is(broker));
         if !is_told_below {
-            let text = format!("{subject}: {}", broker.state);
-            add(Rule::BrokerGone, subject, level, text);
+            let values: [&dyn Display; 2] = [&subject, &broker.state];
+            let sentence = Sentence::of("{}: {word}", &values);
+            add(Rule::BrokerGone, subject.clone(), f64::from(is_gone), sentence);
+        }
+        if takes_messages(broker) {
+            let by = &broker.kept_away_by;
+            let sentence = Sentence::of(
+                "producers are kept away from {} by name server {} (wipeWritePerm)",
+                &[&subject, &by.join(", ")],
+            );
+            add(Rule::WritePermission, subject, f64::from(!by.is_empty()), sentence);
         }
     }
-    for known in history.known.keys() {
-        if !look.brokers.iter().any(|broker| name(broker) == *known) {
-            let text = format!("{known} is not registered any more");
-            add(Rule::BrokerGone, known.clone(), 1.0, text);
-        }
+    for seen in history.gone(&look.brokers) {
+        let subject = name_of(&seen.group, seen.id, &seen.address);
+        let sentence = Sentence::of("{} is not registered any more", &[&subject]);
+        add(Rule::BrokerGone, subject, 1.0, sentence);
     }
     for (address, reason) in &look.name_servers {
-        let level = if reason.is_some() { 1.0 } else { 0.0 };
-        let why = reason.as_deref().unwrap_or("answers");
-        add(Rule::NameServerGone, address.clone(), level, format!("name server {address}: {why}"));
+        let why = reason.as_deref().unwrap_or_default();
+        let sentence = Sentence::of("name server {} does not answer: {}", &[address, &why]);
+        add(Rule::NameServerGone, address.clone(), f64::from(reason.is_some()), sentence);
     }
-}
-
-/// Whether that is, or was, this member of its group.
-fn is_of(known: &str, broker: &Broker) -> bool {
-    known.starts_with(&format!("{} (", place(broker)))
 }
 
 fn replication(look: &Look, settings: &Settings, found: &mut Vec<Observation>) {
@@ -383,17 +321,16 @@ fn replication(look: &Look, settings: &Settings, found: &mut Vec<Observation>) {
         let seconds = seconds.map_or(0.0, |behind| behind as f64 / settings.slave_behind_s as f64);
         let is_stuck = matches!(&*slave.state, "conflict" | "behind-minimum" | "the disk is full");
         let stuck = if is_stuck { 1.0 } else { 0.0 };
-        let behind = slave.behind_bytes.map(|bytes| format!(", {} behind", human_bytes(bytes)));
         let error = slave.last_error.as_ref().map(|error| format!(" ({error})"));
-        let text = format!(
-            "{}: {}{}{}",
-            name(slave),
-            slave.state,
-            behind.unwrap_or_default(),
-            error.unwrap_or_default()
-        );
+        let (subject, error) = (name(slave), error.unwrap_or_default());
+        let sentence = match slave.behind_bytes.map(human_bytes) {
+            Some(behind) => {
+                Sentence::of("{}: {word}, {} behind{}", &[&subject, &slave.state, &behind, &error])
+            }
+            None => Sentence::of("{}: {word}{}", &[&subject, &slave.state, &error]),
+        };
         let level = bytes.max(seconds).max(stuck);
-        found.push(Observation { rule: Rule::Replication, subject: name(slave), level, text });
+        found.push(Observation { rule: Rule::Replication, subject, level, sentence });
     }
 }
 
@@ -402,17 +339,19 @@ fn disks(look: &Look, history: &History, settings: &Settings, found: &mut Vec<Ob
         let subject = disk.broker.clone();
         if settings.disk_percent > 0 {
             let level = disk.used_percent / f64::from(settings.disk_percent);
-            let text = format!("the disk of {subject} is {:.0} % full", disk.used_percent);
-            found.push(Observation { rule: Rule::Disk, subject: subject.clone(), level, text });
+            let used = disk.used_percent.round();
+            let sentence = Sentence::of("the disk of {} is {} % full", &[&subject, &used]);
+            found.push(Observation { rule: Rule::Disk, subject: subject.clone(), level, sentence });
         }
         let samples = history.disks.get(&subject).filter(|_| settings.disk_forecast_hours > 0);
         let hours = samples.and_then(|samples| hours_left(samples, disk.reserve_bytes));
         if let Some(hours) = hours {
             let level = part(settings.disk_forecast_hours as f64, hours);
-            let text = format!(
-                "as it fills now, the disk of {subject} will be too full to store messages in {hours:.0} hours"
+            let sentence = Sentence::of(
+                "as it fills now, the disk of {} will be too full to store messages in {} hours",
+                &[&subject, &hours.round()],
             );
-            found.push(Observation { rule: Rule::DiskForecast, subject, level, text });
+            found.push(Observation { rule: Rule::DiskForecast, subject, level, sentence });
         }
     }
 }

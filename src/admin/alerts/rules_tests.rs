@@ -1,5 +1,6 @@
 //! Every rule, at its threshold and on both sides of it.
 
+use super::super::history::KNOWN_FOR_MS;
 use super::super::look::{Disk, HostClock, Reader};
 use super::*;
 
@@ -94,6 +95,91 @@ fn brokers_that_are_gone_are_seen_whether_they_are_registered_or_not() {
     let servers = BTreeMap::from([("n:9876".to_owned(), Some("refused".to_owned()))]);
     let look = Look { name_servers: servers, ..Look::default() };
     assert_eq!(level(&look, &History::default(), Rule::NameServerGone), Some(1.0));
+}
+
+#[test]
+fn brokers_that_are_gone_are_listed_as_they_were_by_the_same_memory() {
+    let mut history = History::default();
+    let at =
+        |at_ms, brokers: &[Broker]| Look { at_ms, brokers: brokers.to_vec(), ..Look::default() };
+    let all = [broker("a", 0), broker("a", 1), broker("b", 0), broker("b", 1)];
+    history.add(&at(5, &all));
+    let listed = |registered: &[Broker], history: &History| {
+        let mut brokers = registered.to_vec();
+        history.add_gone(&mut brokers);
+        let told = |one: Broker| (one.group, one.id, one.state, one.last_address, one.last_seen_ms);
+        brokers.into_iter().map(told).collect::<Vec<_>>()
+    };
+    let there = |group: &str, id| (group.to_owned(), id, "serving".to_owned(), None, None);
+    let gone = |group: &str, id| {
+        let address = Some(format!("h{id}:10911"));
+        (group.to_owned(), id, "not registered".to_owned(), address, Some(5))
+    };
+    assert_eq!(
+        listed(&all, &history),
+        [there("a", 0), there("a", 1), there("b", 0), there("b", 1)]
+    );
+    // A slave, and a group as a whole.
+    let expected = [there("a", 0), gone("a", 1), gone("b", 0), gone("b", 1)];
+    assert_eq!(listed(&all[..1], &history), expected);
+    // A master of which only the slave is registered is there already, and once.
+    let state = "not registered".to_owned();
+    let nameless = Broker { address: None, version: None, state, ..broker("a", 0) };
+    let left = [nameless, broker("a", 1), broker("b", 0), broker("b", 1)];
+    assert_eq!(
+        listed(&left, &history),
+        [gone("a", 0), there("a", 1), there("b", 0), there("b", 1)]
+    );
+    // Where it is now, or that it is registered and silent, is its own to tell.
+    let silent = Broker { version: None, address: Some("h9:1".to_owned()), ..broker("a", 1) };
+    let others = [broker("a", 0), silent, broker("b", 0), broker("b", 1)];
+    assert_eq!(listed(&others, &history)[1], there("a", 1));
+    history.add(&at(KNOWN_FOR_MS + 6, &all[..1]));
+    assert_eq!(listed(&all[..1], &history), [there("a", 0)], "after a day it was removed");
+}
+
+#[test]
+fn a_master_that_producers_are_kept_away_from_is_seen() {
+    let master = |may: &str, by: &[&str]| {
+        let kept_away_by = by.iter().map(|one| (*one).to_owned()).collect();
+        let master = Broker { permission: Some(may.to_owned()), kept_away_by, ..broker("a", 0) };
+        let look = Look { brokers: vec![master], ..Look::default() };
+        let all = observe(&look, &History::default(), &settings());
+        let found = all.into_iter().find(|one| one.rule == Rule::WritePermission);
+        found.map(|one| (one.level, one.sentence.to_string()))
+    };
+    assert_eq!(master("rw", &[]).unwrap().0, 0.0);
+    let told =
+        "producers are kept away from a 0 (h0:10911) by name server n:1, n:2 (wipeWritePerm)";
+    assert_eq!(master("rw", &["n:1", "n:2"]), Some((1.0, told.to_owned())));
+    assert_eq!(master("r", &[]), None, "it is out of use on purpose");
+}
+
+#[test]
+fn every_observation_reads_as_a_sentence() {
+    let text = |look: &Look, rule| {
+        let all = observe(look, &History::default(), &settings());
+        all.into_iter().find(|one| one.rule == rule).unwrap().sentence.to_string()
+    };
+    let reading = reading(7, Some(61_000), 0);
+    assert_eq!(text(&reading, Rule::Lag), "G has not got 7 messages of T");
+    let expected = "the oldest message of T that G has not got is 1 min 1 s old";
+    assert_eq!(text(&reading, Rule::LagAge), expected);
+    let expected = "7 messages of T wait for G, of which nobody is connected";
+    assert_eq!(text(&reading, Rule::NoConsumer), expected);
+    let slave = Broker {
+        state: "conflict".to_owned(),
+        behind_bytes: Some(1536),
+        last_error: Some("refused".to_owned()),
+        ..broker("a", 1)
+    };
+    let unknown = Broker { behind_bytes: None, ..slave.clone() };
+    let gone = Broker { version: None, state: "does not answer".to_owned(), ..broker("b", 0) };
+    let of = |brokers| Look { brokers, ..Look::default() };
+    let expected = "a 1 (h1:10911): conflict, 1.5 KiB behind (refused)";
+    assert_eq!(text(&of(vec![slave]), Rule::Replication), expected);
+    assert_eq!(text(&of(vec![unknown]), Rule::Replication), "a 1 (h1:10911): conflict (refused)");
+    assert_eq!(text(&of(vec![gone]), Rule::BrokerGone), "b 0 (h0:10911): does not answer");
 }
 
 #[test]

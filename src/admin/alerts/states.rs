@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::rules::{Observation, Rule};
+use super::sentence::Sentence;
 
 /// What fires goes on while its level is at least this: a value around its threshold is no news each time.
 const KEEP_LEVEL: f64 = 0.8;
@@ -34,7 +35,8 @@ pub struct Alert {
     /// Since when it is well again.
     well_since_ms: Option<i64>,
     /// What is wrong.
-    pub text: String,
+    #[serde(default)]
+    pub sentence: Sentence,
 }
 
 /// What is not told for a while.
@@ -116,9 +118,9 @@ impl States {
                     since_ms: now_ms,
                     told_ms: None,
                     well_since_ms: None,
-                    text: String::new(),
+                    sentence: Sentence::default(),
                 });
-                alert.text.clone_from(&one.text);
+                alert.sentence.clone_from(&one.sentence);
                 alert.well_since_ms = None;
                 self.go_on(alert, now_ms, patience, &mut news);
             } else if let Some(alert) = known {
@@ -227,8 +229,8 @@ mod tests {
     const PATIENCE: Patience = Patience { pending_ms: 60, repeat_ms: 1000 };
 
     fn lag(level: f64) -> Vec<Observation> {
-        let (subject, text) = ("G in T".to_owned(), format!("level {level}"));
-        vec![Observation { rule: Rule::Lag, subject, level, text }]
+        let (subject, sentence) = ("G in T".to_owned(), Sentence::of("level {}", &[&level]));
+        vec![Observation { rule: Rule::Lag, subject, level, sentence }]
     }
 
     /// What is told when levels are seen one after the other, 30 ms apart.

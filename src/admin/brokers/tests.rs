@@ -42,6 +42,19 @@ fn drain(accept_only_here: bool) -> DrainBrokerRequest {
 }
 
 #[tokio::test]
+async fn one_that_a_name_server_keeps_producers_from_is_shown_so_n062() {
+    let peer = master(6);
+    let show = async || peer.admin().broker(&GetBrokerRequest::default()).await.unwrap().broker;
+    assert_eq!(show().await.unwrap().kept_away_by, [""; 0]);
+    peer.answer_body(105, &route(4));
+    let wiped = show().await.unwrap();
+    assert_eq!(wiped.kept_away_by, std::slice::from_ref(&peer.address));
+    assert!(wiped.warnings[0].ends_with("(wipeWritePerm)"), "{:?}", wiped.warnings);
+    let listed = peer.admin().brokers().await.unwrap().brokers.remove(0).broker.unwrap();
+    assert_eq!(listed.kept_away_by, wiped.kept_away_by);
+}
+
+#[tokio::test]
 async fn topics_that_nobody_else_takes_are_not_closed_unasked() {
     let peer = master(6);
     let refused = peer.admin().drain(&drain(false)).await.unwrap_err().to_string();

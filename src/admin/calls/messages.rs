@@ -19,8 +19,8 @@ use crate::remoting::{Command, DecodeError, json, request, response};
 const LONG_TIMEOUT: Duration = Duration::from_secs(15);
 /// Messages of one pull.
 pub(in crate::admin) const PULLED: i32 = 32;
-/// Bytes that a compressed body may have when it is not.
-const BODY_BYTES_MAX: u64 = 256 << 20;
+/// Bytes that the compressed bodies of one answer may have when they are not: a few of them can stand for gigabytes.
+const INFLATED_BYTES_MAX: usize = 32 << 20;
 
 /// A message as it is stored; times in milliseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,12 +55,13 @@ pub struct Message {
     pub prepared_transaction_offset: i64,
     /// Its properties.
     pub properties: Properties,
-    /// Its body, not compressed; as it is stored if it cannot be.
+    /// Its body, not compressed; as it is stored if it cannot be, or would be too long.
     pub body: Bytes,
 }
 
 impl Message {
-    fn of(record: &Record<'_>) -> Self {
+    /// `inflated_max`: see [`body`].
+    fn of(record: &Record<'_>, inflated_max: &mut usize) -> Self {
         Self {
             topic: record.topic().to_owned(),
             queue_id: record.queue_id().to_wire(),
@@ -77,7 +78,7 @@ impl Message {
             reconsume_times: record.reconsume_times(),
             prepared_transaction_offset: record.prepared_transaction_offset(),
             properties: Properties::parse(record.properties()),
-            body: body(record),
+            body: body(record, inflated_max),
         }
     }
 
@@ -96,26 +97,34 @@ impl Message {
     }
 }
 
-fn body(record: &Record<'_>) -> Bytes {
+/// A record's body, inflated if it has at most `inflated_max` bytes then, which become fewer by so many.
+fn body(record: &Record<'_>, inflated_max: &mut usize) -> Bytes {
     let stored = record.body();
     if record.sys_flag() & sys_flag::COMPRESSED != 0 {
-        let mut plain = Vec::new();
-        if ZlibDecoder::new(stored).take(BODY_BYTES_MAX).read_to_end(&mut plain).is_ok() {
+        let (mut plain, max) = (Vec::new(), *inflated_max);
+        let one_more = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+        let read = ZlibDecoder::new(stored).take(one_more).read_to_end(&mut plain);
+        if read.is_ok_and(|bytes| bytes <= max) {
+            *inflated_max -= plain.len();
             return plain.into();
         }
     }
     Bytes::copy_from_slice(stored)
 }
 
-/// Reads records that follow one another.
+/// Reads records that follow one another; the last ones are inflated first.
 fn read_records(mut bytes: &[u8]) -> Result<Vec<Message>, DecodeError> {
-    let mut messages = Vec::new();
+    let mut records = Vec::new();
     while !bytes.is_empty() {
         let record =
             Record::parse(bytes).map_err(|error| DecodeError(format!("a message: {error}")))?;
-        messages.push(Message::of(&record));
+        records.push(record);
         bytes = &bytes[record.bytes().len()..];
     }
+    let mut inflated_max = INFLATED_BYTES_MAX;
+    let last_first = records.iter().rev().map(|record| Message::of(record, &mut inflated_max));
+    let mut messages: Vec<_> = last_first.collect();
+    messages.reverse();
     Ok(messages)
 }
 
@@ -429,5 +438,17 @@ mod tests {
         assert_eq!(messages[0].offset_id(), "7F00000100002A9F0000000000000000");
         assert!(read_records(&bytes[..bytes.len() - 1]).is_err());
         assert_eq!(read_records(b""), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_few_short_bodies_do_not_become_gigabytes() {
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(&vec![0; INFLATED_BYTES_MAX / 2]).unwrap();
+        let short = encoder.finish().unwrap();
+        let bomb = stored(&short, sys_flag::COMPRESSED);
+        let messages = read_records(&[&bomb[..], &bomb, &bomb].concat()).unwrap();
+        let bytes: Vec<_> = messages.iter().map(|message| message.body.len()).collect();
+        let half = INFLATED_BYTES_MAX / 2;
+        assert_eq!(bytes, [short.len(), half, half], "whole, or as it is stored");
     }
 }

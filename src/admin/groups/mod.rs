@@ -16,7 +16,7 @@ use crate::proto::v1::{
     Group, GroupMember, GroupOnBroker, GroupQueue, GroupSettings, GroupStatus, GroupSubscription,
     ListGroupsRequest, ListGroupsResponse, Problem,
 };
-use crate::remoting::bodies::clients::ConsumerConnections;
+use crate::remoting::bodies::clients::{ClientConnection, ConsumerConnections};
 use crate::remoting::bodies::consume_stats::{ConsumeStats, QueueProgress};
 use crate::remoting::bodies::route::BrokerData;
 use crate::remoting::response;
@@ -33,6 +33,21 @@ struct OfMaster {
     progress: Vec<(String, Vec<ConsumeStats>)>,
     /// How old the oldest message is that a group has not got; of nodes of ours.
     ages: Vec<(String, u64)>,
+}
+
+impl GroupMember {
+    /// Those that are connected, by id.
+    pub(super) fn all(members: &ConsumerConnections) -> Vec<Self> {
+        let member = |one: &ClientConnection| Self {
+            client_id: one.client_id.clone(),
+            address: one.address.clone(),
+            language: one.language.name().to_owned(),
+            version: one.version,
+        };
+        let mut all: Vec<_> = members.connections.iter().map(member).collect();
+        all.sort_by(|a, b| a.client_id.cmp(&b.client_id));
+        all
+    }
 }
 
 impl Admin {
@@ -176,14 +191,7 @@ impl Admin {
         };
         status.subscriptions = members.subscriptions.iter().map(subscription).collect();
         status.subscriptions.sort_by(|a, b| a.topic.cmp(&b.topic));
-        let member = |one: &crate::remoting::bodies::clients::ClientConnection| GroupMember {
-            client_id: one.client_id.clone(),
-            address: one.address.clone(),
-            language: one.language.name().to_owned(),
-            version: one.version,
-        };
-        status.members = members.connections.iter().map(member).collect();
-        status.members.sort_by(|a, b| a.client_id.cmp(&b.client_id));
+        status.members = GroupMember::all(members);
         let Some(over) = brokers.iter().find_map(BrokerData::address) else { return };
         let group = status.group.clone();
         let told = all(status.members.iter().map(async |member| {

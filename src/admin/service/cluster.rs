@@ -1,4 +1,4 @@
-//! The service `Cluster`; what it does is in `admin::cluster`.
+//! The service `Cluster`; what it does is in `admin::cluster`, and what is gone from the cluster its node's alerts know.
 
 use tonic::{Request, async_trait};
 
@@ -9,6 +9,10 @@ use crate::proto::v1::{ClusterState, GetClusterRequest};
 #[async_trait]
 impl Cluster for Api {
     async fn get(&self, request: Request<GetClusterRequest>) -> Answered<ClusterState> {
-        answer(self.admin(&request).cluster().await)
+        let mut state = self.admin(&request).cluster().await;
+        if let (Ok(state), Some(node)) = (&mut state, &self.of_node) {
+            node.alerts.add_gone(&mut state.brokers);
+        }
+        answer(state)
     }
 }

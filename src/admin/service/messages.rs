@@ -1,19 +1,20 @@
-//! The service `Messages`; what it does is in `admin::messages`, `admin::dead_letters`, `admin::producer` and
-//! `admin::timers`.
+//! The service `Messages`; what it does is in `admin::messages`, `admin::dead_letters`, `admin::direct`,
+//! `admin::producer` and `admin::timers`.
 
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{Answered, Api, Filled, ITEMS_OF_A_PART, Parts, answer, in_parts};
-use crate::admin::{Admin, AdminError, DeadLetters};
+use crate::admin::{Admin, DeadLetters};
 use crate::proto::v1::messages_server::Messages;
 use crate::proto::v1::{
-    CancelTimerRequest, CancelTimerResponse, CountDeadLettersRequest, CountDeadLettersResponse,
-    FindMessagesRequest, FindMessagesResponse, GetMessageRequest, GetMessageResponse,
-    ListDeadLettersRequest, ListDeadLettersResponse, ListTimersRequest, ListTimersResponse,
-    ResendDeadLettersRequest, ResendDeadLettersResponse, SendMessageRequest, SendMessageResponse,
-    TailMessagesRequest, TailMessagesResponse, TimersOnBroker,
+    CancelTimerRequest, CancelTimerResponse, ConsumeDirectlyRequest, ConsumeDirectlyResponse,
+    CountDeadLettersRequest, CountDeadLettersResponse, FindMessagesRequest, FindMessagesResponse,
+    GetMessageRequest, GetMessageResponse, ListDeadLettersRequest, ListDeadLettersResponse,
+    ListTimersRequest, ListTimersResponse, ResendDeadLettersRequest, ResendDeadLettersResponse,
+    SendMessageRequest, SendMessageResponse, TailMessagesRequest, TailMessagesResponse,
+    TimersOnBroker,
 };
 use crate::task::{self, Kind};
 
@@ -61,6 +62,14 @@ impl Messages for Api {
         change.end(self.admin(&request).send_message(request.get_ref()).await).await
     }
 
+    async fn consume_directly(
+        &self,
+        request: Request<ConsumeDirectlyRequest>,
+    ) -> Answered<ConsumeDirectlyResponse> {
+        let change = self.change("Messages/ConsumeDirectly", &request);
+        change.end(self.admin(&request).hand_to_member(request.get_ref()).await).await
+    }
+
     async fn count_dead_letters(
         &self,
         request: Request<CountDeadLettersRequest>,
@@ -76,10 +85,7 @@ impl Messages for Api {
         let found = admin.dead_letters(request.get_ref()).await?;
         let (out, parts) = mpsc::channel(PARTS_WAITING);
         task::spawn(Kind::Ignore, "dead letters", async move {
-            if let Err(error) = send_letters(&admin, found, &out).await {
-                // Who has gone does not hear it.
-                let _ = out.send(Err(error.into())).await;
-            }
+            send_letters(&admin, found, &out).await;
         });
         Ok(Response::new(ReceiverStream::new(parts)))
     }
@@ -125,22 +131,23 @@ async fn send_letters(
     admin: &Admin,
     mut found: DeadLetters,
     out: &mpsc::Sender<Result<ListDeadLettersResponse, Status>>,
-) -> Result<(), AdminError> {
+) {
     let mut part = ListDeadLettersResponse {
         queues: std::mem::take(&mut found.queues),
         problems: std::mem::take(&mut found.problems),
         letters: Vec::new(),
     };
     let mut filled = Filled::default();
-    while let Some(letter) = found.next(admin).await? {
+    while let Some(letter) = found.next(admin).await {
         if filled.is_too_full_for(&letter) && out.send(Ok(std::mem::take(&mut part))).await.is_err()
         {
-            return Ok(());
+            return;
         }
         part.letters.push(letter);
     }
+    part.problems.append(&mut found.problems);
+    // Who has gone does not hear it.
     let _ = out.send(Ok(part)).await;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -91,6 +91,7 @@ const METHODS: &[(&str, Needed)] = &[
     ("rmqnode.admin.v1.Groups/List", READER),
     ("rmqnode.admin.v1.Groups/Update", ADMIN),
     ("rmqnode.admin.v1.Messages/CancelTimer", OPERATOR),
+    ("rmqnode.admin.v1.Messages/ConsumeDirectly", OPERATOR),
     ("rmqnode.admin.v1.Messages/CountDeadLetters", READER),
     ("rmqnode.admin.v1.Messages/Find", READER),
     ("rmqnode.admin.v1.Messages/Get", READER),

@@ -73,7 +73,8 @@ pub struct Change {
     /// Whether it may do everything.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     admin: Option<bool>,
-    /// What it may do with a topic, as `Orders=PUB|SUB`; may be given again. All that are given replace all that are there.
+    /// What it may do with a topic, as `Orders=PUB|SUB`; may be given again. All that are given replace all
+    /// that are there; an empty one takes all away.
     #[arg(long, value_name = "TOPIC=PERMISSION")]
     topic: Vec<String>,
     /// The same with a group, as `readers=SUB`.
@@ -112,8 +113,9 @@ impl AclAction {
 
 impl Change {
     fn settings(&self) -> AccountSettings {
-        let list = |items: &[String]| {
-            (!items.is_empty()).then(|| PermissionList { items: items.to_vec() })
+        let list = |given: &[String]| {
+            let items = given.iter().filter(|item| !item.is_empty()).cloned().collect();
+            (!given.is_empty()).then_some(PermissionList { items })
         };
         AccountSettings {
             is_admin: self.admin,

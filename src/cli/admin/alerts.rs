@@ -151,6 +151,7 @@ mod tests {
             text: "G has not got 7 messages of T".to_owned(),
             fix: "start more".to_owned(),
             is_silenced: true,
+            ..Alert::default()
         }
     }
 

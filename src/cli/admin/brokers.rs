@@ -128,7 +128,7 @@ fn row(status: &BrokerStatus) -> Vec<String> {
         broker.id.to_string(),
         broker.role().to_owned(),
         or_nothing(&broker.address),
-        or_nothing(&status.permission),
+        permission(status).unwrap_or_else(nothing),
         broker.state.clone(),
         text(broker.in_per_s),
         status.disk_used_percent.map_or_else(nothing, |percent| format!("{percent:.0}")),
@@ -136,6 +136,13 @@ fn row(status: &BrokerStatus) -> Vec<String> {
         status.started_ms.map_or_else(nothing, utc),
         or_nothing(&broker.version),
     ]
+}
+
+/// What clients may do there, and which name servers keep producers away all the same.
+fn permission(status: &BrokerStatus) -> Option<String> {
+    let by = status.broker.as_ref().map(|broker| broker.kept_away_by.join(", "));
+    let by = by.filter(|by| !by.is_empty()).map(|by| format!(", wiped at {by}"));
+    Some(format!("{}{}", status.permission.as_ref()?, by.unwrap_or_default()))
 }
 
 /// One broker, line by line.
@@ -152,7 +159,7 @@ pub fn show(status: &BrokerStatus, output: Output) -> Report {
     line("version", broker.version.clone());
     line("started (UTC)", status.started_ms.map(utc));
     line("state", Some(broker.state.clone()));
-    line("permission", status.permission.clone());
+    line("permission", permission(status));
     let rate = |rate: Option<f64>| rate.map(|rate| format!("{rate:.1} messages a second"));
     line("in", rate(broker.in_per_s));
     line("out", rate(broker.out_per_s));
@@ -161,6 +168,9 @@ pub fn show(status: &BrokerStatus, output: Output) -> Report {
     line("log", log.map(|(begin, end)| human_bytes(end.saturating_sub(begin))));
     line("disk", status.disk_used_percent.map(|percent| format!("{percent:.0} % used")));
     line("behind", broker.behind_bytes.map(human_bytes));
+    for one in &broker.warnings {
+        line("wrong", Some(one.clone()));
+    }
     for one in &status.overrides {
         let instead_of = one.instead_of.as_deref().unwrap_or_default();
         line("changed", Some(format!("{} = {} (settings: {instead_of})", one.key, one.value)));
@@ -254,5 +264,12 @@ note        no slave
 ";
         assert_eq!(show(&status, Output::Table).text, expected);
         assert_eq!(show(&status, Output::Name).text, "broker-a\n");
+        let mut wiped = self::status("serving");
+        let broker = wiped.broker.as_mut().unwrap();
+        broker.kept_away_by = vec!["n:1".to_owned(), "n:2".to_owned()];
+        broker.warnings = vec!["x".to_owned()];
+        let text = show(&wiped, Output::Table).text;
+        assert!(text.contains("permission  r, wiped at n:1, n:2\n"), "{text}");
+        assert!(text.ends_with("wrong       x\n"), "{text}");
     }
 }

@@ -101,7 +101,7 @@ fn shown(state: ClusterState, output: Output) -> Report {
             broker.group.clone(),
             broker.id.to_string(),
             broker.role().to_owned(),
-            or_nothing(&broker.address),
+            address_of(broker),
             or_nothing(&broker.version),
             rate(broker.in_per_s),
             rate(broker.out_per_s),
@@ -154,6 +154,12 @@ fn copies_shown(state: ClusterState, output: Output) -> Report {
     };
     let sheet = Sheet { name: 3, ..Sheet::new(columns, copies.iter().map(row).collect()) };
     Report { notes: output.notes(notes), ..Report::new(sheet.render(&copies, output), problems) }
+}
+
+/// Where it is, or was.
+fn address_of(broker: &Broker) -> String {
+    let was = broker.last_address.as_ref().map(|address| format!("was {address}"));
+    broker.address.clone().or(was).unwrap_or_else(nothing)
 }
 
 fn state_of(broker: &Broker) -> String {
@@ -217,6 +223,16 @@ broker-a 1  it does not copy its master: connecting
         assert_eq!((report.text.as_str(), report.problems), (expected, vec!["x".to_owned()]));
         let report = shown(state(), Output::Json);
         assert!(report.text.contains("\"behind_bytes\": 1536"), "{}", report.text);
+    }
+
+    #[test]
+    fn a_broker_that_is_gone_has_a_line_with_where_it_was() {
+        let (last_address, state) = (Some("h:2".to_owned()), "not registered".to_owned());
+        let gone = Broker { last_address, state, ..broker(2, None) };
+        let report =
+            shown(ClusterState { brokers: vec![gone], problems: Vec::new() }, Output::Table);
+        let line = "C        broker-a   2  slave  was h:2  -           -      -  -     not registered  -\n";
+        assert!(report.text.ends_with(line), "{}", report.text);
     }
 
     #[test]

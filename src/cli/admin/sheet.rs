@@ -147,8 +147,6 @@ pub fn yaml(value: &Value) -> String {
 pub struct LongResult {
     /// What was not printed yet of the text before the list's brackets, or its items.
     before: String,
-    /// Text behind them.
-    after: String,
     is_yaml: bool,
     is_empty: bool,
 }
@@ -157,10 +155,16 @@ impl LongResult {
     /// `frame` is the result without items; the list is its first field.
     pub fn new(frame: &impl Serialize, output: Output) -> Self {
         let is_yaml = output == Output::Yaml;
+        let (before, _) = Self::around(frame, is_yaml);
+        Self { before, is_yaml, is_empty: true }
+    }
+
+    /// The text before and behind the list's brackets.
+    fn around(frame: &impl Serialize, is_yaml: bool) -> (String, String) {
         let text =
             if is_yaml { yaml(&serde_json::to_value(frame).expect(KEYS)) } else { json(frame) };
         let (before, after) = text.split_once(" []").unwrap_or((&text, ""));
-        Self { before: before.to_owned(), after: after.to_owned(), is_yaml, is_empty: true }
+        (before.to_owned(), after.to_owned())
     }
 
     /// The text of the next item, with what comes before it.
@@ -177,9 +181,10 @@ impl LongResult {
         format!("{before}{head}\n    {text}")
     }
 
-    /// The text behind all items.
-    pub fn end(self) -> String {
-        let Self { before, after, is_yaml, is_empty } = self;
+    /// The text behind all items; of `frame` also what became known while they came.
+    pub fn end(self, frame: &impl Serialize) -> String {
+        let Self { before, is_yaml, is_empty } = self;
+        let (_, after) = Self::around(frame, is_yaml);
         match (is_empty, is_yaml) {
             (true, _) => format!("{before} []{after}"),
             (false, true) => after.trim_start_matches('\n').to_owned(),
@@ -250,7 +255,7 @@ mod tests {
             for count in 0..=items.len() {
                 let mut long = LongResult::new(&result(&[]), output);
                 let mut text: String = items[..count].iter().map(|one| long.item(one)).collect();
-                text += &long.end();
+                text += &long.end(&result(&[]));
                 assert_eq!(text, sheet().render(&result(&items[..count]), output));
             }
         }

@@ -90,6 +90,9 @@ localForms();
 // On a phone the pages' names are a row to be pushed.
 const here = document.querySelector("header nav [aria-current]");
 if (here) here.scrollIntoView({ inline: "center", block: "nearest" });
+// What was refused is what somebody has to hear, and to see.
+const refused = document.getElementById("refused");
+if (refused) { refused.focus(); refused.scrollIntoView({ block: "center" }); }
 if (live) {
   follow();
   document.addEventListener("visibilitychange", follow);

@@ -48,7 +48,7 @@ impl Account {
         let mut request = Command::request(request::UPDATE_AND_CREATE_ACL_CONFIG)
             .with_field("accessKey", &self.access_key)
             .with_field("admin", self.admin);
-        let joined = |list: &Option<Vec<String>>| list.as_ref().map(|list| list.join(","));
+        let joined = |list: &Option<Vec<String>>| list.as_deref().map(list_text);
         for (key, value) in [
             ("secretKey", self.secret_key.clone()),
             ("whiteRemoteAddress", self.white_remote_address.clone()),
@@ -80,6 +80,21 @@ impl Account {
     }
 }
 
+/// A list as Java's `split` reads it again (B-340): nothing is a comma, because an empty text is one empty item.
+fn list_text(list: &[String]) -> String {
+    if list.is_empty() { ",".to_owned() } else { list.join(",") }
+}
+
+/// The items of such a text, as Java's `split` has them: it leaves out empty ones at the end.
+#[must_use]
+pub fn list_items(text: &str) -> Vec<String> {
+    let kept = if text.is_empty() { text } else { text.trim_end_matches(',') };
+    if kept.len() < text.len() && kept.is_empty() {
+        return Vec::new();
+    }
+    kept.split(',').map(str::to_owned).collect()
+}
+
 impl Accounts {
     /// Reads the answer to 54.
     ///
@@ -109,7 +124,20 @@ mod tests {
         let request = account.to_request();
         assert_eq!(request.field("topicPerms"), Some("T=PUB,U=DENY"));
         assert_eq!((request.field("admin"), request.field("groupPerms")), (Some("true"), None));
+        let none = Account { topic_perms: Some(Vec::new()), ..account.clone() };
+        assert_eq!(none.to_request().field("topicPerms"), Some(","));
         assert!(!format!("{read:?}").contains("s3cret"));
         assert!(Accounts::parse(b"[]").is_err());
+    }
+
+    #[test]
+    fn lists_are_read_as_java_splits_them_b340() {
+        assert_eq!(list_items("T=PUB,U=DENY,"), ["T=PUB", "U=DENY"]);
+        assert_eq!(list_items(","), [""; 0]);
+        // What an empty text and one before a comma hold is no permission, and refused.
+        assert_eq!(
+            (list_items(""), list_items(",T=PUB")),
+            (vec![String::new()], vec![String::new(), "T=PUB".to_owned()])
+        );
     }
 }

@@ -205,7 +205,7 @@ impl World {
         disk.is_clean = false;
         let offsets = ConsumerOffsets::default();
         if let Some(position) = disk.position {
-            offsets.merge(QUEUE.0, QUEUE.1, QUEUE.2, position);
+            offsets.merge(QUEUE.0, QUEUE.1, QUEUE.2, position, usize::MAX);
         }
         offsets.clamp(|_, _| disk.end());
         let role = Role::Slave { stage: Stage::Idle, at: self.now };

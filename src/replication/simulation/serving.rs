@@ -230,7 +230,7 @@ impl World {
     pub(super) fn merge(&mut self, host: usize, theirs: Option<Position>) -> Option<Position> {
         let end = i64::try_from(self.hosts[host].disk.end()).unwrap();
         let theirs = theirs.filter(|theirs| theirs.offset.is_some_and(|offset| offset <= end))?;
-        self.process(host).offsets.merge(QUEUE.0, QUEUE.1, QUEUE.2, theirs);
+        self.process(host).offsets.merge(QUEUE.0, QUEUE.1, QUEUE.2, theirs, usize::MAX);
         Some(theirs)
     }
 

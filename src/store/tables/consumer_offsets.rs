@@ -86,10 +86,15 @@ impl State {
     fn delete(&mut self, keys: Vec<PositionKey>) {
         for key in keys {
             let old = self.position(key.topic.as_str(), key.group.as_str(), key.queue_id);
-            let generation = old.map_or(0, |position| position.generation) + 1;
+            let generation = next_generation(old.copied());
             self.set(key, Position { generation, offset: None });
         }
     }
+}
+
+/// A greater one, unless a peer has said the greatest there is.
+fn next_generation(old: Option<Position>) -> u64 {
+    old.map_or(0, |position| position.generation).saturating_add(1)
 }
 
 /// The positions of all groups; its methods never block on the disk.
@@ -120,7 +125,7 @@ impl ConsumerOffsets {
     ) -> bool {
         self.change(topic, group, queue_id, max, |old| match old {
             Some(Position { generation, offset: Some(old) }) if offset < old => {
-                Position { generation: generation + 1, offset: Some(offset) }
+                Position { generation: generation.saturating_add(1), offset: Some(offset) }
             }
             Some(Position { generation, .. }) => Position { generation, offset: Some(offset) },
             None => Position { generation: 0, offset: Some(offset) },
@@ -130,7 +135,7 @@ impl ConsumerOffsets {
     /// Sets a group's position by the operator's will: it wins over what other brokers know.
     pub fn reset(&self, topic: &str, group: &str, queue_id: QueueId, offset: i64) {
         self.change(topic, group, queue_id, usize::MAX, |old| Position {
-            generation: old.map_or(0, |position| position.generation) + 1,
+            generation: next_generation(old),
             offset: Some(offset),
         });
     }
@@ -144,10 +149,18 @@ impl ConsumerOffsets {
         });
     }
 
-    /// Takes another broker's position if it is the newer one.
-    pub fn merge(&self, topic: &str, group: &str, queue_id: QueueId, theirs: Position) {
+    /// Takes another broker's position if it is the newer one; a new one only while there are less than `max`. False if
+    /// there are too many.
+    pub fn merge(
+        &self,
+        topic: &str,
+        group: &str,
+        queue_id: QueueId,
+        theirs: Position,
+        max: usize,
+    ) -> bool {
         let newer = |old: Option<Position>| old.map_or(theirs, |ours| ours.max(theirs));
-        self.change(topic, group, queue_id, usize::MAX, newer);
+        self.change(topic, group, queue_id, max, newer)
     }
 
     fn change(
@@ -374,7 +387,7 @@ mod tests {
             (at(2, None), at(2, None)),
             (at(2, Some(0)), at(2, Some(0))),
         ] {
-            offsets.merge("T", "G", Q, theirs);
+            assert!(offsets.merge("T", "G", Q, theirs, usize::MAX));
             assert_eq!(only(&offsets), expected);
         }
     }

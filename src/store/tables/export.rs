@@ -1,14 +1,11 @@
 //! The four tables as 4.9.4's JSON files, written as a mirror and read when the database is lost (ST-100 to ST-103).
 //!
 //! The dialect is fastjson's as far as these files need it: integer keys stand without quotes
-//! (`{0:12}`). Unknown fields are ignored, missing ones have 4.9.4's defaults. Invariant: a file is
-//! replaced whole (written aside, fsynced, renamed), so a reader never sees half of one.
+//! (`{0:12}`). Unknown fields are ignored, missing ones have 4.9.4's defaults. Not the writing to the disk.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::Path;
+use std::io;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -287,22 +284,6 @@ fn quote_integer_keys(text: &str) -> String {
     out
 }
 
-/// Replaces a file with `text`, durably.
-///
-/// # Errors
-/// What the system says; the old file is then still there.
-pub fn replace_file(path: &Path, text: &str) -> io::Result<()> {
-    let aside = path.with_extension("tmp");
-    let mut file = File::create(&aside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&aside, path)?;
-    match path.parent() {
-        Some(dir) => File::open(dir)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -382,15 +363,5 @@ mod tests {
         fn no_text_panics(text in "\\PC*", digits in "[-{}:,\"\\\\0-9 ]{0,40}") {
             let _any = (parse_topics(&text), parse_consumer_offsets(&digits), parse_delay_offsets(&digits));
         }
-    }
-
-    #[test]
-    fn a_file_is_replaced_whole() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(TOPICS_FILE);
-        replace_file(&path, "old").unwrap();
-        replace_file(&path, "new").unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

@@ -34,6 +34,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
+use crate::files;
 use crate::kv::{self, Batch, Database, KvError, OpenError, SledDatabase};
 use crate::store::schema::tables as schema;
 
@@ -319,7 +320,7 @@ impl Tables {
     }
 
     fn export(&self, name: &str, text: &str) -> Result<(), KvError> {
-        Ok(export::replace_file(&self.export_dir.join(name), text)?)
+        Ok(files::replace(&self.export_dir.join(name), text)?)
     }
 
     /// Fills the tables; returns up to where the log was when they were saved.

@@ -138,10 +138,11 @@ async fn print_all(
                 return printed;
             }
         }
-        let Some(part) = parts.message().await? else { break };
-        letters = part.letters;
+        let Some(mut part) = parts.message().await? else { break };
+        letters = std::mem::take(&mut part.letters);
+        found.add(part);
     }
-    Ok(Report::new(result.end(), found.rest.problems))
+    Ok(Report::new(result.end(&found.rest), found.rest.problems))
 }
 
 /// How the command ends if standard output takes no more: well if whoever reads it has seen enough.

@@ -1,4 +1,4 @@
-//! `rmq-node admin messages`: looking at messages, and sending one; dead letters are in `dlq`.
+//! `rmq-node admin messages`: looking at messages, sending one, and handing one to a member; dead letters are in `dlq`.
 
 mod dlq;
 
@@ -12,12 +12,12 @@ use super::output::{Output, Report, Reported};
 use super::sheet::{Column, Sheet, fact, nothing, numbers, or_nothing, words, yes};
 use super::whole;
 use crate::cli::table::{safe, time_ms, utc};
-use crate::model::{hexdump, indented_json};
+use crate::model::{hexdump, indented_json, version_text};
 use crate::proto::v1::messages_client::MessagesClient;
 use crate::proto::v1::{
-    FindMessagesRequest, FindMessagesResponse, GetMessageRequest, GetMessageResponse, MessageTrack,
-    SendMessageRequest, SendMessageResponse, StoredMessage, TailMessagesRequest, TraceKind,
-    TraceStep, TrackState,
+    ConsumeDirectlyRequest, ConsumeDirectlyResponse, FindMessagesRequest, FindMessagesResponse,
+    GetMessageRequest, GetMessageResponse, GroupMember, MessageTrack, SendMessageRequest,
+    SendMessageResponse, StoredMessage, TailMessagesRequest, TraceKind, TraceStep, TrackState,
 };
 
 /// Bytes of a body that is no text which are shown.
@@ -35,6 +35,9 @@ pub enum MessagesAction {
         /// Its topic.
         #[arg(short, long, value_name = "NAME")]
         topic: Option<String>,
+        /// The topic that its clients write traces to [default: RMQ_SYS_TRACE_TOPIC].
+        #[arg(long, value_name = "NAME")]
+        trace_topic: Option<String>,
     },
     /// List messages of a topic that have a key, newest first.
     Find {
@@ -58,6 +61,30 @@ pub enum MessagesAction {
         /// Its keys, with spaces between them.
         #[arg(long, value_name = "KEYS")]
         key: Option<String>,
+        /// A property of the application; may be given again.
+        #[arg(long = "property", value_name = "NAME=VALUE", value_parser = property)]
+        properties: Vec<(String, String)>,
+        /// Deliver it after a delay: the number of a level in the broker's messageDelayLevel, 1 (1 s) to 18 (2 h) by default.
+        #[arg(long, value_name = "LEVEL")]
+        delay_level: Option<u32>,
+    },
+    /// Hand a message to one connected member of a group, which consumes it once more, and show what the member made of it.
+    /// No position moves.
+    ConsumeDirectly {
+        /// The client's `msgId` (with --topic), or `offsetMsgId`.
+        id: String,
+        /// Its topic.
+        #[arg(short, long, value_name = "NAME")]
+        topic: Option<String>,
+        /// The group.
+        #[arg(short, long, value_name = "NAME")]
+        group: String,
+        /// The member [default: the first that is connected].
+        #[arg(long, value_name = "ID")]
+        client_id: Option<String>,
+        /// Only show which members could get it.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Show which groups have dead letters, messages that they did not get done, or those of one group on all brokers, newest
     /// first; `--resend` gives them to it again.
@@ -83,6 +110,7 @@ impl MessagesAction {
     pub fn only_reads(&self) -> bool {
         match self {
             Self::Show { .. } | Self::Find { .. } => true,
+            Self::ConsumeDirectly { dry_run, .. } => *dry_run,
             Self::Send { .. } | Self::Tail { .. } => false,
             Self::Dlq(arguments) => !arguments.resend,
         }
@@ -94,6 +122,11 @@ fn time(text: &str) -> Result<i64, String> {
     time.ok_or_else(|| "write a time as 2026-11-25T01:26:19 or in milliseconds".to_owned())
 }
 
+fn property(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    pair.ok_or_else(|| "write a property as NAME=VALUE".to_owned())
+}
+
 /// Does what the verb says.
 ///
 /// # Errors
@@ -101,8 +134,8 @@ fn time(text: &str) -> Result<i64, String> {
 pub async fn run(action: MessagesAction, door: Door, output: Output) -> Reported {
     let mut messages = MessagesClient::new(door).max_decoding_message_size(usize::MAX);
     match action {
-        MessagesAction::Show { id, topic } => {
-            let found = messages.get(GetMessageRequest { id, topic }).await?;
+        MessagesAction::Show { id, topic, trace_topic } => {
+            let found = messages.get(GetMessageRequest { id, topic, trace_topic }).await?;
             Ok(show(&found.into_inner(), output))
         }
         MessagesAction::Find { topic, key, limit } => {
@@ -110,9 +143,16 @@ pub async fn run(action: MessagesAction, door: Door, output: Output) -> Reported
             let parts = messages.find(request).await?.into_inner();
             Ok(list(whole(parts, |part| &mut part.messages).await?, output))
         }
-        MessagesAction::Send { topic, body, tag, key } => {
-            let request = SendMessageRequest { topic, tags: tag, keys: key, body };
+        MessagesAction::Send { topic, body, tag, key, properties, delay_level } => {
+            let properties = properties.into_iter().collect();
+            let request =
+                SendMessageRequest { topic, tags: tag, keys: key, body, properties, delay_level };
             Ok(sent(&messages.send(request).await?.into_inner(), output))
+        }
+        MessagesAction::ConsumeDirectly { id, topic, group, client_id, dry_run } => {
+            let request = ConsumeDirectlyRequest { id, topic, group, client_id, dry_run };
+            let told = messages.consume_directly(request).await?.into_inner();
+            Ok(if dry_run { could_get_it(&told, output) } else { made_of_it(&told, output) })
         }
         MessagesAction::Dlq(arguments) => dlq::run(arguments, messages, output).await,
         MessagesAction::Tail { topic, tag, from, count } => {
@@ -157,6 +197,28 @@ fn sent(sent: &SendMessageResponse, output: Output) -> Report {
         sent.offset_id.clone(),
     ];
     Report::new(Sheet::new(columns, vec![row]).render(sent, output), Vec::new())
+}
+
+fn could_get_it(told: &ConsumeDirectlyResponse, output: Output) -> Report {
+    let columns = ["MEMBER", "ADDRESS", "LANGUAGE", "VERSION"].map(words).into();
+    let row = |one: &GroupMember| {
+        let version = version_text(one.version);
+        vec![one.client_id.clone(), one.address.clone(), one.language.clone(), version]
+    };
+    let sheet = Sheet::new(columns, told.members.iter().map(row).collect());
+    let notes = vec![format!("Nothing was done: {} would get it.", told.client_id)];
+    let text = sheet.render(told, output);
+    Report { notes: output.notes(notes), ..Report::new(text, Vec::new()) }
+}
+
+fn made_of_it(told: &ConsumeDirectlyResponse, output: Output) -> Report {
+    let columns = vec![words("MEMBER"), words("RESULT"), numbers("MS")];
+    let row = vec![told.client_id.clone(), or_nothing(&told.result), told.spent_ms.to_string()];
+    let text = Sheet::new(columns, vec![row]).render(told, output);
+    let has_failed = !told.is_success();
+    let remark = || told.remark.clone().unwrap_or_else(|| "it says nothing more".to_owned());
+    let why = has_failed.then(|| format!("{} was not content: {}", told.client_id, remark()));
+    Report { problems: why.into_iter().collect(), has_failed, ..Report::new(text, Vec::new()) }
 }
 
 /// A message in a line.
@@ -395,6 +457,27 @@ h      unknown     no                     no
         let report = show(&found, Output::Table);
         assert_eq!(report.text, expected);
         assert_eq!(report.problems, ["what became of it in h: no answer"]);
+    }
+
+    #[test]
+    fn what_a_member_made_of_a_message_is_told_and_failed_if_it_was_not_content() {
+        let told = |result: &str, remark: Option<&str>| ConsumeDirectlyResponse {
+            client_id: "c".to_owned(),
+            result: Some(result.to_owned()),
+            remark: remark.map(str::to_owned),
+            spent_ms: 12,
+            members: Vec::new(),
+        };
+        let good = made_of_it(&told("CR_SUCCESS", None), Output::Table);
+        assert_eq!(good.text, "MEMBER  RESULT      MS\nc       CR_SUCCESS  12\n");
+        assert!(!good.has_failed && good.problems.is_empty());
+        let bad = made_of_it(&told("CR_THROW_EXCEPTION", Some("no stock")), Output::Table);
+        assert_eq!(bad.problems, ["c was not content: no stock"]);
+        assert!(bad.has_failed);
+        let member = GroupMember { client_id: "c".to_owned(), ..GroupMember::default() };
+        let could = ConsumeDirectlyResponse { members: vec![member], ..told("", None) };
+        let could = could_get_it(&could, Output::Table);
+        assert_eq!(could.notes, ["Nothing was done: c would get it."]);
     }
 
     #[test]
