@@ -1,8 +1,9 @@
-//! Letting a group go on elsewhere, against a peer that answers what the test says.
+//! Letting a group go on elsewhere, following a topic, and names that are not there, against a peer that answers what the
+//! test says.
 
-use super::tests::{MEMBERS, progress, with_group};
+use super::tests::{MEMBERS, NOBODY, progress, with_group};
 use super::*;
-use crate::proto::v1::{QueueReset, ResetOffsetsRequest, ResetTarget};
+use crate::proto::v1::{QueueReset, ResetOffsetsRequest, ResetTarget, TailMessagesRequest};
 
 fn reset(target: ResetTarget, value: i64, dry_run: bool) -> ResetOffsetsRequest {
     let (group, topic) = ("g".to_owned(), "T".to_owned());
@@ -69,4 +70,37 @@ async fn members_are_told_and_their_positions_never_set() {
     let refused = peer.admin().reset_group(&reset(ResetTarget::Shift, 1, false)).await;
     let Err(AdminError::Conflict(text)) = refused else { panic!("{refused:?}") };
     assert!(text.starts_with("1 members of \"g\" are connected"), "{text}");
+}
+
+#[tokio::test]
+async fn a_tail_goes_on_without_a_broker_that_does_not_answer() {
+    let peer = with_group();
+    let broker = |name: &str, address: &str| {
+        format!(r#"{{"brokerAddrs":{{0:"{address}"}},"brokerName":"{name}","cluster":"C"}}"#)
+    };
+    let brokers = [broker("a", &peer.address), broker("b", NOBODY)].join(",");
+    peer.answer_body(105, &format!(r#"{{"brokerDatas":[{brokers}],"queueDatas":[]}}"#));
+    let request = TailMessagesRequest { topic: "T".to_owned(), ..Default::default() };
+    let (out, mut parts) = tokio::sync::mpsc::channel(4);
+    let admin = peer.admin();
+    let part = tokio::select! {
+        ended = admin.tail(&request, &out) => panic!("{ended:?}"),
+        part = parts.recv() => part.unwrap().unwrap(),
+    };
+    let at: Vec<_> = part.problems.iter().map(|problem| problem.at.as_str()).collect();
+    assert_eq!(at, ["b"]);
+}
+
+#[tokio::test]
+async fn a_name_that_is_nearly_one_is_told_with_that() {
+    let peer = with_group();
+    peer.answer(105, Command::response(17));
+    peer.answer_body(206, r#"{"topicList":["Orders","Ordered","Paid"]}"#);
+    let told = peer.admin().topic("Order").await.unwrap_err().to_string();
+    let expected = "there is no topic \"Order\", perhaps \"Orders\" is meant: `";
+    assert!(told.starts_with(expected), "{told}");
+    peer.answer_body(208, r#"{"offsetTable":{}}"#);
+    peer.answer_body(201, r#"{"subscriptionGroupTable":{"other":{"groupName":"other"}}}"#);
+    let told = peer.admin().group("othr").await.unwrap_err().to_string();
+    assert!(told.contains("\"othr\", perhaps \"other\" is meant: `"), "{told}");
 }

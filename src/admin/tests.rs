@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::proto::v1::{
     CreateTopicRequest, DeleteTopicRequest, ListGroupsRequest, ListTimersRequest,
-    RepairTopicsRequest, StoredMessage, TailMessagesRequest, TopicKind, TopicSettings, TopicStatus,
-    TrackState, UpdateTopicRequest,
+    RepairTopicsRequest, StoredMessage, TopicKind, TopicSettings, TopicStatus, TrackState,
+    UpdateTopicRequest,
 };
 use crate::task::{self, Kind};
 use crate::transport::{Limits, Responder, Server, Service};
@@ -696,39 +696,6 @@ async fn a_group_is_shown_with_owners_and_an_unknown_one_is_not_found() {
     assert!(peer.admin().group("idle").await.unwrap().queues.is_empty());
     let refused = peer.admin().group("g").await;
     assert!(matches!(refused, Err(AdminError::NotFound(_))), "{refused:?}");
-}
-
-#[tokio::test]
-async fn a_tail_goes_on_without_a_broker_that_does_not_answer() {
-    let peer = with_group();
-    let broker = |name: &str, address: &str| {
-        format!(r#"{{"brokerAddrs":{{0:"{address}"}},"brokerName":"{name}","cluster":"C"}}"#)
-    };
-    let brokers = [broker("a", &peer.address), broker("b", NOBODY)].join(",");
-    peer.answer_body(105, &format!(r#"{{"brokerDatas":[{brokers}],"queueDatas":[]}}"#));
-    let request = TailMessagesRequest { topic: "T".to_owned(), ..Default::default() };
-    let (out, mut parts) = tokio::sync::mpsc::channel(4);
-    let admin = peer.admin();
-    let part = tokio::select! {
-        ended = admin.tail(&request, &out) => panic!("{ended:?}"),
-        part = parts.recv() => part.unwrap().unwrap(),
-    };
-    let at: Vec<_> = part.problems.iter().map(|problem| problem.at.as_str()).collect();
-    assert_eq!(at, ["b"]);
-}
-
-#[tokio::test]
-async fn a_name_that_is_nearly_one_is_told_with_that() {
-    let peer = with_group();
-    peer.answer(105, Command::response(17));
-    peer.answer_body(206, r#"{"topicList":["Orders","Ordered","Paid"]}"#);
-    let told = peer.admin().topic("Order").await.unwrap_err().to_string();
-    let expected = "there is no topic \"Order\", perhaps \"Orders\" is meant: `";
-    assert!(told.starts_with(expected), "{told}");
-    peer.answer_body(208, r#"{"offsetTable":{}}"#);
-    peer.answer_body(201, r#"{"subscriptionGroupTable":{"other":{"groupName":"other"}}}"#);
-    let told = peer.admin().group("othr").await.unwrap_err().to_string();
-    assert!(told.contains("\"othr\", perhaps \"other\" is meant: `"), "{told}");
 }
 
 #[tokio::test]

@@ -74,7 +74,11 @@ impl Admin {
         let Some(route) = self.route_if_any(topic).await? else {
             // The first trace makes it.
             let is_own = topic != system::TRACE_TOPIC;
-            return if is_own { Err(self.no_topic(topic).await) } else { Ok((Vec::new(), Vec::new())) };
+            return if is_own {
+                Err(self.no_topic(topic).await)
+            } else {
+                Ok((Vec::new(), Vec::new()))
+            };
         };
         let asked = all(route.brokers.iter().map(async |broker| {
             self.by_key_at(address_of(broker)?, topic, (id, false), TRACES).await

@@ -131,7 +131,7 @@ enum Noun {
         #[command(subcommand)]
         action: Option<ClientsAction>,
     },
-    /// Messages: show, find, send, dlq, tail.
+    /// Messages: show, find, send, consume-directly, dlq, tail.
     Messages {
         #[command(subcommand)]
         action: MessagesAction,

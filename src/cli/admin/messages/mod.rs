@@ -5,6 +5,7 @@ mod dlq;
 use std::io::{self, Write as _};
 
 use clap::Subcommand;
+use tonic::Streaming;
 
 use self::dlq::DeadLetters;
 use super::door::Door;
@@ -17,7 +18,8 @@ use crate::proto::v1::messages_client::MessagesClient;
 use crate::proto::v1::{
     ConsumeDirectlyRequest, ConsumeDirectlyResponse, FindMessagesRequest, FindMessagesResponse,
     GetMessageRequest, GetMessageResponse, GroupMember, MessageTrack, SendMessageRequest,
-    SendMessageResponse, StoredMessage, TailMessagesRequest, TraceKind, TraceStep, TrackState,
+    SendMessageResponse, StoredMessage, TailMessagesRequest, TailMessagesResponse, TraceKind,
+    TraceStep, TrackState,
 };
 
 /// Bytes of a body that is no text which are shown.
@@ -147,13 +149,12 @@ pub async fn run(action: MessagesAction, door: Door, output: Output) -> Reported
             Ok(list(whole(parts, |part| &mut part.messages).await?, output))
         }
         MessagesAction::Send { topic, body, tag, key, properties, delay_level, dry_run } => {
-            let (tags, keys, properties) = (tag, key, properties.into_iter().collect());
             let request = SendMessageRequest {
                 topic,
-                tags,
-                keys,
+                tags: tag,
+                keys: key,
                 body,
-                properties,
+                properties: properties.into_iter().collect(),
                 delay_level,
                 dry_run,
             };
@@ -167,28 +168,36 @@ pub async fn run(action: MessagesAction, door: Door, output: Output) -> Reported
         MessagesAction::Dlq(arguments) => dlq::run(arguments, messages, output).await,
         MessagesAction::Tail { topic, tag, from, count } => {
             let request = TailMessagesRequest { topic, tags: tag, from_ms: from };
-            let mut parts = messages.tail(request).await?.into_inner();
-            let mut left = count.unwrap_or(usize::MAX);
-            let mut report = Report::default();
-            while let Some(part) = parts.message().await? {
-                report.is_partial |= !part.problems.is_empty();
-                for problem in &part.problems {
-                    eprintln!("{} {}", error_word(), safe(&problem.reason));
-                }
-                for message in part.messages.iter().take(left) {
-                    // A reader that has seen enough ends it.
-                    if io::stdout().write_all(line(message, output).as_bytes()).is_err() {
-                        return Ok(report);
-                    }
-                }
-                left = left.saturating_sub(part.messages.len());
-                if left == 0 {
-                    break;
-                }
-            }
-            Ok(report)
+            let parts = messages.tail(request).await?.into_inner();
+            tail(parts, count.unwrap_or(usize::MAX), output).await
         }
     }
+}
+
+/// Prints messages as they come, and what is missing as soon as it is.
+async fn tail(
+    mut parts: Streaming<TailMessagesResponse>,
+    mut left: usize,
+    output: Output,
+) -> Reported {
+    let mut report = Report::default();
+    while let Some(part) = parts.message().await? {
+        report.is_partial |= !part.problems.is_empty();
+        for problem in &part.problems {
+            eprintln!("{} {}", error_word(), safe(&problem.reason));
+        }
+        for message in part.messages.iter().take(left) {
+            // A reader that has seen enough ends it.
+            if io::stdout().write_all(line(message, output).as_bytes()).is_err() {
+                return Ok(report);
+            }
+        }
+        left = left.saturating_sub(part.messages.len());
+        if left == 0 {
+            break;
+        }
+    }
+    Ok(report)
 }
 
 fn sent(sent: &SendMessageResponse, output: Output) -> Report {
@@ -477,27 +486,6 @@ h      unknown     no                     no
     }
 
     #[test]
-    fn what_a_member_made_of_a_message_is_told_and_failed_if_it_was_not_content() {
-        let told = |result: &str, remark: Option<&str>| ConsumeDirectlyResponse {
-            client_id: "c".to_owned(),
-            result: Some(result.to_owned()),
-            remark: remark.map(str::to_owned),
-            spent_ms: 12,
-            members: Vec::new(),
-        };
-        let good = made_of_it(&told("CR_SUCCESS", None), Output::Table);
-        assert_eq!(good.text, "MEMBER  RESULT      MS\nc       CR_SUCCESS  12\n");
-        assert!(!good.has_failed && good.problems.is_empty());
-        let bad = made_of_it(&told("CR_THROW_EXCEPTION", Some("no stock")), Output::Table);
-        assert_eq!(bad.problems, ["c was not content: no stock"]);
-        assert!(bad.has_failed);
-        let member = GroupMember { client_id: "c".to_owned(), ..GroupMember::default() };
-        let could = ConsumeDirectlyResponse { members: vec![member], ..told("", None) };
-        let could = could_get_it(&could, Output::Table);
-        assert_eq!(could.notes, ["Nothing was done: c would get it."]);
-    }
-
-    #[test]
     fn what_is_sent_has_a_place_and_what_is_not_only_a_queue() {
         let message = SendMessageResponse {
             id: "A1".to_owned(),
@@ -536,6 +524,27 @@ A1  1970-01-01 00:00:00  broker-a      3       7  x     hi
         assert_eq!(list(found(vec![message(b"hi")]), Output::Table).text, expected);
         let none = list(found(Vec::new()), Output::Table);
         assert_eq!((none.text.as_str(), &*none.notes[0]), ("", "No message has that key."));
+    }
+
+    #[test]
+    fn what_a_member_made_of_a_message_is_told_and_failed_if_it_was_not_content() {
+        let told = |result: &str, remark: Option<&str>| ConsumeDirectlyResponse {
+            client_id: "c".to_owned(),
+            result: Some(result.to_owned()),
+            remark: remark.map(str::to_owned),
+            spent_ms: 12,
+            members: Vec::new(),
+        };
+        let good = made_of_it(&told("CR_SUCCESS", None), Output::Table);
+        assert_eq!(good.text, "MEMBER  RESULT      MS\nc       CR_SUCCESS  12\n");
+        assert!(!good.has_failed && good.problems.is_empty());
+        let bad = made_of_it(&told("CR_THROW_EXCEPTION", Some("no stock")), Output::Table);
+        assert_eq!(bad.problems, ["c was not content: no stock"]);
+        assert!(bad.has_failed);
+        let member = GroupMember { client_id: "c".to_owned(), ..GroupMember::default() };
+        let could = ConsumeDirectlyResponse { members: vec![member], ..told("", None) };
+        let could = could_get_it(&could, Output::Table);
+        assert_eq!(could.notes, ["Nothing was done: c would get it."]);
     }
 
     #[test]
