@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::Broker;
 use super::answers::Refusal;
 use super::heartbeats::tell_changed;
-use super::subscriptions::{bytes_of, merge};
+use super::subscriptions::{bytes_of, keep_newer, merge};
 use crate::clock::Clock;
 use crate::filter::Subscription;
 use crate::metrics::{ConsumerFigures, Limit};
@@ -248,10 +248,14 @@ impl Clients {
         member: &Member,
         limits: &LimitNumbers,
     ) -> Result<Vec<Connection>, Full> {
-        let mut state = self.write();
-        let state = &mut *state;
         let name = GroupName::new(&data.group);
         let id = member.connection.id();
+        let member = Member { wants: digest(&data.subscriptions), ..member.clone() };
+        let known = self.read().consumers.get(&name).map(|group| group.subscriptions.clone());
+        // Nobody waits for it: many expressions take a while.
+        let mut subscriptions = merge(&known.unwrap_or_default(), data.subscriptions);
+        let mut state = self.write();
+        let state = &mut *state;
         let known = state.consumers.get(&name);
         if known.is_none() && state.consumers.len() >= limits.groups_max {
             return Err(Full("consumer groups", Limit::Groups));
@@ -260,11 +264,10 @@ impl Clients {
         if is_new && state.members >= limits.client_memberships_max {
             return Err(Full("clients", Limit::ClientMemberships));
         }
-        let member = Member { wants: digest(&data.subscriptions), ..member.clone() };
         let empty = BTreeMap::new();
         let old = known.map_or(&empty, |group| &group.subscriptions);
         let old_bytes = known.map_or(0, |group| group.subscription_bytes);
-        let subscriptions = merge(old, data.subscriptions);
+        keep_newer(old, &mut subscriptions);
         let topics_changed = !old.keys().eq(subscriptions.keys());
         let bytes = subscriptions.values().map(|one| bytes_of(one)).sum();
         let all_bytes = state.subscription_bytes - old_bytes + bytes;

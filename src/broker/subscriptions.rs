@@ -184,6 +184,19 @@ pub(super) fn merge(
     merged
 }
 
+/// What another heartbeat told meanwhile stays, if it is not older.
+pub(super) fn keep_newer(
+    known: &BTreeMap<TopicName, Arc<Subscription>>,
+    merged: &mut BTreeMap<TopicName, Arc<Subscription>>,
+) {
+    for (topic, subscription) in merged {
+        if let Some(known) = known.get(topic).filter(|known| known.version >= subscription.version)
+        {
+            *subscription = Arc::clone(known);
+        }
+    }
+}
+
 /// What a client said it wants. C++ leaves out what follows from the expression: without it, a filter by tags would
 /// filter everything away.
 fn subscription_of(data: SubscriptionData) -> Subscription {

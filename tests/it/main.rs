@@ -10,6 +10,7 @@ mod completions;
 mod config;
 mod console;
 mod console_alerts;
+mod console_forms;
 mod demo;
 mod doctor;
 mod drain;

@@ -420,8 +420,9 @@ mod tests {
 
     fn stored(body: &[u8], sys_flag: i32) -> Vec<u8> {
         let properties = "UNIQ_KEY\u{1}U".to_owned();
+        let store_host = "127.0.0.1:10911".parse().unwrap();
         let plain = NewMessage::plain("T", 3, body.to_owned());
-        encode(&NewMessage { sys_flag, properties, ..plain }).unwrap()
+        encode(&NewMessage { sys_flag, properties, store_host, ..plain }).unwrap()
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub struct ConsumerStatus {
 #[must_use]
 pub fn consumer_statuses(statuses: &[ConsumerStatus]) -> Bytes {
     let tables = statuses.iter().filter_map(|status| {
-        let body = json::parse(&status.body).ok()?;
+        let body = json::parse_bounded(&status.body, json::REQUEST_VALUES_MAX).ok()?;
         let table = body.get("messageQueueTable").entries().to_vec();
         Some((status.client_id.as_str(), Value::Object(table)))
     });

@@ -76,7 +76,7 @@ pub fn parse_dial_back_request(body: &[u8]) -> Result<Vec<u16>, DecodeError> {
     if body.is_empty() {
         return Ok(Vec::new());
     }
-    let value = json::parse(body)?;
+    let value = json::parse_bounded(body, json::REQUEST_VALUES_MAX)?;
     value.expect_object("the request")?;
     let ports = value.get("ports").items();
     if ports.len() > PORTS_MAX {
@@ -189,5 +189,7 @@ mod tests {
         ] {
             assert!(parse_dial_back_request(wrong.as_bytes()).is_err(), "{wrong}");
         }
+        let long = format!("{{\"x\":[{}1]}}", "1,".repeat(json::REQUEST_VALUES_MAX));
+        assert!(parse_dial_back_request(long.as_bytes()).is_err(), "more than it can need");
     }
 }

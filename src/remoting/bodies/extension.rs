@@ -16,11 +16,18 @@
 //! bodies they may grow: readers step over keys that they do not know, and a key that is not there has its default.
 //! Invariant: what is read may be anything; nothing here is believed by being well-formed.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::remoting::DecodeError;
+
+/// Rows of a list in a request, at most: some times those of a part of positions. An empty one takes three bytes as text,
+/// and thirty times as much when it is read.
+const ROWS_MAX: usize = 100_000;
 
 /// What a member of a group says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +50,7 @@ pub struct Hello {
     /// What its slaves dial, as `host:port`.
     pub ha_address: String,
     /// The epochs of its log, oldest first.
+    #[serde(deserialize_with = "rows")]
     pub history: Vec<EpochRow>,
     /// The offset of the first byte of its log.
     pub min_offset: u64,
@@ -57,7 +65,7 @@ pub struct Hello {
     /// Whether it takes TLS on its HA port.
     pub tls: bool,
     /// The slaves that copy from it; only in answers.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "rows", skip_serializing_if = "Vec::is_empty")]
     pub slaves: Vec<SlaveRow>,
     /// How its own copying goes; only in answers of slaves.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,7 +74,7 @@ pub struct Hello {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub waits_for: String,
     /// Peers whose nodes have other accounts than this node under the same counter; only in answers.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "rows", skip_serializing_if = "Vec::is_empty")]
     pub accounts_differ_from: Vec<String>,
 }
 
@@ -281,6 +289,7 @@ pub struct Positions {
     /// Where the log ended when they were read: they point to nothing beyond it.
     pub log_end: u64,
     /// The positions.
+    #[serde(deserialize_with = "rows")]
     pub rows: Vec<PositionRow>,
     /// Of a request: the number of the part that is asked for. Of an answer: the number of the next part; 0 if there is none.
     pub part: usize,
@@ -323,6 +332,32 @@ pub fn parse<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, DecodeErro
     serde_json::from_slice(body).map_err(|error| DecodeError(format!("JSON: {error}")))
 }
 
+/// Reads a list of [`ROWS_MAX`] rows at most.
+fn rows<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    struct Rows<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Rows<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(text, "a list of {ROWS_MAX} rows at most")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            let mut rows = Vec::new();
+            while let Some(row) = list.next_element()? {
+                if rows.len() == ROWS_MAX {
+                    return Err(A::Error::invalid_length(ROWS_MAX + 1, &self));
+                }
+                rows.push(row);
+            }
+            Ok(rows)
+        }
+    }
+
+    from.deserialize_seq(Rows(PhantomData))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -356,5 +391,15 @@ mod tests {
         let bytes = to_bytes(&positions);
         assert!(!String::from_utf8_lossy(&bytes).contains("\"o\""));
         assert_eq!(parse::<Positions>(&bytes).unwrap(), positions);
+    }
+    #[test]
+    fn a_short_text_does_not_become_a_long_list() {
+        let positions = |rows| format!("{{\"rows\":[{}{{}}]}}", "{},".repeat(rows - 1));
+        let read = parse::<Positions>(positions(ROWS_MAX).as_bytes()).unwrap();
+        assert_eq!(read.rows.len(), ROWS_MAX);
+        let error = parse::<Positions>(positions(ROWS_MAX + 1).as_bytes()).unwrap_err();
+        assert!(error.0.contains("100000 rows at most"), "{error:?}");
+        let hello = positions(ROWS_MAX + 1).replace("rows", "history");
+        assert!(parse::<Hello>(hello.as_bytes()).is_err());
     }
 }

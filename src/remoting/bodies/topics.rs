@@ -39,7 +39,7 @@ pub fn parse_version(body: &[u8]) -> Result<Option<DataVersion>, DecodeError> {
     if body.is_empty() {
         return Ok(None);
     }
-    let value = json::parse(body)?;
+    let value = json::parse_bounded(body, json::REQUEST_VALUES_MAX)?;
     value.expect_object("the data version")?;
     read_version(&value).map(Some)
 }
@@ -163,6 +163,8 @@ mod tests {
         for bad in ["[]", "x", r#"{"topicConfigTable":{"T":{"perm":"x"}}}"#] {
             assert!(parse_topic_table(bad.as_bytes()).is_err(), "{bad}");
         }
+        let long = format!("{{\"x\":[{}1]}}", "1,".repeat(json::REQUEST_VALUES_MAX));
+        assert!(parse_version(long.as_bytes()).is_err(), "more than it can need");
     }
 
     #[test]
