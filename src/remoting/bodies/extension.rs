@@ -144,9 +144,9 @@ pub struct AccountsOffer {
     pub text: Option<String>,
 }
 
-impl std::fmt::Debug for AccountsOffer {
+impl fmt::Debug for AccountsOffer {
     /// Without the text, which has secrets.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccountsOffer").field("counter", &self.counter).finish_non_exhaustive()
     }
 }
