@@ -296,7 +296,9 @@ fn an_operator_creates_a_topic_finds_a_message_and_moves_a_group() {
     let message = browser.get(&format!("/messages/Orders/{id}?as=hex"));
     assert!(message.body.contains("00000000  "), "{}", message.body);
     assert_eq!(rows(&browser.get(&format!("/messages?by=id&topic=Orders&id={id}"))), [id]);
-    // A group is put at its beginning, once its name was typed.
+    // A group is put at its beginning, if there is one, once its name was typed.
+    assert_eq!(browser.get("/groups/g/reset?topic=Orders&target=earliest").status(), "404");
+    browser.post("/groups", &[("group", "g"), ("sure", "yes")]).says(&["badge done"]);
     let preview = browser.get("/groups/g/reset?topic=Orders&target=earliest");
     assert!(preview.body.contains("badge dry-run"), "{}", preview.body);
     let reset = [("topic", "Orders"), ("target", "latest")];
@@ -424,6 +426,7 @@ fn a_topics_page_changes_it_sends_to_it_and_tells_who_reads_it() {
     gone.says(&["no member of group &#34;g&#34; is connected to broker-a"]);
     let gone = browser.post(&format!("{path}/consume"), &[("group", "g"), ("client", "c")]);
     gone.says(&["no &#34;c&#34; of group &#34;g&#34; is connected to broker-a"]);
+    browser.post("/groups", &[("group", "g"), ("sure", "yes")]).says(&["badge done"]);
     let reset = [("topic", "Orders"), ("target", "earliest"), ("typed", "g")];
     browser.post("/groups/g/reset", &reset).says(&["badge done"]);
     let topic = browser.get("/topics/Orders");
