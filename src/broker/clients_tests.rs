@@ -11,7 +11,6 @@ use super::*;
 use crate::broker::heartbeats::NAME_BYTES_MAX;
 use crate::broker::{BrokerOptions, BrokerService, tests_support};
 use crate::filter::TAGS_MAX;
-use crate::remoting::bodies::heartbeat::Heartbeat;
 use crate::remoting::{self, Command};
 use crate::transport::{Limits, Server};
 
@@ -386,37 +385,4 @@ async fn the_tables_have_limits_and_everything_is_counted_off_again() {
     let mut peer = world.peer().await;
     let _ = peer.answer(heartbeat(&producer(&["new"]))).await;
     assert_eq!(world.broker.clients.read().producers.len(), 1);
-}
-
-#[tokio::test]
-async fn nobody_waits_while_many_expressions_are_read() {
-    let world = World::new();
-    let _peer = world.member().await;
-    let clients = &world.broker.clients;
-    let member = clients.read().consumers["G"].members.values().next().unwrap().clone();
-    let expression = vec!["a"; 1000].join(" OR ");
-    let subscriptions: Vec<_> = (0..200)
-        .map(|topic| {
-            format!(r#"{{"topic":"T{topic}","expressionType":"SQL92","subString":"{expression}"}}"#)
-        })
-        .collect();
-    let body = consumer("G", &format!("[{}]", subscriptions.join(",")));
-    let data = Heartbeat::parse(body.as_bytes()).unwrap().consumers.remove(0);
-    let limits = world.broker.limits().numbers();
-    let (took, longest) = std::thread::scope(|scope| {
-        let heartbeat = scope.spawn(|| {
-            let begun = Instant::now();
-            assert!(clients.consumer_heartbeat(data, &member, &limits).is_ok());
-            begun.elapsed()
-        });
-        let mut longest = Duration::ZERO;
-        while !heartbeat.is_finished() {
-            let begun = Instant::now();
-            clients.subscription("G", "T0");
-            longest = longest.max(begun.elapsed());
-        }
-        (heartbeat.join().unwrap(), longest)
-    });
-    assert!(world.subscription("T199").unwrap().sql.is_some());
-    assert!(longest * 2 < took, "{longest:?} of {took:?}");
 }

@@ -147,3 +147,22 @@ async fn an_expression_is_checked_before_a_client_subscribes_b233() {
     assert_eq!(checked(other).await, (1, Some(remark)));
     assert_eq!(world.call(Command::request(request::CHECK_CLIENT_CONFIG)).await.code, 1);
 }
+
+#[test]
+fn what_was_told_while_expressions_were_read_stays_unless_it_is_older() {
+    let told = |all: &[(&str, i64)]| -> BTreeMap<_, _> {
+        let one = |(topic, version): &(&str, i64)| {
+            let subscription = Subscription::parse(topic, "*", None, *version).unwrap();
+            (TopicName::new(topic), Arc::new(subscription))
+        };
+        all.iter().map(one).collect()
+    };
+    let known = told(&[("newer", 3), ("same", 2), ("older", 1), ("gone", 9)]);
+    let mut merged = told(&[("newer", 2), ("same", 2), ("older", 2), ("added", 2)]);
+    keep_newer(&known, &mut merged);
+    let versions: Vec<_> =
+        merged.iter().map(|(topic, one)| (topic.as_str(), one.version)).collect();
+    assert_eq!(versions, [("added", 2), ("newer", 3), ("older", 2), ("same", 2)]);
+    let is_known = |topic: &str| Arc::ptr_eq(&merged[topic], &known[topic]);
+    assert!(is_known("newer") && is_known("same") && !is_known("older"));
+}

@@ -46,15 +46,17 @@ impl Account {
     fn of(account: AccountOnBrokers, differs: bool) -> Self {
         let settings = account.settings.unwrap_or_default();
         let items = |list: Option<PermissionList>| list.map(|list| list.items).unwrap_or_default();
-        // As the form has it.
+        let is_admin = settings.is_admin.unwrap_or_default();
+        // As the form has it; without a word of it only admins may do something.
         let word = |text: Option<String>| match text.unwrap_or_default() {
             text if text.trim() == "SUB|PUB" => "PUB|SUB".to_owned(),
+            text if text.is_empty() && !is_admin => "DENY".to_owned(),
             text => text,
         };
         Self {
             path: escaped(&account.access_key),
             key: account.access_key,
-            is_admin: settings.is_admin.unwrap_or_default(),
+            is_admin,
             topic_default: word(settings.default_topic_permission),
             group_default: word(settings.default_group_permission),
             white: settings.white_address.unwrap_or_default(),
