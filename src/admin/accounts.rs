@@ -26,7 +26,7 @@ use crate::remoting::bodies::route::BrokerData;
 /// A key and a secret must be longer than this.
 const CHARS_MIN: usize = 6;
 /// What an account without a word of it may do.
-const DENIED: &str = "DENY";
+pub const DENIED: &str = "DENY";
 const NO_SECRET: &str = "it does not have the account, and cannot get it without a secret";
 
 /// A broker that can have accounts.

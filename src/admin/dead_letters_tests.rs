@@ -2,12 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
-
 use super::tests::{NOBODY, Running};
 use super::*;
-use crate::message::{NewMessage, Properties, encode, properties};
-use crate::model::{QueueId, TopicName};
+use crate::message::{NewMessage, Properties, encode, properties, stamp};
+use crate::model::{PhysicalOffset, QueueOffset};
 use crate::proto::v1::{
     DeadLetterPlace, ListDeadLettersRequest, ListDeadLettersResponse, ResendDeadLettersRequest,
     ResendTarget,
@@ -27,25 +25,19 @@ fn record(offset: i64, deliveries: i32) -> Vec<u8> {
 /// The same with a body of its own.
 fn long_record(offset: i64, deliveries: i32, body: &[u8]) -> Vec<u8> {
     let host = "127.0.0.1:10911".parse().unwrap();
-    let mut bytes = encode(&NewMessage {
-        topic: TopicName::new(DLQ),
-        queue_id: QueueId(0),
+    let mut record = encode(&NewMessage {
         flag: 7,
-        sys_flag: 0,
         born_timestamp: 5,
         born_host: host,
         store_host: host,
         reconsume_times: deliveries,
-        prepared_transaction_offset: 0,
-        body: Bytes::copy_from_slice(body),
         properties: PROPERTIES.replace("U0", &format!("U{offset}")),
+        ..NewMessage::plain(DLQ, 0, body.to_owned())
     })
     .unwrap();
-    // Where a log writes them when it appends (ST-001): queue offset, physical offset, store time.
-    bytes[20..28].copy_from_slice(&offset.to_be_bytes());
-    bytes[28..36].copy_from_slice(&(offset * 1000).to_be_bytes());
-    bytes[56..64].copy_from_slice(&(offset * 10).to_be_bytes());
-    bytes
+    let at = u64::try_from(offset).unwrap();
+    stamp(&mut record, QueueOffset(at), PhysicalOffset(at * 1000), offset * 10);
+    record
 }
 
 /// Who has dead letters 2 to 7 of a group `g` that has 3 retries, and takes messages, which are noted.
@@ -259,20 +251,10 @@ fn has_250(peer: &Running, queues: &[i32], readable: i64) {
     });
 }
 
-/// The brokers of the route that `peer` knows.
-fn leads_to(peer: &Running, brokers: &[(&str, &str)]) {
-    let broker = |(name, address): &(&str, &str)| {
-        format!(r#"{{"brokerAddrs":{{0:"{address}"}},"brokerName":"{name}","cluster":"C"}}"#)
-    };
-    let brokers: Vec<_> = brokers.iter().map(broker).collect();
-    let route = format!(r#"{{"brokerDatas":[{}],"queueDatas":[]}}"#, brokers.join(","));
-    peer.answer_body(105, &route);
-}
-
 #[tokio::test]
 async fn a_broker_that_fails_after_the_first_hundred_keeps_back_nothing_of_the_others() {
     let (peer, other) = (Running::start(), Running::start());
-    leads_to(&peer, &[("a", &peer.address), ("b", &other.address)]);
+    peer.leads_to(&[("a", &peer.address), ("b", &other.address)]);
     has_250(&peer, &[0], 150);
     has_250(&other, &[1], 0);
     let request = of_group(None, None, Some(1000));
@@ -333,7 +315,7 @@ async fn of_a_broker_that_fails_what_was_read_whole_stays() {
 #[tokio::test]
 async fn more_than_are_read_ahead_come_in_the_order_of_their_times_from_all_queues() {
     let peer = Running::start();
-    leads_to(&peer, &[("a", &peer.address)]);
+    peer.leads_to(&[("a", &peer.address)]);
     has_250(&peer, &[0, 1], 0);
     let found = listed(&peer, &of_group(None, None, Some(1000))).await.unwrap();
     let times: Vec<_> =

@@ -64,31 +64,17 @@ mod tests {
     use super::*;
     use crate::admin::tests::{MEMBERS, Running};
     use crate::message::{NewMessage, encode};
-    use crate::model::{QueueId, TopicName};
     use crate::remoting::{Command, response};
 
     /// Who has a message `U` of a topic `T`.
     fn with_message() -> Running {
         let peer = Running::start();
-        let host = peer.address.parse().unwrap();
-        let record = encode(&NewMessage {
-            topic: TopicName::new("T"),
-            queue_id: QueueId(0),
-            flag: 0,
-            sys_flag: 0,
-            born_timestamp: 5,
-            born_host: host,
-            store_host: host,
-            reconsume_times: 0,
-            prepared_transaction_offset: 0,
-            body: b"body".to_vec().into(),
-            properties: "UNIQ_KEY\u{1}U".to_owned(),
-        })
-        .unwrap();
+        let properties = "UNIQ_KEY\u{1}U".to_owned();
+        let store_host = peer.address.parse().unwrap();
+        let plain = NewMessage::plain("T", 0, "body");
+        let record = encode(&NewMessage { properties, store_host, ..plain }).unwrap();
         peer.answer(12, Command::response(0).with_body(record));
-        let broker =
-            format!(r#"{{"brokerAddrs":{{0:"{}"}},"brokerName":"a","cluster":"C"}}"#, peer.address);
-        peer.answer_body(105, &format!(r#"{{"brokerDatas":[{broker}],"queueDatas":[]}}"#));
+        peer.leads_to(&[("a", &peer.address)]);
         peer
     }
 
@@ -137,7 +123,6 @@ mod tests {
     #[tokio::test]
     async fn a_message_whose_broker_is_not_registered_any_more_is_said_to_be_so() {
         let peer = with_message();
-        let broker = r#"{"brokerAddrs":{0:"127.0.0.1:1"},"brokerName":"b","cluster":"C"}"#;
         let message = crate::proto::v1::StoredMessage {
             topic: "T".to_owned(),
             store_host: peer.address.clone(),
@@ -145,7 +130,7 @@ mod tests {
         };
         let tracks = peer.admin().tracks(&message).await;
         assert!(!matches!(tracks, Err(AdminError::Unreachable(_))), "it is there: {tracks:?}");
-        peer.answer_body(105, &format!(r#"{{"brokerDatas":[{broker}],"queueDatas":[]}}"#));
+        peer.leads_to(&[("b", "127.0.0.1:1")]);
         let error = peer.admin().tracks(&message).await.unwrap_err();
         let expected =
             format!("{}, which has the message, is not registered for its topic", peer.address);

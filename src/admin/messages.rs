@@ -326,26 +326,14 @@ mod tests {
     use super::super::tests::Running;
     use super::*;
     use crate::message::{NewMessage, encode, stamp};
-    use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
+    use crate::model::{PhysicalOffset, QueueOffset};
     use crate::remoting::{Command, request};
 
     /// A message with the key `k`, stored at this time.
     fn stored(time: u32, body_bytes: usize) -> Vec<u8> {
-        let host = "127.0.0.1:10911".parse().unwrap();
-        let mut record = encode(&NewMessage {
-            topic: TopicName::new("T"),
-            queue_id: QueueId(0),
-            flag: 0,
-            sys_flag: 0,
-            born_timestamp: 1,
-            born_host: host,
-            store_host: host,
-            reconsume_times: 0,
-            prepared_transaction_offset: 0,
-            body: vec![b'x'; body_bytes].into(),
-            properties: "KEYS\u{1}k".to_owned(),
-        })
-        .unwrap();
+        let properties = "KEYS\u{1}k".to_owned();
+        let plain = NewMessage::plain("T", 0, vec![b'x'; body_bytes]);
+        let mut record = encode(&NewMessage { properties, ..plain }).unwrap();
         let at = u64::from(time);
         stamp(&mut record, QueueOffset(at), PhysicalOffset(at), i64::from(time));
         record
@@ -354,11 +342,7 @@ mod tests {
     #[tokio::test]
     async fn of_a_key_the_newest_messages_are_told_up_to_so_many_bytes() {
         let peer = Running::start();
-        let route = format!(
-            r#"{{"brokerDatas":[{{"brokerAddrs":{{0:"{}"}},"brokerName":"a","cluster":"C"}}],"queueDatas":[]}}"#,
-            peer.address
-        );
-        peer.answer_body(request::GET_ROUTEINFO_BY_TOPIC, &route);
+        peer.leads_to(&[("a", &peer.address)]);
         let find = async |sizes: &[usize]| {
             let records = (0..).zip(sizes).map(|(time, bytes)| stored(time, *bytes));
             let body = records.collect::<Vec<_>>().concat();

@@ -93,6 +93,7 @@ use crate::remoting::bodies::route::BrokerData;
 use crate::remoting::{Command, response};
 use crate::transport::{CallError, Client, Credentials};
 
+pub use accounts::DENIED;
 pub use audit::AuditLog;
 pub use browse::{Browse, Browsed, Place};
 pub use calls::{

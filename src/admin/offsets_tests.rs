@@ -75,11 +75,7 @@ async fn members_are_told_and_their_positions_never_set() {
 #[tokio::test]
 async fn a_tail_goes_on_without_a_broker_that_does_not_answer() {
     let peer = with_group();
-    let broker = |name: &str, address: &str| {
-        format!(r#"{{"brokerAddrs":{{0:"{address}"}},"brokerName":"{name}","cluster":"C"}}"#)
-    };
-    let brokers = [broker("a", &peer.address), broker("b", NOBODY)].join(",");
-    peer.answer_body(105, &format!(r#"{{"brokerDatas":[{brokers}],"queueDatas":[]}}"#));
+    peer.leads_to(&[("a", &peer.address), ("b", NOBODY)]);
     let request = TailMessagesRequest { topic: "T".to_owned(), ..Default::default() };
     let (out, mut parts) = tokio::sync::mpsc::channel(4);
     let admin = peer.admin();

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::message::{NewMessage, encode};
 use crate::proto::v1::{
     CreateTopicRequest, DeleteTopicRequest, ListGroupsRequest, ListTimersRequest,
     RepairTopicsRequest, StoredMessage, TopicKind, TopicSettings, TopicStatus, TrackState,
@@ -38,6 +39,15 @@ pub(super) struct Running {
     stop: CancellationToken,
 }
 
+/// A route to these brokers, by name and address.
+fn route_to(brokers: &[(&str, &str)]) -> String {
+    let broker = |(name, address): &(&str, &str)| {
+        format!(r#"{{"brokerAddrs":{{0:"{address}"}},"brokerName":"{name}","cluster":"C"}}"#)
+    };
+    let brokers: Vec<_> = brokers.iter().map(broker).collect();
+    format!(r#"{{"brokerDatas":[{}],"queueDatas":[]}}"#, brokers.join(","))
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop.cancel();
@@ -52,6 +62,11 @@ impl Running {
         let (address, stop) = (server.local_addr().to_string(), CancellationToken::new());
         task::spawn(Kind::Ignore, "peer", server.serve(peer.clone(), stop.clone()));
         Self { peer, address, stop }
+    }
+
+    /// Knows a route to these brokers, by name and address.
+    pub(super) fn leads_to(&self, brokers: &[(&str, &str)]) {
+        self.answer_body(105, &route_to(brokers));
     }
 
     pub(super) fn answer(&self, code: i32, answer: Command) {
@@ -630,11 +645,7 @@ async fn a_group_that_got_nothing_is_as_old_as_what_waits_and_one_that_gets_noth
 #[tokio::test]
 async fn members_that_only_another_broker_knows_are_found_for_a_message() {
     let (peer, other) = (Running::start(), Running::start());
-    let brokers = [("a", &peer.address), ("b", &other.address)].map(|(name, address)| {
-        format!(r#"{{"brokerAddrs":{{0:"{address}"}},"brokerName":"{name}","cluster":"C"}}"#)
-    });
-    let route = format!(r#"{{"brokerDatas":[{}],"queueDatas":[]}}"#, brokers.join(","));
-    peer.answer_body(105, &route);
+    peer.leads_to(&[("a", &peer.address), ("b", &other.address)]);
     peer.answer_body(300, r#"{"groupList":["g"]}"#);
     peer.answer(203, Command::response(206));
     let stats = format!(r#"{{"consumeTps":0.0,"offsetTable":{{{}}}}}"#, progress("T", 0, 8, 3));
@@ -756,28 +767,14 @@ async fn who_never_answers_is_missing_before_the_deadline() {
 #[tokio::test]
 async fn traces_are_read_from_the_topic_that_is_named_m064() {
     let peer = Running::start();
-    let broker =
-        format!(r#"{{"brokerAddrs":{{0:"{}"}},"brokerName":"a","cluster":"C"}}"#, peer.address);
-    let route = format!(r#"{{"brokerDatas":[{broker}],"queueDatas":[]}}"#);
+    let route = route_to(&[("a", &peer.address)]);
     peer.answer_with(105, move |request| match request.field("topic") {
         Some("Traces") => Command::response(0).with_body(route.clone().into_bytes()),
         _ => Command::response(17),
     });
-    let host = peer.address.parse().unwrap();
     let line = ["SubAfter", "r", "ID", "4", "true", "k", "0", "9", "C"].join("\u{1}");
-    let record = crate::message::encode(&crate::message::NewMessage {
-        topic: crate::model::TopicName::new("Traces"),
-        queue_id: crate::model::QueueId(0),
-        flag: 0,
-        sys_flag: 0,
-        born_timestamp: 5,
-        born_host: host,
-        store_host: host,
-        reconsume_times: 0,
-        prepared_transaction_offset: 0,
-        body: line.into_bytes().into(),
-        properties: "KEYS\u{1}ID k".to_owned(),
-    });
+    let properties = "KEYS\u{1}ID k".to_owned();
+    let record = encode(&NewMessage { properties, ..NewMessage::plain("Traces", 0, line) });
     peer.answer(12, Command::response(0).with_body(record.unwrap()));
     let admin = peer.admin();
     let (steps, problems) = admin.trace("ID", Some("Traces")).await.unwrap();

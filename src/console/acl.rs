@@ -9,7 +9,7 @@ use axum::extract::{Path, State};
 use super::change::{Confirm, change, result, rows};
 use super::visitor::{Fields, Page, Posted, Visitor, escaped};
 use super::{Answer, Pages, format, html, may_call};
-use crate::admin::AdminError;
+use crate::admin::{AdminError, DENIED};
 use crate::proto::v1::{
     AccountOnBrokers, AccountSettings, AccountsOfBroker, CreateAccountRequest,
     DeleteAccountRequest, Done, ListAccountsResponse, PermissionList, Problem,
@@ -50,7 +50,7 @@ impl Account {
         // As the form has it; without a word of it only admins may do something.
         let word = |text: Option<String>| match text.unwrap_or_default() {
             text if text.trim() == "SUB|PUB" => "PUB|SUB".to_owned(),
-            text if text.is_empty() && !is_admin => "DENY".to_owned(),
+            text if text.is_empty() && !is_admin => DENIED.to_owned(),
             text => text,
         };
         Self {

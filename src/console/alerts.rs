@@ -419,15 +419,7 @@ mod tests {
     }
 
     fn page(language: Language) -> Page {
-        Page {
-            language,
-            theme: None,
-            base: String::new(),
-            path: PATH.to_owned(),
-            user: None,
-            csrf: String::new(),
-            sent: Fields::default(),
-        }
+        Page::plain(language, PATH)
     }
 
     #[test]

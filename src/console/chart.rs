@@ -410,15 +410,7 @@ mod tests {
     }
 
     fn page() -> Page {
-        Page {
-            language: Language::English,
-            theme: None,
-            base: String::new(),
-            path: "/".to_owned(),
-            user: None,
-            csrf: String::new(),
-            sent: Fields::default(),
-        }
+        Page::plain(Language::English, "/")
     }
 
     #[test]

@@ -317,15 +317,7 @@ mod tests {
 
     #[test]
     fn every_state_of_a_group_is_said_in_4_9_4s_word_and_in_ours() {
-        let page = Page {
-            language: Language::English,
-            theme: None,
-            base: String::new(),
-            path: "/".to_owned(),
-            user: None,
-            csrf: String::new(),
-            sent: Fields::default(),
-        };
+        let page = Page::plain(Language::English, "/");
         let said = |state: TrackState, is_consumed| {
             let track =
                 MessageTrack { state: state.into(), is_consumed, ..MessageTrack::default() };

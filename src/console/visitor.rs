@@ -66,6 +66,20 @@ impl Page {
         }
     }
 
+    /// One of nobody who is logged in, for tests.
+    #[cfg(test)]
+    pub fn plain(language: Language, path: &str) -> Self {
+        Self {
+            language,
+            theme: None,
+            base: String::new(),
+            path: path.to_owned(),
+            user: None,
+            csrf: String::new(),
+            sent: Fields::default(),
+        }
+    }
+
     /// A text in the page's language.
     pub fn t<'a>(&self, text: &'a str) -> &'a str {
         translated(self.language, text)
