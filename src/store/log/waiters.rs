@@ -73,15 +73,23 @@ impl Waiters {
         self.reached.load(Ordering::Acquire)
     }
 
-    /// Lets an append wait, unless what it waits for is there, or will not come any more: then it is told now.
-    pub(super) fn park(&self, waiter: Waiter) {
+    /// How many wait.
+    pub(super) fn count(&self) -> usize {
+        self.lock().list.len()
+    }
+
+    /// Lets an append wait, unless what it waits for is there, or will not come any more: then it is told now. Returns
+    /// how many wait then.
+    pub(super) fn park(&self, waiter: Waiter) -> usize {
         let mut state = self.lock();
         // Looked at with the list held: whoever reaches it after this finds the waiter.
         let is_there = self.reached() >= waiter.end;
         if is_there || state.is_stopped {
+            let waiting = state.list.len();
             drop(state);
             let durability = if is_there { waiter.in_time } else { self.late };
-            return waiter.tell(durability);
+            waiter.tell(durability);
+            return waiting;
         }
         // They mostly come in the order of the log.
         let at = state.list.partition_point(|other| other.end <= waiter.end);
@@ -89,21 +97,24 @@ impl Waiters {
         if std::mem::take(&mut state.expiry_idle) {
             self.expiry.notify_one();
         }
+        state.list.len()
     }
 
-    /// The log is there up to `to`: tells those who waited for that.
-    pub(super) fn serve(&self, to: u64) {
+    /// The log is there up to `to`: tells those who waited for that; returns how many.
+    pub(super) fn serve(&self, to: u64) -> usize {
         if self.reached.fetch_max(to, Ordering::AcqRel) >= to {
-            return;
+            return 0;
         }
         let mut state = self.lock();
         let count = state.list.partition_point(|waiter| waiter.end <= to);
         let served: Vec<Waiter> = state.list.drain(..count).collect();
         drop(state);
+        let count = served.len();
         for waiter in served {
             let in_time = waiter.in_time;
             waiter.tell(in_time);
         }
+        count
     }
 
     /// The expiring thread: tells those whose time, of `timeout`, is over; until [`Self::stop`].
