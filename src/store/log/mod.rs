@@ -180,6 +180,8 @@ impl CommitLog {
             Some(segment) => segment,
             None => segments.get_or_create(&*disk, end)?,
         };
+        // What recovery read ahead of the end.
+        segment.forget_from(end.saturating_sub(TAIL_BYTES).max(segment.start()))?;
         let replicas = Replicas::new(options.in_sync_min, options.slave_behind_bytes_max);
         Ok(Self {
             stall: Stall::new(&clock),

@@ -93,6 +93,16 @@ impl Segment {
         self.tail.read_exact_at(into, at - self.start)
     }
 
+    /// Lets the kernel forget what it has of the file from a physical offset on and what is on the disk already: pages that
+    /// were read ahead would make it read ahead of them when they are read again, through `tail`, too.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn forget_from(&self, at: u64) -> io::Result<()> {
+        let from = i64::try_from(at - self.start).map_err(|_| io::ErrorKind::InvalidInput)?;
+        Ok(posix_fadvise(&self.file, from, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?)
+    }
+
     /// Reserves disk space between two physical offsets, as far as they lie in this segment and it was not done before.
     ///
     /// # Errors
