@@ -10,7 +10,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::fields::{ExtFields, FieldError};
+use super::fields::{ExtFields, FieldError, TEXT_BYTES_USUAL};
 use super::{header_binary, header_json};
 
 /// 4.9.4 as `version` says it.
@@ -221,7 +221,7 @@ impl Command {
     }
 
     fn fields_mut(&mut self) -> &mut ExtFields {
-        self.fields.get_or_insert_with(ExtFields::default)
+        self.fields.get_or_insert_with(|| ExtFields::with_capacity(TEXT_BYTES_USUAL))
     }
 }
 

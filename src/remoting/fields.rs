@@ -10,6 +10,8 @@ use std::str::FromStr;
 pub(super) const FIELDS_MAX: usize = 1024;
 /// Fields for which memory is taken at once: a send has 13.
 const FIELDS_USUAL: usize = 16;
+/// Bytes of text for which memory is taken at once where nobody knows better: a send's answer has about 110.
+pub(super) const TEXT_BYTES_USUAL: usize = 128;
 
 /// Named fields of a header; order is kept.
 #[derive(Clone, Default)]
