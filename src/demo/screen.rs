@@ -13,6 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::board::{Board, Broker, Host, State, Traffic};
 use super::stage::Order;
 use super::terminal::{self, Terminal};
+use crate::node::has_colours;
 
 /// How often the screen is drawn.
 const PERIOD: Duration = Duration::from_millis(200);
@@ -112,7 +113,7 @@ impl Screen {
     /// # Errors
     /// It is none.
     pub fn enter(orders: UnboundedSender<Order>) -> io::Result<Self> {
-        let colour = std::env::var_os("NO_COLOR").is_none();
+        let colour = has_colours(&io::stdout());
         let terminal = Terminal::enter(orders)?;
         Ok(Self { terminal, samples: VecDeque::new(), size: terminal::size(), colour })
     }

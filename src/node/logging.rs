@@ -55,8 +55,8 @@ pub fn start(level: Level, clock: &Clock) -> (RateLimit, Threshold) {
     let started = match journal {
         Some(Ok(journal)) => registry.with(journal).try_init(),
         _ => {
-            let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colour);
+            let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+            let lines = lines.with_ansi(has_colours(&io::stderr()));
             registry.with(lines).try_init()
         }
     };
@@ -70,6 +70,14 @@ pub fn start(level: Level, clock: &Clock) -> (RateLimit, Threshold) {
         tracing::error!(place, %backtrace, "a bug ends the node: {text}");
     }));
     (limit, Threshold(handle))
+}
+
+/// Whether what is written there is shown in colours: on a terminal that has them, unless `NO_COLOR` asks for none.
+#[must_use]
+pub fn has_colours(to: &impl IsTerminal) -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let terminal = std::env::var_os("TERM");
+    to.is_terminal() && !is_set("NO_COLOR") && terminal.is_some_and(|kind| kind != "dumb")
 }
 
 fn filter(level: Level) -> LevelFilter {

@@ -65,6 +65,7 @@ pub use data_dir::DATA_FORMAT;
 use data_dir::DataDir;
 use live::Live;
 use logging::RateLimit;
+pub use logging::has_colours;
 pub use ports::holder as port_holder;
 use roles::{Ports, Roles};
 

@@ -12,6 +12,7 @@ use tonic::{Code, Status};
 use super::sheet::{Sheet, or_nothing, words};
 use crate::acl;
 use crate::cli::table::safe;
+use crate::node::has_colours;
 use crate::proto::v1::{Done, Outcome, Problem};
 
 const EXIT_FAILED: u8 = 1;
@@ -179,11 +180,7 @@ pub fn print_error(error: &Status) -> ExitCode {
 
 /// What stands before what went wrong, as clap has it: in red where a terminal shows it.
 pub fn error_word() -> &'static str {
-    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let has_colours = io::stderr().is_terminal()
-        && !is_set("NO_COLOR")
-        && std::env::var_os("TERM").is_some_and(|terminal| terminal != "dumb");
-    if has_colours { "\x1b[1m\x1b[31merror:\x1b[0m" } else { "error:" }
+    if has_colours(&io::stderr()) { "\x1b[1m\x1b[31merror:\x1b[0m" } else { "error:" }
 }
 
 /// What failed, for scripts.
