@@ -12,8 +12,10 @@ use super::waiters::{Waiter, Waiters};
 use super::{CommitLog, Stop};
 use crate::store::Durability;
 
-/// How long senders are waited for, as a part of the time that the last flush took.
+/// How long senders are waited for, as a part of the time that the last flush took,
 const GATHER_PART: u32 = 2;
+/// and at most: who comes back is there by then, and after a flush that took seconds nobody may come back.
+const GATHER_MAX: Duration = Duration::from_millis(2);
 
 /// How far the log is flushed and who waits for it.
 #[derive(Debug)]
@@ -114,7 +116,7 @@ impl Flush {
             if stop == Some(Stop::Abandon) {
                 break;
             }
-            self.gather(served, took / GATHER_PART);
+            self.gather(served, GATHER_MAX.min(took / GATHER_PART));
             let to = log.end();
             took = match self.flush_up_to(log, to) {
                 Ok(took) => took,
