@@ -1,11 +1,11 @@
 //! The consume queues: which records of the log are in which queue, at which position (ST-030 to ST-035).
 //!
-//! The newest entries are in memory, all others in the slices' pages. Not how they get there: that is
-//! `derived`'s. Invariants: dispatching and asking for the next offset never touch the disk; a read that must
+//! The newest entries are in memory, all others in the slices' pages, of which some that were read lately are kept. Not how
+//! they get there: that is `derived`'s. Invariants: dispatching and asking for the next offset never touch the disk; a read that must
 //! not block says so instead; nothing is computed from a slice that is condemned (a consumer would jump over
 //! its backlog), the reader is told to come again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -19,6 +19,18 @@ use super::slices::Slices;
 use super::tables::{Tables, TopicRow};
 use crate::kv::Database;
 use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
+
+/// How many pages are kept that were read lately, of 3 KiB each: who catches up asks for each of them several times.
+const KEPT_PAGES_MAX: usize = 256;
+
+/// A page that was read.
+#[derive(Debug)]
+struct KeptPage {
+    queue: QueueKey,
+    /// Which life of the queue it is of.
+    life: u32,
+    page: Page,
+}
 
 /// Why a queue cannot be read now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +83,8 @@ pub struct ConsumeQueues {
     light_count: AtomicUsize,
     /// Queues with entries that are not written, or with written entries in memory.
     listed: Mutex<Vec<Arc<Queue>>>,
+    /// What was read last is in front.
+    kept_pages: Mutex<VecDeque<KeptPage>>,
     log_start: AtomicU64,
 }
 
@@ -104,6 +118,7 @@ impl ConsumeQueues {
             topics: RwLock::new(topics),
             light_count: AtomicUsize::new(light_count),
             listed: Mutex::default(),
+            kept_pages: Mutex::default(),
             log_start: AtomicU64::new(log_start),
         }
     }
@@ -378,20 +393,59 @@ impl ConsumeQueues {
                 found.extend(std::iter::repeat_n(hole, gone.min(left)));
                 continue;
             }
+            let on_disk = usize::try_from(memory_from - at).unwrap_or(usize::MAX);
+            if self.take_kept((queue.key, life), at, left.min(on_disk), &mut found) {
+                continue;
+            }
             if !may_block {
                 return if found.is_empty() { Err(ReadError::WouldBlock) } else { Ok(found) };
             }
             match self.read_page(queue, state, life, at) {
                 Ok(page) => {
                     let entries = page.from(at).unwrap_or_default();
-                    let on_disk = usize::try_from(memory_from - at).unwrap_or(usize::MAX);
                     found.extend_from_slice(&entries[..entries.len().min(left).min(on_disk)]);
+                    // What is gone may come back when its slice is made again.
+                    if entries.first().is_some_and(|entry| !entry.is_hole()) {
+                        self.keep(KeptPage { queue: queue.key, life, page });
+                    }
                 }
                 Err(_) if !found.is_empty() => return Ok(found),
                 Err(error) => return Err(error),
             }
         }
         Ok(found)
+    }
+
+    /// Appends what a page that was read before has from `at` on, up to `count_max`; false if there is none.
+    fn take_kept(
+        &self,
+        (queue, life): (QueueKey, u32),
+        at: u64,
+        count_max: usize,
+        into: &mut Vec<Entry>,
+    ) -> bool {
+        let mut kept = self.kept_pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let has =
+            |one: &KeptPage| (one.queue, one.life) == (queue, life) && one.page.from(at).is_some();
+        let Some(found) = kept.iter().position(has).and_then(|index| kept.remove(index)) else {
+            return false;
+        };
+        let entries = found.page.from(at).unwrap_or_default();
+        into.extend_from_slice(&entries[..entries.len().min(count_max)]);
+        kept.push_front(found);
+        true
+    }
+
+    fn keep(&self, page: KeptPage) {
+        let mut kept = self.kept_pages.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.truncate(KEPT_PAGES_MAX - 1);
+        kept.push_front(page);
+    }
+
+    /// As if nothing had been read yet.
+    #[cfg(test)]
+    pub(super) fn forget_kept_pages(&self) {
+        self.kept_pages.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The page on the disk that has a queue offset, which is not in memory. Blocks.

@@ -1,8 +1,8 @@
 //! Reading messages: pulls, look-ups by time, key and offset (B-170 to B-176, B-210 to B-214, B-306).
 //!
 //! Not which answer a client gets. Invariants: the bytes of a record are given out as they lie in the log, and only
-//! whole; a caller that must not block reads only what was written lately; what is read from the disk, or by the broker
-//! itself, is checked.
+//! whole; a caller that must not block reads only what was written lately, and of the rest what the kernel has in its
+//! memory; what is read from the disk, or by the broker itself, is checked.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -94,8 +94,8 @@ impl Store {
         let scanned_max = SCANNED_MAX.max(usize::try_from(request.count_max).unwrap_or(usize::MAX));
         let mut scanned = 0;
         let mut is_gone = false;
-        // Who asks for properties has each record read, and so none is read again.
-        let mut matching = BytesMut::new();
+        // Of who asks for properties, and of old ones for who must not block, each record is read, and so none again.
+        let mut body = BytesMut::new();
         // Without a filter, as many entries as messages are needed.
         let mut at_once = usize::try_from(request.count_max).unwrap_or(usize::MAX);
         'scan: while scanned < scanned_max && !answer.has_all() {
@@ -126,17 +126,22 @@ impl Store {
                     continue;
                 }
                 if !may_block && !self.is_in_memory(place.range.start, log_end) {
-                    if answer.count > 0 {
-                        scanned -= 1;
-                        break 'scan;
+                    match self.read_cached(request.filter, &place.range, &mut body) {
+                        Some(true) => answer.count(&place),
+                        Some(false) => {}
+                        None if answer.count > 0 => {
+                            scanned -= 1;
+                            break 'scan;
+                        }
+                        None => return Err(ReadError::WouldBlock),
                     }
-                    return Err(ReadError::WouldBlock);
+                    continue;
                 }
                 if !request.filter.needs_properties() {
                     answer.add(place);
                     continue;
                 }
-                match self.read_matching(request.filter, &place.range, &mut matching) {
+                match self.read_matching(request.filter, &place.range, &mut body) {
                     Some(true) => answer.count(&place),
                     Some(false) => {}
                     None => is_gone = true,
@@ -144,11 +149,11 @@ impl Store {
             }
         }
         pulled.next_offset = QueueOffset(offset + scanned as u64);
-        (pulled.body, pulled.count) = if request.filter.needs_properties() {
-            (matching.freeze(), answer.count)
-        } else {
-            self.read_ranges(&answer, log_end)
-        };
+        // What is left to be read is newer than what was read.
+        let left = u32::try_from(answer.ranges.len()).unwrap_or(u32::MAX);
+        pulled.count =
+            answer.count.saturating_sub(left) + self.read_ranges(&answer, log_end, &mut body);
+        pulled.body = body.freeze();
         pulled.status = match (pulled.count, is_gone || answer.count > 0) {
             (0, true) => PullStatus::MessageWasRemoving,
             (0, false) => PullStatus::NoMatchedMessage,
@@ -180,6 +185,28 @@ impl Store {
         self.read_record(range, body, |record| filter.matches_properties(record.properties()))
     }
 
+    /// Appends a record to `body` if it matches and the kernel has it in its memory; `None` if it has not, or it is damaged,
+    /// which is for those who may block to tell.
+    fn read_cached(
+        &self,
+        filter: &dyn EntryFilter,
+        range: &Range<u64>,
+        body: &mut BytesMut,
+    ) -> Option<bool> {
+        let (start, at) = (body.len(), PhysicalOffset(range.start));
+        body.resize(start + usize::try_from(range.end - range.start).ok()?, 0);
+        let is_read = self.log.read_cached_into(range.clone(), &mut body[start..]);
+        let record = if is_read { record_in(&body[start..], at) } else { None };
+        let matches = |record: Record<'_>| {
+            !filter.needs_properties() || filter.matches_properties(record.properties())
+        };
+        let found = record.map(matches);
+        if found != Some(true) {
+            body.truncate(start);
+        }
+        found
+    }
+
     /// Appends a record to `body` if it is wanted; `None` if it is gone or damaged.
     fn read_record(
         &self,
@@ -203,9 +230,10 @@ impl Store {
         found
     }
 
-    /// Reads the records; those that are gone or damaged are left out.
-    fn read_ranges(&self, answer: &Answer<'_>, log_end: u64) -> (Bytes, u32) {
-        let mut body = BytesMut::with_capacity(usize::try_from(answer.bytes).unwrap_or(0));
+    /// Appends the records to `body`; those that are gone or damaged are left out. Returns how many it appended.
+    fn read_ranges(&self, answer: &Answer<'_>, log_end: u64, body: &mut BytesMut) -> u32 {
+        let bytes: u64 = answer.ranges.iter().map(|range| range.end - range.start).sum();
+        body.reserve(usize::try_from(bytes).unwrap_or(0));
         let mut count = 0;
         let mut at = 0;
         while let Some(first) = answer.ranges.get(at) {
@@ -217,30 +245,38 @@ impl Store {
             let (is_hot, start) = (self.is_in_memory(first.start, log_end), body.len());
             // Neighbours in two segments cannot be read together, damaged ones must not be.
             if is_hot
-                && self.read_into(&whole, &mut body)
+                && self.read_into(&whole, body)
                 && (!answer.limits.is_checked || are_records(&body[start..], ranges))
             {
                 count += u32::try_from(taken).unwrap_or(u32::MAX);
             } else {
                 body.truncate(start);
                 for range in ranges {
-                    let is_good = self.read_record(range, &mut body, |_| true).is_some();
+                    let is_good = self.read_record(range, body, |_| true).is_some();
                     count += u32::from(is_good);
                 }
             }
             at += taken;
         }
-        (body.freeze(), count)
+        count
     }
 
-    /// Appends bytes of the log to `body`; false, and nothing is appended, if they are not there.
+    /// Appends bytes of the log to `body`; false, and nothing is appended, if they are not there. Behind what had to come
+    /// from the disk more is read ahead.
     fn read_into(&self, range: &Range<u64>, body: &mut BytesMut) -> bool {
         let start = body.len();
         let Ok(bytes) = usize::try_from(range.end - range.start) else { return false };
         body.resize(start + bytes, 0);
-        let read = self.log.read_into(range.clone(), &mut body[start..]);
+        let into = &mut body[start..];
+        let is_old = !self.is_in_memory(range.start, self.log.end());
+        if is_old && self.log.read_cached_into(range.clone(), into) {
+            return true;
+        }
+        let read = self.log.read_into(range.clone(), into);
         if read.is_err() {
             body.truncate(start);
+        } else if is_old {
+            self.log.read_ahead(range.end);
         }
         read.is_ok()
     }

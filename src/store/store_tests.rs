@@ -218,6 +218,35 @@ fn an_answer_has_at_most_32_messages_and_256_kib_b173() {
 }
 
 #[test]
+fn who_must_not_block_reads_of_old_messages_what_the_kernel_has_in_its_memory() {
+    let mut world = World::new();
+    for body in names(300) {
+        world.append("T", 0, &body);
+    }
+    world.store().stop();
+    world.reopen();
+    let pull = |offset, may_block| {
+        let queue_id = QueueId(0);
+        let request = PullRequest { topic: "T", queue_id, offset, count_max: 32, filter: &All };
+        let pulled = world.store().pull(&request, may_block)?;
+        Ok((pulled.count, pulled.next_offset, pulled.body))
+    };
+    assert_eq!(pull(0, false), Err(ReadError::WouldBlock), "where they are is on the disk");
+    let read = pull(32, true).unwrap();
+    assert_eq!((read.0, read.1), (32, QueueOffset(64)));
+    let mut byte = [0];
+    if world.store().log.read_cached_into(0..1, &mut byte) {
+        assert_eq!(pull(32, false), Ok(read));
+    } else {
+        assert_eq!(pull(32, false), Err(ReadError::WouldBlock), "this file system cannot tell");
+    }
+    // What is damaged, in its magic, is told by who may block.
+    world.flip(world.store().log.start() + 4);
+    assert_eq!(pull(0, false), Err(ReadError::WouldBlock));
+    assert_eq!(pull(0, true).unwrap().0, 31);
+}
+
+#[test]
 fn the_broker_itself_gets_as_many_as_it_asks_for_up_to_1_mib() {
     let world = World::with(|options| {
         options.segment_bytes = 4 << 20;

@@ -63,6 +63,8 @@ const RECORD_BYTES_MAX: u32 = 64 << 20;
 pub(in crate::store) const READ_WHOLE_BYTES: u32 = 8 << 10;
 /// What is nearer to the log's end was written lately, and is read without reading ahead; more than any system reads ahead.
 const TAIL_BYTES: u64 = 16 << 20;
+/// How much is read ahead at once for those who read what is not in memory; systems take little more in one request.
+const READ_AHEAD_BYTES: u64 = 1 << 20;
 /// How often space is asked for on a full disk.
 const ALLOCATION_RETRY: Duration = Duration::from_secs(1);
 
@@ -154,6 +156,8 @@ pub struct CommitLog {
     allocator: OnceLock<std::thread::Thread>,
     /// Held while allocating: what the last attempt found holds.
     allocating: Mutex<()>,
+    /// Up to where was read ahead last.
+    read_ahead_to: AtomicU64,
 }
 
 impl std::fmt::Debug for CommitLog {
@@ -204,6 +208,7 @@ impl CommitLog {
             allocate_at: AtomicU64::new(end),
             allocator: OnceLock::new(),
             allocating: Mutex::new(()),
+            read_ahead_to: AtomicU64::new(0),
         })
     }
 
@@ -320,6 +325,31 @@ impl CommitLog {
             segment.read_tail_at(into, range.start)
         } else {
             segment.read_at(into, range.start)
+        }
+    }
+
+    /// Like [`Self::read_into`], if the kernel has all of it in its memory; false, and anything may be in `into`, if it has
+    /// not. Never blocks.
+    #[must_use]
+    pub fn read_cached_into(&self, range: Range<u64>, into: &mut [u8]) -> bool {
+        let segment = self.segments.holding(range.start).filter(|_| range.end <= self.end());
+        let segment = segment.filter(|segment| range.end <= segment.end());
+        segment.is_some_and(|segment| segment.read_cached_at(into, range.start))
+    }
+
+    /// Has the disk read what follows `from`, for a reader that goes on there; it does not wait for that.
+    pub fn read_ahead(&self, from: u64) {
+        let hot_from = self.end().saturating_sub(TAIL_BYTES);
+        let Some(segment) = self.segments.holding(from).filter(|_| from < hot_from) else { return };
+        let to = from.saturating_add(READ_AHEAD_BYTES);
+        let asked_to = self.read_ahead_to.load(Ordering::Relaxed);
+        if (to - READ_AHEAD_BYTES / 2..=to).contains(&asked_to) {
+            return;
+        }
+        self.read_ahead_to.store(to, Ordering::Relaxed);
+        let to = to.min(segment.end()).min(hot_from);
+        if let Err(error) = segment.read_ahead(from, to) {
+            tracing::debug!(%error, from, "the log cannot be read ahead");
         }
     }
 

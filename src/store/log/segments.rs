@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +15,7 @@ use arc_swap::ArcSwap;
 use nix::errno::Errno;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::unistd::{Whence, lseek};
+use rustix::io::{ReadWriteFlags, preadv2};
 
 use crate::store::adopt::copy;
 use crate::store::disk::{Disk, flush_or_end, zero};
@@ -101,6 +102,25 @@ impl Segment {
     pub fn forget_from(&self, at: u64) -> io::Result<()> {
         let from = i64::try_from(at - self.start).map_err(|_| io::ErrorKind::InvalidInput)?;
         Ok(posix_fadvise(&self.file, from, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?)
+    }
+
+    /// Fills `into` from a physical offset if the kernel has all of that in its memory; false, and anything may be in
+    /// `into`, if it has not, or cannot tell on this file system. Never waits for the disk.
+    pub fn read_cached_at(&self, into: &mut [u8], at: u64) -> bool {
+        let bytes = into.len();
+        let mut whole = [IoSliceMut::new(into)];
+        let read = preadv2(&self.file, &mut whole, at - self.start, ReadWriteFlags::NOWAIT);
+        read == Ok(bytes)
+    }
+
+    /// Has the kernel read what lies between two physical offsets of this segment; does not wait for that.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn read_ahead(&self, from: u64, to: u64) -> io::Result<()> {
+        let number = |bytes| i64::try_from(bytes).map_err(|_| io::ErrorKind::InvalidInput);
+        let (at, bytes) = (number(from - self.start)?, number(to - from)?);
+        Ok(posix_fadvise(&self.file, at, bytes, PosixFadviseAdvice::POSIX_FADV_WILLNEED)?)
     }
 
     /// Reserves disk space between two physical offsets, as far as they lie in this segment and it was not done before.
