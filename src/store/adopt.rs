@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{Whence, lseek};
 
-use super::disk::{flush_dir, percent};
+use super::disk::{flush_dir, used_percent};
 use super::java_store::{JavaSegment, JavaStore};
 use super::slice_begin::BeginContent;
 use super::slice_rows::{QueueKey, QueueState};
@@ -101,7 +101,7 @@ impl Adoption<'_> {
         let disk = statvfs(beside).map_err(|error| at(beside)(error.into()))?;
         let used = disk.blocks().saturating_sub(disk.blocks_free()) * disk.fragment_size();
         let available = disk.blocks_available() * disk.fragment_size();
-        let after = percent(used + needed, available.saturating_sub(needed));
+        let after = used_percent(used + needed, available.saturating_sub(needed));
         let allowed = self.options.retention.get().disk_force_percent;
         if needed < available && after <= f64::from(allowed) {
             return Ok(());

@@ -51,7 +51,7 @@ pub trait Disk: fmt::Debug + Send + Sync {
 
 /// How full a disk is, as `df` says it: what is kept for root is neither used nor there to be used. 4.9.4 takes the
 /// part of the whole (ST-096), by which a disk with much kept for root is never full, or always.
-pub(super) fn percent(used: u64, available: u64) -> f64 {
+pub(crate) fn used_percent(used: u64, available: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a ratio needs no more than 52 bits")]
     let ratio = used as f64 / used.saturating_add(available).max(1) as f64;
     ratio * 100.0
@@ -88,7 +88,7 @@ impl Disk for SystemDisk {
     fn used_percent(&self, path: &Path) -> io::Result<f64> {
         let disk = statvfs(path)?;
         let used = disk.blocks().saturating_sub(disk.blocks_free());
-        Ok(percent(used, disk.blocks_available()))
+        Ok(used_percent(used, disk.blocks_available()))
     }
 
     fn flush_failed(&self, path: &Path, error: &io::Error) {
@@ -143,11 +143,11 @@ pub fn is_disk_full(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::percent;
+    use super::used_percent;
 
     #[test]
     fn what_is_kept_for_root_makes_a_disk_neither_full_nor_empty() {
-        assert_eq!([percent(0, 0), percent(0, 5), percent(5, 0)], [0.0, 0.0, 100.0]);
-        assert_eq!(percent(60, 40), 60.0);
+        assert_eq!([used_percent(0, 0), used_percent(0, 5), used_percent(5, 0)], [0.0, 0.0, 100.0]);
+        assert_eq!(used_percent(60, 40), 60.0);
     }
 }

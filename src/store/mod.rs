@@ -93,6 +93,7 @@ pub use answers::{
     PullRequest, PullStatus, Pulled, Queried,
 };
 pub use consume_queue::ReadError;
+pub(crate) use disk::used_percent;
 pub use options::{Retention, SharedRetention, StoreOptions};
 pub use tables::{StartTopics, Tables};
 pub use timer_rows::Timer;

@@ -13,6 +13,7 @@ use nix::unistd::{User, getegid, geteuid};
 use super::unit::Unit;
 use super::{Context, Finding};
 use crate::config::Config;
+use crate::store;
 
 /// Free inodes below which files may soon not be made.
 const INODES_MIN: u64 = 10_000;
@@ -41,7 +42,8 @@ pub struct Owned {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Space {
     pub total: u64,
-    /// Bytes that this process may use.
+    pub used: u64,
+    /// Bytes that this process may use: less than what is not used where some are kept for root.
     pub usable: u64,
     /// 0 where a file system has no fixed number.
     pub inodes: u64,
@@ -148,6 +150,7 @@ fn space_at(path: &Path) -> Option<Space> {
     let bytes = |blocks| u64::from(blocks).saturating_mul(block);
     Some(Space {
         total: bytes(found.blocks()),
+        used: bytes(found.blocks().saturating_sub(found.blocks_free())),
         usable: bytes(found.blocks_available()),
         inodes: u64::from(found.files()),
         inodes_free: u64::from(found.files_available()),
@@ -256,7 +259,7 @@ pub fn permissions(context: &Context<'_>) -> Vec<Finding> {
     found
 }
 
-/// There is room for the log, by the settings' own measure.
+/// There is room for the log, by the store's own measure.
 pub fn space(context: &Context<'_>) -> Vec<Finding> {
     let (Some(data), Some(config)) = (&context.host.data, context.config()) else {
         return Vec::new();
@@ -264,25 +267,23 @@ pub fn space(context: &Context<'_>) -> Vec<Finding> {
     let Some(space) = data.space.filter(|space| space.total > 0) else { return Vec::new() };
     let path = data.path.display();
     let store = &config.store;
-    let used = 100 - space.usable.saturating_mul(100) / space.total;
+    let used = store::used_percent(space.used, space.usable);
     let free = shown_bytes(space.usable);
     let mut found = Vec::new();
     let room = "make room there, or write data_dir with a larger disk";
     let kept =
         format!("{room}; less is kept with store.retention_hours below {}", store.retention_hours);
-    let what = format!(
-        "{used} % of the disk under {path} are used (with what is reserved for root), {free} are free"
-    );
-    if used > u64::from(store.disk_read_only_percent) {
+    let what = format!("{used:.1} % of the disk under {path} are used, {free} are free");
+    if used > f64::from(store.disk_read_only_percent) {
         let why = format!("beyond {} % every send is refused", store.disk_read_only_percent);
         found.push(Finding::error(what, why, kept));
-    } else if used > u64::from(store.disk_force_percent) {
+    } else if used > f64::from(store.disk_force_percent) {
         let why = format!(
             "beyond {} % the oldest files of the log are deleted, read or not",
             store.disk_force_percent
         );
         found.push(Finding::warning(what, why, kept));
-    } else if used > u64::from(store.disk_expire_percent) {
+    } else if used > f64::from(store.disk_expire_percent) {
         let why = format!(
             "beyond {} % expired files are deleted at any hour, beyond {} % the oldest ones, read or not",
             store.disk_expire_percent, store.disk_force_percent

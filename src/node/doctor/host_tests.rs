@@ -55,6 +55,7 @@ pub(super) fn context(loaded: &Loaded) -> Context<'_> {
         foreign: Vec::new(),
         space: Some(Space {
             total: 100 * GIB,
+            used: 20 * GIB,
             usable: 80 * GIB,
             inodes: 1 << 20,
             inodes_free: 1 << 19,
@@ -512,28 +513,33 @@ fn a_disk_that_is_nearly_full_is_told_by_the_settings_measure() {
         let Finding { severity, what, why, .. } = only(disk::space(&context));
         format!("{severity:?}: {what}: {why}")
     };
-    let space = |usable| Space { total: 1000 * GIB, usable, inodes: 0, inodes_free: 0 };
+    // 600 GiB are kept for root: neither used nor to be used.
+    let space = |usable| Space {
+        total: 1000 * GIB,
+        used: (400 * GIB) - usable,
+        usable,
+        inodes: 0,
+        inodes_free: 0,
+    };
     let what = |used, free| {
-        format!(
-            "{used} % of the disk under /var/lib/rmq-node are used (with what is reserved for root), {free} GiB are free"
-        )
+        format!("{used} % of the disk under /var/lib/rmq-node are used, {free} GiB are free")
     };
     let expected = format!(
         "Note: {}: beyond 75 % expired files are deleted at any hour, beyond 85 % the oldest ones, read or not",
-        what(80, 200)
+        what("80.0", 80)
     );
-    assert_eq!(told(space(200 * GIB)), expected);
+    assert_eq!(told(space(80 * GIB)), expected);
     let expected = format!(
         "Warning: {}: beyond 85 % the oldest files of the log are deleted, read or not",
-        what(88, 120)
+        what("87.5", 50)
     );
-    assert_eq!(told(space(120 * GIB)), expected);
-    let expected = format!("Error: {}: beyond 90 % every send is refused", what(95, 50));
     assert_eq!(told(space(50 * GIB)), expected);
-    let small = Space { total: 4 * GIB, usable: 3 * GIB, inodes: 0, inodes_free: 0 };
+    let expected = format!("Error: {}: beyond 90 % every send is refused", what("95.0", 20));
+    assert_eq!(told(space(20 * GIB)), expected);
+    let small = Space { total: 4 * GIB, used: GIB, usable: 3 * GIB, inodes: 0, inodes_free: 0 };
     let expected = "Warning: 3072 MiB are free under /var/lib/rmq-node, 2 segments for each broker here need 4096 MiB: ";
     assert!(told(small).starts_with(expected), "{}", told(small));
-    let inodes = Space { inodes: 1 << 20, inodes_free: 9, ..space(900 * GIB) };
+    let inodes = Space { inodes: 1 << 20, inodes_free: 9, ..space(390 * GIB) };
     let expected = "Warning: 9 of 1048576 inodes are free under /var/lib/rmq-node: ";
     assert!(told(inodes).starts_with(expected), "{}", told(inodes));
 }
