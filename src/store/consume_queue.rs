@@ -29,7 +29,7 @@ struct KeptPage {
     queue: QueueKey,
     /// Which life of the queue it is of.
     life: u32,
-    page: Page,
+    page: Arc<Page>,
 }
 
 /// Why a queue cannot be read now.
@@ -394,46 +394,50 @@ impl ConsumeQueues {
                 continue;
             }
             let on_disk = usize::try_from(memory_from - at).unwrap_or(usize::MAX);
-            if self.take_kept((queue.key, life), at, left.min(on_disk), &mut found) {
-                continue;
-            }
-            if !may_block {
-                return if found.is_empty() { Err(ReadError::WouldBlock) } else { Ok(found) };
-            }
-            match self.read_page(queue, state, life, at) {
-                Ok(page) => {
-                    let entries = page.from(at).unwrap_or_default();
-                    found.extend_from_slice(&entries[..entries.len().min(left).min(on_disk)]);
-                    // What is gone may come back when its slice is made again.
-                    if entries.first().is_some_and(|entry| !entry.is_hole()) {
-                        self.keep(KeptPage { queue: queue.key, life, page });
-                    }
-                }
+            let page = match self.page(queue, state, life, at, may_block) {
+                Ok(page) => page,
                 Err(_) if !found.is_empty() => return Ok(found),
                 Err(error) => return Err(error),
-            }
+            };
+            let entries = page.from(at).unwrap_or_default();
+            found.extend_from_slice(&entries[..entries.len().min(left).min(on_disk)]);
         }
         Ok(found)
     }
 
-    /// Appends what a page that was read before has from `at` on, up to `count_max`; false if there is none.
-    fn take_kept(
+    /// The page that has a queue offset, which is not in memory: a kept one, or else one from the disk.
+    fn page(
         &self,
-        (queue, life): (QueueKey, u32),
+        queue: &Queue,
+        state: QueueState,
+        life: u32,
         at: u64,
-        count_max: usize,
-        into: &mut Vec<Entry>,
-    ) -> bool {
+        may_block: bool,
+    ) -> Result<Arc<Page>, ReadError> {
+        if let Some(kept) = self.kept_page(queue.key, life, at) {
+            return Ok(kept);
+        }
+        if !may_block {
+            return Err(ReadError::WouldBlock);
+        }
+        let page = Arc::new(self.read_page(queue, state, life, at)?);
+        let first = page.from(at).and_then(<[Entry]>::first);
+        // What is gone may come back when its slice is made again.
+        if first.is_some_and(|entry| !entry.is_hole()) {
+            self.keep(KeptPage { queue: queue.key, life, page: Arc::clone(&page) });
+        }
+        Ok(page)
+    }
+
+    /// A page with a queue offset that was read before.
+    fn kept_page(&self, queue: QueueKey, life: u32, at: u64) -> Option<Arc<Page>> {
         let mut kept = self.kept_pages.lock().unwrap_or_else(PoisonError::into_inner);
         let has =
             |one: &KeptPage| (one.queue, one.life) == (queue, life) && one.page.from(at).is_some();
-        let Some(found) = kept.iter().position(has).and_then(|index| kept.remove(index)) else {
-            return false;
-        };
-        let entries = found.page.from(at).unwrap_or_default();
-        into.extend_from_slice(&entries[..entries.len().min(count_max)]);
+        let found = kept.iter().position(has).and_then(|index| kept.remove(index))?;
+        let page = Arc::clone(&found.page);
         kept.push_front(found);
-        true
+        Some(page)
     }
 
     fn keep(&self, page: KeptPage) {
