@@ -1,7 +1,7 @@
 //! What tools ask of clients through the broker (222, 223, 307, 309; B-322 to B-324, B-332, B-333).
 //!
 //! Not what clients make of it. Invariants: the broker's own positions stay as they are (S-44); a client has a limited
-//! time to answer, and a few clients are asked for one request.
+//! time to answer, and a few clients are asked for one request; no client sees the signature of who asked.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::answers::{Answer, Refusal, send_answer};
 use super::clients::Reached;
 use super::{Broker, light};
+use crate::acl::signature;
 use crate::message::MessageId;
 use crate::model::{MessageQueue, QueueId, shown};
 use crate::remoting::bodies::client_calls::{
@@ -208,7 +209,8 @@ fn with_message(broker: &Broker, mut request: Command) -> Result<Command, Refusa
 }
 
 /// 307, and what follows of 309: hands a request to the client that it names, and the client's answer back (B-332).
-pub(super) fn call(broker: &Broker, request: Command, responder: Responder) {
+pub(super) fn call(broker: &Broker, mut request: Command, responder: Responder) {
+    signature::remove(&mut request);
     let code = request.code;
     let (group, client) = match named(&request) {
         Ok((group, client)) => (group.to_owned(), client.to_owned()),
@@ -259,6 +261,7 @@ fn find(broker: &Broker, group: &str, client: &str) -> Result<Connection, Refusa
 mod tests {
     use super::super::clients::tests::{Peer, World};
     use super::*;
+    use crate::acl::signature::Key;
     use crate::message::NewMessage;
     use crate::model::{TopicConfig, TopicName};
     use crate::remoting::json;
@@ -418,6 +421,23 @@ mod tests {
         for id in ["x", "7F00000100002A9F00000000FFFFFFFF"] {
             let answer = tool.answer(request.clone().with_field("msgId", id)).await;
             assert!(answer.code == 1 && answer.remark.unwrap().contains(id));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_sees_no_signature_of_who_asked() {
+        let world = world().await;
+        let mut tool = world.peer().await;
+        let mut peer = member(&world, 401).await;
+        for code in [request::GET_CONSUMER_RUNNING_INFO, request::CONSUME_MESSAGE_DIRECTLY] {
+            let request = of_client(code).with_field("SecurityToken", "token");
+            let mut request = request.with_field("msgId", "7F00000100002A9F0000000000000000");
+            Key::new("secret").sign("the-admin", &mut request);
+            tool.send(&request).await;
+            let told = asked(&mut peer, 0, "{}").await;
+            let names = ["clientId", "AccessKey", "Signature", "SecurityToken"];
+            assert_eq!(names.map(|name| told.field(name)), [Some("c"), None, None, None], "{code}");
+            assert_eq!(tool.next().await.unwrap().code, 0);
         }
     }
 }

@@ -80,6 +80,12 @@ impl ExtFields {
         self.entries.swap_remove(at);
     }
 
+    /// Drops the fields whose names are not kept.
+    pub fn retain(&mut self, keeps: impl Fn(&str) -> bool) {
+        let text = &self.text;
+        self.entries.retain(|entry| keeps(&text[entry.key_start..entry.value_start]));
+    }
+
     /// Where the next key is to be written; see [`Self::finish`].
     pub(super) fn text_mut(&mut self) -> &mut String {
         &mut self.text
