@@ -22,7 +22,7 @@ pub enum Need {
     /// Permissions for what the request names.
     Parts(&'static [Part]),
     /// Permissions for what the request names, and for the topic of the message that lies where this field says: an offset,
-    /// or an id that tells it.
+    /// or in [`MESSAGE_ID`] an id that tells it.
     TopicAt(&'static [Part], &'static str, Rights),
 }
 
@@ -43,6 +43,9 @@ pub enum Part {
 
 use Need::{Account, Admin, Nothing, Parts, TopicAt};
 use Part::{Group, Heartbeat as HeartbeatBody, LockingGroup, Read, SendTo};
+
+/// The only field with a message's id, not its offset.
+pub const MESSAGE_ID: &str = "msgId";
 
 /// What brokers answer.
 pub const BROKER: &[(i32, Need)] = &[
@@ -79,7 +82,7 @@ pub const BROKER: &[(i32, Need)] = &[
     // So does this, of any message.
     (
         request::CONSUME_MESSAGE_DIRECTLY,
-        TopicAt(&[Group("consumerGroup")], "msgId", Rights::SUBSCRIBE),
+        TopicAt(&[Group("consumerGroup")], MESSAGE_ID, Rights::SUBSCRIBE),
     ),
     // What A-025 keeps for admins.
     (request::UPDATE_AND_CREATE_TOPIC, Admin),

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::answers::{Refusal, send_answer};
 use super::{Broker, requests};
 use crate::acl::Acl;
 use crate::acl::account::{Resource, Rights};
@@ -12,7 +13,7 @@ use crate::acl::accounts::{Caller, Denied};
 use crate::acl::needs::{self, Need, Needed};
 use crate::message::{MessageId, Record, properties};
 use crate::model::{PhysicalOffset, system};
-use crate::remoting::Command;
+use crate::remoting::{Command, response};
 use crate::task;
 use crate::transport::Responder;
 
@@ -49,12 +50,15 @@ fn after_look_up(
         if responder.is_moot() {
             return;
         }
-        // What is not there or cannot be read is refused by whoever answers.
-        let topic = request.field(field).and_then(place_of).and_then(|at| topic_at(&broker, at));
-        let needed = topic.map(|topic| Needed::Resources(vec![Resource::topic(&topic, rights)]));
-        let may = needed.map_or(Ok(()), |needed| caller.may(request.code, &needed));
+        let topic = place_of(&request, field).map(|at| topic_at(&broker, at));
+        let may = topic.as_ref().and_then(Option::as_ref).map_or(Ok(()), |topic| {
+            caller.may(request.code, &Needed::Resources(vec![Resource::topic(topic, rights)]))
+        });
         match (may, &broker.options.acl) {
             (Err(denied), Some(acl)) => refuse(acl, &denied, &request, responder),
+            // Whoever answers might find what has arrived since.
+            _ if topic == Some(None) => send_answer(responder, Err(not_there(&request, field))),
+            // What tells no place is refused there.
             _ => requests::answer(&broker, request, responder),
         }
         // The connection's batch may have ended before.
@@ -62,10 +66,18 @@ fn after_look_up(
     });
 }
 
-/// Where a message lies: an offset, or what its id says.
-fn place_of(text: &str) -> Option<PhysicalOffset> {
-    let offset = text.trim().parse().ok().map(PhysicalOffset);
-    offset.or_else(|| Some(text.parse::<MessageId>().ok()?.offset))
+/// Where a message lies, read as whoever answers reads it: the digits of an id are also those of an offset elsewhere.
+fn place_of(request: &Command, field: &'static str) -> Option<PhysicalOffset> {
+    if field == needs::MESSAGE_ID {
+        return Some(request.field(field)?.parse::<MessageId>().ok()?.offset);
+    }
+    u64::try_from(request.required_i64(field).ok()?).ok().map(PhysicalOffset)
+}
+
+fn not_there(request: &Command, field: &str) -> Refusal {
+    let place = request.field(field).unwrap_or_default();
+    let remark = format!("can not find message by the offset, {place}");
+    Refusal::new(response::SYSTEM_ERROR, remark)
 }
 
 /// The topic of a message, or the one where it belongs if it waits in a system topic.

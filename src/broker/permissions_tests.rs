@@ -126,6 +126,41 @@ async fn a_message_is_given_back_or_consumed_only_by_who_may_read_its_topic() {
 }
 
 #[tokio::test]
+async fn a_place_is_read_as_whoever_answers_reads_it() {
+    let broker = broker();
+    broker.store("T", "body").await;
+    // An id as long as this, and of no other digits, is also a decimal number.
+    let at = loop {
+        let at = broker.broker.store.log_range().1;
+        broker.store("Secret", "body").await;
+        if !format!("{:x}", at.0).contains(|c: char| c.is_ascii_alphabetic()) {
+            break at;
+        }
+    };
+    let id = format!("{:032x}", at.0);
+    let request = Command::request(request::CONSUME_MESSAGE_DIRECTLY).with_field("msgId", id);
+    let request = request.with_field("consumerGroup", "G").with_field("clientId", "c");
+    let denied = refused(&broker, signed("consumer", request)).await;
+    assert_eq!(denied, "No default permission for topic:Secret");
+}
+
+#[tokio::test]
+async fn what_is_not_there_yet_is_refused_before_it_may_arrive() {
+    let broker = broker();
+    let end = broker.broker.store.log_range().1.0;
+    for (code, field) in needs::BROKER.iter().filter_map(|(code, need)| match need {
+        Need::TopicAt(_, field, _) => Some((*code, *field)),
+        _ => None,
+    }) {
+        let place = if field == "msgId" { format!("{end:032x}") } else { end.to_string() };
+        let request = Command::request(code).with_field(field, &place);
+        let (code, remark) = broker.refused(signed("consumer", request)).await;
+        let expected = format!("can not find message by the offset, {place}");
+        assert_eq!((code, remark), (1, expected));
+    }
+}
+
+#[tokio::test]
 async fn what_waits_is_of_the_topic_that_it_is_for() {
     let broker = broker();
     for topic in [system::TIMER_TOPIC, system::CHECK_MAX_TIME_TOPIC] {
