@@ -178,7 +178,12 @@ impl Acl {
             Need::Nothing => return Ok(None),
             Need::Account => Needed::Account,
             Need::Admin => Needed::Admin,
-            Need::Parts(parts) | Need::TopicAt(parts, ..) => {
+            Need::PartsOrAll(_, field)
+                if request.field(field).is_none_or(|value| value.trim().is_empty()) =>
+            {
+                Needed::Admin
+            }
+            Need::Parts(parts) | Need::PartsOrAll(parts, _) | Need::TopicAt(parts, ..) => {
                 let caller = self.caller(request, from)?;
                 let resources = resources(parts, request);
                 let resources = resources.map_err(|error| Denied::Permission(error.to_string()))?;

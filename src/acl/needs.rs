@@ -21,6 +21,8 @@ pub enum Need {
     Admin,
     /// Permissions for what the request names.
     Parts(&'static [Part]),
+    /// Permissions for what the request names; an admin's account if this field is left out, as then everything is meant.
+    PartsOrAll(&'static [Part], &'static str),
     /// Permissions for what the request names, and for the topic of the message that lies where this field says: an offset,
     /// or in [`MESSAGE_ID`] an id that tells it.
     TopicAt(&'static [Part], &'static str, Rights),
@@ -41,7 +43,7 @@ pub enum Part {
     LockingGroup,
 }
 
-use Need::{Account, Admin, Nothing, Parts, TopicAt};
+use Need::{Account, Admin, Nothing, Parts, PartsOrAll, TopicAt};
 use Part::{Group, Heartbeat as HeartbeatBody, LockingGroup, Read, SendTo};
 
 /// The only field with a message's id, not its offset.
@@ -78,7 +80,10 @@ pub const BROKER: &[(i32, Need)] = &[
     (request::LOCK_BATCH_MQ, Parts(&[LockingGroup])),
     (request::UNLOCK_BATCH_MQ, Parts(&[LockingGroup])),
     (request::INVOKE_BROKER_TO_RESET_OFFSET, Parts(&[Read("topic"), Group("group")])),
-    (request::CLONE_GROUP_OFFSET, Parts(&[Read("topic"), Group("srcGroup"), Group("destGroup")])),
+    (
+        request::CLONE_GROUP_OFFSET,
+        PartsOrAll(&[Read("topic"), Group("srcGroup"), Group("destGroup")], "topic"),
+    ),
     // So does this, of any message.
     (
         request::CONSUME_MESSAGE_DIRECTLY,

@@ -161,6 +161,24 @@ async fn what_is_not_there_yet_is_refused_before_it_may_arrive() {
 }
 
 #[tokio::test]
+async fn positions_in_all_topics_are_copied_by_admins_only() {
+    let broker = broker();
+    let copy = || {
+        let request = Command::request(request::CLONE_GROUP_OFFSET);
+        request.with_field("srcGroup", "G").with_field("destGroup", "G")
+    };
+    let own = signed("consumer", copy().with_field("topic", "T"));
+    assert_eq!(broker.call(own).await.code, 0);
+    let other = signed("consumer", copy().with_field("topic", "Secret"));
+    assert_eq!(refused(&broker, other).await, "No default permission for topic:Secret");
+    for all in [copy(), copy().with_field("topic", " ")] {
+        let denied = refused(&broker, signed("consumer", all.clone())).await;
+        assert!(denied.starts_with("Need admin permission for request code=314"), "{denied}");
+        assert_eq!(broker.call(signed("node-account", all)).await.code, 0);
+    }
+}
+
+#[tokio::test]
 async fn what_waits_is_of_the_topic_that_it_is_for() {
     let broker = broker();
     for topic in [system::TIMER_TOPIC, system::CHECK_MAX_TIME_TOPIC] {
