@@ -7,7 +7,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 
 use super::change::{Confirm, change, result, rows};
-use super::visitor::{Fields, Page, Posted, Visitor, escaped};
+use super::visitor::{Fields, Page, Posted, Visitor, query_escaped};
 use super::{Answer, Pages, format, html, may_call};
 use crate::admin::{AdminError, DENIED};
 use crate::proto::v1::{
@@ -54,7 +54,7 @@ impl Account {
             text => text,
         };
         Self {
-            path: escaped(&account.access_key),
+            path: query_escaped(&account.access_key),
             key: account.access_key,
             is_admin,
             topic_default: word(settings.default_topic_permission),
@@ -223,7 +223,7 @@ pub async fn update(State(pages): State<Pages>, Path(key): Path<String>, form: P
         let told = pages.asking().update_account(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;
         let question = page.t1("Change the account {}?", &key);
-        let action = format!("{PATH}/accounts/{}", escaped(&key));
+        let action = format!("{PATH}/accounts/{}", query_escaped(&key));
         return Ok(confirm(&visitor, &fields, question, &told.done, action, Some(false)));
     }
     let hidden = request.secret_key.as_ref().map(|_| HIDDEN.to_owned());
@@ -275,7 +275,7 @@ pub async fn delete(State(pages): State<Pages>, Path(key): Path<String>, form: P
             question: page.t1("Delete the account {}?", &key),
             warning: page.t("Clients that use it are refused from then on."),
             rows: rows(&told.done, page.t("Delete")),
-            action: format!("{PATH}/accounts/{}/delete", escaped(&key)),
+            action: format!("{PATH}/accounts/{}/delete", query_escaped(&key)),
             typed: Some(&key),
             is_danger: true,
             label: page.t("Delete"),

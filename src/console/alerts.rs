@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::change::{Confirm, change, result};
 use super::server::CLUSTER_MAX;
-use super::visitor::{Fields, Page, Posted, Visitor, escaped};
+use super::visitor::{Fields, Page, Posted, Visitor, query_escaped};
 use super::{Answer, Pages, Paging, format, html, may_call, redirect};
 use crate::admin::alerts::{Rule, filled};
 use crate::config::Alerts as Settings;
@@ -116,7 +116,7 @@ impl Row {
 
 /// The page of the group that an alert is about, which may be as `group in topic`.
 fn path_of(alert: &Alert) -> Option<String> {
-    let group = escaped(alert.subject.split(" in ").next()?);
+    let group = query_escaped(alert.subject.split(" in ").next()?);
     match alert.rule.as_str() {
         "lag" | "lag-age" | "no-consumer" | "subscriptions" => Some(format!("/groups/{group}")),
         "dead-letters" => Some(format!("/dead-letters/{group}")),

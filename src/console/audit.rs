@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
-use super::visitor::{Fields, Page, Visitor, escaped};
+use super::visitor::{Fields, Page, Visitor, query_escaped};
 use super::{Answer, Pages, Paging, html};
 use crate::admin::AdminError;
 use crate::proto::v1::AuditRecord;
@@ -36,7 +36,8 @@ pub async fn list(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
         text.to_lowercase().contains(&q)
     });
     let q = query.get("q");
-    let (records, paging) = Paging::of(records, query.number("page"), format!("q={}&", escaped(q)));
+    let (records, paging) =
+        Paging::of(records, query.number("page"), format!("q={}&", query_escaped(q)));
     let page = &visitor.page;
     let shown: Response = html(&AuditPage { page, q, records, paging });
     Ok(shown)

@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 
 use super::change::{Confirm, Row, change, result, rows};
 use super::overview::was;
-use super::visitor::{Fields, Page, Posted, Visitor, escaped};
+use super::visitor::{Fields, Page, Posted, Visitor, query_escaped};
 use super::{Answer, Pages, drawing, format, html, may_call};
 use crate::admin::AdminError;
 use crate::proto::v1::{
@@ -58,7 +58,7 @@ struct BrokerPage<'a> {
 }
 
 fn path_of(broker: &str, id: i64) -> String {
-    format!("/cluster/{}/{id}", escaped(broker))
+    format!("/cluster/{}/{id}", query_escaped(broker))
 }
 
 /// One that was registered within a day and is nowhere now.

@@ -5,7 +5,7 @@
 use askama::Template;
 use axum::extract::{Path, State};
 
-use super::visitor::{Fields, Page, Visitor, escaped};
+use super::visitor::{Fields, Page, Visitor, query_escaped};
 use super::{Answer, Pages, Paging, format, html};
 use crate::model::version_text;
 use crate::proto::v1::{
@@ -23,7 +23,7 @@ struct Row {
 impl Row {
     fn of(client: ConnectedClient) -> Self {
         Self {
-            path: escaped(&client.client_id),
+            path: query_escaped(&client.client_id),
             version: version_text(client.version),
             heartbeat: client.last_heartbeat_ms.map(format::moment),
             client,
@@ -72,7 +72,7 @@ pub async fn list(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
     let count = |kind| clients.iter().filter(|client| is_of(kind, client)).count();
     let kinds = KINDS.map(|kind| (kind, count(kind))).to_vec();
     clients.retain(|client| is_of(kind, client));
-    let path = format!("kind={kind}&q={}&", escaped(q));
+    let path = format!("kind={kind}&q={}&", query_escaped(q));
     let (clients, paging) = Paging::of(clients, query.number("page"), path);
     let rows = clients.into_iter().map(Row::of).collect();
     let (page, problems) = (&visitor.page, listed.problems);
@@ -117,7 +117,7 @@ impl Consumer {
             rates,
         };
         Self {
-            path: escaped(&consumer.group),
+            path: query_escaped(&consumer.group),
             started: consumer.started_ms.map(format::moment),
             queues: std::mem::take(&mut consumer.queues).into_iter().map(queue).collect(),
             rates: std::mem::take(&mut consumer.rates).into_iter().map(rates).collect(),

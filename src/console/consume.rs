@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 
 use super::change::change;
-use super::visitor::{Fields, Page, Posted, Visitor, escaped};
+use super::visitor::{Fields, Page, Posted, Visitor, query_escaped};
 use super::{Answer, Pages, html, may_call};
 use crate::model::version_text;
 use crate::proto::v1::{ConsumeDirectlyRequest, ConsumeDirectlyResponse, GroupMember};
@@ -48,7 +48,7 @@ pub async fn ask(
     query: Fields,
 ) -> Answer {
     may_call(&visitor, METHOD)?;
-    let path = format!("{}/{}", escaped(&topic), escaped(&id));
+    let path = format!("{}/{}", query_escaped(&topic), query_escaped(&id));
     let request = request((topic, id), &query, true);
     let could = pages.asking().hand_to_member(&request).await;
     let could = could.map_err(|error| visitor.failed(&error))?;
@@ -70,7 +70,7 @@ pub async fn consume(
 ) -> Answer {
     let Posted { visitor, fields } = form;
     may_call(&visitor, METHOD)?;
-    let path = format!("{}/{}", escaped(&topic), escaped(&id));
+    let path = format!("{}/{}", query_escaped(&topic), query_escaped(&id));
     let request = request((topic, id), &fields, false);
     let (admin, asked) = (pages.admin.clone(), request.clone());
     let work = async move { admin.hand_to_member(&asked).await };

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::change::{Confirm, change, result, rows};
-use super::visitor::{Fields, Page, Posted, Visitor, escaped};
+use super::visitor::{Fields, Page, Posted, Visitor, query_escaped};
 use super::{Answer, Pages, format, html, may_call};
 use crate::admin::AdminError;
 use crate::proto::v1::{
@@ -65,12 +65,15 @@ struct GroupsPage<'a> {
 /// The groups that have some; one that is asked for by name leads to its page.
 pub async fn groups(State(pages): State<Pages>, visitor: Visitor, query: Fields) -> Answer {
     if let Some(group) = query.filled("group") {
-        return Ok(super::redirect(&visitor.page, &format!("/dead-letters/{}", escaped(&group))));
+        return Ok(super::redirect(
+            &visitor.page,
+            &format!("/dead-letters/{}", query_escaped(&group)),
+        ));
     }
     let told = pages.asking().count_dead_letters().await;
     let told = told.map_err(|error| visitor.failed(&error))?;
     let row = |group: GroupDeadLetters| GroupRow {
-        path: escaped(&group.group),
+        path: query_escaped(&group.group),
         count: format::number(group.count),
         last: group.last_stored_ms.map(format::moment),
         group,
@@ -94,7 +97,7 @@ impl Row {
         let message = letter.message.take().unwrap_or_default();
         Self {
             place: place_text(&place_of(&message)),
-            path: format!("{}/{}", escaped(&message.topic), escaped(&message.id)),
+            path: format!("{}/{}", query_escaped(&message.topic), query_escaped(&message.id)),
             stored: format::moment(message.stored_ms),
             message,
             letter,
@@ -175,8 +178,13 @@ pub async fn show(
     Ok(html(&OfGroupPage {
         page: &visitor.page,
         group: &group,
-        path: escaped(&group),
-        query: format!("from={}&until={}&id={}", escaped(from), escaped(until), escaped(id)),
+        path: query_escaped(&group),
+        query: format!(
+            "from={}&until={}&id={}",
+            query_escaped(from),
+            query_escaped(until),
+            query_escaped(id)
+        ),
         from,
         until,
         id,
@@ -215,7 +223,7 @@ pub async fn resend(State(pages): State<Pages>, Path(group): Path<String>, form:
         dry_run: !is_sure,
     };
     let (admin, asked) = (pages.admin.clone(), request.clone());
-    let back = format!("/dead-letters/{}", escaped(&group));
+    let back = format!("/dead-letters/{}", query_escaped(&group));
     if !is_sure {
         let told = pages.asking().resend_dead_letters(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?;

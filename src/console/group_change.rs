@@ -8,7 +8,7 @@ use std::str::FromStr;
 use axum::extract::{Path, State};
 
 use super::change::{Confirm, Row, change, result, rows};
-use super::visitor::{Fields, Posted, Visitor, escaped};
+use super::visitor::{Fields, Posted, Visitor, query_escaped};
 use super::{Answer, Failed, Pages, format, may_call};
 use crate::model::{GroupName, SubscriptionGroupConfig};
 use crate::proto::v1::{
@@ -194,7 +194,7 @@ pub async fn create(State(pages): State<Pages>, form: Posted) -> Answer {
     let work = async move { admin.create_group(&asked).await };
     let done = change(&pages, &visitor, "Groups/Create", &request, work).await;
     let done = done.map_err(|error| visitor.failed(&error))?.done;
-    let back = format!("/groups/{}", escaped(&request.group));
+    let back = format!("/groups/{}", query_escaped(&request.group));
     Ok(result(page, page.t1("Creating the group {}", &request.group), &done, back))
 }
 
@@ -211,7 +211,7 @@ pub async fn update(State(pages): State<Pages>, Path(group): Path<String>, form:
         broker: fields.filled("broker"),
         dry_run: !is_sure,
     };
-    let back = format!("/groups/{}", escaped(&group));
+    let back = format!("/groups/{}", query_escaped(&group));
     if !is_sure {
         let admin = pages.asking();
         let told = admin.update_group(&request).await.map_err(|error| visitor.failed(&error))?;
@@ -251,7 +251,7 @@ pub async fn delete(State(pages): State<Pages>, Path(group): Path<String>, form:
         return Err(visitor.invalid("What was typed is not the name: nothing was done."));
     }
     let request = DeleteGroupRequest { group: group.clone(), cluster: None, dry_run: !is_sure };
-    let path = format!("/groups/{}", escaped(&group));
+    let path = format!("/groups/{}", query_escaped(&group));
     if !is_sure {
         let admin = pages.asking();
         let told = admin.delete_group(&request).await.map_err(|error| visitor.failed(&error))?;

@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use super::change::change;
 use super::chart::Charts;
 use super::group_change::SettingRow;
-use super::visitor::{Fields, Page, Posted, Visitor, escaped};
+use super::visitor::{Fields, Page, Posted, Visitor, query_escaped};
 use super::{Answer, Failed, Pages, Paging, format, html, may_call};
 use crate::model::{RETRY_PREFIX, version_text};
 use crate::proto::v1::{
@@ -60,11 +60,11 @@ pub async fn list(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
         groups.sort_by_key(|group| std::cmp::Reverse(group.lag));
     }
     let system = if with_system { "system=yes&" } else { "" };
-    let path = format!("order={order}&{system}q={}&", escaped(q));
+    let path = format!("order={order}&{system}q={}&", query_escaped(q));
     let (mut groups, paging) = Paging::of(groups, query.number("page"), path);
     pages.asking().count_members(&mut groups).await;
     let row = |group: Group| Row {
-        path: escaped(&group.group),
+        path: query_escaped(&group.group),
         lag: format::number(group.lag),
         tps: format::rate(group.tps),
         behind: group.behind_ms.map(format::duration),
@@ -128,7 +128,7 @@ pub async fn show(
     for queue in std::mem::take(&mut group.queues) {
         let is_new = topics.last().is_none_or(|(_, last)| last.name != queue.topic);
         if is_new {
-            let (name, path) = (queue.topic.clone(), escaped(&queue.topic));
+            let (name, path) = (queue.topic.clone(), query_escaped(&queue.topic));
             topics.push((0, OfTopic { name, path, lag: String::new(), queues: Vec::new() }));
         }
         let Some((lag, topic)) = topics.last_mut() else { continue };
@@ -153,7 +153,7 @@ pub async fn show(
     let with_lag = |(lag, topic): (i64, OfTopic)| OfTopic { lag: format::number(lag), ..topic };
     Ok(html(&GroupPage {
         page: &visitor.page,
-        path: escaped(&name),
+        path: query_escaped(&name),
         lag: format::number(group.lag),
         tps: format::rate(group.tps),
         charts: Charts::of_group(&pages, &visitor.page, &query, &name),
@@ -228,7 +228,7 @@ pub async fn show_reset(
     let mut shown = ResetPage {
         page: &visitor.page,
         group: &group,
-        path: escaped(&group),
+        path: query_escaped(&group),
         topic: query.get("topic"),
         target: query.get("target"),
         time,
@@ -293,7 +293,7 @@ pub async fn reset(State(pages): State<Pages>, Path(group): Path<String>, form: 
     let done = done.map_err(|error| visitor.failed(&error))?;
     Ok(html(&ResetPage {
         page: &visitor.page,
-        path: escaped(&group),
+        path: query_escaped(&group),
         group: &group,
         topic: fields.get("topic"),
         target: fields.get("target"),

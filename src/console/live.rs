@@ -20,7 +20,7 @@ use tokio::sync::mpsc::{self, Sender};
 use tokio::time::{interval, sleep};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::visitor::{Fields, Page, Visitor, escaped};
+use super::visitor::{Fields, Page, Visitor, query_escaped};
 use super::{Pages, page_for};
 use crate::task::{self, Kind};
 
@@ -91,7 +91,7 @@ impl Drop for Place {
 impl Page {
     /// Where the stream of this page is.
     pub fn live(&self) -> String {
-        format!("{}/live?page={}", self.base, escaped(&self.path))
+        format!("{}/live?page={}", self.base, query_escaped(&self.path))
     }
 }
 

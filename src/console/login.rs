@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::text::Language;
 use super::visitor::{
-    Fields, Guest, GuestForm, Page, Posted, SESSION, Visitor, escaped, refusal_status,
+    Fields, Guest, GuestForm, Page, Posted, SESSION, Visitor, query_escaped, refusal_status,
     refusal_text, theme,
 };
 use super::{Answer, Pages, html, problem, redirect};
@@ -119,7 +119,7 @@ pub async fn not_found(guest: Guest) -> Response {
 impl Page {
     /// The way to [`choose`] and back here.
     pub fn choice(&self, what: &str, value: &str) -> String {
-        format!("{}/choose?{what}={value}&next={}", self.base, escaped(&self.path))
+        format!("{}/choose?{what}={value}&next={}", self.base, query_escaped(&self.path))
     }
 }
 
@@ -140,7 +140,8 @@ mod tests {
             ("/login", "/"),
             ("", "/"),
         ] {
-            let request = Request::get(format!("/login?next={}", escaped(asked))).body(()).unwrap();
+            let request =
+                Request::get(format!("/login?next={}", query_escaped(asked))).body(()).unwrap();
             let mut parts = request.into_parts().0;
             let fields = Fields::from_request_parts(&mut parts, &()).await.unwrap();
             assert_eq!(next(&fields), expected, "{asked}");

@@ -8,7 +8,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 
 use super::trace::Timeline;
-use super::visitor::{Fields, Page, Visitor, escaped};
+use super::visitor::{Fields, Page, Visitor, query_escaped};
 use super::{Answer, Pages, format, html};
 use crate::admin::{AdminError, Browse, Place};
 use crate::model::{hexdump, indented_json};
@@ -48,7 +48,7 @@ impl Row {
             None => "…".to_owned(),
         };
         Self {
-            path: format!("{}/{}", escaped(&message.topic), escaped(&message.id)),
+            path: format!("{}/{}", query_escaped(&message.topic), query_escaped(&message.id)),
             id: message.id.clone(),
             tags: message.tags.clone().unwrap_or_default(),
             keys: message.keys.clone().unwrap_or_default(),
@@ -147,10 +147,10 @@ async fn by_time(
         let until = format::input(request.until_ms);
         shown.older = Some(format!(
             "by=time&topic={}&from={}&until={}&before={}",
-            escaped(&request.topic),
-            escaped(&shown.from),
-            escaped(&until),
-            escaped(&places_text(&browsed.next)),
+            query_escaped(&request.topic),
+            query_escaped(&shown.from),
+            query_escaped(&until),
+            query_escaped(&places_text(&browsed.next)),
         ));
     }
     Ok((browsed.messages, browsed.problems))
@@ -234,8 +234,8 @@ pub async fn show(
     Path((topic, id)): Path<(String, String)>,
     query: Fields,
 ) -> Answer {
-    let path = format!("{}/{}", escaped(&topic), escaped(&id));
-    let topic_path = escaped(&topic);
+    let path = format!("{}/{}", query_escaped(&topic), query_escaped(&id));
+    let topic_path = query_escaped(&topic);
     let request = GetMessageRequest { id, topic: Some(topic), ..GetMessageRequest::default() };
     let found = pages.asking().message(&request).await.map_err(|error| visitor.failed(&error))?;
     let others = found.messages.len().saturating_sub(1);

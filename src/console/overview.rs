@@ -8,7 +8,7 @@ use axum::response::Response;
 
 use super::chart::Charts;
 use super::drawing::{Drawing, behind, health, is_closed};
-use super::visitor::{Fields, Page, Visitor, escaped};
+use super::visitor::{Fields, Page, Visitor, query_escaped};
 use super::{Answer, Pages, alerts, format, html};
 use crate::admin::AdminError;
 use crate::proto::v1::{Broker, ClusterState, NodeStatus, Problem};
@@ -114,7 +114,7 @@ pub async fn cluster(State(pages): State<Pages>, visitor: Visitor) -> Answer {
             .address
             .as_ref()
             .or(broker.last_address.as_ref())
-            .map(|_| format!("/cluster/{}/{}", escaped(&broker.group), broker.id)),
+            .map(|_| format!("/cluster/{}/{}", query_escaped(&broker.group), broker.id)),
         was: was(&broker),
         is_closed: is_closed(&broker),
         disk: broker

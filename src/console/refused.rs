@@ -97,7 +97,7 @@ fn places_of(asked: &Parts) -> Vec<Uri> {
 /// Pages are our own: their attributes stand in double quotes, `selected` and `checked` last, and no text has a `<` or `>`.
 fn filled(page: &str, method: &str, refused: &Refused) -> Option<String> {
     let method = format!(" method=\"{method}\"");
-    let action = format!(" action=\"{}\"", escaped(&refused.action));
+    let action = format!(" action=\"{}\"", html_escaped(&refused.action));
     let mut from = 0;
     loop {
         let start = from + page[from..].find("<form ")?;
@@ -110,7 +110,7 @@ fn filled(page: &str, method: &str, refused: &Refused) -> Option<String> {
             && let Some(form) = filled_in(form, &refused.sent)
         {
             let before = opened(&page[..start], &refused.title);
-            let text = escaped(&refused.text);
+            let text = html_escaped(&refused.text);
             let note = format!(
                 "<p class=\"note bad\" role=\"alert\" id=\"refused\" tabindex=\"-1\" autofocus>{text}</p>\n"
             );
@@ -124,12 +124,12 @@ fn filled(page: &str, method: &str, refused: &Refused) -> Option<String> {
 fn has_all(form: &str, sent: &Fields) -> bool {
     let mut typed =
         sent.pairs().filter(|(name, value)| !value.is_empty() && !UNSEEN.contains(name));
-    typed.all(|(name, _)| form.contains(&format!(" name=\"{}\"", escaped(name))))
+    typed.all(|(name, _)| form.contains(&format!(" name=\"{}\"", html_escaped(name))))
 }
 
 /// What stands before the form, with its title, and opened where the form is folded away.
 fn opened(before: &str, title: &str) -> String {
-    let mut before = before.replacen("<title>", &format!("<title>{} · ", escaped(title)), 1);
+    let mut before = before.replacen("<title>", &format!("<title>{} · ", html_escaped(title)), 1);
     if let Some(at) = before.rfind("<details>")
         && !before[at..].contains("</details>")
     {
@@ -149,7 +149,7 @@ fn filled_in(form: &str, sent: &Fields) -> Option<String> {
         rest = &rest[end..];
         let name = attribute(tag, "name").unwrap_or_default();
         let kind = attribute(tag, "type").unwrap_or_default();
-        let is_sent = |value: &str| sent.all(name).any(|one| escaped(one) == value);
+        let is_sent = |value: &str| sent.all(name).any(|one| html_escaped(one) == value);
         match tag.split([' ', '>']).next().unwrap_or_default() {
             "<input" if kind == "hidden" => filled.push_str(tag),
             "<input" if ["checkbox", "radio"].contains(&kind) => {
@@ -164,7 +164,7 @@ fn filled_in(form: &str, sent: &Fields) -> Option<String> {
                 has_field = true;
                 let (text, behind) = rest.split_once("</textarea>")?;
                 // The first end of a line does not count.
-                let sent = sent.first(name).map(|sent| format!("\n{}", escaped(sent)));
+                let sent = sent.first(name).map(|sent| format!("\n{}", html_escaped(sent)));
                 filled.extend([tag, sent.as_deref().unwrap_or(text), "</textarea>"]);
                 rest = behind;
             }
@@ -183,7 +183,7 @@ fn filled_in(form: &str, sent: &Fields) -> Option<String> {
                 filled.push_str(&marked(
                     tag,
                     "selected",
-                    select.map(escaped).as_deref() == Some(value),
+                    select.map(html_escaped).as_deref() == Some(value),
                 ));
             }
             _ => filled.push_str(tag),
@@ -203,7 +203,7 @@ fn with_value(tag: &str, value: Option<&str>) -> String {
     let Some(value) = value else { return tag.to_owned() };
     let old = attribute(tag, "value").map(|old| format!(" value=\"{old}\""));
     let bare = old.map_or_else(|| tag.to_owned(), |old| tag.replacen(&old, "", 1));
-    format!("{} value=\"{}\">", bare.trim_end_matches('>'), escaped(value))
+    format!("{} value=\"{}\">", bare.trim_end_matches('>'), html_escaped(value))
 }
 
 /// A tag with or without this mark.
@@ -214,7 +214,7 @@ fn marked(tag: &str, mark: &str, is_marked: bool) -> String {
 }
 
 /// As templates write a text.
-fn escaped(text: &str) -> String {
+fn html_escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     // A text takes everything.
     let _ = Html.write_escaped_str(&mut escaped, text);

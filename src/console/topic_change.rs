@@ -9,7 +9,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 
 use super::change::{Confirm, Row, change, result, rows};
-use super::visitor::{Page, Posted, escaped};
+use super::visitor::{Page, Posted, query_escaped};
 use super::{Answer, Pages, format, html, may_call};
 use crate::message::properties;
 use crate::proto::v1::{
@@ -36,7 +36,7 @@ pub async fn update(State(pages): State<Pages>, Path(name): Path<String>, form: 
         broker: fields.filled("broker"),
         dry_run: !is_sure,
     };
-    let back = format!("/topics/{}", escaped(&name));
+    let back = format!("/topics/{}", query_escaped(&name));
     if !is_sure {
         let told = pages.asking().update_topic(&request).await;
         let told = told.map_err(|error| visitor.failed(&error))?.changes;
@@ -152,7 +152,7 @@ pub async fn send(State(pages): State<Pages>, Path(name): Path<String>, form: Po
         dry_run: false,
     };
     let properties = request.to_properties().map_err(|error| visitor.failed(&error))?;
-    let path = escaped(&name);
+    let path = query_escaped(&name);
     if fields.get("sure") != "yes" {
         let admin = pages.asking();
         admin.topic(&name).await.map_err(|error| visitor.failed(&error))?;

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 
 use super::change::{Confirm, change, result, rows};
 use super::chart::Charts;
-use super::visitor::{Fields, Page, Posted, Visitor, escaped};
+use super::visitor::{Fields, Page, Posted, Visitor, query_escaped};
 use super::{Answer, Pages, Paging, format, html, may_call};
 use crate::proto::v1::{
     CreateTopicRequest, DeleteTopicRequest, Problem, QueueStatus, Topic, TopicGroup, TopicKind,
@@ -39,7 +39,7 @@ impl Row {
             topic.brokers.iter().map(|one| one.permission.as_str()).collect();
         permissions.dedup();
         Self {
-            path: escaped(&topic.topic),
+            path: query_escaped(&topic.topic),
             brokers: names.join(", "),
             queues: topic.brokers.iter().map(|one| one.write_queues).sum(),
             permission: permissions.join(", "),
@@ -78,7 +78,7 @@ pub async fn list(State(pages): State<Pages>, visitor: Visitor, query: Fields) -
     let count = |of: TopicKind| topics.iter().filter(|topic| topic.kind() == of).count();
     let kinds = KINDS.iter().map(|(name, of)| (*name, count(*of))).collect();
     topics.retain(|topic| topic.kind() == of_kind);
-    let path = format!("kind={kind}&q={}&", escaped(q));
+    let path = format!("kind={kind}&q={}&", query_escaped(q));
     let (topics, paging) = Paging::of(topics, query.number("page"), path);
     let rows = topics.into_iter().map(Row::of).collect();
     let (page, problems) = (&visitor.page, listed.problems);
@@ -103,7 +103,7 @@ struct Reader {
 impl Reader {
     fn of(group: TopicGroup) -> Self {
         Self {
-            path: escaped(&group.group),
+            path: query_escaped(&group.group),
             lag: group.lag.map(format::number),
             tps: format::rate(group.tps),
             group,
@@ -143,7 +143,7 @@ pub async fn show(
     let queues = std::mem::take(&mut topic.queues).into_iter().map(queue).collect();
     Ok(html(&TopicPage {
         page: &visitor.page,
-        path: escaped(&name),
+        path: query_escaped(&name),
         kind: kind_name(topic.kind()),
         is_system: topic.kind() == TopicKind::System,
         messages: format::number(topic.messages),
@@ -192,7 +192,7 @@ pub async fn create(State(pages): State<Pages>, form: Posted) -> Answer {
     let done = change(&pages, &visitor, "Topics/Create", &request, work).await;
     let done = done.map_err(|error| visitor.failed(&error))?.done;
     let heading = page.t1("Creating the topic {}", &request.topic);
-    let back = format!("/topics/{}", escaped(&request.topic));
+    let back = format!("/topics/{}", query_escaped(&request.topic));
     Ok(result(page, heading, &done, back))
 }
 
@@ -213,11 +213,11 @@ pub async fn delete(State(pages): State<Pages>, Path(name): Path<String>, form: 
             question: page.t1("Delete the topic {}?", &name),
             warning: &warning,
             rows: rows(&told.done, page.t("Delete")),
-            action: format!("/topics/{}/delete", escaped(&name)),
+            action: format!("/topics/{}/delete", query_escaped(&name)),
             typed: Some(&name),
             is_danger: true,
             label: page.t("Delete"),
-            back: format!("/topics/{}", escaped(&name)),
+            back: format!("/topics/{}", query_escaped(&name)),
             ..Confirm::on(page)
         };
         return Ok(confirm.response());

@@ -214,7 +214,7 @@ impl FromRequestParts<Pages> for Visitor {
             // What was to be changed is not done by logging in.
             let back = if parts.method == "GET" { page.path.as_str() } else { "/" };
             let query =
-                if back == "/" { String::new() } else { format!("?next={}", escaped(back)) };
+                if back == "/" { String::new() } else { format!("?next={}", query_escaped(back)) };
             return Err(redirect(&page, &format!("/login{query}")));
         };
         if user.must_change && !WITHOUT_CHANGE.contains(&parts.uri.path()) {
@@ -228,7 +228,7 @@ impl FromRequestParts<Pages> for Visitor {
 }
 
 /// A value of a query.
-pub fn escaped(text: &str) -> String {
+pub fn query_escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
@@ -491,6 +491,6 @@ mod tests {
             "x_rmq_session=1; rmq_session2=2; rmq_session=3".parse().unwrap(),
         );
         assert_eq!(cookie(&headers, SESSION), Some("3"));
-        assert_eq!(escaped("/a b?c=%"), "/a%20b%3Fc%3D%25");
+        assert_eq!(query_escaped("/a b?c=%"), "/a%20b%3Fc%3D%25");
     }
 }
