@@ -34,7 +34,9 @@ struct PasswordPage<'a> {
 /// A path of the console to go on at; none of another site.
 fn next(fields: &Fields) -> &str {
     let next = fields.get("next");
-    let is_path = next.starts_with('/') && !next.starts_with("//") && !next.contains('\\');
+    // Browsers leave out tabs and take `\` for `/`.
+    let is_odd = |c: char| c == '\\' || c.is_control();
+    let is_path = next.starts_with('/') && !next.starts_with("//") && !next.contains(is_odd);
     if is_path && !next.starts_with("/login") { next } else { "/" }
 }
 
@@ -136,6 +138,7 @@ mod tests {
             ("/topics?q=a", "/topics?q=a"),
             ("//evil.example", "/"),
             ("/\\evil.example", "/"),
+            ("/\t/evil.example", "/"),
             ("https://evil.example", "/"),
             ("/login", "/"),
             ("", "/"),
