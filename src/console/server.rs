@@ -1,7 +1,7 @@
 //! HTTP/1 connections: taken, bounded and ended.
 //!
-//! Not what is answered. Invariants: there are at most [`CONNECTIONS_MAX`] connections; who is slow to ask is closed; a
-//! connection that should be encrypted and is not only hears where to go instead.
+//! Not what is answered. Invariants: there are at most [`CONNECTIONS_MAX`] connections; who is slow to ask, or
+//! reads nothing, is closed; a connection that should be encrypted and is not only hears where to go instead.
 
 use std::convert::Infallible;
 use std::io;
@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -33,6 +34,8 @@ const HEAD_MAX: Duration = Duration::from_secs(15);
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 /// How long a page waits for the cluster: less, so that it still tells what is known by then and who did not answer.
 pub const CLUSTER_MAX: Duration = Duration::from_secs(50);
+/// How long what was sent may stay unread, in milliseconds.
+const UNREAD_MAX_MS: u32 = 30_000;
 /// How long answers that are on their way are waited for at the end.
 const GRACE: Duration = Duration::from_secs(1);
 /// What is read ahead of one connection.
@@ -100,6 +103,10 @@ pub async fn serve<D: Door>(
                 }
             },
         };
+        // The kernel keeps to it also where the peer answers and has no room, which hyper would wait out.
+        if let Err(error) = setsockopt(&tcp, sockopt::TcpUserTimeout, &UNREAD_MAX_MS) {
+            tracing::warn!(%peer, %error, "a connection to the console may stay unread for long");
+        }
         let (door, router, stop) = (Arc::clone(&door), router.clone(), stop.clone());
         task::spawn(Kind::Ignore, "console connection", async move {
             let _place = place;
@@ -162,4 +169,37 @@ fn elsewhere(request: &Request<Incoming>) -> Response<Body> {
     let Some(host) = host else { return StatusCode::BAD_REQUEST.into_response() };
     let to = format!("https://{host}{}", request.uri());
     (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, to)]).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::getsockopt;
+    use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+    use super::*;
+
+    /// Tells how long each connection may leave something unread.
+    struct Telling(UnboundedSender<u32>);
+
+    impl Door for Telling {
+        type Stream = TcpStream;
+
+        async fn accept(&self, tcp: TcpStream) -> io::Result<Accepted<TcpStream>> {
+            self.0.send(getsockopt(&tcp, sockopt::TcpUserTimeout).unwrap()).unwrap();
+            Err(io::Error::other("that is all"))
+        }
+    }
+
+    #[tokio::test]
+    async fn who_reads_nothing_is_closed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, mut told) = unbounded_channel();
+        let stop = CancellationToken::new();
+        let served = serve(listener, Telling(sender), Router::new(), stop.clone());
+        task::spawn(Kind::Ignore, "console", served);
+        let _peer = TcpStream::connect(address).await.unwrap();
+        assert_eq!(told.recv().await, Some(UNREAD_MAX_MS));
+        stop.cancel();
+    }
 }
