@@ -433,6 +433,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_log_out_that_is_not_written_down_can_be_done_again() {
+        let mut setting = Setting::new();
+        let kv = setting.dir.path().join("kv");
+        setting.database = Arc::new(SledDatabase::create(&kv, b"test").unwrap());
+        fs::write(setting.file(), "chosen by hand").unwrap();
+        let accounts = setting.open();
+        let token = log_in(&accounts, ADMIN, "chosen by hand").await.unwrap();
+        faults::set(&kv, |_, _| Err(io::Error::other("full")));
+        accounts.log_out(&token).await.unwrap_err();
+        assert!(accounts.session(&token).is_some());
+        faults::clear(&kv);
+        accounts.log_out(&token).await.unwrap();
+        assert!(accounts.session(&token).is_none() && setting.open().session(&token).is_none());
+    }
+
+    #[tokio::test]
     async fn sessions_end_and_nobody_finds_a_token_in_the_database() {
         let setting = Setting::new();
         fs::write(setting.file(), "chosen by hand").unwrap();

@@ -1,7 +1,7 @@
 //! Users and sessions as they are kept: read once, in memory from then on, and in the database.
 //!
-//! Not who is let in, nor what may be changed (`accounts`). Invariants: a change is in the database before it counts; a token
-//! is there as its hash only.
+//! Not who is let in, nor what may be changed (`accounts`). Invariants: a change is in the database before it counts, but
+//! for when a session was used last and that it ran out; a token is there as its hash only.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -168,11 +168,12 @@ impl UserStore {
     /// Ends sessions, by the hashes of their tokens. Blocks.
     ///
     /// # Errors
-    /// It cannot be written down; in memory it has ended.
+    /// It cannot be written down; those that are left go on, and can be ended later.
     pub fn end(&self, keys: Vec<Vec<u8>>) -> Result<(), KvError> {
         for key in keys {
+            // A log-out that is not written down would come back with the next start.
+            self.write(SESSIONS, key.clone(), None::<&Session>)?;
             self.lock().sessions.remove(&key);
-            self.write(SESSIONS, key, None::<&Session>)?;
         }
         Ok(())
     }
