@@ -1,6 +1,6 @@
 //! All accounts together, and who a request comes from.
 //!
-//! Not what a request needs (`needs`), nor where the accounts come from (`folder`). Invariants: of two accounts with one
+//! Not what a request needs (`needs`), nor where the accounts come from (`files`). Invariants: of two accounts with one
 //! name the first one counts; whoever is let in was on a white list or signed with a secret that is known here.
 
 use std::collections::HashMap;

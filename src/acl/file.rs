@@ -1,6 +1,6 @@
 //! One `plain_acl.yml`: read with the line of each mistake, and written.
 //!
-//! Not where it lies (`folder`), nor what it means together with others (`accounts`). Invariant: what [`render`] writes
+//! Not where it lies (`files`), nor what it means together with others (`accounts`). Invariant: what [`render`] writes
 //! is read here and by 4.9.4 as the same.
 
 use std::collections::HashSet;

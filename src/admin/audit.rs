@@ -1,7 +1,8 @@
 //! The audit log: a line of JSON for each change that was asked of this node, whatever became of it.
 //!
-//! Not who may ask (the socket's mode). Invariants: lines are only appended; a file that is full is put aside under the
-//! next number, and the oldest goes. What cannot be written is told in the node's own log, and does not stop the change.
+//! Not who may ask (the socket's mode; over TCP and in the console `service::roles`). Invariants: lines are only appended;
+//! a file that is full is put aside under the next number, and the oldest goes. What cannot be written is told in the node's
+//! own log, and does not stop the change.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};

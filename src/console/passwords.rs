@@ -9,7 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use blake2::{Blake2s256, Digest};
 
-/// Characters of passwords that are made here: none looks like another.
+/// Characters of passwords that are made here: none looks like another. The last is there twice, so that each byte has its
+/// character and nearly all are as likely.
 const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz234567899";
 const MADE_CHARS: usize = 20;
 
@@ -39,7 +40,7 @@ pub fn made_token() -> String {
     URL_SAFE_NO_PAD.encode(random::<32>())
 }
 
-/// A password of 100 bits that somebody can type.
+/// A password of 98 bits that somebody can type.
 pub fn made_password() -> String {
     let letter = |byte: u8| char::from(LETTERS[usize::from(byte) % LETTERS.len()]);
     random::<MADE_CHARS>().into_iter().map(letter).collect()
