@@ -49,7 +49,9 @@ fn with_cookie(mut response: Response, cookie: &str) -> Response {
 
 pub async fn show(guest: Guest, query: Fields) -> Response {
     let page = &guest.page;
-    html(&LoginPage { page, next: next(&query), user: "", problem: String::new() })
+    let lost = query.first("lost").map(|_| page.t("What you sent was not done, as your session had ended. Log in in another tab, come back to the form, and send it again."));
+    let problem = lost.unwrap_or_default().to_owned();
+    html(&LoginPage { page, next: next(&query), user: "", problem })
 }
 
 pub async fn log_in(State(pages): State<Pages>, form: GuestForm) -> Response {

@@ -39,6 +39,10 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("In / out per second", "每秒写入 / 消费"),
     ("In / out today", "今日写入 / 消费"),
     ("In / out yesterday", "昨日写入 / 消费"),
+    (
+        "What you sent was not done, as your session had ended. Log in in another tab, come back to the form, and send it again.",
+        "会话已结束，提交的内容未执行。请在另一标签页登录，返回表单后重新提交。",
+    ),
     ("as it is", "保持不变"),
     ("As the system", "跟随系统"),
     ("Ask what its threads do", "查询线程栈"),
@@ -443,8 +447,8 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("They may write to it", "允许写入"),
     ("They subscribe to", "订阅关系"),
     (
-        "This form is not of this session: open the page again, and send it from there.",
-        "该表单不属于当前会话：请重新打开页面后提交。",
+        "This form is not of this session, and nothing was done: send it again from here, or open its page again.",
+        "该表单不属于当前会话，未执行任何操作：请在此重新提交，或重新打开该页面。",
     ),
     ("This help", "本帮助"),
     ("This needs a whole number.", "此处需要整数。"),

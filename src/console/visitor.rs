@@ -211,11 +211,7 @@ impl FromRequestParts<Pages> for Visitor {
         let mut page = Page::of(parts, pages);
         let token = cookie(&parts.headers, SESSION).unwrap_or_default().to_owned();
         let Some((session, user)) = pages.accounts.session(&token) else {
-            // What was to be changed is not done by logging in.
-            let back = if parts.method == "GET" { page.path.as_str() } else { "/" };
-            let query =
-                if back == "/" { String::new() } else { format!("?next={}", query_escaped(back)) };
-            return Err(redirect(&page, &format!("/login{query}")));
+            return Err(redirect(&page, &log_in(parts, &page)));
         };
         if user.must_change && !WITHOUT_CHANGE.contains(&parts.uri.path()) {
             return Err(redirect(&page, PASSWORD_PATH));
@@ -225,6 +221,25 @@ impl FromRequestParts<Pages> for Visitor {
         let (role, must_change) = (user.role, user.must_change);
         Ok(Self { page, address, user: session.user, role, must_change, token })
     }
+}
+
+/// Where to log in; what a form was to change is not done by that, which is said there.
+fn log_in(parts: &Parts, page: &Page) -> String {
+    let (back, lost) = if parts.method == "GET" {
+        (page.path.as_str(), "")
+    } else {
+        (came_from(&parts.headers, &page.base).unwrap_or("/"), "lost=yes&")
+    };
+    if back == "/" && lost.is_empty() {
+        return "/login".to_owned();
+    }
+    format!("/login?{lost}next={}", query_escaped(back))
+}
+
+/// The path of the page that a form was sent from, as the console has it.
+fn came_from<'a>(headers: &'a HeaderMap, base: &str) -> Option<&'a str> {
+    let (_, page) = header(headers, header::REFERER.as_str())?.split_once("://")?;
+    page[page.find('/')?..].strip_prefix(base)
 }
 
 /// A value of a query.
@@ -419,23 +434,28 @@ impl FromRequest<Pages> for Posted {
     async fn from_request(request: Request, pages: &Pages) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
         let mut visitor = Visitor::from_request_parts(&mut parts, pages).await?;
+        let site = header(&parts.headers, "sec-fetch-site");
+        let is_own_site = site.is_none_or(|site| site == "same-origin");
         let fields = match parts.extensions.remove::<Fields>() {
             // One that was read before.
             Some(fields) => fields,
             None => fields(Request::from_parts(parts, body)).await?,
         };
         // As long as a token that nobody can guess, so that how long it takes tells nothing of use.
-        if fields.get("csrf") != visitor.page.csrf {
+        let is_of_session = fields.get("csrf") == visitor.page.csrf;
+        // Whoever has logged in anew since gets what they typed once more; not what another site wrote.
+        if is_of_session || is_own_site {
+            visitor.page.sent = fields.without(&SECRETS);
+        }
+        if !is_of_session {
             return Err(foreign_form(&visitor.page));
         }
-        visitor.page.sent = fields.without(&SECRETS);
         Ok(Self { visitor, fields })
     }
 }
 
 fn foreign_form(page: &Page) -> Response {
-    let text =
-        page.t("This form is not of this session: open the page again, and send it from there.");
+    let text = page.t("This form is not of this session, and nothing was done: send it again from here, or open its page again.");
     problem(page, StatusCode::FORBIDDEN, text)
 }
 

@@ -111,10 +111,36 @@ fn a_form_that_is_refused_keeps_what_was_typed() {
     let wrong = browser.post("/settings/users", &last);
     shown_again(&wrong, "409", &["somebody has to be an admin", "<h1>It did not work"]);
     assert!(!wrong.body.contains("name=\"user\""), "{}", wrong.body);
-    // Nor where the form is of somebody else.
-    let foreign = browser.post_with("/topics", "guess", &[("topic", "Orders"), ("queues", "many")]);
-    assert_eq!(foreign.status(), "403");
-    assert!(!foreign.body.contains("value=\"many\""), "{}", foreign.body);
+}
+
+#[test]
+fn a_form_of_another_session_comes_back_and_one_without_is_said_to_be_lost() {
+    let (address, dir) = (free_address(), tempfile::tempdir().unwrap());
+    let _node = Node::start(address, dir.path());
+    let browser = Browser::log_in(address, dir.path());
+    let typed = [("topic", "Orders"), ("queues", "many")];
+    let send = |site: &str| {
+        let from = format!("h/topics\r\n{site}");
+        let refused = browser.post_from(&from, "/topics", "another", &typed);
+        assert_eq!(refused.status(), "403");
+        refused.says(&["This form is not of this session, and nothing was done"]);
+        refused
+    };
+    for site in ["Sec-Fetch-Site: same-origin", "Accept: */*"] {
+        let again = send(site);
+        again.says(&["value=\"many\">", "value=\"Orders\">"]);
+        again.says(&[&format!("name=\"csrf\" value=\"{}\"", browser.csrf)]);
+    }
+    for site in ["same-site", "cross-site"] {
+        let foreign = send(&format!("Sec-Fetch-Site: {site}")).body;
+        assert!(!foreign.contains("value=\"many\""), "{foreign}");
+    }
+    assert_eq!(browser.post("/logout", &[]).location(), "/login");
+    let lost = browser.post_from("h/topics?q=a", "/topics", &browser.csrf, &typed);
+    assert_eq!(lost.location(), "/login?lost=yes&next=/topics%3Fq%3Da");
+    let page = browser.get(lost.location());
+    page.says(&["What you sent was not done", "name=\"next\" value=\"/topics?q=a\""]);
+    assert!(!browser.get("/login").body.contains("What you sent was not done"));
 }
 
 #[test]
