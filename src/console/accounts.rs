@@ -18,6 +18,7 @@ use super::user_store::{Session, User, UserStore};
 pub use crate::admin::service::roles::Role;
 use crate::clock::Clock;
 use crate::kv::{Database, KvError};
+use crate::model::shown;
 use crate::task;
 
 /// The first user's password, in the data directory, until the first log-in; whoever writes a file of that name sets the
@@ -148,7 +149,7 @@ impl Accounts {
         let is_right = self.is_password(name.clone(), password).await?;
         self.guesses.tried(from, is_right);
         if !is_right {
-            tracing::warn!(%from, user = name, "a log-in to the console was refused");
+            tracing::warn!(%from, user = shown(&name), "a log-in to the console was refused");
             return Err(Refusal::Wrong);
         }
         tracing::info!(%from, user = name, "logged in to the console");

@@ -91,6 +91,8 @@ use visitor::{Fields, Guest, Page, Visitor};
 
 /// The largest form.
 const FORM_BYTES_MAX: usize = 1 << 20;
+/// The largest form of somebody who is not logged in: a user, a password and where to go on.
+const LOGIN_BYTES_MAX: usize = 8 << 10;
 /// What pages may load and do: nothing but what is here.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -210,7 +212,10 @@ fn page_routes(pages: Pages) -> Router {
 fn all_pages(pages: Pages) -> Router {
     Router::new()
         .route("/", get(overview::show))
-        .route("/login", get(login::show).post(login::log_in))
+        .route(
+            "/login",
+            get(login::show).post(login::log_in).layer(DefaultBodyLimit::max(LOGIN_BYTES_MAX)),
+        )
         .route("/logout", post(login::log_out))
         .route("/password", get(login::show_password).post(login::change_password))
         .route("/choose", get(login::choose))

@@ -141,6 +141,12 @@ fn a_form_of_another_session_comes_back_and_one_without_is_said_to_be_lost() {
     let page = browser.get(lost.location());
     page.says(&["What you sent was not done", "name=\"next\" value=\"/topics?q=a\""]);
     assert!(!browser.get("/login").body.contains("What you sent was not done"));
+    // Strangers send no more than a log-in has.
+    let others = "=&csrf=".len() + 3 * browser.csrf.len();
+    for (bytes, status) in [(8192, "403"), (8193, "413")] {
+        let form = browser.post("/login", &[(&"a".repeat(bytes - others), "")]);
+        assert_eq!(form.status(), status);
+    }
 }
 
 #[test]
