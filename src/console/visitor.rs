@@ -434,8 +434,7 @@ impl FromRequest<Pages> for Posted {
     async fn from_request(request: Request, pages: &Pages) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
         let mut visitor = Visitor::from_request_parts(&mut parts, pages).await?;
-        let site = header(&parts.headers, "sec-fetch-site");
-        let is_own_site = site.is_none_or(|site| site == "same-origin");
+        let is_own = is_own_page(&parts.headers);
         let fields = match parts.extensions.remove::<Fields>() {
             // One that was read before.
             Some(fields) => fields,
@@ -444,7 +443,7 @@ impl FromRequest<Pages> for Posted {
         // As long as a token that nobody can guess, so that how long it takes tells nothing of use.
         let is_of_session = fields.get("csrf") == visitor.page.csrf;
         // Whoever has logged in anew since gets what they typed once more; not what another site wrote.
-        if is_of_session || is_own_site {
+        if is_of_session || is_own {
             visitor.page.sent = fields.without(&SECRETS);
         }
         if !is_of_session {
@@ -452,6 +451,13 @@ impl FromRequest<Pages> for Posted {
         }
         Ok(Self { visitor, fields })
     }
+}
+
+/// Whether a form was sent by a page of this console: the browser says so, in a header that pages cannot set.
+fn is_own_page(headers: &HeaderMap) -> bool {
+    let origin =
+        header(headers, header::ORIGIN.as_str()).and_then(|origin| origin.split_once("://"));
+    origin.is_some_and(|(_, host)| Some(host) == header(headers, header::HOST.as_str()))
 }
 
 fn foreign_form(page: &Page) -> Response {

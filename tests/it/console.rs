@@ -204,7 +204,8 @@ pub fn until<T>(what: impl Fn() -> Option<T>) -> T {
     }
 }
 
-fn at(address: Ipv4Addr) -> (Ipv4Addr, u16) {
+/// Where the console of a node is.
+pub fn at(address: Ipv4Addr) -> (Ipv4Addr, u16) {
     (address, PORT)
 }
 

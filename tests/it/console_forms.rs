@@ -1,6 +1,8 @@
 //! Forms of the console: of groups and accounts, and those that are refused.
 
-use crate::console::{Answer, Browser};
+use std::net::SocketAddr;
+
+use crate::console::{Answer, Browser, at};
 use crate::support::{Node, free_address, rmq_node};
 
 #[test]
@@ -126,13 +128,11 @@ fn a_form_of_another_session_comes_back_and_one_without_is_said_to_be_lost() {
         refused.says(&["This form is not of this session, and nothing was done"]);
         refused
     };
-    for site in ["Sec-Fetch-Site: same-origin", "Accept: */*"] {
-        let again = send(site);
-        again.says(&["value=\"many\">", "value=\"Orders\">"]);
-        again.says(&[&format!("name=\"csrf\" value=\"{}\"", browser.csrf)]);
-    }
-    for site in ["same-site", "cross-site"] {
-        let foreign = send(&format!("Sec-Fetch-Site: {site}")).body;
+    let again = send(&format!("Origin: http://{}", SocketAddr::from(at(address))));
+    again.says(&["value=\"many\">", "value=\"Orders\">"]);
+    again.says(&[&format!("name=\"csrf\" value=\"{}\"", browser.csrf)]);
+    for site in ["Origin: http://other.example", "Origin: null", "Accept: */*"] {
+        let foreign = send(site).body;
         assert!(!foreign.contains("value=\"many\""), "{foreign}");
     }
     assert_eq!(browser.post("/logout", &[]).location(), "/login");
