@@ -150,7 +150,7 @@ fn refuse_if_forbidden(broker: &Broker, topic: &str) -> Result<(), Refusal> {
 }
 
 /// What the settings let nobody send.
-fn forbidden(broker: &Broker, what: &str) -> Refusal {
+pub(super) fn forbidden(broker: &Broker, what: &str) -> Refusal {
     let address = broker.options.address.ip();
     let remark = format!("the broker[{address}] sending {what} is forbidden");
     Refusal::new(response::NO_PERMISSION, remark)

@@ -37,6 +37,9 @@ pub(super) fn answer(broker: &Arc<Broker>, request: &Command, _: &Connection) ->
     let asked_level = request.required_i32("delayLevel")?;
     let own_times_max = request.optional_i32("maxReconsumeTimes")?;
     let config = send::group_config(broker, group)?;
+    if !broker.live_config.permission().contains(Permission::WRITE) {
+        return Err(send::forbidden(broker, "message"));
+    }
     let Some(queues) = u32::try_from(config.retry_queue_nums).ok().filter(|queues| *queues > 0)
     else {
         return Ok(Command::response(response::SUCCESS));
@@ -171,7 +174,7 @@ mod tests {
         broker
     }
 
-    fn put_group(broker: &TestBroker, change: fn(&mut SubscriptionGroupConfig)) {
+    fn put_group(broker: &TestBroker, change: impl FnOnce(&mut SubscriptionGroupConfig)) {
         let mut group = SubscriptionGroupConfig::new(GroupName::new("G"));
         change(&mut group);
         broker.broker.store.tables().groups.put(group);
@@ -251,5 +254,18 @@ mod tests {
         broker.broker.store.tables().topics.put(TopicConfig::new(TopicName::new("%RETRY%G"), 1));
         let remark = "SERVICE_NOT_AVAILABLE".to_owned();
         assert_eq!(broker.refused(given_back("G", 0, 0)).await, (1, remark), "B-135");
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_may_not_be_written_to_takes_nothing_back_b131() {
+        let broker = with_message().await;
+        let only_read = Command::request(request::UPDATE_BROKER_CONFIG);
+        assert_eq!(broker.call(only_read.with_body("brokerPermission=4")).await.code, 0);
+        let remark = "the broker[127.0.0.1] sending message is forbidden".to_owned();
+        for retry_queues in [1, 0] {
+            put_group(&broker, |group| group.retry_queue_nums = retry_queues);
+            assert_eq!(broker.refused(given_back("G", 0, 0)).await, (16, remark.clone()));
+        }
+        assert!(broker.records("SCHEDULE_TOPIC_XXXX", 2).is_empty());
     }
 }
