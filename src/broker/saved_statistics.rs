@@ -20,10 +20,11 @@ pub(super) struct Saved {
     /// Of the newest sample, in days since 1970.
     pub day: Option<i64>,
     pub mornings: Mornings,
-    pub stored: SavedItem,
+    pub stored: Counted,
     pub failed: u64,
     pub found: SavedItem,
     pub missed: u64,
+    pub all_puts: SavedItem,
     /// By topic and group.
     pub puts: Vec<(String, String, SavedItem)>,
     pub gets: Vec<(String, String, SavedItem)>,
@@ -74,15 +75,6 @@ mod tests {
 
     use super::super::tests_support::TestBroker;
     use super::*;
-    use crate::remoting::{Command, json, request};
-
-    async fn sum(broker: &TestBroker, name: &'static str, key: &'static str, span: &str) -> i64 {
-        let request = Command::request(request::VIEW_BROKER_STATS_DATA);
-        let request = request.with_field("statsName", name).with_field("statsKey", key);
-        let answer = broker.call(request).await;
-        assert_eq!(answer.code, 0, "{name} {key}");
-        json::parse(&answer.body).unwrap().get(span).number("sum").unwrap().unwrap()
-    }
 
     #[tokio::test]
     async fn what_was_counted_survives_a_restart() {
@@ -104,8 +96,12 @@ mod tests {
             broker.clock.advance(Duration::from_secs(1));
             statistics.sample_now();
         }
-        assert_eq!(sum(&broker, "TOPIC_PUT_NUMS", "T", "statsMinute").await, 1, "since the start");
-        assert_eq!(sum(&broker, "GROUP_GET_NUMS", "T@G", "statsDay").await, 2);
+        assert_eq!(
+            broker.counted("TOPIC_PUT_NUMS", "T", "statsMinute").await,
+            1,
+            "since the start"
+        );
+        assert_eq!(broker.counted("GROUP_GET_NUMS", "T@G", "statsDay").await, 2);
     }
 
     #[tokio::test]

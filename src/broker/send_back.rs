@@ -72,7 +72,7 @@ pub(super) fn answer(broker: &Arc<Broker>, request: &Command, _: &Connection) ->
     let bytes = send::record_bytes(&message);
     append(broker, message)?;
     if topic.as_str() == system::SCHEDULE_TOPIC {
-        broker.statistics.messages_in(topic.as_str(), 1, bytes);
+        broker.statistics.stored_under(topic.as_str(), 1, bytes);
         broker.statistics.delayed(queue_id, 1, bytes);
     }
     let came_from = properties::find(record.properties(), properties::RETRY_TOPIC);
@@ -212,6 +212,17 @@ mod tests {
         assert_eq!(broker.call(given_back("G", offset, 0)).await.code, 0);
         let stored = broker.only_properties("%DLQ%G", 0);
         assert!(stored.contains("DELAY=0") && stored.contains("RETRY_TOPIC=T"), "{stored}");
+    }
+
+    #[tokio::test]
+    async fn what_comes_back_is_no_new_message_for_the_broker_b370_b373() {
+        let broker = with_message().await;
+        assert_eq!(broker.call(given_back("G", 0, 0)).await.code, 0);
+        let statistics = &broker.broker.statistics;
+        statistics.sample_now();
+        let all = broker.counted("BROKER_PUT_NUMS", "DefaultCluster", "statsMinute").await;
+        let waiting = broker.counted("TOPIC_PUT_NUMS", "SCHEDULE_TOPIC_XXXX", "statsMinute").await;
+        assert_eq!((all, waiting, statistics.totals().stored.messages), (1, 1, 2));
     }
 
     #[tokio::test]

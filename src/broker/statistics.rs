@@ -1,7 +1,8 @@
 //! What went in and out: totals, rates of the last seconds and minutes (B-360, B-361), and the same by topic, group and
 //! queue (B-370 to B-375, B-379, B-380), which 315 shows (B-336). Of 4.9.4's other names its brokers have no items
 //! either: nothing counts there what came from disks (B-377), hooks are the only ones to count for COMMERCIAL (B-378), and
-//! what falls behind (B-376) is only logged.
+//! what falls behind (B-376) is only logged. Unlike there a topic's items (B-370) count committed messages too: somebody
+//! sent them to it. The broker's (B-373) does not, as there, because it counted them as half messages.
 //!
 //! Not the answers to 28 and 208, which read it too, nor the file that keeps it over restarts (`saved_statistics`), nor
 //! items and samples (`statistics_items`). One task takes samples. Invariants: names are only of topics that exist or
@@ -22,7 +23,7 @@ use super::answers::{Answer, Refusal};
 use super::latencies::Latencies;
 use super::saved_statistics::{self, Saved};
 use super::statistics_items::{
-    Counted, DAY_MS, Item, Items, Part, Span, Spans, lock, per, seconds_between,
+    Counted, Counter, DAY_MS, Item, Items, Part, Span, Spans, lock, per, seconds_between,
 };
 use crate::clock::Clock;
 use crate::model::{QueueId, system};
@@ -87,10 +88,12 @@ struct History {
 #[derive(Debug)]
 pub(super) struct Statistics {
     clock: Clock,
-    stored: Item,
+    stored: Counter,
     failed: AtomicU64,
     found: Item,
     missed: AtomicU64,
+    /// Of the whole broker; `stored` without what was only stored again.
+    all_puts: Item,
     puts: Items,
     gets: Items,
     sent_back: Items,
@@ -110,10 +113,11 @@ impl Statistics {
     pub fn new(clock: &Clock) -> Self {
         Self {
             clock: clock.clone(),
-            stored: Item::default(),
+            stored: Counter::default(),
             failed: AtomicU64::new(0),
             found: Item::default(),
             missed: AtomicU64::new(0),
+            all_puts: Item::default(),
             puts: Items::default(),
             gets: Items::default(),
             sent_back: Items::default(),
@@ -130,10 +134,11 @@ impl Statistics {
         let now_ms = clock.now_ms();
         let history = History { day: saved.day, mornings: saved.mornings, ..History::default() };
         Self {
-            stored: Item::restored(saved.stored, now_ms),
+            stored: Counter::of(saved.stored),
             failed: AtomicU64::new(saved.failed),
             found: Item::restored(saved.found, now_ms),
             missed: AtomicU64::new(saved.missed),
+            all_puts: Item::restored(saved.all_puts, now_ms),
             puts: Items::restored(saved.puts, now_ms),
             gets: Items::restored(saved.gets, now_ms),
             sent_back: Items::restored(saved.sent_back, now_ms),
@@ -151,19 +156,27 @@ impl Statistics {
         Saved {
             day,
             mornings,
-            stored: self.stored.saved(),
+            stored: self.stored.read(),
             failed: self.failed.load(Ordering::Relaxed),
             found: self.found.saved(),
             missed: self.missed.load(Ordering::Relaxed),
+            all_puts: self.all_puts.saved(),
             puts: self.puts.saved(),
             gets: self.gets.saved(),
             sent_back: self.sent_back.saved(),
         }
     }
 
-    /// Counts messages that are stored, by the topic that they are stored under (B-370).
+    /// Counts messages that are stored (B-373), by the topic that they are stored under too (B-370).
     pub fn messages_in(&self, topic: &str, count: u64, bytes: u64) {
-        self.stored.counter.add(count, bytes);
+        self.all_puts.counter.add(count, bytes);
+        self.stored_under(topic, count, bytes);
+    }
+
+    /// Counts messages only by the topic that they are stored under, because the broker was sent them before: committed
+    /// ones, and those that came back.
+    pub fn stored_under(&self, topic: &str, count: u64, bytes: u64) {
+        self.stored.add(count, bytes);
         self.puts.add(topic, "", count, bytes);
     }
 
@@ -225,7 +238,7 @@ impl Statistics {
     /// All totals.
     pub fn totals(&self) -> Totals {
         Totals {
-            stored: self.stored.counter.read(),
+            stored: self.stored.read(),
             failed: self.failed.load(Ordering::Relaxed),
             found: self.found.counter.read(),
             missed: self.missed.load(Ordering::Relaxed),
@@ -271,7 +284,7 @@ impl Statistics {
     /// Messages stored and given out per second in the last minute.
     pub fn broker_minute(&self) -> (f64, f64) {
         let per_s = |item: &Item| item.spans()[0].per_s(|counted| counted.messages);
-        (per_s(&self.stored), per_s(&self.found))
+        (per_s(&self.all_puts), per_s(&self.found))
     }
 
     /// An item by the name and key that 4.9.4 gives it, and what of it is meant (B-370 to B-373).
@@ -299,7 +312,7 @@ impl Statistics {
             "QUEUE_GET_NUMS" => (of_part(&self.queue_gets)?, messages),
             "QUEUE_GET_SIZE" => (of_part(&self.queue_gets)?, bytes),
             "SNDBCK_PUT_NUMS" => (of_part(&self.sent_back)?, messages),
-            "BROKER_PUT_NUMS" if key == cluster => (self.stored.spans(), messages),
+            "BROKER_PUT_NUMS" if key == cluster => (self.all_puts.spans(), messages),
             "BROKER_GET_NUMS" if key == cluster => (self.found.spans(), messages),
             _ => return None,
         })
@@ -328,7 +341,7 @@ impl Statistics {
             self.latencies.begin_minute();
         }
         if round.is_multiple_of(ITEM_SAMPLE_EVERY) {
-            for item in [&self.stored, &self.found] {
+            for item in [&self.all_puts, &self.found] {
                 item.sample(round / ITEM_SAMPLE_EVERY, now_ms);
             }
             for items in self.items() {

@@ -44,7 +44,7 @@ impl Counter {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    fn of(counted: Counted) -> Self {
+    pub fn of(counted: Counted) -> Self {
         Self {
             times: AtomicU64::new(counted.times),
             messages: AtomicU64::new(counted.messages),

@@ -16,7 +16,7 @@ use crate::message::{NewMessage, Record};
 use crate::metrics::{Limit, Metrics};
 use crate::model::{BrokerId, QueueId};
 use crate::remoting::headers::SendHeader;
-use crate::remoting::{Command, request};
+use crate::remoting::{Command, json, request};
 use crate::replication::{Member, Past};
 use crate::store::{All, PullRequest, StartTopics, Store, StoreOptions};
 use crate::transport::{Client, Credentials, LimitNumbers, Limits, Server, Signer};
@@ -236,6 +236,15 @@ impl TestBroker {
         let header = SendHeader { topic, properties, ..header() };
         let body = Bytes::copy_from_slice(body.as_bytes());
         self.call(header.to_request(request::SEND_MESSAGE_V2).with_body(body)).await
+    }
+
+    /// What 315 says was counted of an item in a span of time.
+    pub async fn counted(&self, name: &'static str, key: &'static str, span: &str) -> i64 {
+        let request = Command::request(request::VIEW_BROKER_STATS_DATA);
+        let request = request.with_field("statsName", name).with_field("statsKey", key);
+        let answer = self.call(request).await;
+        assert_eq!(answer.code, 0, "{name} {key}");
+        json::parse(&answer.body).unwrap().get(span).number("sum").unwrap().unwrap()
     }
 
     /// All records of a queue.

@@ -138,7 +138,7 @@ fn end_known(broker: &Arc<Broker>, request: &Command, responder: Responder) {
     let (topic, bytes) = (message.topic.clone(), send::record_bytes(&message));
     let done = move |result: AppendResult| match result {
         Ok(_) => {
-            ending.broker.statistics.messages_in(topic.as_str(), 1, bytes);
+            ending.broker.statistics.stored_under(topic.as_str(), 1, bytes);
             ending.mark_over();
         }
         Err(error) => send_answer(ending.responder, Err(refused(&ending.broker, &error))),

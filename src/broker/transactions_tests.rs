@@ -125,6 +125,19 @@ async fn a_commit_delivers_b255_b256() {
 }
 
 #[tokio::test]
+async fn a_transaction_is_one_message_for_the_broker_and_one_for_its_topic_b370_b373() {
+    let broker = TestBroker::new();
+    let end = send_half(&broker, "", "first").await;
+    assert_eq!(broker.call(commit_of(end)).await.code, 0);
+    let statistics = &broker.broker.statistics;
+    statistics.sample_now();
+    for (name, key) in [("BROKER_PUT_NUMS", "DefaultCluster"), ("TOPIC_PUT_NUMS", "T")] {
+        assert_eq!(broker.counted(name, key, "statsMinute").await, 1, "{name}");
+    }
+    assert_eq!(statistics.totals().stored.messages, 2, "what was appended");
+}
+
+#[tokio::test]
 async fn a_rollback_only_marks_b257() {
     let broker = TestBroker::new();
     let _ = send_half(&broker, "", "first").await;
