@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::answers::{Answer, Refusal};
 use super::copies::{append_all, copy_of};
 use super::java_properties::JavaProperties;
-use super::{Broker, delay, send, topics};
+use super::{Broker, delay, flow_control, send, topics};
 use crate::message::{MessageId, NewMessage, Record, properties};
 use crate::model::{Permission, PhysicalOffset, QueueId, RETRY_PREFIX, TopicName, system};
 use crate::remoting::{Command, response};
@@ -131,21 +131,27 @@ fn given_back(
     })
 }
 
-/// Stores a message; what fails is named as 4.9.4 names it (B-135).
+/// Stores a message.
 fn append(broker: &Broker, message: NewMessage) -> Result<(), Refusal> {
-    let status = match append_all(&broker.store, vec![message]).pop() {
-        Some(Ok((_, Durability::Reached))) => return Ok(()),
-        Some(Ok((_, Durability::FlushTimeout))) => "FLUSH_DISK_TIMEOUT",
-        Some(Ok((_, Durability::SlaveNotAvailable))) => "SLAVE_NOT_AVAILABLE",
-        Some(Ok((_, Durability::SlaveTimeout))) => "FLUSH_SLAVE_TIMEOUT",
-        Some(Err(AppendError::Illegal(_) | AppendError::TooLarge { .. })) => "MESSAGE_ILLEGAL",
-        Some(Err(AppendError::Failed(_))) => "CREATE_MAPEDFILE_FAILED",
-        Some(Err(AppendError::Busy(_))) => "OS_PAGECACHE_BUSY",
-        Some(Err(AppendError::DiskFull | AppendError::IsSlave | AppendError::Stopping)) | None => {
+    let result = append_all(&broker.store, vec![message]).pop();
+    let result = result.unwrap_or(Err(AppendError::Stopping)).map(|(_, durability)| durability);
+    told(broker, result).inspect_err(|_| broker.statistics.append_failed())
+}
+
+/// What fails is named as 4.9.4 names it (B-135); while the log is busy it refuses before it looks at anything (B-150).
+fn told(broker: &Broker, result: Result<Durability, AppendError>) -> Result<(), Refusal> {
+    let status = match result {
+        Ok(Durability::Reached) => return Ok(()),
+        Ok(Durability::FlushTimeout) => "FLUSH_DISK_TIMEOUT",
+        Ok(Durability::SlaveNotAvailable) => "SLAVE_NOT_AVAILABLE",
+        Ok(Durability::SlaveTimeout) => "FLUSH_SLAVE_TIMEOUT",
+        Err(AppendError::Illegal(_) | AppendError::TooLarge { .. }) => "MESSAGE_ILLEGAL",
+        Err(AppendError::Failed(_)) => "CREATE_MAPEDFILE_FAILED",
+        Err(AppendError::Busy(busy)) => return Err(flow_control::refusal(broker, busy)),
+        Err(AppendError::DiskFull | AppendError::IsSlave | AppendError::Stopping) => {
             SERVICE_NOT_AVAILABLE
         }
     };
-    broker.statistics.append_failed();
     Err(Refusal::new(response::SYSTEM_ERROR, status))
 }
 
@@ -155,6 +161,7 @@ mod tests {
     use super::*;
     use crate::model::{GroupName, SubscriptionGroupConfig, TopicConfig};
     use crate::remoting::request;
+    use crate::store::Busy;
 
     fn given_back(group: &str, offset: u64, level: i32) -> Command {
         Command::request(request::CONSUMER_SEND_MSG_BACK)
@@ -278,5 +285,14 @@ mod tests {
             assert_eq!(broker.refused(given_back("G", 0, 0)).await, (16, remark.clone()));
         }
         assert!(broker.records("SCHEDULE_TOPIC_XXXX", 2).is_empty());
+    }
+
+    #[tokio::test]
+    async fn while_the_log_is_busy_consumers_are_told_what_senders_are_b150() {
+        let broker = TestBroker::new();
+        let busy = Err(AppendError::Busy(Busy::Stalled { write_ms: 1200 }));
+        let Refusal { code, remark } = told(&broker.broker, busy).unwrap_err();
+        let begins = "[REJECTREQUEST]system busy, start flow control for a while";
+        assert_eq!((code, remark.starts_with(begins)), (response::SYSTEM_BUSY, true), "{remark}");
     }
 }
