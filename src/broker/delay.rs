@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::Refusal;
@@ -20,7 +19,7 @@ use crate::message::{NewMessage, Record, properties, sys_flag};
 use crate::model::{QueueId, QueueOffset, TopicName, system};
 use crate::remoting::response;
 use crate::store::{All, AppendError, PullRequest, PullStatus, Pulled, Store};
-use crate::task::{self, Kind};
+use crate::task;
 
 /// Messages of one level that are delivered, with one write, before the next level has its turn.
 const TURN_MESSAGES_MAX: u32 = 256;
@@ -73,16 +72,6 @@ pub(super) fn scheduled(
     bound_for(fields, topic, queue_id)
 }
 
-/// Delivers until `stop`; a slave gets what its master delivers.
-pub(super) fn start(broker: &Arc<Broker>, handle: &Handle, stop: &CancellationToken) {
-    if broker.is_slave() {
-        return;
-    }
-    let _entered = handle.enter();
-    let running = run(Arc::clone(broker), stop.clone());
-    task::spawn(Kind::StopNode(stop.clone()), "delay levels", running);
-}
-
 /// Held while messages are stored again and the positions do not say so yet; has what is remembered until the next time.
 #[derive(Debug, Default)]
 pub(super) struct Moving<T = ()>(Mutex<T>);
@@ -98,7 +87,8 @@ impl<T> Moving<T> {
     }
 }
 
-async fn run(broker: Arc<Broker>, stop: CancellationToken) {
+/// Delivers until `stop`.
+pub(super) async fn run(broker: Arc<Broker>, stop: CancellationToken) {
     let mut levels = Levels::of(&broker);
     while !stop.is_cancelled() {
         let (looking, stopping) = (Arc::clone(&broker), stop.clone());

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use super::super::BrokerService;
 use super::super::tests_support::{TestBroker, eventually, header};
-use super::super::{BrokerService, delay};
 use super::*;
 use crate::model::{DataVersion, QueueId, TopicConfig, TopicName};
 use crate::remoting::headers::{SendHeader, create_topic};
@@ -451,6 +451,6 @@ async fn a_slave_delivers_no_delayed_messages() {
     let stop = CancellationToken::new();
     // It spawns nothing, so that there is nothing that could deliver later.
     let tasks = Handle::current().metrics().num_alive_tasks();
-    delay::start(&slave.broker, &Handle::current(), &stop);
+    slave.broker.start_deliveries(&Handle::current(), &stop);
     assert_eq!(Handle::current().metrics().num_alive_tasks(), tasks);
 }

@@ -116,6 +116,7 @@ use crate::remoting::Command;
 pub use crate::replication::MasterAddresses;
 use crate::replication::{Member, MemberOptions};
 use crate::store::Store;
+use crate::task::{self, Kind};
 use crate::transport::{Client, Connection, Credentials, Limits, Responder, Service};
 pub use transactions::TransactionOptions;
 
@@ -231,10 +232,22 @@ impl Broker {
         statistics::start(self, control, stop);
         metadata_sync::start(self, control, stop);
         topic_spread::start(self, control, stop);
-        delay::start(self, data, stop);
         flow_control::start(self, control, stop);
-        timers::start(self, data, stop);
-        transaction_check::start(self, data, stop);
+        self.start_deliveries(data, stop);
+    }
+
+    /// Starts what stores waiting messages again; a slave gets what its master stores.
+    fn start_deliveries(self: &Arc<Self>, data: &tokio::runtime::Handle, stop: &CancellationToken) {
+        if self.is_slave() {
+            return;
+        }
+        let _entered = data.enter();
+        let (kind, until) = (|| Kind::StopNode(stop.clone()), || stop.clone());
+        let broker = || Arc::clone(self);
+        task::spawn(kind(), "delay levels", delay::run(broker(), until()));
+        task::spawn(kind(), "timers", timers::run(broker(), until()));
+        let checks = transaction_check::keep_checking(broker(), self.clock.monotonic(), until());
+        task::spawn(kind(), "transaction checks", checks);
     }
 
     /// Waits, after the `stop` of [`Self::start`], until no delayed message is being delivered and no half message put

@@ -19,7 +19,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{Answer, Refusal};
@@ -31,7 +30,7 @@ use crate::model::{PhysicalOffset, QueueId, TopicName, system};
 use crate::remoting::bodies::extension::{self, CancelTimer, ListTimers, TimerRow, TimersPart};
 use crate::remoting::{Command, response};
 use crate::store::{AppendError, Timer};
-use crate::task::{self, Kind};
+use crate::task;
 use crate::transport::Connection;
 
 /// The queue of the timer topic that everything waits in.
@@ -136,17 +135,8 @@ pub(super) fn waiting(
     bound_for(fields, topic, queue_id)
 }
 
-/// Delivers until `stop`; a slave gets what its master delivers.
-pub(super) fn start(broker: &Arc<Broker>, handle: &Handle, stop: &CancellationToken) {
-    if broker.is_slave() {
-        return;
-    }
-    let _entered = handle.enter();
-    let running = run(Arc::clone(broker), stop.clone());
-    task::spawn(Kind::StopNode(stop.clone()), "timers", running);
-}
-
-async fn run(broker: Arc<Broker>, stop: CancellationToken) {
+/// Delivers until `stop`.
+pub(super) async fn run(broker: Arc<Broker>, stop: CancellationToken) {
     let mut moves = Moves::default();
     while !stop.is_cancelled() {
         let (looking, stopping) = (Arc::clone(&broker), stop.clone());

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::super::tests_support::{
@@ -333,7 +334,7 @@ fn a_slave_does_not_deliver() {
     let options = super::super::BrokerOptions { id: options, ..options_of("DefaultCluster") };
     let broker = open(slave_options(dir.path()), options, &Clock::system());
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    start(&broker, runtime.handle(), &CancellationToken::new());
+    broker.start_deliveries(runtime.handle(), &CancellationToken::new());
     assert_eq!(runtime.metrics().num_alive_tasks(), 0);
 }
 

@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::copies::{append, copy_of, destination};
@@ -27,7 +26,7 @@ use crate::message::{self, MessageId, Record, properties};
 use crate::model::{Permission, system};
 use crate::remoting::{Command, request};
 use crate::store::{All, AppendError, Appended, PullRequest, PullStatus, Pulled};
-use crate::task::{self, Kind};
+use crate::task;
 
 /// After so long a run ends, and the next one goes on (B-260).
 const RUN_MAX_MS: i64 = 60_000;
@@ -38,18 +37,8 @@ const MARKS_AT_ONCE: u32 = 32;
 /// The longest sleep between two looks at the clock.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
-/// Checks until `stop`, if this is a master (B-013).
-pub(super) fn start(broker: &Arc<Broker>, handle: &Handle, stop: &CancellationToken) {
-    if broker.is_slave() {
-        return;
-    }
-    let _entered = handle.enter();
-    let running = keep_checking(Arc::clone(broker), broker.clock.monotonic(), stop.clone());
-    task::spawn(Kind::StopNode(stop.clone()), "transaction checks", running);
-}
-
-/// Runs once an interval after `last`.
-async fn keep_checking(broker: Arc<Broker>, mut last: Instant, stop: CancellationToken) {
+/// Checks until `stop`, an interval after `last` for the first time (B-013).
+pub(super) async fn keep_checking(broker: Arc<Broker>, mut last: Instant, stop: CancellationToken) {
     let interval_ms = broker.options.transactions.check_interval_ms;
     let interval = Duration::from_millis(u64::try_from(interval_ms).unwrap_or(0));
     loop {

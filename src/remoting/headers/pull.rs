@@ -12,10 +12,6 @@ pub mod pull_flag {
     pub const SUSPEND: i32 = 2;
     /// The header holds the subscription.
     pub const SUBSCRIPTION: i32 = 4;
-    /// Filtering by a class, which 4.9.4 no longer does.
-    pub const CLASS_FILTER: i32 = 8;
-    /// A lite pull.
-    pub const LITE_PULL: i32 = 16;
 }
 
 /// Keys in the order in which 4.9.4 writes them.
