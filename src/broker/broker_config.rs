@@ -3,7 +3,8 @@
 //! Not the node's settings, which are read at the start, and which nothing here writes. Invariants: what 26 says is in
 //! force; keys that mean nothing here are left out. 25 changes all that it is asked, or nothing. What it changes is kept
 //! over restarts (`config::Overrides`), until it is what the settings say, or 9011 takes it back: `brokerPermission`,
-//! `rejectTransactionMessage` and `traceOn` of this broker, how long messages are kept of all brokers of the node.
+//! `autoCreateTopicEnable`, `autoCreateSubscriptionGroup`, `rejectTransactionMessage` and `traceOn` of this broker, how
+//! long messages are kept of all brokers of the node.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::answers::{Answer, Refusal};
 use super::{Broker, BrokerOptions};
 use crate::clock::Clock;
-use crate::config::{self, Kept, KeptStore, fixed_properties, properties, why_not_now};
+use crate::config::{self, AutoCreate, Kept, KeptStore, fixed_properties, properties, why_not_now};
 use crate::model::{DataVersion, Permission};
 use crate::remoting::bodies::extension::{self, BrokerState, OverrideRow, ResetConfig};
 use crate::remoting::bodies::topics::version_value;
@@ -31,6 +32,10 @@ const DISK_PERCENT: std::ops::RangeInclusive<u8> = 10..=95;
 pub(super) struct LiveConfig {
     /// `brokerPermission`
     permission: AtomicU32,
+    /// `autoCreateTopicEnable`
+    creates_topics: AtomicBool,
+    /// `autoCreateSubscriptionGroup`
+    creates_groups: AtomicBool,
     /// `traceOn`
     is_traced: AtomicBool,
     /// `rejectTransactionMessage`
@@ -51,9 +56,12 @@ impl LiveConfig {
                 Err(why) => tracing::error!(group = options.group, "{why}"),
             }
         }
+        let AutoCreate { topics, groups } = options.auto_create;
         let reject = kept.rejects_transactions.unwrap_or(options.transactions.reject);
         Self {
             permission: AtomicU32::new(kept.permission.unwrap_or(Permission::READ_WRITE).0),
+            creates_topics: AtomicBool::new(kept.creates_topics.unwrap_or(topics)),
+            creates_groups: AtomicBool::new(kept.creates_groups.unwrap_or(groups)),
             is_traced: AtomicBool::new(kept.is_traced.unwrap_or(true)),
             rejects_transactions: AtomicBool::new(reject),
             version: Mutex::new(DataVersion { timestamp: clock.now_ms(), counter: 0 }),
@@ -63,6 +71,16 @@ impl LiveConfig {
     /// Whether the broker may be written to, and read from (B-101, B-162).
     pub fn permission(&self) -> Permission {
         Permission(self.permission.load(Ordering::Relaxed))
+    }
+
+    /// Whether the first message of a topic makes it.
+    pub fn creates_topics(&self) -> bool {
+        self.creates_topics.load(Ordering::Relaxed)
+    }
+
+    /// Whether the first request of a consumer group makes it.
+    pub fn creates_groups(&self) -> bool {
+        self.creates_groups.load(Ordering::Relaxed)
     }
 
     /// Whether clients that tell of what they send are to do so (C-053).
@@ -113,6 +131,8 @@ fn in_force(broker: &Broker) -> Properties {
         ("brokerClusterName", own.cluster.clone()),
         ("brokerId", own.id.0.to_string()),
         ("brokerPermission", broker.live_config.permission().0.to_string()),
+        ("autoCreateTopicEnable", broker.live_config.creates_topics().to_string()),
+        ("autoCreateSubscriptionGroup", broker.live_config.creates_groups().to_string()),
         ("aclEnable", own.acl.is_some().to_string()),
         ("traceOn", broker.live_config.is_traced().to_string()),
         ("enablePropertyFilter", true.to_string()),
@@ -149,6 +169,8 @@ fn in_force(broker: &Broker) -> Properties {
 #[derive(Debug, Default)]
 struct Change {
     permission: Option<Permission>,
+    creates_topics: Option<bool>,
+    creates_groups: Option<bool>,
     is_traced: Option<bool>,
     rejects_transactions: Option<bool>,
     hours: Option<u64>,
@@ -197,7 +219,10 @@ fn overridden(broker: &Broker) -> BTreeMap<String, String> {
 /// What the settings say of all that can be changed.
 fn settings(broker: &Broker) -> Properties {
     let store = broker.options.overrides.settings();
+    let AutoCreate { topics, groups } = broker.options.auto_create;
     vec![
+        ("autoCreateSubscriptionGroup", groups.to_string()),
+        ("autoCreateTopicEnable", topics.to_string()),
         ("brokerPermission", Permission::READ_WRITE.0.to_string()),
         ("deleteWhen", hours_text(&store.delete_hours)),
         ("diskMaxUsedSpaceRatio", store.disk_expire_percent.to_string()),
@@ -264,19 +289,20 @@ impl Change {
     /// Notes a key's new value; false if the key cannot be changed.
     fn take(&mut self, key: &str, value: &str) -> Result<bool, String> {
         let bad = |what: &str| format!("`{key}` is {what}, not `{value}`");
+        let flag = || {
+            let is_on = value.to_ascii_lowercase().parse::<bool>().ok();
+            is_on.map(Some).ok_or_else(|| bad("true or false"))
+        };
         match key {
             "brokerPermission" => {
                 let permission = value.parse().ok().filter(|number| [2, 4, 6].contains(number));
                 let permission = permission.ok_or_else(|| bad("2 (write), 4 (read) or 6"))?;
                 self.permission = Some(Permission(permission));
             }
-            "traceOn" => {
-                self.is_traced = Some(value.parse().map_err(|_| bad("true or false"))?);
-            }
-            "rejectTransactionMessage" => {
-                let reject = value.to_ascii_lowercase().parse().ok();
-                self.rejects_transactions = Some(reject.ok_or_else(|| bad("true or false"))?);
-            }
+            "autoCreateTopicEnable" => self.creates_topics = flag()?,
+            "autoCreateSubscriptionGroup" => self.creates_groups = flag()?,
+            "traceOn" => self.is_traced = flag()?,
+            "rejectTransactionMessage" => self.rejects_transactions = flag()?,
             "fileReservedTime" => {
                 let hours = value.parse().ok().filter(|hours| *hours > 0);
                 self.hours = Some(hours.ok_or_else(|| bad("a number of hours from 1 on"))?);
@@ -306,19 +332,19 @@ impl Change {
         let other = |percent: &u8| *percent != settings.disk_expire_percent;
         keep(&mut kept.store.disk_expire_percent, self.disk_expire_percent, other);
         let own = kept.brokers.entry(broker.options.group.clone()).or_default();
+        let AutoCreate { topics, groups } = broker.options.auto_create;
         let reject = broker.options.transactions.reject;
+        let text = |is_on: Option<bool>| is_on.map(|is_on| is_on.to_string());
         for (key, value, usual) in [
             (
                 "brokerPermission",
                 self.permission.map(|permission| permission.0.to_string()),
                 Permission::READ_WRITE.0.to_string(),
             ),
-            ("traceOn", self.is_traced.map(|is_on| is_on.to_string()), true.to_string()),
-            (
-                "rejectTransactionMessage",
-                self.rejects_transactions.map(|is_on| is_on.to_string()),
-                reject.to_string(),
-            ),
+            ("autoCreateTopicEnable", text(self.creates_topics), topics.to_string()),
+            ("autoCreateSubscriptionGroup", text(self.creates_groups), groups.to_string()),
+            ("traceOn", text(self.is_traced), true.to_string()),
+            ("rejectTransactionMessage", text(self.rejects_transactions), reject.to_string()),
         ] {
             let mut there = own.remove(key);
             keep(&mut there, value, |value| *value != usual);
@@ -343,19 +369,23 @@ fn apply(broker: &Broker, change: Change) {
         let percent = change.disk_expire_percent.unwrap_or(retention.disk_expire_percent);
         retention.disk_expire_percent = percent;
     });
+    let live = &broker.live_config;
     {
-        let live = &broker.live_config;
         let mut version = live.version.lock().unwrap_or_else(PoisonError::into_inner);
         *version = version.next(broker.clock.now_ms());
     }
-    if let Some(is_traced) = change.is_traced {
-        broker.live_config.is_traced.store(is_traced, Ordering::Relaxed);
-    }
-    if let Some(reject) = change.rejects_transactions {
-        broker.live_config.rejects_transactions.store(reject, Ordering::Relaxed);
+    for (flag, new) in [
+        (&live.creates_topics, change.creates_topics),
+        (&live.creates_groups, change.creates_groups),
+        (&live.is_traced, change.is_traced),
+        (&live.rejects_transactions, change.rejects_transactions),
+    ] {
+        if let Some(is_on) = new {
+            flag.store(is_on, Ordering::Relaxed);
+        }
     }
     if let Some(permission) = change.permission {
-        broker.live_config.permission.store(permission.0, Ordering::Relaxed);
+        live.permission.store(permission.0, Ordering::Relaxed);
         broker.writers.close(!permission.contains(Permission::WRITE));
         // Name servers look at what has a new version only, and links at what lies elsewhere.
         broker.store.tables().topics.renew();
@@ -365,6 +395,7 @@ fn apply(broker: &Broker, change: Change) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::answers::FAQ;
     use super::super::tests_support::TestBroker;
     use super::*;
     use crate::model::{TopicConfig, TopicName};
@@ -483,6 +514,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_clients_use_may_have_to_be_made_before_k_b10_k_b13() {
+        let broker = TestBroker::new();
+        let tables = broker.broker.store.tables();
+        let pull =
+            |group| PullHeader { consumer_group: group, topic: "U", ..PullHeader::default() };
+        let off = "autoCreateTopicEnable=false\nautoCreateSubscriptionGroup=FALSE\n";
+        assert_eq!(updated(&broker, off).await.0, 0);
+        let now = shown(&broker).await.0;
+        assert_eq!(now["autoCreateTopicEnable"], "false");
+        assert_eq!(now["autoCreateSubscriptionGroup"], "false");
+        let sent = broker.send("T", "", "x").await;
+        let remark = format!("topic[T] not exist, apply first please!{FAQ}");
+        assert_eq!((sent.code, sent.remark), (response::TOPIC_NOT_EXIST, Some(remark)));
+        let remark = format!("subscription group [G] does not exist, {FAQ}");
+        let refused = broker.refused(pull("G").to_request()).await;
+        assert_eq!(refused, (response::SUBSCRIPTION_GROUP_NOT_EXIST, remark));
+        assert_eq!(broker.send("%RETRY%G", "", "x").await.code, 26, "nor by what is sent again");
+        assert!(tables.topics.get("T").is_none() && tables.groups.get("G").is_none());
+        broker.call(pull("CID_RMQ_SYS_x").to_request()).await;
+        assert!(tables.groups.get("CID_RMQ_SYS_x").is_some(), "4.9.4's own are always made");
+        let on = "autoCreateTopicEnable=true\nautoCreateSubscriptionGroup=true\n";
+        assert_eq!(updated(&broker, on).await.0, 0);
+        assert_eq!(broker.send("T", "", "x").await.code, 0);
+        broker.call(pull("G").to_request()).await;
+        assert!(tables.groups.get("G").is_some());
+    }
+
+    #[tokio::test]
     async fn transactions_may_be_refused_k_b29() {
         let broker = TestBroker::new();
         let half = "TRAN_MSG\u{1}true\u{2}PGROUP\u{1}P\u{2}";
@@ -532,14 +591,15 @@ mod tests {
     async fn what_was_changed_is_kept_over_a_restart_until_it_is_taken_back() {
         let broker = TestBroker::new();
         assert_eq!(told(&broker).await, BrokerState::default());
-        let text = "brokerPermission=4\ntraceOn=false\nrejectTransactionMessage=true\nfileReservedTime=48\n";
+        let text = "brokerPermission=4\ntraceOn=false\nrejectTransactionMessage=true\nfileReservedTime=48\n\
+            autoCreateSubscriptionGroup=false\n";
         assert_eq!(updated(&broker, text).await.0, 0);
         assert_eq!(broker.send("T", "", "x").await.code, 0);
         let broker = broker.restarted().await;
         let now = shown(&broker).await.0;
-        let texts =
-            ["brokerPermission", "traceOn", "rejectTransactionMessage"].map(|key| &*now[key]);
-        assert_eq!(texts, ["4", "false", "true"]);
+        let keys = "brokerPermission traceOn rejectTransactionMessage autoCreateSubscriptionGroup";
+        let texts: Vec<_> = keys.split(' ').map(|key| &*now[key]).collect();
+        assert_eq!(texts, ["4", "false", "true", "false"]);
         let BrokerState { overrides, closed_ms, last_send_ms, .. } = told(&broker).await;
         assert_eq!((closed_ms.is_some(), last_send_ms), (true, None));
         let row = |key: &str, value: &str, instead_of: &str| OverrideRow {
@@ -549,6 +609,7 @@ mod tests {
         };
         let settings = broker.broker.options.overrides.settings();
         let expected = [
+            row("autoCreateSubscriptionGroup", "false", "true"),
             row("brokerPermission", "4", "6"),
             row("fileReservedTime", "48", &settings.retention_hours.to_string()),
             row("rejectTransactionMessage", "true", "false"),
@@ -559,7 +620,7 @@ mod tests {
         assert_eq!(updated(&broker, "brokerPermission=6\n").await.0, 0);
         assert_eq!(reset_key(&broker, "traceOn").await.0, 0);
         let BrokerState { overrides, closed_ms, .. } = told(&broker).await;
-        assert_eq!((overrides.len(), closed_ms), (2, None));
+        assert_eq!((overrides.len(), closed_ms), (3, None));
         let (code, why) = reset_key(&broker, "maxMessageSize").await;
         assert_eq!((code, why.starts_with("`maxMessageSize` is read at the start")), (1, true));
     }

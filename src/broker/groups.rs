@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::answers::{Answer, Refusal};
 use super::{Broker, light, topics};
 use crate::metrics::Limit;
-use crate::model::{SubscriptionGroupConfig, TopicName, shown};
+use crate::model::{SubscriptionGroupConfig, TopicName, shown, system};
 use crate::remoting::bodies::groups::{all_groups, group, parse_group};
 use crate::remoting::{Command, response};
 use crate::store::Tables;
@@ -18,15 +18,17 @@ use crate::transport::Connection;
 /// The longest name of a group, in bytes; clients of 4.x take no longer one (C-014).
 const NAME_BYTES_MAX: usize = 255;
 
-/// A group's configuration, created if it is not there (B-072); `None` if there are too many, or if its name is too
-/// long.
+/// A group's configuration, created if it is not there (B-072); `None` if the settings say that it is not, if there are
+/// too many, or if its name is too long.
 pub(super) fn find_or_create(broker: &Broker, group: &str) -> Option<Arc<SubscriptionGroupConfig>> {
     let groups = &broker.store.tables().groups;
     let existing = light::group(broker, group).or_else(|| groups.get(group));
-    if existing.is_some() || group.len() > NAME_BYTES_MAX || is_full(broker) {
+    let creates = broker.live_config.creates_groups();
+    let may_be_made = creates || group.starts_with(system::GROUP_PREFIX);
+    if existing.is_some() || !may_be_made || group.len() > NAME_BYTES_MAX || is_full(broker) {
         return existing;
     }
-    groups.get_or_create(group, true)
+    groups.get_or_create(group, creates)
 }
 
 fn has_too_many(broker: &Broker) -> bool {
@@ -145,7 +147,7 @@ mod tests {
     use crate::broker::clients::tests::World;
     use crate::broker::send::group_config;
     use crate::broker::tests_support;
-    use crate::model::{QueueId, system};
+    use crate::model::QueueId;
 
     fn update(body: &str) -> Command {
         Command::request(200).with_body(body.to_owned())

@@ -109,7 +109,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::acl::Acl;
 use crate::clock::Clock;
-use crate::config::Overrides;
+use crate::config::{AutoCreate, Overrides};
 use crate::metrics::Metrics;
 use crate::model::{BrokerId, Permission};
 use crate::remoting::Command;
@@ -135,6 +135,8 @@ pub struct BrokerOptions {
     pub ha_address: SocketAddr,
     /// Where it registers, each as `host:port`.
     pub name_servers: Vec<String>,
+    /// What clients make by using it, until 25 says otherwise.
+    pub auto_create: AutoCreate,
     /// How transactions are checked.
     pub transactions: TransactionOptions,
     /// The accounts, where they are on.

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Broker, BrokerOptions, BrokerService, TransactionOptions};
 use crate::acl::{Acl, AclOptions};
 use crate::clock::Clock;
+use crate::config::AutoCreate;
 use crate::message::{NewMessage, Record};
 use crate::metrics::{Limit, Metrics};
 use crate::model::{BrokerId, QueueId};
@@ -42,6 +43,7 @@ pub(super) fn options_of(cluster: &str) -> BrokerOptions {
         address: "127.0.0.1:10911".parse().unwrap(),
         ha_address: "127.0.0.1:10912".parse().unwrap(),
         name_servers: Vec::new(),
+        auto_create: AutoCreate::default(),
         transactions: TransactionOptions::default(),
         acl: None,
         credentials: Credentials::default(),

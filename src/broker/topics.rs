@@ -36,8 +36,13 @@ pub(super) fn create_in_send(broker: &Broker, header: &SendHeader<'_>) -> Option
         (true, false) => UNIT,
     };
     let template = broker.store.tables().topics.get(header.default_topic);
-    if let Some(template) = template.filter(|topic| topic.permission.contains(Permission::INHERIT))
-    {
+    let may_be_one = |topic: &Arc<TopicConfig>| {
+        // As with 4.9.4 the topics of the cluster's and the broker's name are templates in any case.
+        let is_on =
+            topic.name.as_str() != system::AUTO_CREATE_TOPIC || broker.live_config.creates_topics();
+        is_on && topic.permission.contains(Permission::INHERIT)
+    };
+    if let Some(template) = template.filter(may_be_one) {
         let wanted = u32::try_from(header.default_topic_queue_nums).unwrap_or(0);
         let created = TopicConfig {
             permission: template.permission.without(Permission::INHERIT),

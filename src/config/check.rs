@@ -86,6 +86,7 @@ pub fn check(settings: Settings, origins: &Origins) -> Result<Config, ConfigErro
         name_server: settings.name_server.map(|table| NameServer { port: table.port }),
         brokers: settings.broker.into_iter().map(broker).collect(),
         store: settings.store,
+        auto_create: settings.auto_create,
         transactions: settings.transactions,
         limits: settings.limits,
         tls: settings.tls,

@@ -200,11 +200,14 @@ fn each_fate_is_told() {
         ),
         ("sendMessageThreadPoolNums=16", NotNeeded, "there are no thread pools"),
         (
-            "autoCreateTopicEnable=TRUE",
+            "longPollingEnable=TRUE",
             NotNeeded,
-            "it is so here: a topic's first message always makes it",
+            "it is so here: a pull always waits until there is a message",
         ),
-        ("autoCreateTopicEnable=false", NotTaken, "a topic's first message always makes it"),
+        ("longPollingEnable=false", NotTaken, "a pull always waits until there is a message"),
+        ("autoCreateTopicEnable=TRUE", Taken, "auto_create.topics = true"),
+        ("autoCreateTopicEnable=false", Taken, "auto_create.topics = false"),
+        ("autoCreateSubscriptionGroup=false", Taken, "auto_create.groups = false"),
         (
             "fileReservedTime=48h",
             NotTaken,

@@ -55,8 +55,8 @@ pub use read::{did_you_mean, mistake, nearest};
 pub use reference::REFERENCE;
 pub use runtime_keys::{fixed_properties, why_not_now};
 pub use settings::{
-    Acl, Admin, Alerts, ClientCertificates, Flush, Level, Limits, Log, MailTls, Metrics,
-    Replication, Role, Store, Tls, TlsMode, Transactions,
+    Acl, Admin, Alerts, AutoCreate, ClientCertificates, Flush, Level, Limits, Log, MailTls,
+    Metrics, Replication, Role, Store, Tls, TlsMode, Transactions,
 };
 
 /// Read when no file is named, if it is there.
@@ -96,6 +96,8 @@ pub struct Config {
     pub brokers: Vec<Broker>,
     /// Their stores.
     pub store: Store,
+    /// What clients make there.
+    pub auto_create: AutoCreate,
     /// How they check transactions.
     pub transactions: Transactions,
     /// What peers can make us hold.

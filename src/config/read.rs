@@ -194,7 +194,7 @@ mod tests {
                 "[zoo]\n",
                 "a.toml:1:2: unknown key `zoo`; known here: cluster, listen, advertise, \
                  replication_advertise, allow_internal_addresses, name_servers, data_dir, name_server, \
-                 broker, store, transactions, limits, tls, acl, admin, console, metrics, alerts, log",
+                 broker, store, auto_create, transactions, limits, tls, acl, admin, console, metrics, alerts, log",
             ),
             (
                 "[[broker]]\ngroup = \"a\"\nport = 70000",

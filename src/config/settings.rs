@@ -28,6 +28,7 @@ pub struct Settings {
     pub name_server: Option<NameServerTable>,
     pub broker: Vec<BrokerTable>,
     pub store: Store,
+    pub auto_create: AutoCreate,
     pub transactions: Transactions,
     pub limits: Limits,
     pub tls: Tls,
@@ -132,6 +133,22 @@ pub struct Store {
     pub max_message_bytes: usize,
     /// Whether messages can go to light queues too (`enableLmq` with `enableMultiDispatch`).
     pub light_queues: bool,
+}
+
+/// `[auto_create]`: what clients make at the brokers here by using it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AutoCreate {
+    /// Topics, by the first message (`autoCreateTopicEnable`).
+    pub topics: bool,
+    /// Consumer groups, by the first request (`autoCreateSubscriptionGroup`).
+    pub groups: bool,
+}
+
+impl Default for AutoCreate {
+    fn default() -> Self {
+        Self { topics: true, groups: true }
+    }
 }
 
 /// `[transactions]`: how the brokers here ask producers what became of transactions.

@@ -103,6 +103,7 @@ pub fn broker(
         address: SocketAddr::new(config.advertise, broker.port),
         ha_address: SocketAddr::new(config.replication_advertise, broker.port + 1),
         name_servers: config.name_servers.clone(),
+        auto_create: config.auto_create,
         transactions: TransactionOptions {
             timeout_ms: i64::try_from(transactions.timeout_ms).unwrap_or(i64::MAX),
             checks_max: i32::try_from(transactions.checks_max).unwrap_or(i32::MAX),
@@ -130,7 +131,7 @@ pub fn start_without_slave_after(broker: &config::Broker) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Sources, load};
+    use crate::config::{AutoCreate, Sources, load};
 
     #[test]
     fn every_setting_reaches_its_role() {
@@ -158,6 +159,9 @@ mod tests {
             busy_after_ms = 20
             max_message_bytes = 16000
             light_queues = true
+            [auto_create]
+            topics = false
+            groups = false
             [transactions]
             timeout_ms = 17
             checks_max = 18
@@ -194,6 +198,7 @@ mod tests {
             reject: true,
         };
         assert_eq!(broker.transactions, checks);
+        assert_eq!(broker.auto_create, AutoCreate { topics: false, groups: false });
     }
 
     #[test]
@@ -208,8 +213,8 @@ mod tests {
         let own = StoreOptions::new("/data/broker-a");
         assert_eq!(format!("{mapped:?}"), format!("{own:?}"));
         let shared = (&Arc::default(), &Tls::default());
-        let transactions =
-            broker(&config, &config.brokers[0], None, shared, &Arc::default()).transactions;
-        assert_eq!(transactions, TransactionOptions::default());
+        let own = broker(&config, &config.brokers[0], None, shared, &Arc::default());
+        assert_eq!(own.transactions, TransactionOptions::default());
+        assert_eq!(own.auto_create, AutoCreate::default());
     }
 }
