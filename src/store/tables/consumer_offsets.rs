@@ -283,14 +283,15 @@ impl ConsumerOffsets {
         all
     }
 
-    /// Brings positions beyond their queue's end back to it, as the log may have lost its end.
+    /// Brings positions beyond their queue's end back to it, as the log may have lost its end. That is nobody's wish to go
+    /// back: the generation stays, or groups that went on at another broker would be set back there too.
     pub fn clamp(&self, next_offset: impl Fn(&str, QueueId) -> u64) {
         for (key, position) in self.positions() {
             let end = next_offset(key.topic.as_str(), key.queue_id);
             let end = i64::try_from(end).unwrap_or(i64::MAX);
             if position.offset.is_some_and(|offset| offset > end) {
                 tracing::warn!(topic = shown(key.topic.as_str()), group = shown(key.group.as_str()), queue = %key.queue_id, offset = position.offset, end, "a consumer offset beyond its queue's end is set back to it");
-                self.commit(key.topic.as_str(), key.group.as_str(), key.queue_id, end);
+                self.take(key.topic.as_str(), key.group.as_str(), key.queue_id, end);
             }
         }
     }
@@ -445,5 +446,9 @@ mod tests {
         offsets.clamp(|_, _| 5);
         assert_eq!(offsets.query("T", "G", Q), Some(5));
         assert_eq!(offsets.query("T", "H", Q), Some(3));
+        // Of the broker that was promoted meanwhile.
+        let went_on = Position { generation: 0, offset: Some(15) };
+        assert!(offsets.merge("T", "G", Q, went_on, usize::MAX));
+        assert_eq!(offsets.query("T", "G", Q), Some(15));
     }
 }
