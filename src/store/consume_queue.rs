@@ -170,11 +170,12 @@ impl ConsumeQueues {
             }
         }
         let (topic, queue_id) = (dispatch.topic, dispatch.queue_id);
+        // Before the row is read: its id is retired, if the queues are forgotten.
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         let row = self.tables.topics.row_for_record(topic, queue_id, dispatch.physical_offset);
         if physical < row.floor.0 {
             return;
         }
-        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         let new = || {
             self.light_count.fetch_add(usize::from(light::is_light(topic)), Ordering::Relaxed);
             TopicQueues { id: row.id, floor: row.floor.0, queues: BTreeMap::new() }
@@ -231,9 +232,10 @@ impl ConsumeQueues {
 
     /// All topics with id and floor, and all queues, for a slice that begins now.
     pub(super) fn snapshot(&self) -> Snapshot {
+        // First, so that the ids are those of the queues.
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
         let rows = self.tables.topics.rows();
         let ids = rows.into_iter().map(|(name, row)| (name, row.id, row.floor)).collect();
-        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
         let queues = topics.values().flat_map(|topic| topic.queues.values());
         let mut queues: Vec<_> = queues.map(|queue| (queue.key, queue.tail().state())).collect();
         queues.sort_unstable_by_key(|(key, _)| *key);
@@ -253,7 +255,8 @@ impl ConsumeQueues {
     }
 
     /// Notes that the log begins at `log_start` now (ST-035). Light queues without messages are forgotten, as there may
-    /// be one for each client that ever was: as in 4.9.4 they begin at 0 again.
+    /// be one for each client that ever was: as in 4.9.4 they begin at 0 again. What slices and kept pages have of them is
+    /// of a retired id then.
     pub(super) fn expire_below(&self, log_start: u64) {
         if self.log_start.fetch_max(log_start, Ordering::AcqRel) >= log_start {
             return;
@@ -267,7 +270,10 @@ impl ConsumeQueues {
             let is_over = light::is_light(name.as_str())
                 && topic.queues.values().all(is_empty)
                 && self.tables.topics.get(name.as_str()).is_none();
-            self.light_count.fetch_sub(usize::from(is_over), Ordering::Relaxed);
+            if is_over {
+                self.light_count.fetch_sub(1, Ordering::Relaxed);
+                self.tables.topics.forget_queues(name, PhysicalOffset(log_start));
+            }
             !is_over
         });
     }

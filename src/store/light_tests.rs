@@ -206,6 +206,37 @@ fn thousands_of_light_queues_survive_a_restart_and_go_with_their_messages() {
 }
 
 #[test]
+fn a_forgotten_light_queue_that_is_used_again_has_all_its_messages() {
+    let world = world();
+    let bodies = ["0", "1", "2", "3", "4"];
+    let save_all = || {
+        for _ in 0..2 {
+            world.append("T", 0, "x");
+            world.store().saver.save().unwrap();
+        }
+    };
+    for body in &bodies[..3] {
+        world.append_lit(&format!("old {body}"), "%LMQ%a");
+    }
+    save_all();
+    // From its page, which is kept then.
+    assert_eq!(world.light("a"), ["old 0", "old 1", "old 2"]);
+    let slice_bytes = world.options.slice_bytes;
+    while world.append("T", 0, &"x".repeat(8000)).physical_offset.0 < slice_bytes {}
+    save_all();
+    let (_, end) = world.store().log_range();
+    world.store().derived.expire_below(end);
+    assert_eq!(world.store().light_queues(), 0);
+    for body in bodies {
+        world.append_lit(body, "%LMQ%a");
+    }
+    save_all();
+    assert_eq!(world.light("a"), bodies, "not the page that was kept");
+    world.store().derived.queues().forget_kept_pages();
+    assert_eq!(world.light("a"), bodies, "nor where the old one was when the slice began");
+}
+
+#[test]
 fn a_removed_light_queue_begins_at_0_again() {
     let world = world();
     world.append_lit("old", "%LMQ%a");

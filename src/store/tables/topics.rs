@@ -124,6 +124,15 @@ impl State {
         row
     }
 
+    /// Gives a row another id: what is filed under the old one, and its records below `floor`, are never again taken for
+    /// those of the name.
+    fn retire_id(&mut self, name: &TopicName, floor: PhysicalOffset) {
+        let id = self.next_id;
+        self.next_id += 1;
+        let row = self.row(name);
+        (row.id, row.floor) = (id, row.floor.max(floor));
+    }
+
     fn row(&mut self, name: &TopicName) -> &mut TopicRow {
         let next_id = &mut self.next_id;
         self.unsaved.insert(name.clone());
@@ -293,20 +302,21 @@ impl Topics {
         let name = TopicName::new(name);
         let was_there = {
             let mut state = self.write();
-            let (id, next_id) = (state.next_id, state.next_id + 1);
-            if !state.rows.contains_key(&name) {
-                return false;
-            }
-            state.next_id = next_id;
-            let was_there = state.rows.get(&name).is_some_and(|row| row.config.is_some());
-            let row = state.configure(&name, None, false);
-            row.id = id;
-            row.floor = row.floor.max(log_end);
+            let Some(row) = state.rows.get(&name) else { return false };
+            let was_there = row.config.is_some();
+            state.configure(&name, None, false);
+            state.retire_id(&name, log_end);
             state.version = state.version.next(self.clock.now_ms());
             was_there
         };
         self.tell(&name);
         was_there
+    }
+
+    /// Retires the id of a name without configuration whose queues are forgotten, as all of its records are below
+    /// `log_start`.
+    pub(in crate::store) fn forget_queues(&self, name: &TopicName, log_start: PhysicalOffset) {
+        self.write().retire_id(name, log_start);
     }
 
     /// Takes over another broker's table: topics it does not have lose their configuration, ids and floors stay.
