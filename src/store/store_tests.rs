@@ -14,7 +14,7 @@ use super::{
     StartTopics, Store, StoreOptions,
 };
 use crate::clock::Clock;
-use crate::message::{NewMessage, Record};
+use crate::message::{BLANK_HEADER_BYTES, NewMessage, Record};
 use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicConfig, TopicName};
 
 /// 4.9.4's retention, but for the hours (UTC) in which old segments go.
@@ -180,6 +180,31 @@ fn messages_are_pulled_in_order_and_found_by_key_time_and_place() {
         assert_eq!(store.offset_by_time("T", QueueId(0), time).unwrap(), QueueOffset(offset));
     }
     assert_eq!(store.earliest_store_time(), Some(appended[0].store_timestamp));
+}
+
+#[test]
+fn what_is_queued_by_who_waited_for_the_segment_before_is_written() {
+    // Nothing is flushed before somebody waits for it.
+    let world = World::with(|options| options.flush_interval_ms = 3_600_000);
+    let body = "x".repeat(1000);
+    let first = world.append("T", 0, &body).physical_offset.0;
+    let mut last = world.append("T", 0, &body).physical_offset.0;
+    let bytes = last - first;
+    let segment_bytes = world.options.segment_bytes;
+    while last + 2 * bytes + BLANK_HEADER_BYTES as u64 <= segment_bytes {
+        last = world.append("T", 0, &body).physical_offset.0;
+    }
+    let (sender, receiver) = mpsc::channel();
+    let store = Arc::clone(world.store());
+    let queue_next = Box::new(move |result: AppendResult| {
+        assert_eq!(result.unwrap().0[0].physical_offset, PhysicalOffset(segment_bytes));
+        let done = Box::new(move |result| sender.send(result).unwrap());
+        store.enqueue(&[message("T", 0, "next")], false, done);
+    });
+    world.store().enqueue(&[message("T", 0, &body)], false, queue_next);
+    world.store().write_enqueued();
+    receiver.recv_timeout(Duration::from_secs(20)).unwrap().unwrap();
+    assert_eq!(world.bodies("T", 0).last().unwrap(), "next");
 }
 
 #[test]

@@ -126,6 +126,10 @@ impl Flush {
                 }
             };
             served = self.serve(to);
+            if served > 0 {
+                // What they have queued is written by nobody else.
+                log.write_enqueued();
+            }
             if stop.is_some() && log.end() == to {
                 break;
             }

@@ -506,7 +506,7 @@ impl CommitLog {
     pub fn run_flush_expiry(&self) {
         if self.options.flush == FlushMode::Sync {
             let timeout = Duration::from_millis(self.options.sync_flush_timeout_ms);
-            self.flush.waiters.run_expiry(&self.clock, timeout);
+            self.flush.waiters.run_expiry(self, timeout);
         }
     }
 
@@ -514,7 +514,7 @@ impl CommitLog {
     pub fn run_slave_expiry(&self) {
         if self.replicas.is_waited_for() {
             let timeout = Duration::from_millis(self.options.slave_timeout_ms);
-            self.replicas.waiters.run_expiry(&self.clock, timeout);
+            self.replicas.waiters.run_expiry(self, timeout);
         }
     }
 

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::CommitLog;
 use super::append::Done;
-use crate::clock::Clock;
 use crate::store::{Appended, Durability};
 
 /// How often waiters are looked through for those that waited too long, as a part of that time.
@@ -117,8 +117,9 @@ impl Waiters {
         count
     }
 
-    /// The expiring thread: tells those whose time, of `timeout`, is over; until [`Self::stop`].
-    pub(super) fn run_expiry(&self, clock: &Clock, timeout: Duration) {
+    /// The expiring thread: tells those whose time, of `timeout`, is over, and writes what they queue then; until
+    /// [`Self::stop`].
+    pub(super) fn run_expiry(&self, log: &CommitLog, timeout: Duration) {
         let mut state = self.lock();
         while !state.is_stopped {
             if state.list.is_empty() {
@@ -132,12 +133,15 @@ impl Waiters {
                 .wait_timeout(state, timeout / EXPIRY_CHECKS)
                 .unwrap_or_else(PoisonError::into_inner);
             state = woken;
-            let now = clock.monotonic();
+            let now = log.clock().monotonic();
             // Who waits for more of the log was appended later.
             let count = state.list.partition_point(|waiter| waiter.deadline <= now);
             let late: Vec<Waiter> = state.list.drain(..count).collect();
             drop(state);
-            late.into_iter().for_each(|waiter| waiter.tell(self.late));
+            if !late.is_empty() {
+                late.into_iter().for_each(|waiter| waiter.tell(self.late));
+                log.write_enqueued();
+            }
             state = self.lock();
         }
     }
