@@ -272,9 +272,13 @@ impl TestBroker {
     pub fn damage(&self, record: &[u8]) {
         let at = Record::parse(record).unwrap().physical_offset().0;
         assert!(at < self.store_options.segment_bytes, "the first segment");
-        let log = self.store_options.dir.join("commitlog").join(format!("{:020}", 0));
-        let log = std::fs::OpenOptions::new().write(true).open(log).unwrap();
+        let log = std::fs::OpenOptions::new().write(true).open(self.first_segment()).unwrap();
         log.write_all_at(&[!record[4]], at + 4).unwrap();
+    }
+
+    /// The file that the log begins with.
+    pub fn first_segment(&self) -> std::path::PathBuf {
+        self.store_options.dir.join("commitlog").join(format!("{:020}", 0))
     }
 
     /// The only record of a queue, its properties separated by blanks.

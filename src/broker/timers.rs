@@ -29,7 +29,7 @@ use crate::message::{NewMessage, Record, properties, sys_flag};
 use crate::model::{PhysicalOffset, QueueId, TopicName, system};
 use crate::remoting::bodies::extension::{self, CancelTimer, ListTimers, TimerRow, TimersPart};
 use crate::remoting::{Command, response};
-use crate::store::{AppendError, Timer};
+use crate::store::{AppendError, ReadError, Timer};
 use crate::task;
 use crate::transport::Connection;
 
@@ -237,7 +237,7 @@ impl Moves {
             looked_at += 1;
             // It may have been delivered since.
             if timers.is_waiting(timer)? {
-                turn.add(moved(broker, timer));
+                turn.add(moved(broker, timer)?);
             }
         }
         for result in append_all(&broker.store, turn.messages) {
@@ -265,30 +265,36 @@ impl Turn {
     }
 }
 
-/// Stores messages that are due where they are for, the first ones of them.
-fn deliver(broker: &Broker, due: &[Timer]) -> Result<(), AppendError> {
-    let delivered = |timer: &Timer| {
-        let bytes = broker.store.record_at(timer.offset);
-        let message = bytes.and_then(|bytes| {
-            let record = Record::parse(&bytes).ok()?;
-            delay::delivered(broker, &bytes, &record)
-        });
-        message.map_or_else(
-            || {
-                tracing::error!(at = %timer.offset, due_ms = timer.due_ms, "a message whose time has come cannot be delivered: dropped");
-                (true, end(broker, *timer, ""))
-            },
-            |message| (false, after(*timer, message)),
-        )
-    };
-    let (mut turn, mut dropped) = (Turn::default(), Vec::new());
+/// What is stored for a message that is due, and whether it is dropped.
+fn delivered(broker: &Broker, timer: Timer) -> Result<(bool, NewMessage), ReadError> {
+    let bytes = broker.store.read_record_at(timer.offset)?;
+    let message = bytes.and_then(|bytes| {
+        let record = Record::parse(&bytes).ok()?;
+        delay::delivered(broker, &bytes, &record)
+    });
+    Ok(message.map_or_else(
+        || {
+            tracing::error!(at = %timer.offset, due_ms = timer.due_ms, "a message whose time has come cannot be delivered: dropped");
+            (true, end(broker, timer, ""))
+        },
+        |message| (false, after(timer, message)),
+    ))
+}
+
+/// Stores messages that are due where they are for, the first ones of them; those that cannot be read now go on waiting.
+fn deliver(broker: &Broker, due: &[Timer]) -> anyhow::Result<()> {
+    let (mut turn, mut taken, mut read) = (Turn::default(), Vec::new(), Ok(()));
     for timer in due {
         if turn.is_full() {
             break;
         }
-        let (is_dropped, message) = delivered(timer);
-        dropped.push(is_dropped);
-        turn.add(message);
+        match delivered(broker, *timer) {
+            Ok((is_dropped, message)) => {
+                taken.push((timer, is_dropped));
+                turn.add(message);
+            }
+            Err(error) => read = Err(error),
+        }
     }
     let messages = turn.messages;
     let counted: Vec<_> = messages
@@ -297,7 +303,7 @@ fn deliver(broker: &Broker, due: &[Timer]) -> Result<(), AppendError> {
         .collect();
     let results = append_all(&broker.store, messages);
     for (((timer, is_dropped), (topic, bytes)), result) in
-        due.iter().zip(dropped).zip(counted).zip(results)
+        taken.into_iter().zip(counted).zip(results)
     {
         match result {
             Ok(_) if is_dropped => {}
@@ -308,16 +314,16 @@ fn deliver(broker: &Broker, due: &[Timer]) -> Result<(), AppendError> {
             }
             Err(error) => {
                 broker.statistics.append_failed();
-                return Err(error);
+                return Err(error.into());
             }
         }
     }
-    Ok(())
+    Ok(read?)
 }
 
 /// A message that waits, once more.
-fn moved(broker: &Broker, timer: Timer) -> NewMessage {
-    let bytes = broker.store.record_at(timer.offset);
+fn moved(broker: &Broker, timer: Timer) -> Result<NewMessage, ReadError> {
+    let bytes = broker.store.read_record_at(timer.offset)?;
     let copy = bytes.as_ref().and_then(|bytes| {
         let record = Record::parse(bytes).ok()?;
         let body = bytes.slice_ref(record.body());
@@ -325,10 +331,10 @@ fn moved(broker: &Broker, timer: Timer) -> NewMessage {
         let copy = copy_of(&record, body, to, record.properties().to_owned());
         Some(after(timer, copy))
     });
-    copy.unwrap_or_else(|| {
+    Ok(copy.unwrap_or_else(|| {
         tracing::error!(at = %timer.offset, "a message that waits cannot be read: dropped");
         end(broker, timer, "")
-    })
+    }))
 }
 
 /// A message as the successor of a record that waited; see `store::dispatch::TimerChange`.

@@ -2,8 +2,10 @@
 //!
 //! Not which answer a client gets. Invariants: the bytes of a record are given out as they lie in the log, and only
 //! whole; a caller that must not block reads only what was written lately, and of the rest what the kernel has in its
-//! memory; what is read from the disk, or by the broker itself, is checked.
+//! memory; what is read from the disk, or by the broker itself, is checked; what the disk does not give now is not taken
+//! for gone.
 
+use std::io;
 use std::ops::{Range, RangeInclusive};
 
 use bytes::{Bytes, BytesMut};
@@ -141,7 +143,7 @@ impl Store {
                     answer.add(place);
                     continue;
                 }
-                match self.read_matching(request.filter, &place.range, &mut body) {
+                match self.read_matching(request.filter, &place.range, &mut body)? {
                     Some(true) => answer.count(&place),
                     Some(false) => {}
                     None => is_gone = true,
@@ -152,7 +154,7 @@ impl Store {
         // What is left to be read is newer than what was read.
         let left = u32::try_from(answer.ranges.len()).unwrap_or(u32::MAX);
         pulled.count =
-            answer.count.saturating_sub(left) + self.read_ranges(&answer, log_end, &mut body);
+            answer.count.saturating_sub(left) + self.read_ranges(&answer, log_end, &mut body)?;
         pulled.body = body.freeze();
         pulled.status = match (pulled.count, is_gone || answer.count > 0) {
             (0, true) => PullStatus::MessageWasRemoving,
@@ -174,12 +176,12 @@ impl Store {
         filter: &dyn EntryFilter,
         range: &Range<u64>,
         body: &mut BytesMut,
-    ) -> Option<bool> {
+    ) -> Result<Option<bool>, ReadError> {
         if range.end - range.start > u64::from(READ_WHOLE_BYTES) {
             let properties = self.log.properties_of(PhysicalOffset(range.start));
             // What cannot be read is told below.
             if properties.is_some_and(|text| !filter.matches_properties(&text)) {
-                return Some(false);
+                return Ok(Some(false));
             }
         }
         self.read_record(range, body, |record| filter.matches_properties(record.properties()))
@@ -213,9 +215,10 @@ impl Store {
         range: &Range<u64>,
         body: &mut BytesMut,
         is_wanted: impl FnOnce(&Record<'_>) -> bool,
-    ) -> Option<bool> {
+    ) -> Result<Option<bool>, ReadError> {
         let (start, at) = (body.len(), PhysicalOffset(range.start));
-        let record = if self.read_into(range, body) { record_in(&body[start..], at) } else { None };
+        let is_there = self.read_into(range, body)?;
+        let record = if is_there { record_in(&body[start..], at) } else { None };
         let found = record.map(|record| is_wanted(&record));
         if found != Some(true) {
             body.truncate(start);
@@ -227,11 +230,16 @@ impl Store {
                 "a record is gone or damaged, and is left out"
             );
         }
-        found
+        Ok(found)
     }
 
     /// Appends the records to `body`; those that are gone or damaged are left out. Returns how many it appended.
-    fn read_ranges(&self, answer: &Answer<'_>, log_end: u64, body: &mut BytesMut) -> u32 {
+    fn read_ranges(
+        &self,
+        answer: &Answer<'_>,
+        log_end: u64,
+        body: &mut BytesMut,
+    ) -> Result<u32, ReadError> {
         let bytes: u64 = answer.ranges.iter().map(|range| range.end - range.start).sum();
         body.reserve(usize::try_from(bytes).unwrap_or(0));
         let mut count = 0;
@@ -245,40 +253,41 @@ impl Store {
             let (is_hot, start) = (self.is_in_memory(first.start, log_end), body.len());
             // Neighbours in two segments cannot be read together, damaged ones must not be.
             if is_hot
-                && self.read_into(&whole, body)
+                && self.read_into(&whole, body)?
                 && (!answer.limits.is_checked || are_records(&body[start..], ranges))
             {
                 count += u32::try_from(taken).unwrap_or(u32::MAX);
             } else {
                 body.truncate(start);
                 for range in ranges {
-                    let is_good = self.read_record(range, body, |_| true).is_some();
+                    let is_good = self.read_record(range, body, |_| true)?.is_some();
                     count += u32::from(is_good);
                 }
             }
             at += taken;
         }
-        count
+        Ok(count)
     }
 
     /// Appends bytes of the log to `body`; false, and nothing is appended, if they are not there. Behind what had to come
     /// from the disk more is read ahead.
-    fn read_into(&self, range: &Range<u64>, body: &mut BytesMut) -> bool {
+    fn read_into(&self, range: &Range<u64>, body: &mut BytesMut) -> Result<bool, ReadError> {
         let start = body.len();
-        let Ok(bytes) = usize::try_from(range.end - range.start) else { return false };
+        let Ok(bytes) = usize::try_from(range.end - range.start) else { return Ok(false) };
         body.resize(start + bytes, 0);
         let into = &mut body[start..];
         let is_old = !self.is_in_memory(range.start, self.log.end());
         if is_old && self.log.read_cached_into(range.clone(), into) {
-            return true;
+            return Ok(true);
         }
-        let read = self.log.read_into(range.clone(), into);
-        if read.is_err() {
+        let read = self.log.read_if_there(range.clone(), into);
+        let is_read = read.map_err(|error| unreadable(range.start, &error))?;
+        if !is_read {
             body.truncate(start);
         } else if is_old {
             self.log.read_ahead(range.end);
         }
-        read.is_ok()
+        Ok(is_read)
     }
 
     /// First and next offset of a queue, both 0 if unknown (S-20).
@@ -419,6 +428,15 @@ impl Store {
         self.log.record_at(offset)
     }
 
+    /// The record at a physical offset, if there is one, for who would drop it if there were none. Blocks, unless it
+    /// [`Self::reads_at_once`].
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`]
+    pub fn read_record_at(&self, offset: PhysicalOffset) -> Result<Option<Bytes>, ReadError> {
+        self.log.read_record_at(offset).map_err(|error| unreadable(offset.0, &error))
+    }
+
     /// The newest records of a key hash (B-210 to B-212): one at least, further ones up to 15 MiB. Blocks.
     ///
     /// # Errors
@@ -449,6 +467,17 @@ impl Store {
         records.reverse();
         Ok(Queried { records, index_last: index.last() })
     }
+}
+
+/// Tells that the disk does not give a part of the log. What is there may be whole, so nobody may step over it.
+fn unreadable(physical_offset: u64, error: &io::Error) -> ReadError {
+    tracing::error!(
+        physical_offset,
+        %error,
+        "the log cannot be read here, and what is here waits until it can: if that does not pass, the disk fails; \
+         let a slave take this broker's place and replace it"
+    );
+    ReadError::Unavailable
 }
 
 /// Where a record lies, and whether it counts as in memory.

@@ -230,6 +230,26 @@ fn pulls_outside_a_queue_say_where_to_go_on_b170() {
 }
 
 #[test]
+fn what_the_disk_does_not_give_now_is_not_taken_for_gone() {
+    let mut world = World::new();
+    let at = world.append("T", 0, "m").physical_offset;
+    let (path, _) = world.file_of(at.0);
+    // Hot, and as after a start.
+    for _ in 0..2 {
+        let log = fs::read(&path).unwrap();
+        // Reading fails at the end of a file that is too short.
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+        assert_eq!(world.try_pull("T", 0, 0).unwrap_err(), ReadError::Unavailable);
+        assert_eq!(world.store().read_record_at(at), Err(ReadError::Unavailable));
+        fs::write(&path, log).unwrap();
+        assert_eq!(world.bodies("T", 0), ["m"]);
+        assert!(world.store().read_record_at(at).unwrap().is_some());
+        assert_eq!(world.store().damaged_places(), 0);
+        world.reopen();
+    }
+}
+
+#[test]
 fn an_answer_has_at_most_32_messages_and_256_kib_b173() {
     let world = World::with(|options| options.segment_bytes = 4 << 20);
     for body in names(50) {

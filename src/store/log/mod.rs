@@ -353,27 +353,55 @@ impl CommitLog {
         }
     }
 
-    /// The record that begins at `offset`: its own offset and its lengths must agree (unlike B-214). May block.
+    /// Like [`Self::read_into`]; false if the range is no longer or not yet there.
+    ///
+    /// # Errors
+    /// What the system says: what is there may be whole.
+    pub fn read_if_there(&self, range: Range<u64>, into: &mut [u8]) -> io::Result<bool> {
+        match self.read_into(range, into) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// [`Self::read_record_at`]; `None` too if that cannot be read now. May block.
     #[must_use]
     pub fn record_at(&self, offset: PhysicalOffset) -> Option<Bytes> {
+        self.read_record_at(offset).ok().flatten()
+    }
+
+    /// The record that begins at `offset`, if there is one: its own offset and its lengths must agree (unlike B-214). May
+    /// block.
+    ///
+    /// # Errors
+    /// What the system says: what is there may be whole.
+    pub fn read_record_at(&self, offset: PhysicalOffset) -> io::Result<Option<Bytes>> {
         let mut head = [0; HEAD_BYTES];
-        self.read_into(offset.0..offset.0.checked_add(head.len() as u64)?, &mut head).ok()?;
+        if !self.read_if_there(offset.0..offset.0.saturating_add(head.len() as u64), &mut head)? {
+            return Ok(None);
+        }
         let size = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
         let says_it_lies_here = head[28..] == offset.0.to_be_bytes();
         if says_it_lies_here && size <= RECORD_BYTES_MAX {
-            self.record_of(offset, size)
+            self.read_record_of(offset, size)
         } else {
-            None
+            Ok(None)
         }
     }
 
     /// The record of `size` bytes at `offset`, checked like [`Self::record_at`].
     #[must_use]
     pub fn record_of(&self, offset: PhysicalOffset, size: u32) -> Option<Bytes> {
-        let mut bytes = BytesMut::zeroed(usize::try_from(size).ok()?);
-        self.read_into(offset.0..offset.0.checked_add(u64::from(size))?, &mut bytes).ok()?;
-        let fits = record_in(&bytes, offset).is_some();
-        fits.then(|| bytes.freeze())
+        self.read_record_of(offset, size).ok().flatten()
+    }
+
+    fn read_record_of(&self, offset: PhysicalOffset, size: u32) -> io::Result<Option<Bytes>> {
+        let mut bytes = BytesMut::zeroed(usize::try_from(size).map_err(io::Error::other)?);
+        let range = offset.0..offset.0.saturating_add(u64::from(size));
+        let is_there = self.read_if_there(range, &mut bytes)?;
+        let fits = is_there && record_in(&bytes, offset).is_some();
+        Ok(fits.then(|| bytes.freeze()))
     }
 
     /// The properties text of the record at `offset`; its body is not read.
