@@ -88,6 +88,11 @@ impl Saved {
         result
     }
 
+    fn refuse_if_lost(&self) -> Result<(), KvError> {
+        let error = || KvError::Io(io::Error::other("the timers are being made again"));
+        if self.is_lost { Err(error()) } else { Ok(()) }
+    }
+
     fn condemn(&mut self, why: &str) {
         tracing::error!(why, "the timers are made again");
         (self.database, self.is_lost) = (None, true);
@@ -220,9 +225,7 @@ impl Timers {
             return Ok(());
         }
         let mut saved = self.saved();
-        if saved.is_lost {
-            return Err(KvError::Io(io::Error::other("the timers are being made again")));
-        }
+        saved.refuse_if_lost()?;
         let to_ms = now_ms - now_ms.rem_euclid(schema::BUCKET_MS) + LOADED_AHEAD_MS;
         let found = saved.read(|database| buckets(database, from_ms..to_ms, LOADED_MAX - count))?;
         let (found, to_ms) = found.unwrap_or((Vec::new(), to_ms));
@@ -241,9 +244,10 @@ impl Timers {
     /// Whether a message still waits. Blocks.
     ///
     /// # Errors
-    /// The database cannot be read now.
+    /// The database cannot be read now, or is being made again: "no" would be taken for the end of the message.
     pub fn is_waiting(&self, timer: Timer) -> Result<bool, KvError> {
         let mut saved = self.saved();
+        saved.refuse_if_lost()?;
         let is_saved = saved.read(|database| {
             let (timers, _) = bucket_rows(database, timer.bucket())?;
             Ok(timers.contains(&timer))

@@ -146,6 +146,19 @@ fn a_row_written_again_after_a_crash_does_not_take_others_with_it() {
 }
 
 #[test]
+fn nothing_is_said_not_to_wait_while_the_database_is_made_again() {
+    let world = World::new();
+    let timer = wait(&world, 500);
+    world.store().saver.save().unwrap();
+    let timers = world.store().timers();
+    timers.saved().condemn("by a test");
+    // It may have been made again by now.
+    assert!(timers.is_waiting(timer).unwrap_or(true));
+    world.store().keeper.rebuild_timers().unwrap();
+    assert!(timers.is_waiting(timer).unwrap());
+}
+
+#[test]
 fn what_is_due_comes_in_order_and_nothing_before_its_time() {
     let mut world = World::new();
     let now_ms = 1_000_000;
