@@ -490,6 +490,27 @@ fn expired_slices_leave_when_their_last_reader_does_and_first_offsets_rise_st035
 }
 
 #[test]
+fn the_newest_slice_stays_when_the_log_begins_where_it_ends() {
+    for is_restarted in [false, true] {
+        let mut world = World::new();
+        world.tables.topics.put(TopicConfig::new(TopicName::new("A"), 1));
+        let count = u32::try_from(SLICE_BYTES).unwrap() / RECORD_BYTES;
+        world.append_many("A", 1, count);
+        world.save();
+        world.log_start = world.end();
+        assert_eq!(world.log_start, SLICE_BYTES);
+        world.derived.expire_below(PhysicalOffset(world.log_start));
+        if is_restarted {
+            (world, _) = world.reopen(|_| {});
+        }
+        assert_eq!(world.derived.next_offset("A", QueueId(0)).0, u64::from(count));
+        world.append("A", 0);
+        world.save();
+        world.check();
+    }
+}
+
+#[test]
 fn a_log_that_was_cut_is_derived_again_from_the_start_of_the_slice() {
     let world = World::with_four_slices();
     let cut = 2 * SLICE_BYTES + 5_000;

@@ -347,11 +347,13 @@ impl Slices {
         gone.into_iter().try_for_each(|number| self.remove_files(number, true))
     }
 
-    /// Takes slices that are wholly below the log's start from new readers; [`Self::tidy`] deletes them.
+    /// Takes slices that are wholly below the log's start from new readers; [`Self::tidy`] deletes them. The newest one
+    /// stays: it is being written, and says where the queues end.
     pub(super) fn expire_below(&self, log_start: u64) {
         let expired = {
             let mut state = self.lock();
-            let kept = state.slices.split_off(&self.number_of(log_start));
+            let newest = state.slices.keys().next_back().copied().unwrap_or_default();
+            let kept = state.slices.split_off(&self.number_of(log_start).min(newest));
             std::mem::replace(&mut state.slices, kept)
         };
         // Who opens a slice holds its handle and then asks for the state: so not the other way round here.
