@@ -85,7 +85,7 @@ pub struct Member {
     standing: watch::Sender<Standing>,
     /// Whether that is [`Standing::Serving`]; every request asks.
     is_serving: AtomicBool,
-    /// Who said which connection to the HA port is his, by his broker port.
+    /// See [`Self::lock_greeted`].
     greeted: Mutex<HashMap<SocketAddr, String>>,
     slaves: Mutex<BTreeMap<u64, Arc<Progress>>>,
     copying: Mutex<Copying>,
@@ -300,19 +300,37 @@ impl Member {
     /// Notes on the disk, before it is answered, that one of ours may have more than is on the disk here from now on.
     fn note_greeted(&self, connection: SocketAddr, theirs: &Hello) {
         let (address, id) = (theirs.address.clone(), theirs.broker_id);
+        {
+            let mut greeted = self.lock_greeted();
+            if greeted.len() >= GREETED_MAX {
+                greeted.clear();
+            }
+            // Before the note, which is not taken back then because an earlier connection ended.
+            greeted.insert(connection, address.clone());
+        }
         if theirs.role == "slave" {
             self.note_peer(&Neighbour { address, id, node: theirs.node.parse().ok() });
         }
-        let mut greeted = self.greeted.lock().unwrap_or_else(PoisonError::into_inner);
-        if greeted.len() >= GREETED_MAX {
-            greeted.clear();
-        }
-        greeted.insert(connection, theirs.address.clone());
     }
 
-    /// The broker port of who greeted about the connection to the HA port from `peer`; told once.
-    pub(super) fn take_greeted(&self, peer: SocketAddr) -> Option<String> {
-        self.greeted.lock().unwrap_or_else(PoisonError::into_inner).remove(&peer)
+    /// Who said which connection to the HA port is his, by his broker port; until it ends.
+    pub(super) fn lock_greeted(&self) -> MutexGuard<'_, HashMap<SocketAddr, String>> {
+        self.greeted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes back that a slave may have more than is on the disk here, unless it has come again. Writes a file.
+    pub(super) fn forget_peer(&self, address: &str) {
+        // Held, so that who greets now is noted after this.
+        let greeted = self.lock_greeted();
+        let is_known = self.lock_slaves().values().any(|slave| {
+            slave.known.get().is_some_and(|known| known.address.as_deref() == Some(address))
+        });
+        if !is_known
+            && !greeted.values().any(|greeted| greeted == address)
+            && let Err(error) = self.past.forget_peer(address)
+        {
+            tracing::error!(%error, address, "that a slave is gone cannot be noted");
+        }
     }
 
     pub(super) fn lock_slaves(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Progress>>> {

@@ -199,6 +199,7 @@ impl Sender {
             Err(end) = self.copy_to(tcp, &progress, &replica) => Some(end),
         };
         self.member.lock_slaves().remove(&id);
+        self.member.lock_greeted().remove(&peer);
         let has_started = progress.started.borrow().is_some();
         match &ended {
             None => {}
@@ -251,16 +252,10 @@ impl Sender {
         while self.member.store.flushed_to().0 < sent_to {
             tokio::time::sleep(FLUSH_LOOK).await;
         }
-        let is_back = self.member.lock_slaves().values().any(|slave| {
-            slave.known.get().is_some_and(|known| known.address.as_deref() == Some(address))
-        });
-        if !is_back && !self.member.is_slave() {
+        if !self.member.is_slave() {
             let (member, address) = (Arc::clone(&self.member), address.to_owned());
-            let forgetting = task::spawn_blocking("forget a slave", move || {
-                if let Err(error) = member.past.forget_peer(&address) {
-                    tracing::error!(%error, address, "that a slave is gone cannot be noted");
-                }
-            });
+            let forgetting =
+                task::spawn_blocking("forget a slave", move || member.forget_peer(&address));
             // It fails only if it panics, which is reported.
             let _ = forgetting.await;
         }
@@ -378,7 +373,9 @@ async fn is_due(replica: &Replica, progress: &Progress, sent_to: u64) {
 
 /// Finds out who a slave is, and that its log, which ends at `end`, fits.
 async fn recognize(member: &Arc<Member>, peer: SocketAddr, end: i64) -> Result<Known, End> {
-    if let Some(address) = member.take_greeted(peer) {
+    // Left there: until it is known, that is all that says that it is back.
+    let greeted = member.lock_greeted().get(&peer).cloned();
+    if let Some(address) = greeted {
         return Ok(Known { address: Some(address), is_plain: false });
     }
     let members = member.members(CALL_TIMEOUT).await;

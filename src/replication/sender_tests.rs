@@ -130,6 +130,26 @@ async fn a_slave_that_is_ahead_or_too_far_behind_learns_it_and_is_let_go_h018() 
 }
 
 #[tokio::test]
+async fn the_note_of_a_slave_that_has_greeted_again_stays() {
+    let master = TestStore::master();
+    master.append("a").await;
+    let member = master.member();
+    let noted = || !member.past().peers().is_empty();
+    let (port, address) = (Port::of(&master).await, "127.0.0.1:7");
+    let (first, second) = (port.dial_as(address).await, port.dial_as(address).await);
+    assert!(noted());
+    // The first one has ended, and the second one has not reported yet.
+    member.lock_greeted().remove(&first.0.local_addr().unwrap());
+    member.forget_peer(address);
+    assert!(noted());
+    drop(second);
+    drop(first);
+    wait_until("forgotten", || member.lock_greeted().is_empty().then_some(())).await;
+    member.forget_peer(address);
+    assert!(!noted());
+}
+
+#[tokio::test]
 async fn a_slave_that_does_not_read_delays_nobody() {
     let master = TestStore::master();
     let port = Port::of(&master).await;

@@ -189,12 +189,22 @@ impl Port {
         self.served.take().unwrap().await.unwrap();
     }
 
-    /// A connection of a slave that says that it is one of ours.
+    /// A connection of one of ours.
     pub(super) async fn dial(&self) -> Peer {
+        self.greeted_by(Hello::default()).await
+    }
+
+    /// A connection of a slave of ours with this broker port.
+    pub(super) async fn dial_as(&self, address: &str) -> Peer {
+        let (role, address) = ("slave".into(), address.into());
+        self.greeted_by(Hello { role, address, ..Hello::default() }).await
+    }
+
+    async fn greeted_by(&self, hello: Hello) -> Peer {
         let stream = TcpStream::connect(&self.address).await.unwrap();
         let local = stream.local_addr().unwrap();
         let (ha_local_port, node) = (local.port(), "00000000000000ff".to_owned());
-        let hello = Hello { group: "broker-a".into(), ha_local_port, node, ..Hello::default() };
+        let hello = Hello { group: "broker-a".into(), ha_local_port, node, ..hello };
         let _ = self.member.answer_hello(&hello, local);
         Peer(stream)
     }
