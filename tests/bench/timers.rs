@@ -15,6 +15,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use rmq_node::broker::{Broker, BrokerOptions, TransactionOptions};
 use rmq_node::clock::Clock;
+use rmq_node::config::AutoCreate;
 use rmq_node::message::{NewMessage, Record, properties};
 use rmq_node::metrics::Metrics;
 use rmq_node::model::{BrokerId, QueueId, TopicConfig, TopicName, system};
@@ -42,6 +43,7 @@ fn options() -> anyhow::Result<BrokerOptions> {
         address: "127.0.0.1:10911".parse()?,
         ha_address: "127.0.0.1:10912".parse()?,
         name_servers: Vec::new(),
+        auto_create: AutoCreate::default(),
         transactions: TransactionOptions::default(),
         acl: None,
         credentials: Credentials::default(),

@@ -15,6 +15,7 @@ use rmq_node::acl::signature::Key;
 use rmq_node::acl::{Acl, AclOptions};
 use rmq_node::broker::{Broker, BrokerOptions, BrokerService, TransactionOptions};
 use rmq_node::clock::Clock;
+use rmq_node::config::AutoCreate;
 use rmq_node::metrics::Metrics;
 use rmq_node::model::BrokerId;
 use rmq_node::nameserver::{NameServer, NameServerOptions, NameServerService};
@@ -172,6 +173,7 @@ impl Servers {
             address: "127.9.9.9:10911".parse().expect("an address"),
             ha_address: "127.9.9.9:10912".parse().expect("an address"),
             name_servers: Vec::new(),
+            auto_create: AutoCreate::default(),
             transactions: TransactionOptions::default(),
             acl,
             credentials: Credentials::default(),
