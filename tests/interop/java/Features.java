@@ -19,6 +19,7 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
+import org.apache.rocketmq.client.consumer.store.OffsetStore;
 import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
@@ -284,9 +285,18 @@ final class Features {
                 Interop.sendNumbered("_Again", "a-", 20, 40);
             }
             inbox.await(20);
+            // A listener's messages are noted when it has returned; a consumer that stops before is given them again.
+            long end = from + 20;
+            Interop.await("positions of all", () -> noted(consumer, "_Again") == end);
             consumer.shutdown();
             Interop.requireOnce(inbox.messages, "a-", from, from + 20);
         }
+    }
+
+    /** How many messages of a topic that a consumer reads from its beginning are noted as consumed. */
+    private static long noted(DefaultMQPushConsumer consumer, String topic) {
+        OffsetStore positions = consumer.getDefaultMQPushConsumerImpl().getOffsetStore();
+        return positions.cloneOffsetTable(Interop.prefix + topic).values().stream().mapToLong(Long::longValue).sum();
     }
 
     private static DefaultMQPushConsumer broadcasting(String group, String topic, ConsumeFromWhere where, String time, Interop.Inbox inbox) throws Exception {
