@@ -349,6 +349,17 @@ mod tests {
         accounts.log_in(HOME, name.to_owned(), password.to_owned()).await
     }
 
+    /// An admin who is logged in, with the folder of a database that can be made to fail, and the session's token.
+    async fn logged_in_on_disk() -> (Setting, PathBuf, Arc<Accounts>, String) {
+        let mut setting = Setting::new();
+        let kv = setting.dir.path().join("kv");
+        setting.database = Arc::new(SledDatabase::create(&kv, b"test").unwrap());
+        fs::write(setting.file(), "chosen by hand").unwrap();
+        let accounts = setting.open();
+        let token = log_in(&accounts, ADMIN, "chosen by hand").await.unwrap();
+        (setting, kv, accounts, token)
+    }
+
     #[tokio::test]
     async fn the_first_password_is_in_a_file_until_it_was_used_and_must_be_changed() {
         let setting = Setting::new();
@@ -405,12 +416,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_session_that_ended_does_not_come_back_when_its_use_is_written_down_late() {
-        let mut setting = Setting::new();
-        let kv = setting.dir.path().join("kv");
-        setting.database = Arc::new(SledDatabase::create(&kv, b"test").unwrap());
-        fs::write(setting.file(), "chosen by hand").unwrap();
-        let accounts = setting.open();
-        let token = log_in(&accounts, ADMIN, "chosen by hand").await.unwrap();
+        let (setting, kv, accounts, token) = logged_in_on_disk().await;
         setting.clock.advance(Duration::from_secs(6 * 60));
         // That it was used is what is written first, and slowly.
         let began = Arc::new(AtomicBool::new(false));
@@ -435,12 +441,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_log_out_that_is_not_written_down_can_be_done_again() {
-        let mut setting = Setting::new();
-        let kv = setting.dir.path().join("kv");
-        setting.database = Arc::new(SledDatabase::create(&kv, b"test").unwrap());
-        fs::write(setting.file(), "chosen by hand").unwrap();
-        let accounts = setting.open();
-        let token = log_in(&accounts, ADMIN, "chosen by hand").await.unwrap();
+        let (setting, kv, accounts, token) = logged_in_on_disk().await;
         faults::set(&kv, |_, _| Err(io::Error::other("full")));
         accounts.log_out(&token).await.unwrap_err();
         assert!(accounts.session(&token).is_some());
