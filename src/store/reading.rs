@@ -69,7 +69,7 @@ impl Store {
         let (status, next) = match offset {
             _ if max_offset.0 == 0 => (PullStatus::NoMessageInQueue, 0),
             Some(offset) if offset >= min_offset.0 && offset < max_offset.0 => {
-                let answer = Answer::new(limits, request.count_max);
+                let answer = Answer::new(limits, request.count_max, self.log.end());
                 self.collect(answer, request, offset, &mut pulled, may_block)?;
                 return Ok(pulled);
             }
@@ -92,20 +92,17 @@ impl Store {
         pulled: &mut Pulled,
         may_block: bool,
     ) -> Result<(), ReadError> {
-        let log_end = self.log.end();
-        let scanned_max = SCANNED_MAX.max(usize::try_from(request.count_max).unwrap_or(usize::MAX));
-        let mut scanned = 0;
-        let mut is_gone = false;
-        // Of who asks for properties, and of old ones for who must not block, each record is read, and so none again.
-        let mut body = BytesMut::new();
+        let wanted = usize::try_from(request.count_max).unwrap_or(usize::MAX);
+        let scanned_max = SCANNED_MAX.max(wanted);
+        let (mut scanned, mut is_gone) = (0, false);
         // Without a filter, as many entries as messages are needed.
-        let mut at_once = usize::try_from(request.count_max).unwrap_or(usize::MAX);
+        let mut at_once = wanted;
         'scan: while scanned < scanned_max && !answer.has_all() {
             let from = QueueOffset(offset + scanned as u64);
-            let wanted = at_once.clamp(1, SCANNED_AT_ONCE).min(scanned_max - scanned);
+            let count = at_once.clamp(1, SCANNED_AT_ONCE).min(scanned_max - scanned);
             at_once = SCANNED_AT_ONCE;
             let queues = self.derived.queues();
-            let read = queues.entries(request.topic, request.queue_id, from, wanted, may_block);
+            let read = queues.entries(request.topic, request.queue_id, from, count, may_block);
             let entries = match read {
                 Ok(entries) => entries,
                 Err(_) if scanned > 0 => break,
@@ -115,53 +112,60 @@ impl Store {
                 break;
             }
             for entry in &entries {
-                let place = Place::of(entry, log_end, self.in_memory_bytes);
-                if answer.is_full(&place) {
-                    break 'scan;
+                match self.look_at(entry, request.filter, may_block, &mut answer)? {
+                    Looked::Done => {}
+                    Looked::Gone => is_gone = true,
+                    Looked::Later => break 'scan,
                 }
                 scanned += 1;
-                if entry.is_hole() {
-                    is_gone = true;
-                    continue;
-                }
-                if !request.filter.matches_tags_code(entry.tags_code) {
-                    continue;
-                }
-                if !may_block && !self.is_in_memory(place.range.start, log_end) {
-                    match self.read_cached(request.filter, &place.range, &mut body) {
-                        Some(true) => answer.count(&place),
-                        Some(false) => {}
-                        None if answer.count > 0 => {
-                            scanned -= 1;
-                            break 'scan;
-                        }
-                        None => return Err(ReadError::WouldBlock),
-                    }
-                    continue;
-                }
-                if !request.filter.needs_properties() {
-                    answer.add(place);
-                    continue;
-                }
-                match self.read_matching(request.filter, &place.range, &mut body)? {
-                    Some(true) => answer.count(&place),
-                    Some(false) => {}
-                    None => is_gone = true,
-                }
             }
         }
         pulled.next_offset = QueueOffset(offset + scanned as u64);
+        let counted = answer.count;
         // What is left to be read is newer than what was read.
         let left = u32::try_from(answer.ranges.len()).unwrap_or(u32::MAX);
-        pulled.count =
-            answer.count.saturating_sub(left) + self.read_ranges(&answer, log_end, &mut body)?;
-        pulled.body = body.freeze();
-        pulled.status = match (pulled.count, is_gone || answer.count > 0) {
+        pulled.count = counted.saturating_sub(left) + self.read_ranges(&mut answer)?;
+        pulled.body = answer.body.freeze();
+        pulled.status = match (pulled.count, is_gone || counted > 0) {
             (0, true) => PullStatus::MessageWasRemoving,
             (0, false) => PullStatus::NoMatchedMessage,
             _ => PullStatus::Found,
         };
         Ok(())
+    }
+
+    /// Puts an entry's record into the answer, or its place, if it matches. Of who asks for properties, and of old ones for
+    /// who must not block, each record is read, and so none again.
+    fn look_at(
+        &self,
+        entry: &Entry,
+        filter: &dyn EntryFilter,
+        may_block: bool,
+        answer: &mut Answer<'_>,
+    ) -> Result<Looked, ReadError> {
+        let place = Place::of(entry, answer.log_end, self.in_memory_bytes);
+        if answer.is_full(&place) {
+            return Ok(Looked::Later);
+        }
+        if entry.is_hole() {
+            return Ok(Looked::Gone);
+        }
+        if !filter.matches_tags_code(entry.tags_code) {
+            return Ok(Looked::Done);
+        }
+        if !may_block && !self.is_in_memory(place.range.start, answer.log_end) {
+            return match self.read_cached(filter, &place.range, &mut answer.body) {
+                Some(is_match) => Ok(answer.count_read(&place, is_match)),
+                None if answer.count > 0 => Ok(Looked::Later),
+                None => Err(ReadError::WouldBlock),
+            };
+        }
+        if !filter.needs_properties() {
+            answer.add(place);
+            return Ok(Looked::Done);
+        }
+        let read = self.read_matching(filter, &place.range, &mut answer.body)?;
+        Ok(read.map_or(Looked::Gone, |is_match| answer.count_read(&place, is_match)))
     }
 
     /// Whether reading there does not wait for the disk.
@@ -233,33 +237,29 @@ impl Store {
         Ok(found)
     }
 
-    /// Appends the records to `body`; those that are gone or damaged are left out. Returns how many it appended.
-    fn read_ranges(
-        &self,
-        answer: &Answer<'_>,
-        log_end: u64,
-        body: &mut BytesMut,
-    ) -> Result<u32, ReadError> {
-        let bytes: u64 = answer.ranges.iter().map(|range| range.end - range.start).sum();
+    /// Appends the records that are left to be read; those that are gone or damaged are left out. Returns how many it
+    /// appended.
+    fn read_ranges(&self, answer: &mut Answer<'_>) -> Result<u32, ReadError> {
+        let Answer { limits, ranges, log_end, body, .. } = answer;
+        let bytes: u64 = ranges.iter().map(|range| range.end - range.start).sum();
         body.reserve(usize::try_from(bytes).unwrap_or(0));
         let mut count = 0;
         let mut at = 0;
-        while let Some(first) = answer.ranges.get(at) {
-            let neighbours =
-                answer.ranges[at..].windows(2).take_while(|two| two[0].end == two[1].start);
+        while let Some(first) = ranges.get(at) {
+            let neighbours = ranges[at..].windows(2).take_while(|two| two[0].end == two[1].start);
             let taken = neighbours.count() + 1;
-            let ranges = &answer.ranges[at..at + taken];
-            let whole = first.start..ranges[taken - 1].end;
-            let (is_hot, start) = (self.is_in_memory(first.start, log_end), body.len());
+            let together = &ranges[at..at + taken];
+            let whole = first.start..together[taken - 1].end;
+            let (is_hot, start) = (self.is_in_memory(first.start, *log_end), body.len());
             // Neighbours in two segments cannot be read together, damaged ones must not be.
             if is_hot
                 && self.read_into(&whole, body)?
-                && (!answer.limits.is_checked || are_records(&body[start..], ranges))
+                && (!limits.is_checked || are_records(&body[start..], together))
             {
                 count += u32::try_from(taken).unwrap_or(u32::MAX);
             } else {
                 body.truncate(start);
-                for range in ranges {
+                for range in together {
                     let is_good = self.read_record(range, body, |_| true)?.is_some();
                     count += u32::from(is_good);
                 }
@@ -517,18 +517,36 @@ struct Limits {
     is_checked: bool,
 }
 
+/// What came of an entry that was looked at.
+enum Looked {
+    /// It is in the answer, or does not match.
+    Done,
+    /// Its record is lost.
+    Gone,
+    /// It is for another pull.
+    Later,
+}
+
 /// What was collected for an answer.
 struct Answer<'a> {
     limits: &'a Limits,
-    ranges: Vec<Range<u64>>,
-    bytes: u64,
-    count: u32,
     count_max: u32,
+    /// Where the log ended when it was begun.
+    log_end: u64,
+    /// Records that were read,
+    body: BytesMut,
+    /// and where those lie that follow them, left to be read together.
+    ranges: Vec<Range<u64>>,
+    /// Bytes of all these records.
+    bytes: u64,
+    /// How many they are.
+    count: u32,
 }
 
 impl<'a> Answer<'a> {
-    fn new(limits: &'a Limits, count_max: u32) -> Self {
-        Self { limits, ranges: Vec::new(), bytes: 0, count: 0, count_max }
+    fn new(limits: &'a Limits, count_max: u32, log_end: u64) -> Self {
+        let (body, ranges) = (BytesMut::new(), Vec::new());
+        Self { limits, count_max, log_end, body, ranges, bytes: 0, count: 0 }
     }
 
     /// Whether one more record would be too much; the first one never is (B-173).
@@ -548,6 +566,14 @@ impl<'a> Answer<'a> {
     fn add(&mut self, place: Place) {
         self.count(&place);
         self.ranges.push(place.range);
+    }
+
+    /// Counts a record that was read, if it matches and is in the body.
+    fn count_read(&mut self, place: &Place, is_match: bool) -> Looked {
+        if is_match {
+            self.count(place);
+        }
+        Looked::Done
     }
 
     fn count(&mut self, place: &Place) {
