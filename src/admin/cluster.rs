@@ -119,7 +119,7 @@ impl Admin {
         let (address, answer) = self.call_name_server(&request).await?;
         let info = ClusterInfo::parse(&answer.body);
         let mut groups = info.map_err(|error| AdminError::unreadable(address, &error))?.brokers;
-        groups.sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
+        groups.sort_unstable_by(|a, b| a.broker_name.cmp(&b.broker_name));
         if groups.is_empty() {
             return Err(nothing_registered(address));
         }
@@ -240,7 +240,7 @@ impl Admin {
             });
         }
         let place = |member: &Broker| (member.cluster.clone(), member.group.clone(), member.id);
-        state.brokers.sort_by_key(place);
+        state.brokers.sort_unstable_by_key(place);
         compare_ends(&mut state.brokers);
         warn(&mut state.brokers, &with_slaves);
         self.add_kept_away(&mut state.brokers, &silent).await;

@@ -155,7 +155,7 @@ impl Admin {
         };
         let mut found = DeadLetters::default();
         let mut offsets = self.topic_offsets(address, topic.as_str()).await?;
-        offsets.sort_by_key(|one| one.queue.queue_id);
+        offsets.sort_unstable_by_key(|one| one.queue.queue_id);
         for offsets in offsets {
             let (first, last) = self.matching(address, &offsets, request).await?;
             found.queues.push(DeadLetterQueue {
@@ -253,7 +253,7 @@ impl Admin {
             }
         }
         found.retain(|message| message.topic == topic);
-        found.sort_by_key(|message| message.physical_offset);
+        found.sort_unstable_by_key(|message| message.physical_offset);
         found.dedup_by_key(|message| message.physical_offset);
         Ok(found)
     }

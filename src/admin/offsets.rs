@@ -61,7 +61,7 @@ impl Admin {
             }
             answer.queues.append(&mut queues);
         }
-        answer.queues.sort_by(|a, b| (&a.broker, a.queue).cmp(&(&b.broker, b.queue)));
+        answer.queues.sort_unstable_by(|a, b| (&a.broker, a.queue).cmp(&(&b.broker, b.queue)));
         Ok(answer)
     }
 

@@ -61,7 +61,7 @@ impl Producer {
         let all = route.queues.iter();
         let mut data: Vec<_> =
             all.filter(|data| data.permission.contains(Permission::WRITE)).collect();
-        data.sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
+        data.sort_unstable_by(|a, b| a.broker_name.cmp(&b.broker_name));
         let mut queues = Vec::new();
         for data in data {
             let group = route.brokers.iter().find(|group| group.broker_name == data.broker_name);

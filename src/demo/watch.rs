@@ -58,7 +58,7 @@ async fn ask(cluster: &Cluster, address: &str, code: i32) -> Option<Command> {
 async fn view(cluster: &Cluster, name_server: &str) -> Option<Vec<BrokerData>> {
     let answer = ask(cluster, name_server, request::GET_BROKER_CLUSTER_INFO).await?;
     let mut brokers = ClusterInfo::parse(&answer.body).ok()?.brokers;
-    brokers.sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
+    brokers.sort_unstable_by(|a, b| a.broker_name.cmp(&b.broker_name));
     Some(brokers)
 }
 

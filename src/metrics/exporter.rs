@@ -308,7 +308,7 @@ fn groups(encoder: &mut DescriptorEncoder<'_>, masters: &[&BrokerFigures]) -> fm
     // The brokers of a node together: the exporter's labels name none.
     let mut lags: Vec<((&str, &str), u64)> = Vec::new();
     let mut readers: Vec<&ReaderFigures> = masters.iter().flat_map(|of| &of.readers).collect();
-    readers.sort_by(|a, b| (&a.group, &a.topic).cmp(&(&b.group, &b.topic)));
+    readers.sort_unstable_by(|a, b| (&a.group, &a.topic).cmp(&(&b.group, &b.topic)));
     for one in readers {
         let key = (&*one.group, &*one.topic);
         match lags.last_mut().filter(|(last, _)| *last == key) {

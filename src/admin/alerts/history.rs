@@ -88,7 +88,9 @@ impl History {
             brokers[at].last_address = Some(seen.address.clone());
             brokers[at].last_seen_ms = Some(seen.at_ms);
         }
-        brokers.sort_by(|a, b| (&a.cluster, &a.group, a.id).cmp(&(&b.cluster, &b.group, b.id)));
+        brokers.sort_unstable_by(|a, b| {
+            (&a.cluster, &a.group, a.id).cmp(&(&b.cluster, &b.group, b.id))
+        });
     }
 
     /// Takes what was looked at.

@@ -134,7 +134,7 @@ impl States {
             }
         }
         self.alerts.truncate(ALERTS_MAX);
-        self.alerts.sort_by(|a, b| (a.rule, &a.subject).cmp(&(b.rule, &b.subject)));
+        self.alerts.sort_unstable_by(|a, b| (a.rule, &a.subject).cmp(&(b.rule, &b.subject)));
         news.retain(|(_, alert)| !self.is_silenced(alert));
         news
     }

@@ -45,7 +45,7 @@ impl GroupMember {
             version: one.version,
         };
         let mut all: Vec<_> = members.connections.iter().map(member).collect();
-        all.sort_by(|a, b| a.client_id.cmp(&b.client_id));
+        all.sort_unstable_by(|a, b| a.client_id.cmp(&b.client_id));
         all
     }
 }
@@ -146,7 +146,7 @@ impl Admin {
             return Err(self.no_group(name, &brokers).await);
         }
         status.lag = status.queues.iter().map(|queue| queue.lag).fold(0, i64::saturating_add);
-        status.queues.sort_by(|a, b| place(a).cmp(&place(b)));
+        status.queues.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
         Ok(status)
     }
 
@@ -212,7 +212,7 @@ impl Admin {
             expression: one.expression.clone(),
         };
         status.subscriptions = members.subscriptions.iter().map(subscription).collect();
-        status.subscriptions.sort_by(|a, b| a.topic.cmp(&b.topic));
+        status.subscriptions.sort_unstable_by(|a, b| a.topic.cmp(&b.topic));
         status.members = GroupMember::all(members);
         let Some(over) = brokers.iter().find_map(BrokerData::address) else { return };
         let group = status.group.clone();

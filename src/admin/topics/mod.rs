@@ -170,7 +170,7 @@ impl Admin {
             |group: &&BrokerData| queues.iter().any(|one| one.broker == group.broker_name);
         let told = route.brokers.iter().filter(is_told);
         problems.extend(told.filter_map(|group| of_slave(group, "queues")));
-        queues.sort_by(|a, b| (&a.broker, a.queue).cmp(&(&b.broker, b.queue)));
+        queues.sort_unstable_by(|a, b| (&a.broker, a.queue).cmp(&(&b.broker, b.queue)));
         Ok(TopicStatus {
             topic: name.to_owned(),
             kind: kind(name, &route.brokers).into(),
@@ -255,6 +255,6 @@ fn on_brokers(route: &TopicRoute) -> Vec<TopicOnBroker> {
         Some(TopicOnBroker::new(group, group.address()?, queues, data.permission))
     };
     let mut brokers: Vec<_> = route.queues.iter().filter_map(on_broker).collect();
-    brokers.sort_by(|a, b| a.broker.cmp(&b.broker));
+    brokers.sort_unstable_by(|a, b| a.broker.cmp(&b.broker));
     brokers
 }

@@ -147,7 +147,7 @@ pub(super) async fn stats(
             "group \"{group}\" has no positions: it has not consumed anything"
         )));
     }
-    all.queues.sort_by(|a, b| by_queue(&a.queue).cmp(&by_queue(&b.queue)));
+    all.queues.sort_unstable_by(|a, b| by_queue(&a.queue).cmp(&by_queue(&b.queue)));
     Ok(all)
 }
 
@@ -267,10 +267,10 @@ pub(super) async fn broker_stats(run: &mut Run) -> Done {
         "#Diff",
         "#LastTime"
     ))?;
-    stats.groups.sort_by(|a, b| a.0.cmp(&b.0));
+    stats.groups.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     for (group, topics) in &mut stats.groups {
         for topic in topics {
-            topic.queues.sort_by(|a, b| by_queue(&a.queue).cmp(&by_queue(&b.queue)));
+            topic.queues.sort_unstable_by(|a, b| by_queue(&a.queue).cmp(&by_queue(&b.queue)));
             for QueueProgress { queue, broker_offset, consumer_offset, last_timestamp } in
                 &topic.queues
             {

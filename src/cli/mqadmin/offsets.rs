@@ -84,7 +84,7 @@ async fn reset_to(run: &mut Run, timestamp: i64, text: Option<&str>) -> Done {
     }
     run.print(format_args!("{}", head("group").unwrap_or_default()))?;
     run.line(format_args!("{:<40}  {:<40}  {:<40}", "#brokerName", "#queueId", "#offset"))?;
-    offsets.sort_by(|a, b| by_queue(&a.0).cmp(&by_queue(&b.0)));
+    offsets.sort_unstable_by(|a, b| by_queue(&a.0).cmp(&by_queue(&b.0)));
     for (queue, offset) in offsets {
         let broker = front(&queue.broker_name, 32);
         run.line(format_args!("{broker:<40}  {:<40}  {offset:<40}", queue.queue_id))?;
@@ -137,7 +137,7 @@ async fn set_positions(run: &Run, reset: Reset<'_>) -> Result<Vec<Position>, Adm
             });
         }
     }
-    rows.sort_by(|a, b| by_queue(&a.queue).cmp(&by_queue(&b.queue)));
+    rows.sort_unstable_by(|a, b| by_queue(&a.queue).cmp(&by_queue(&b.queue)));
     Ok(rows)
 }
 

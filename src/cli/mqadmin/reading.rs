@@ -32,7 +32,7 @@ pub(super) fn queue_count(told: u32) -> i32 {
 /// The queues of a topic that consumers read, sorted.
 async fn queues_of(run: &Run, topic: &str) -> Result<Vec<Queue>, AdminError> {
     let mut route = run.admin.route(topic).await?;
-    route.queues.sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
+    route.queues.sort_unstable_by(|a, b| a.broker_name.cmp(&b.broker_name));
     let mut queues = Vec::new();
     for data in route.queues.iter().filter(|data| data.permission.contains(Permission::READ)) {
         let group = route.brokers.iter().find(|group| group.broker_name == data.broker_name);

@@ -179,7 +179,7 @@ pub(super) async fn route(run: &mut Run) -> Done {
     let queues: BTreeMap<_, _> =
         route.queues.iter().map(|one| (one.broker_name.as_str(), one)).collect();
     let (mut read, mut write) = (0u64, 0u64);
-    route.brokers.sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
+    route.brokers.sort_unstable_by(|a, b| a.broker_name.cmp(&b.broker_name));
     for group in &route.brokers {
         let Some(own) = queues.get(group.broker_name.as_str()) else { continue };
         read += u64::from(own.read_queues);
@@ -221,7 +221,7 @@ pub(super) async fn status(run: &mut Run) -> Done {
         );
     }
     run.did();
-    offsets.sort_by(|a, b| by_queue(&a.queue).cmp(&by_queue(&b.queue)));
+    offsets.sort_unstable_by(|a, b| by_queue(&a.queue).cmp(&by_queue(&b.queue)));
     run.line(format_args!(
         "{:<32}  {:<4}  {:<20}  {:<20}    {}",
         "#Broker Name", "#QID", "#Min Offset", "#Max Offset", "#Last Updated"

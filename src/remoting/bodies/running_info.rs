@@ -113,7 +113,7 @@ impl RunningInfo {
         for (queue, process) in value.get("mqTable").entries() {
             info.queues.push((parse_queue(queue)?, ProcessQueue::read(process)?));
         }
-        info.queues.sort_by(|(a, _), (b, _)| {
+        info.queues.sort_unstable_by(|(a, _), (b, _)| {
             (&a.topic, &a.broker_name, a.queue_id).cmp(&(&b.topic, &b.broker_name, b.queue_id))
         });
         for (topic, status) in value.get("statusTable").entries() {
