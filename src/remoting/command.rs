@@ -279,14 +279,19 @@ pub fn decode(frame: Bytes) -> Result<Command, DecodeError> {
     Ok(command)
 }
 
-/// Appends the frame of a command, length word included.
-pub fn encode(command: &Command, out: &mut BytesMut) {
-    encode_head(command, out);
-    out.extend_from_slice(&command.body);
+/// Appends the frame of a command, length word included. Whether it is that command: see [`encode_head`].
+pub fn encode(command: &Command, out: &mut BytesMut) -> bool {
+    let body_follows = encode_head(command, out);
+    if body_follows {
+        out.extend_from_slice(&command.body);
+    }
+    body_follows
 }
 
-/// Appends what precedes the body, for a transport that writes the body from where it lies.
-pub fn encode_head(command: &Command, out: &mut BytesMut) {
+/// Appends what precedes the body, for a transport that writes the body from where it lies; whether the body must
+/// follow. It must not after a header longer than a frame can tell: in place of such an answer, the whole frame of
+/// one that says so is appended, and in place of such a request nothing.
+pub fn encode_head(command: &Command, out: &mut BytesMut) -> bool {
     let start = out.len();
     out.put_bytes(0, PREFIX_BYTES);
     match command.serialize_type {
@@ -297,10 +302,13 @@ pub fn encode_head(command: &Command, out: &mut BytesMut) {
     if header_bytes > HEADER_BYTES_MAX {
         // Escaping can make a header of control characters six times as long as it came in.
         out.truncate(start);
-        let bare = Command { remark: None, fields: None, body: Bytes::new(), ..command.clone() };
-        let remark = "the header is longer than a frame can tell";
-        encode_head(&Command { code: 1, ..bare }.with_remark(remark), out);
-        return;
+        if command.is_response() {
+            let (flag, opaque, serialize_type) =
+                (command.flag, command.opaque, command.serialize_type);
+            let bare = Command { flag, opaque, serialize_type, ..Command::response(1) };
+            encode_head(&bare.with_remark("the header is longer than a frame can tell"), out);
+        }
+        return false;
     }
     let length = LENGTH_WORD_BYTES + header_bytes + command.body.len();
     let length = i32::try_from(length).unwrap_or(i32::MAX);
@@ -314,6 +322,7 @@ pub fn encode_head(command: &Command, out: &mut BytesMut) {
         h1,
         h0,
     ]);
+    true
 }
 
 #[cfg(test)]

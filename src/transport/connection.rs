@@ -119,17 +119,21 @@ impl Connection {
         state.out.len() + state.stuck_bytes
     }
 
-    /// Sends a request that has no answer.
+    /// Sends a request that has no answer; not if its header is longer than a frame can tell.
     pub fn send_oneway(&self, mut request: Command) {
         self.0.signer.sign(&mut request);
-        let opaque = NEXT_OPAQUE.fetch_add(1, Ordering::Relaxed);
-        self.push(&Command { opaque, ..request.oneway() });
+        request.opaque = NEXT_OPAQUE.fetch_add(1, Ordering::Relaxed);
+        let request = request.oneway();
+        if !self.push(&request) {
+            let (peer, code) = (self.remote(), request.code);
+            tracing::warn!(%peer, code, "a request is not sent: its header is too long");
+        }
     }
 
     /// Sends a request and waits for its answer.
     ///
     /// # Errors
-    /// Connection lost or no answer within `timeout`.
+    /// Connection lost, no answer within `timeout`, or the header is longer than a frame can tell.
     pub async fn call(
         &self,
         mut request: Command,
@@ -146,7 +150,9 @@ impl Connection {
             state.calls.insert(request.opaque, sender);
         }
         let _forget = ForgetCall { connection: self, opaque: request.opaque };
-        self.push(&request);
+        if !self.push(&request) {
+            return Err(CallError::TooLong(self.remote().to_string()));
+        }
         match tokio::time::timeout(timeout, receiver).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(match &self.lock().phase {
@@ -245,18 +251,19 @@ impl Connection {
         self.end(slow_reader(self.limits(), Limit::UnsentBytes));
     }
 
-    /// Queues a frame.
-    fn push(&self, command: &Command) {
+    /// Queues a frame; whether it is that of the command, whose header may be too long for one.
+    fn push(&self, command: &Command) -> bool {
         let mut state = self.lock();
         if matches!(state.phase, Phase::Closed(_)) {
-            return;
+            return true;
         }
-        state.out.push(command);
+        let is_whole = state.out.push(command);
         let dropped = self.count_unsent(&mut state);
         wake(state);
         if let Some(dropped) = dropped {
             dropped.drop_slow_reader();
         }
+        is_whole
     }
 
     pub(super) fn end(&self, closing: Closing) {

@@ -105,4 +105,7 @@ pub enum CallError {
     /// No answer in time.
     #[error("no answer from {0} in time")]
     Timeout(String),
+    /// Nothing was sent.
+    #[error("the request to {0} is not sent: its header is longer than a frame can tell")]
+    TooLong(String),
 }

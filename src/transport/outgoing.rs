@@ -32,18 +32,22 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Appends one frame.
-    pub(super) fn push(&mut self, command: &Command) {
+    /// Appends one frame; whether it is that of the command, whose header may be too long for one.
+    pub(super) fn push(&mut self, command: &Command) -> bool {
         let before = self.tail.len();
-        if command.body.len() < OWN_SLICE_BYTES_MIN {
-            remoting::encode(command, &mut self.tail);
-            self.len += self.tail.len() - before;
+        let is_small = command.body.len() < OWN_SLICE_BYTES_MIN;
+        let is_whole = if is_small {
+            remoting::encode(command, &mut self.tail)
         } else {
-            remoting::encode_head(command, &mut self.tail);
-            self.len += self.tail.len() - before + command.body.len();
+            remoting::encode_head(command, &mut self.tail)
+        };
+        self.len += self.tail.len() - before;
+        if is_whole && !is_small {
+            self.len += command.body.len();
             self.pieces.push_back(self.tail.split().freeze());
             self.pieces.push_back(command.body.clone());
         }
+        is_whole
     }
 
     /// Bytes not written yet.
@@ -151,5 +155,16 @@ mod tests {
             assert!(written.unwrap() > 0);
         }
         assert_eq!(socket.0, expected);
+    }
+
+    #[test]
+    fn no_body_follows_a_header_that_is_too_long() {
+        for size in [10, 9_000] {
+            let mut outgoing = Outgoing::default();
+            let long = Command::response(0).with_remark("\u{1}".repeat(3 << 20));
+            assert!(!outgoing.push(&long.with_body(vec![7; size])));
+            assert!(outgoing.pieces.is_empty());
+            assert_eq!(remoting::frame_length(&outgoing.tail, 1 << 24), Ok(Some(outgoing.len())));
+        }
     }
 }

@@ -593,6 +593,21 @@ async fn the_server_can_call_the_client_back() {
 }
 
 #[tokio::test]
+async fn a_request_with_too_long_a_header_is_not_sent_and_says_so() {
+    let server = start(LimitNumbers::default());
+    let client = Client::new(None);
+    let connection = client.connection(&server.address.to_string()).await.unwrap();
+    let long = Command::request(ECHO).with_field("properties", "\u{1}".repeat(3 << 20));
+    let long = long.with_body(frame(DROP, 9, b"").freeze());
+    let refused = connection.call(long.clone(), LONG).await;
+    assert!(matches!(refused, Err(CallError::TooLong(_))), "{refused:?}");
+    connection.send_oneway(long);
+    let answer = connection.call(Command::request(ECHO).with_body("next"), LONG).await.unwrap();
+    assert_eq!(answer.body, "next");
+    assert_eq!(server.fake.requests.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
 async fn a_client_without_service_answers_code_3() {
     let mut server = start(LimitNumbers::default());
     let client = Client::new(None);
