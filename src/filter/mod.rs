@@ -4,6 +4,8 @@
 
 mod sql;
 
+use std::collections::HashSet;
+
 pub use self::sql::{Sql, SqlError};
 use crate::model::{TopicName, java_hash_code};
 
@@ -100,10 +102,12 @@ impl Subscription {
         if expression.split(TAG_SEPARATOR).all(str::is_empty) {
             return Err(SubscriptionError::NoTags);
         }
+        // An expression may repeat the last of many tags a million times.
+        let mut known = HashSet::new();
         for tag in expression.split(TAG_SEPARATOR) {
             // Java's `trim`: everything up to the blank.
             let tag = tag.trim_matches(|c| c <= ' ');
-            if tag.is_empty() || self.tags.iter().any(|known| known == tag) {
+            if tag.is_empty() || !known.insert(tag) {
                 continue;
             }
             if self.tags.len() == TAGS_MAX {
@@ -202,6 +206,9 @@ mod tests {
         let refused = Subscription::parse("T", &many.join("||"), None, 0);
         assert_eq!(refused, Err(SubscriptionError::TooManyTags));
         assert_eq!(parse(&"a||".repeat(2_000)).tags, ["a"]);
+        let most: Vec<String> = (0..TAGS_MAX).rev().map(|n| n.to_string()).collect();
+        let repeated = parse(&(most.join("||") + &"||0".repeat(100_000)));
+        assert_eq!(repeated.tags, most, "in their order, each once");
     }
 
     #[test]
