@@ -6,7 +6,8 @@
 //! and timer together without registering anew with each of them per message.
 //!
 //! Memory: bytes are read into one buffer per thread; a connection owns only the incomplete frame at
-//! the end of a read, and every command owns a copy of exactly its frame. A parked request or an idle
+//! the end of a read, or what a limit left unread of it, in memory that is at most some times as large
+//! (`trimmed`), and every command owns a copy of exactly its frame. A parked request or an idle
 //! connection therefore pins nothing else.
 
 use std::cell::Cell;
@@ -15,12 +16,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::connection::{Closing, Phase, State};
 use super::outgoing::Outgoing;
+use super::trimmed::Trimmed;
 use super::{Connection, Refused, Responder, Service, Stream};
 use crate::metrics::Limit;
 use crate::remoting::{self, Command, DecodeError, response};
@@ -54,7 +56,7 @@ pub(super) struct Driver {
     /// What is being written; the next frames gather in the shared state meanwhile.
     writing: Outgoing,
     /// Bytes after the last frame that was handed over.
-    rest: BytesMut,
+    rest: Trimmed,
     /// Our share of `Limits::half_read_bytes`.
     counted_rest: usize,
     /// `rest` was left by a limit and may begin with complete frames.
@@ -83,7 +85,7 @@ impl Driver {
             stream,
             service,
             writing: Outgoing::default(),
-            rest: BytesMut::new(),
+            rest: Trimmed::default(),
             counted_rest: 0,
             rest_is_ready: false,
             turn_requests: 0,
@@ -245,15 +247,13 @@ impl Driver {
         self.active = true;
         if self.rest.is_empty() {
             let used = self.hand_over(read)?;
-            self.rest.extend_from_slice(&read[used..]);
+            self.rest.end().extend_from_slice(&read[used..]);
         } else {
             let mut rest = std::mem::take(&mut self.rest);
-            rest.extend_from_slice(read);
+            rest.end().extend_from_slice(read);
             let used = self.hand_over(&rest)?;
-            rest.advance(used);
-            if !rest.is_empty() {
-                self.rest = rest;
-            }
+            rest.advance(used, 0);
+            self.rest = rest;
         }
         let (before, now) = (self.counted_rest, self.rest.len());
         self.counted_rest = now;

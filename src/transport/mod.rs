@@ -8,6 +8,7 @@
 //! | `connection` | handles: [`Connection`], [`Responder`], and what they share with the driver |
 //! | `driver` | the task of one connection: reads, hands over, writes |
 //! | `outgoing` | frames that wait to be written |
+//! | `trimmed` | bytes taken from the front, without the memory of those that are gone |
 //! | `limits` | what peers can make us hold |
 //! | `tls/` | what encrypts connections |
 //!
@@ -25,6 +26,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod trimmed;
 
 pub use client::Client;
 pub use connection::{Connection, Responder};

@@ -8,16 +8,17 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use tokio::io::AsyncWrite;
 
+use super::trimmed::Trimmed;
 use crate::remoting::{self, Command};
 
 /// From this size on, copying a body costs more than one more slice in a `writev`.
 const OWN_SLICE_BYTES_MIN: usize = 8 << 10;
 /// Slices of one `writev`.
 const SLICES_MAX: usize = 64;
-/// The buffer an emptied queue keeps for its next frames.
+/// The buffer that a queue keeps for its next frames, however little it holds.
 const KEPT_BYTES_MAX: usize = 64 << 10;
 
 /// A queue of encoded frames.
@@ -26,7 +27,7 @@ pub(super) struct Outgoing {
     /// Full pieces, oldest first.
     pieces: VecDeque<Bytes>,
     /// What follows the pieces.
-    tail: BytesMut,
+    tail: Trimmed,
     /// Bytes of both.
     len: usize,
 }
@@ -37,14 +38,14 @@ impl Outgoing {
         let before = self.tail.len();
         let is_small = command.body.len() < OWN_SLICE_BYTES_MIN;
         let is_whole = if is_small {
-            remoting::encode(command, &mut self.tail)
+            remoting::encode(command, self.tail.end())
         } else {
-            remoting::encode_head(command, &mut self.tail)
+            remoting::encode_head(command, self.tail.end())
         };
         self.len += self.tail.len() - before;
         if is_whole && !is_small {
             self.len += command.body.len();
-            self.pieces.push_back(self.tail.split().freeze());
+            self.pieces.push_back(self.tail.split());
             self.pieces.push_back(command.body.clone());
         }
         is_whole
@@ -69,7 +70,7 @@ impl Outgoing {
             ready!(socket.poll_write(context, &self.tail))?
         } else {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let pieces = self.pieces.iter().map(Bytes::as_ref).chain([self.tail.as_ref()]);
+            let pieces = self.pieces.iter().map(Bytes::as_ref).chain([&*self.tail]);
             let mut count = 0;
             for (slice, piece) in slices.iter_mut().zip(pieces) {
                 *slice = IoSlice::new(piece);
@@ -92,13 +93,7 @@ impl Outgoing {
             left -= piece.len();
             self.pieces.pop_front();
         }
-        if left < self.tail.len() {
-            self.tail.advance(left);
-        } else if self.tail.capacity() > KEPT_BYTES_MAX {
-            self.tail = BytesMut::new();
-        } else {
-            self.tail.clear();
-        }
+        self.tail.advance(left, KEPT_BYTES_MAX);
     }
 
     /// Gives the memory back if nothing is queued.
@@ -111,6 +106,8 @@ impl Outgoing {
 
 #[cfg(test)]
 mod tests {
+    use bytes::BytesMut;
+
     use super::*;
 
     /// Takes a few bytes of each write.
