@@ -1,8 +1,9 @@
 //! Calls to other processes.
 //!
 //! One connection per address, made when first needed, shared by all callers, made anew by the next
-//! call after it was lost. A caller that must know its connection (a broker is known to a name
-//! server by it, N-024) asks for it with [`Client::connection`] and uses it directly.
+//! call after it was lost, or after a call over it had no answer in time. A caller that must know its
+//! connection (a broker is known to a name server by it, N-024) asks for it with
+//! [`Client::connection`] and uses it directly.
 
 use std::collections::HashMap;
 use std::io;
@@ -173,7 +174,7 @@ impl Client {
 
     fn start(&self, stream: Stream, remote: SocketAddr) -> Connection {
         let (limits, signer) = (Arc::clone(&self.0.limits), self.0.credentials.signer.clone());
-        let connection = Connection::new(remote, limits, signer);
+        let connection = Connection::dialled(remote, limits, signer);
         let driver = Driver::new(connection.clone(), stream, self.0.service.clone());
         task::spawn(task::Kind::Ignore, "connection", driver.run());
         connection

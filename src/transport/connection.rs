@@ -33,6 +33,8 @@ pub struct Connection(Arc<Shared>);
 struct Shared {
     id: u64,
     remote: SocketAddr,
+    /// Whether we dialled it.
+    is_dialled: bool,
     limits: Arc<Limits>,
     /// For requests of ours; answers are not signed.
     signer: Signer,
@@ -89,9 +91,20 @@ impl Closing {
 }
 
 impl Connection {
-    pub(super) fn new(remote: SocketAddr, limits: Arc<Limits>, signer: Signer) -> Self {
+    /// One that a peer made.
+    pub(super) fn accepted(remote: SocketAddr, limits: Arc<Limits>) -> Self {
+        Self::new(remote, false, limits, Signer::default())
+    }
+
+    /// One that we made, whose requests are signed.
+    pub(super) fn dialled(remote: SocketAddr, limits: Arc<Limits>, signer: Signer) -> Self {
+        Self::new(remote, true, limits, signer)
+    }
+
+    fn new(remote: SocketAddr, is_dialled: bool, limits: Arc<Limits>, signer: Signer) -> Self {
         let id = LAST_ID.fetch_add(1, Ordering::Relaxed) + 1;
-        Self(Arc::new(Shared { id, remote, limits, signer, state: Mutex::default() }))
+        let state = Mutex::default();
+        Self(Arc::new(Shared { id, remote, is_dialled, limits, signer, state }))
     }
 
     /// Unique in this process, never used again.
@@ -130,7 +143,8 @@ impl Connection {
         }
     }
 
-    /// Sends a request and waits for its answer.
+    /// Sends a request and waits for its answer. A connection that we dialled is closed when there is none in time
+    /// our own writes would keep one to a vanished host open for ever.
     ///
     /// # Errors
     /// Connection lost, no answer within `timeout`, or the header is longer than a frame can tell.
@@ -160,7 +174,12 @@ impl Connection {
                 // The driver closes before it gives up its calls.
                 Phase::Open | Phase::Draining => self.lost(&Closing::ordinary("we stop")),
             }),
-            Err(_) => Err(CallError::Timeout(self.remote().to_string())),
+            Err(_) => {
+                if self.0.is_dialled {
+                    self.close("a call had no answer in time");
+                }
+                Err(CallError::Timeout(self.remote().to_string()))
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::driver::Driver;
-use super::{Connection, Limits, Service, Signer, Stream, Tls};
+use super::{Connection, Limits, Service, Stream, Tls};
 use crate::task;
 
 /// Connections the kernel keeps for us to accept.
@@ -111,7 +111,7 @@ fn start(
         tracing::debug!(peer = %remote, "a connection is refused");
         return;
     }
-    let connection = Connection::new(remote, Arc::clone(limits), Signer::default());
+    let connection = Connection::accepted(remote, Arc::clone(limits));
     let entry = Entry { open: Arc::clone(open), connection: connection.clone() };
     open.lock().insert(connection.id(), connection.clone());
     let driver = Driver::new(connection, stream, Some(Arc::clone(service)));

@@ -646,16 +646,43 @@ async fn callers_share_a_connection_and_a_lost_one_is_made_anew() {
 }
 
 #[tokio::test]
-async fn a_call_without_answer_times_out_and_a_late_answer_is_dropped() {
+async fn a_call_without_answer_times_out_and_the_next_one_is_made_anew_r066() {
     let mut server = start(LimitNumbers::default());
     let client = Client::new(None);
     let address = server.address.to_string();
-    let short = Duration::from_millis(20);
-    let result = client.call(&address, Command::request(KEEP), short).await;
-    assert!(matches!(result, Err(CallError::Timeout(_))));
-    server.kept.recv().await.unwrap().send(Command::response(0));
+    let mut asked = Vec::new();
+    for _ in 0..2 {
+        let calling = client.call(&address, Command::request(KEEP), LONG);
+        let passing = async {
+            asked.push(server.kept.recv().await.unwrap());
+            tokio::time::pause();
+        };
+        let (result, ()) = tokio::join!(calling, passing);
+        assert!(matches!(result, Err(CallError::Timeout(_))));
+        tokio::time::resume();
+    }
+    assert_ne!(asked[0].connection(), asked[1].connection());
     let answer = client.call(&address, Command::request(ECHO).with_body("next"), LONG).await;
     assert_eq!(answer.unwrap().body, "next");
+}
+
+#[tokio::test]
+async fn who_does_not_answer_us_keeps_its_own_connection_and_a_late_answer_is_dropped() {
+    let mut server = start(LimitNumbers::default());
+    let mut peer = Peer::connect(server.address).await;
+    peer.write(&frame(KEEP, 1, b"")).await;
+    let back = server.kept.recv().await.unwrap();
+    let asking = back.connection().call(Command::request(40), LONG);
+    let passing = async {
+        let asked = peer.answer().await;
+        tokio::time::pause();
+        asked
+    };
+    let (result, asked) = tokio::join!(asking, passing);
+    assert!(matches!(result, Err(CallError::Timeout(_))));
+    tokio::time::resume();
+    peer.write(&encoded(&Command { opaque: asked.opaque, ..Command::response(0) })).await;
+    peer.echo(2, "still here").await;
 }
 
 #[tokio::test]
