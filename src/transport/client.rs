@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
@@ -29,6 +29,29 @@ pub struct Client(Arc<Inner>);
 /// The connection to one address; locked while it is being made, so that it is made once.
 type Slot = Arc<tokio::sync::Mutex<Option<Made>>>;
 
+/// Somebody's use of a slot: when it ends without a connection, and nobody else waits for one, the slot goes.
+struct Use<'a> {
+    client: &'a Inner,
+    address: &'a str,
+    slot: Slot,
+}
+
+impl Drop for Use<'_> {
+    fn drop(&mut self) {
+        if self.slot.try_lock().is_ok_and(|held| held.is_some()) {
+            return;
+        }
+        let mut slots = self.client.lock_slots();
+        // Got and given back under the lock, so that of several who leave at once the last one sees that it is.
+        let slot = std::mem::take(&mut self.slot);
+        let is_known = slots.get(self.address).is_some_and(|known| Arc::ptr_eq(known, &slot));
+        let is_empty = slot.try_lock().is_ok_and(|held| held.is_none());
+        if is_known && is_empty && Arc::strong_count(&slot) == 2 {
+            slots.remove(self.address);
+        }
+    }
+}
+
 /// A connection that was made.
 struct Made {
     connection: Connection,
@@ -43,6 +66,22 @@ struct Inner {
     credentials: Credentials,
     limits: Arc<Limits>,
     slots: Mutex<HashMap<String, Slot>>,
+}
+
+impl Inner {
+    fn lock_slots(&self) -> MutexGuard<'_, HashMap<String, Slot>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The slot of an address, made now if there is none.
+    fn slot<'a>(&'a self, address: &'a str) -> Use<'a> {
+        let mut slots = self.lock_slots();
+        let slot = match slots.get(address) {
+            Some(slot) => Arc::clone(slot),
+            None => Arc::clone(slots.entry(address.to_owned()).or_default()),
+        };
+        Use { client: self, address, slot }
+    }
 }
 
 impl Client {
@@ -104,20 +143,15 @@ impl Client {
     /// # Errors
     /// No connection could be made within 3 s.
     pub async fn connection(&self, address: &str) -> Result<Connection, CallError> {
-        let slot = {
-            let mut slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            match slots.get(address) {
-                Some(slot) => Arc::clone(slot),
-                None => Arc::clone(slots.entry(address.to_owned()).or_default()),
-            }
-        };
-        let mut held = slot.lock().await;
+        let used = self.0.slot(address);
+        let mut held = used.slot.lock().await;
         let tls_changes = *self.0.credentials.tls.changes().borrow();
         // One from before such a change is left to whoever uses it; without use it ends by itself.
         let is_good = |made: &&Made| made.connection.is_open() && made.tls_changes == tls_changes;
         if let Some(made) = held.as_ref().filter(is_good) {
             return Ok(made.connection.clone());
         }
+        *held = None;
         let connection = self.connect(address).await?;
         *held = Some(Made { connection: connection.clone(), tls_changes });
         Ok(connection)
@@ -125,7 +159,7 @@ impl Client {
 
     /// Closes the connection to `host:port`, if there is one.
     pub async fn close(&self, address: &str, reason: &str) {
-        let slot = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(address);
+        let slot = self.0.lock_slots().remove(address);
         if let Some(slot) = slot
             && let Some(made) = slot.lock().await.take()
         {
@@ -224,5 +258,23 @@ mod tests {
         let _held = slot.lock().await;
         let result = client.call(address, Command::request(34), Duration::from_secs(1)).await;
         assert!(matches!(result, Err(CallError::Timeout(_))));
+    }
+
+    #[tokio::test]
+    async fn addresses_that_nobody_listens_at_are_not_remembered() {
+        let client = Client::new(None);
+        // Not a port: nothing is looked up or dialled.
+        for number in 0..1000 {
+            let address = format!("127.0.0.1:{}", 70_000 + number);
+            let (one, two) = tokio::join!(client.connection(&address), client.connection(&address));
+            assert!(one.is_err() && two.is_err());
+        }
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        client.connection(&address).await.unwrap().close("test");
+        assert_eq!(client.0.lock_slots().len(), 1, "of the one that was there");
+        drop(listener);
+        client.connection(&address).await.unwrap_err();
+        assert!(client.0.lock_slots().is_empty());
     }
 }
