@@ -129,7 +129,11 @@ fn read_line(line: &[u8]) -> Result<TopicConfig, DecodeError> {
     let wrong = || DecodeError(format!("`{text}` is not a topic's line"));
     let mut words = text.split(' ');
     let name = words.next().filter(|name| !name.is_empty()).ok_or_else(wrong)?;
-    let mut number = || words.next().and_then(|word| word.parse::<u32>().ok()).ok_or_else(wrong);
+    // A negative one is 0, as in the other form.
+    let mut number = || {
+        let number = words.next().and_then(|word| word.parse::<i32>().ok()).ok_or_else(wrong)?;
+        Ok::<_, DecodeError>(u32::try_from(number).unwrap_or(0))
+    };
     let (read_queues, write_queues) = (number()?, number()?);
     let permission = Permission(number()?);
     let filter_type = match words.next() {
@@ -201,11 +205,24 @@ mod tests {
     }
 
     #[test]
+    fn negative_numbers_are_read_as_0_in_both_forms() {
+        let parts: [&[u8]; 3] =
+            [br#"{"counter":3,"timestamp":7}"#, b"A -1 -8 -3 SINGLE_TAG", b"[]"];
+        let compressed = RegisterBody::parse_compressed(&compressed(&parts, 1)).unwrap();
+        let table = r#"{"A":{"perm":-3,"readQueueNums":-1,"writeQueueNums":-8}}"#;
+        let plain = format!(r#"{{"topicConfigSerializeWrapper":{{"topicConfigTable":{table}}}}}"#);
+        let plain = RegisterBody::parse(plain.as_bytes(), 401).unwrap();
+        assert_eq!(compressed.topics, plain.topics);
+        assert_eq!(compressed.topics[0].permission, Permission(0));
+    }
+
+    #[test]
     fn bad_compressed_forms_are_refused() {
         let version: &[u8] = br#"{"counter":3,"timestamp":7}"#;
         for (parts, count) in [
             (vec![version, b"A 4 4 6 SINGLE_TAG"], 2),
             (vec![version, b"A 4 x 6 SINGLE_TAG", b"[]"], 1),
+            (vec![version, b"A 4 4 4294967295 SINGLE_TAG", b"[]"], 1),
             (vec![version, b"[]"], i32::MAX),
             (vec![b"no json".as_slice(), b"[]"], 0),
         ] {
