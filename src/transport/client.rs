@@ -55,7 +55,7 @@ impl Drop for Use<'_> {
 /// A connection that was made.
 struct Made {
     connection: Connection,
-    /// How often TLS had been turned on or off before ([`Tls::changes`](super::Tls::changes)).
+    /// How often it had changed before whether TLS is dialled ([`Tls::changes`](super::Tls::changes)).
     tls_changes: u64,
 }
 

@@ -32,7 +32,7 @@ pub struct Tls(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     material: ArcSwapOption<TlsMaterial>,
-    /// How often TLS was turned on or off, or the mode changed.
+    /// How often TLS was turned on or off, the mode changed, or whether others are dialled with it.
     changes: watch::Sender<u64>,
     /// Who is dialled in plain though TLS is on, and why.
     plain: Mutex<HashMap<String, String>>,
@@ -53,10 +53,10 @@ impl Tls {
         if old.as_deref() == material.as_ref() {
             return false;
         }
-        let mode = |material: Option<&TlsMaterial>| material.map(TlsMaterial::mode);
-        let is_other_mode = mode(old.as_deref()) != mode(material.as_ref());
+        let way = |material: &TlsMaterial| (material.mode(), material.dials());
+        let is_other_way = old.as_deref().map(way) != material.as_ref().map(way);
         self.0.material.store(material.map(Arc::new));
-        if is_other_mode {
+        if is_other_way {
             self.0.changes.send_modify(|count| *count += 1);
         }
         true
@@ -80,7 +80,8 @@ impl Tls {
         self.0.material.load().as_ref().is_some_and(|material| material.is_enforced())
     }
 
-    /// Returns when TLS is turned on or off or its mode changes from now on, for those whose connection is plain.
+    /// Returns when TLS is turned on or off, its mode changes, or whether others are dialled with it, from now on: for
+    /// those whose connection is plain.
     pub fn changed(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut changes = self.changes();
         async move {
@@ -91,7 +92,8 @@ impl Tls {
         }
     }
 
-    /// Changes when TLS is turned on or off or its mode changes, not when a certificate is renewed.
+    /// Changes when TLS is turned on or off, its mode changes, or whether others are dialled with it; not when a
+    /// certificate is renewed.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.0.changes.subscribe()

@@ -255,6 +255,20 @@ async fn a_plain_connection_ends_when_only_tls_is_taken_and_made_from_then_on() 
     assert_eq!(echo(&client, &port, Bytes::from_static(b"b")).await.unwrap(), "b");
 }
 
+#[tokio::test]
+async fn cas_that_are_named_later_make_the_next_call_dial_with_tls() {
+    let authority = Authority::new();
+    let port = serve(&authority.node(TlsMode::Permissive));
+    let settings = authority.settings("node", TlsMode::Permissive);
+    let without = Settings { ca_file: PathBuf::new(), ..settings.clone() };
+    let tls = Tls::new(TlsMaterial::load(&without).unwrap());
+    let client = client(&tls);
+    let plain = client.connection(&port.address).await.unwrap();
+    assert_eq!(client.connection(&port.address).await.unwrap(), plain);
+    assert!(tls.set(TlsMaterial::load(&settings).unwrap()));
+    assert_ne!(client.connection(&port.address).await.unwrap(), plain);
+}
+
 #[tokio::test(start_paused = true)]
 async fn half_a_handshake_has_a_limit_and_counts_as_a_connection() {
     let tls = Authority::new().node(TlsMode::Permissive);
