@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use super::NameServer;
 use super::kv_config::KvError;
-use super::route_table::{Bounds, Registered, Registration, RouteTable, TableFull};
+use super::route_table::{
+    Bounds, LeftOut, Registered, Registration, RouteTable, TOPIC_BYTES_MAX, TableFull,
+};
 use crate::metrics::Limit;
 use crate::model::{shown, system};
 use crate::remoting::bodies::registration::RegisterBody;
@@ -26,8 +28,6 @@ const FAQ: &str = "\nSee http://rocketmq.apache.org/docs/faq/ for further detail
 const CRC_MASK: u32 = 0x7FFF_FFFF;
 /// Bytes of a name, an address or a broker's filter servers: more than any broker has.
 const NAME_BYTES_MAX: usize = 4_096;
-/// Bytes of a topic's name: those of groups, the longest, have 255 besides what they begin with (C-014).
-const TOPIC_BYTES_MAX: usize = 320;
 
 /// Why a request is not done; the answer's code and remark.
 #[derive(Debug)]
@@ -149,7 +149,6 @@ fn register(name_server: &NameServer, request: &Command, connection: &Connection
         return Err(refusal.with_empty_fields());
     }
     let registration = registration_of(&header, request, connection)?;
-    let RegisterBroker { broker_name: group, broker_addr: address, .. } = &header;
     name_server.connections().insert(connection.id(), connection.clone());
     let numbers = name_server.limits.numbers();
     let registered = {
@@ -158,33 +157,14 @@ fn register(name_server: &NameServer, request: &Command, connection: &Connection
         routes.bounds = Bounds { brokers, topics };
         routes.register(registration, name_server.now_ms())
     };
-    let registered = registered.map_err(|TableFull(limit)| {
-        let limit = name_server.limits.reached(limit);
-        let advice = "unregister brokers or delete topics that are not used";
+    let registered = registered.map_err(|TableFull| {
+        let limit = name_server.limits.reached(Limit::RegisteredBrokers);
+        let advice = "unregister brokers that are not used";
         Refusal::new(response::SYSTEM_ERROR, format!("{limit}; {advice}"))
     })?;
-    let Registered { master, is_new, replaced, topics_changed } = registered;
-    let (group, address) = (shown(group), shown(address));
-    if is_new {
-        tracing::info!(
-            group,
-            address,
-            id = header.broker_id,
-            topics_changed,
-            "a broker registered"
-        );
-    }
-    if let Some(replaced) = replaced {
-        tracing::warn!(
-            group,
-            address,
-            id = header.broker_id,
-            replaced = shown(&replaced.to_string()),
-            "a broker took the place of another"
-        );
-    }
+    tell_registered(name_server, &header, &registered);
     let mut answer = success();
-    if let Some((master, ha_address)) = master {
+    if let Some((master, ha_address)) = registered.master {
         if let Some(ha_address) = ha_address {
             answer.set_field("haServerAddr", ha_address);
         }
@@ -194,6 +174,37 @@ fn register(name_server: &NameServer, request: &Command, connection: &Connection
         Some(table) => answer.with_empty_fields().with_body(kv_table(&table)),
         None => answer.with_empty_fields(),
     })
+}
+
+/// Tells what is news of a registration, and counts topics that are left out.
+fn tell_registered(name_server: &NameServer, header: &RegisterBroker, registered: &Registered) {
+    let (group, address) = (shown(&header.broker_name), shown(&header.broker_addr));
+    let (id, topics_changed) = (header.broker_id, registered.topics_changed);
+    if registered.is_new {
+        tracing::info!(group, address, id, topics_changed, "a broker registered");
+    }
+    if let Some(replaced) = &registered.replaced {
+        let replaced = shown(replaced);
+        tracing::warn!(group, address, id, replaced, "a broker took the place of another");
+    }
+    let LeftOut { surplus, too_long } = registered.left_out;
+    if surplus > 0 {
+        name_server.limits.count(Limit::RegisteredTopics);
+    }
+    // Of each broker once, not with each of its registrations.
+    if registered.is_more_left_out && surplus > 0 {
+        let limit = name_server.limits.text(Limit::RegisteredTopics);
+        tracing::warn!(group, address, surplus, "topics of a broker are left out: {limit}");
+    }
+    if registered.is_more_left_out && too_long > 0 {
+        let bytes = TOPIC_BYTES_MAX;
+        tracing::warn!(
+            group,
+            address,
+            too_long,
+            "topics with names of over {bytes} bytes are left out"
+        );
+    }
 }
 
 /// What 103 says, if the table may hold it.
@@ -212,9 +223,6 @@ fn registration_of(
     check_length("brokerAddr", broker_addr.len())?;
     check_length("clusterName", cluster_name.len())?;
     check_length("haServerAddr", ha_server_addr.len())?;
-    for topic in &body.topics {
-        check_length_to("topicName", topic.name.as_str().len(), TOPIC_BYTES_MAX)?;
-    }
     // Each costs more than its text: an empty one counts too.
     let servers = body.filter_servers.iter().flatten();
     check_length("filterServerList", servers.map(|server| server.len() + 1).sum())?;
@@ -232,14 +240,10 @@ fn registration_of(
 }
 
 fn check_length(what: &str, bytes: usize) -> Result<(), Refusal> {
-    check_length_to(what, bytes, NAME_BYTES_MAX)
-}
-
-fn check_length_to(what: &str, bytes: usize, max: usize) -> Result<(), Refusal> {
-    if bytes <= max {
+    if bytes <= NAME_BYTES_MAX {
         return Ok(());
     }
-    let remark = format!("{what} has {bytes} bytes, over the limit of {max}");
+    let remark = format!("{what} has {bytes} bytes, over the limit of {NAME_BYTES_MAX}");
     Err(Refusal::new(response::SYSTEM_ERROR, remark))
 }
 

@@ -3,7 +3,9 @@
 //! Pure: no I/O, no wire format, no clock of its own (the time is passed in), no lock. Connections are
 //! only numbers here. Invariants: a broker group without an address is in no map; a topic without a
 //! broker is in no map; an address is in one group, under one number, or in none when another took its
-//! place; the master's word about its own topics is merged, never subtracted (S-36).
+//! place; the master's word about its own topics is merged, never subtracted (S-36); a known broker stays known
+//! however many topics it has: what is too much of them is left out; no topic's name is longer than
+//! [`TOPIC_BYTES_MAX`].
 //!
 //! Beyond 4.9.4: an equal data version does not hide differences (S-36); a wiped write
 //! permission stays wiped until it is given back or the master registers anew, and giving it back
@@ -15,12 +17,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::metrics::Limit;
 use crate::model::{DataVersion, Permission, TopicConfig, TopicName};
 use crate::remoting::bodies::route::{BrokerData, QueueData, TopicRoute};
 
 /// A broker is gone when it was silent for longer than this (N-020).
 pub(super) const EXPIRY_MS: i64 = 120_000;
+
+/// Bytes of a topic's name: those of groups, the longest, have 255 besides what they begin with (C-014).
+pub(super) const TOPIC_BYTES_MAX: usize = 320;
 
 /// The master's number within its group (B-004).
 const MASTER_ID: i64 = 0;
@@ -64,11 +68,34 @@ pub(super) struct Registered {
     pub replaced: Option<String>,
     /// Topics that are new or differ from what was known.
     pub topics_changed: usize,
+    /// Topics that are not in the tables.
+    pub left_out: LeftOut,
+    /// Whether more are left out than ever before since the address is known.
+    pub is_more_left_out: bool,
 }
 
-/// A registration that would make the tables larger than they may become, by what.
+/// How many topics of a broker are left out, and why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct LeftOut {
+    /// New ones, beyond [`Bounds::topics`].
+    pub surplus: usize,
+    /// Those with a name longer than [`TOPIC_BYTES_MAX`].
+    pub too_long: usize,
+}
+
+impl LeftOut {
+    /// The larger number of each.
+    fn max(self, other: Self) -> Self {
+        Self {
+            surplus: self.surplus.max(other.surplus),
+            too_long: self.too_long.max(other.too_long),
+        }
+    }
+}
+
+/// The broker is unknown, or names an unknown cluster, and the tables know as many as they may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TableFull(pub Limit);
+pub(super) struct TableFull;
 
 /// How large the tables may become: bounds what a peer can make us hold. The default is no bound.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +133,17 @@ impl Brokers {
 
     fn contains(&self, group: &str) -> bool {
         self.place(group).is_ok()
+    }
+
+    fn get_mut(&mut self, group: &str) -> Option<&mut Queues> {
+        let place = self.place(group).ok()?;
+        Some(&mut self.0[place].1)
+    }
+
+    fn insert(&mut self, group: Arc<str>, queues: Queues) {
+        let (Ok(place) | Err(place)) = self.place(&group);
+        self.0.reserve_exact(1);
+        self.0.insert(place, (group, queues));
     }
 
     fn remove(&mut self, group: &str) -> bool {
@@ -159,6 +197,8 @@ struct Live {
     version: DataVersion,
     connection: u64,
     ha_address: Option<String>,
+    /// The most of its topics that were left out at once.
+    left_out: LeftOut,
 }
 
 /// The name server's tables.
@@ -178,7 +218,7 @@ impl RouteTable {
     /// Takes one broker's registration (N-046 to N-051).
     ///
     /// # Errors
-    /// The tables are full; nothing was changed.
+    /// [`TableFull`]; nothing was changed.
     pub(super) fn register(
         &mut self,
         registration: Registration,
@@ -203,16 +243,21 @@ impl RouteTable {
             if previous.as_deref() != Some(address.as_str()) {
                 group.wiped = false;
             }
-            result.topics_changed = self.merge_topics(&broker_name, registration.topics);
+            (result.topics_changed, result.left_out) =
+                self.merge_topics(&broker_name, registration.topics);
         } else {
             result.master = self.live_master(&broker_name);
         }
+        let before = self.live.get(&address).map(|live| live.left_out).unwrap_or_default();
+        let left_out = before.max(result.left_out);
+        result.is_more_left_out = left_out != before;
         let live = Live {
             broker_name,
             last_update_ms: now_ms,
             version: registration.version,
             connection: registration.connection,
             ha_address: registration.ha_address,
+            left_out,
         };
         result.is_new = self.live.insert(address.clone(), live).is_none();
         result.replaced = previous.filter(|previous| *previous != address);
@@ -235,49 +280,41 @@ impl RouteTable {
         if (!is_known && self.live.len() >= bounds.brokers)
             || (!is_known_cluster && self.clusters.len() >= bounds.brokers)
         {
-            return Err(TableFull(Limit::RegisteredBrokers));
-        }
-        let group = registration.broker_name.as_str();
-        let is_new = |topic: &&TopicConfig| {
-            !self.topics.get(&topic.name).is_some_and(|brokers| brokers.contains(group))
-        };
-        // Counting is only worth its time near the limit.
-        if self.queue_data_count + registration.topics.len() > bounds.topics
-            && self.queue_data_count + registration.topics.iter().filter(is_new).count()
-                > bounds.topics
-        {
-            return Err(TableFull(Limit::RegisteredTopics));
+            return Err(TableFull);
         }
         Ok(())
     }
 
-    /// Adds or replaces the queues of the topics present; topics that lack stay (N-047, S-36).
-    fn merge_topics(&mut self, broker_name: &str, topics: Vec<TopicConfig>) -> usize {
-        let mut changed = 0;
+    /// Adds or replaces the queues of the topics present; topics that lack stay (N-047, S-36). How many are new or
+    /// changed, and which there is no place for.
+    fn merge_topics(&mut self, broker_name: &str, topics: Vec<TopicConfig>) -> (usize, LeftOut) {
+        let (mut changed, mut left_out) = (0, LeftOut::default());
         let shared_name: Arc<str> = broker_name.into();
         for topic in topics {
+            if topic.name.as_str().len() > TOPIC_BYTES_MAX {
+                left_out.too_long += 1;
+                continue;
+            }
             let data = Queues {
                 read: topic.read_queues,
                 write: topic.write_queues,
                 permission: topic.permission,
                 sys_flag: topic.sys_flag,
             };
-            let brokers = self.topics.entry(topic.name).or_default();
-            match brokers.place(broker_name) {
-                Ok(place) if brokers.0[place].1 == data => {}
-                Ok(place) => {
-                    brokers.0[place].1 = data;
-                    changed += 1;
-                }
-                Err(place) => {
-                    brokers.0.reserve_exact(1);
-                    brokers.0.insert(place, (Arc::clone(&shared_name), data));
-                    self.queue_data_count += 1;
-                    changed += 1;
-                }
+            let brokers = self.topics.get_mut(&topic.name);
+            if let Some(known) = brokers.and_then(|brokers| brokers.get_mut(broker_name)) {
+                changed += usize::from(*known != data);
+                *known = data;
+            } else if self.queue_data_count < self.bounds.topics {
+                let brokers = self.topics.entry(topic.name).or_default();
+                brokers.insert(Arc::clone(&shared_name), data);
+                self.queue_data_count += 1;
+                changed += 1;
+            } else {
+                left_out.surplus += 1;
             }
         }
-        changed
+        (changed, left_out)
     }
 
     fn live_master(&self, broker_name: &str) -> Option<(String, Option<String>)> {

@@ -233,8 +233,30 @@ fn peers_cannot_name_clusters_without_end() {
         table.register(other, 0).unwrap();
     }
     let error = table.register(master(&[]), 0).unwrap_err();
-    assert_eq!(error, TableFull(Limit::RegisteredBrokers));
+    assert_eq!(error, TableFull);
     table.register(Registration { cluster: "7".into(), ..master(&[]) }, 0).unwrap();
+}
+
+#[test]
+fn a_known_broker_with_too_many_topics_stays_and_only_the_surplus_is_left_out() {
+    let mut table = RouteTable::default();
+    table.bounds.topics = 1;
+    let long = "x".repeat(TOPIC_BYTES_MAX + 1);
+    table.register(master(&[topic("T", 6)]), 0).unwrap();
+    for round in 1..4 {
+        let now_ms = round * (EXPIRY_MS + 1_000);
+        let more = [topic("U", 6), topic(&long, 6), topic("T", 4), topic("V", 6)];
+        let registered = table.register(master(&more), now_ms).unwrap();
+        assert_eq!(registered.left_out, LeftOut { surplus: 2, too_long: 1 });
+        assert_eq!(registered.is_more_left_out, round == 1, "told once");
+        assert!(table.expire(now_ms + EXPIRY_MS).is_empty());
+        assert_eq!((permission(&table, "T"), table.topic_names().len()), (4, 1));
+    }
+    let with_topics = Registration { topics: vec![topic("U", 6)], ..slave() };
+    assert_eq!(table.register(with_topics, 0).unwrap().left_out, LeftOut::default());
+    table.delete_topic("T", None);
+    table.register(master(&[topic("U", 6)]), 0).unwrap();
+    assert_eq!(table.topic_names(), ["U"], "as soon as there is room");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::{NameServer, NameServerOptions, NameServerService};
 use crate::acl::signature::Key;
 use crate::acl::{Acl, AclOptions};
 use crate::clock::Clock;
+use crate::metrics::Limit;
 use crate::model::{DataVersion, Permission, TopicConfig, TopicName};
 use crate::remoting::bodies::registration::registration;
 use crate::remoting::bodies::route::{ClusterInfo, TopicRoute};
@@ -399,11 +400,9 @@ async fn the_tables_have_limits_that_refusals_name_and_metrics_count() {
     });
     let put = Command::request(request::PUT_KV_CONFIG);
     let put = put.with_field("namespace", "n").with_field("key", "k").with_field("value", "v");
-    for (refused, setting) in [
-        (register(0, "127.0.0.1:1", &[topic("T"), topic("U")]), "registered_topics_max"),
-        (register(1, "127.0.0.1:2", &[]), "registered_brokers_max"),
-        (put, "kv_config_bytes_max"),
-    ] {
+    for (refused, setting) in
+        [(register(1, "127.0.0.1:2", &[]), "registered_brokers_max"), (put, "kv_config_bytes_max")]
+    {
         let answer = world.call(refused).await;
         assert_eq!(answer.code, response::SYSTEM_ERROR);
         let remark = answer.remark.unwrap();
@@ -416,15 +415,32 @@ async fn the_tables_have_limits_that_refusals_name_and_metrics_count() {
 }
 
 #[tokio::test]
-async fn names_that_no_broker_has_are_refused() {
+async fn a_broker_with_too_many_topics_stays_known_and_the_surplus_is_counted() {
+    let world = World::new();
+    let limits = &world.name_server.limits;
+    limits.set_numbers(LimitNumbers { registered_topics_max: 1, ..LimitNumbers::default() });
+    let (broker, _) = world.register(0, "127.0.0.1:1", &[topic("T")]).await;
+    for _ in 0..3 {
+        world.clock.advance(Duration::from_secs(100));
+        let more = register(0, "127.0.0.1:1", &[topic("T"), topic("U")]);
+        let answer = broker.call(&world.address, more, TIMEOUT).await.unwrap();
+        assert_eq!(answer.code, response::SUCCESS);
+        world.name_server.expire();
+        assert!(world.route("T").await.is_some() && world.route("U").await.is_none());
+    }
+    assert_eq!(limits.times_reached(), [(Limit::RegisteredTopics, 3)]);
+}
+
+#[tokio::test]
+async fn names_that_no_broker_has_are_refused_and_such_topics_left_out() {
     let world = World::new();
     let long = "x".repeat(5_000);
     let broker = RegisterBroker { cluster_name: long.clone(), ..header(0, "127.0.0.1:1") };
     let remark = world.call(broker.to_request()).await.remark.unwrap();
     assert_eq!(remark, "clusterName has 5000 bytes, over the limit of 4096");
     let answer = world.call(register(0, "127.0.0.1:1", &[topic(&long), topic("T")])).await;
-    assert_eq!(answer.code, response::SYSTEM_ERROR);
-    assert!(world.route("T").await.is_none());
+    assert_eq!(answer.code, response::SUCCESS, "one such topic is left out, not the broker");
+    assert!(world.route("T").await.is_some() && world.route(&long).await.is_none());
 }
 
 #[tokio::test]
