@@ -1,7 +1,8 @@
 //! Every request code: what it is answered (N-030 to N-072). The one map; nothing is answered elsewhere.
 //!
 //! Not the tables themselves. Invariants: an unknown code gets no answer at all (N-010, S-05); what is written to a
-//! file is written on a thread for blocking work; no name longer than [`NAME_BYTES_MAX`] gets into the route table.
+//! file is written on a thread for blocking work; no name longer than [`NAME_BYTES_MAX`], and no address longer than
+//! [`ADDRESS_BYTES_MAX`], gets into the route table.
 
 use std::sync::Arc;
 
@@ -26,8 +27,10 @@ const FAQ: &str = "\nSee http://rocketmq.apache.org/docs/faq/ for further detail
 
 /// The bits of a body's CRC that a registration tells (N-041).
 const CRC_MASK: u32 = 0x7FFF_FFFF;
-/// Bytes of a name, an address or a broker's filter servers: more than any broker has.
-const NAME_BYTES_MAX: usize = 4_096;
+/// Bytes of the name of a cluster or of a group of brokers.
+const NAME_BYTES_MAX: usize = 255;
+/// Bytes of an address or a broker's filter servers: more than any broker has.
+const ADDRESS_BYTES_MAX: usize = 4_096;
 
 /// Why a request is not done; the answer's code and remark.
 #[derive(Debug)]
@@ -219,13 +222,14 @@ fn registration_of(
         RegisterBody::parse(&request.body, request.version)?
     };
     let RegisterBroker { broker_name, broker_addr, cluster_name, ha_server_addr, .. } = header;
-    check_length("brokerName", broker_name.len())?;
-    check_length("brokerAddr", broker_addr.len())?;
-    check_length("clusterName", cluster_name.len())?;
-    check_length("haServerAddr", ha_server_addr.len())?;
+    check_length("brokerName", broker_name.len(), NAME_BYTES_MAX)?;
+    check_length("brokerAddr", broker_addr.len(), ADDRESS_BYTES_MAX)?;
+    check_length("clusterName", cluster_name.len(), NAME_BYTES_MAX)?;
+    check_length("haServerAddr", ha_server_addr.len(), ADDRESS_BYTES_MAX)?;
     // Each costs more than its text: an empty one counts too.
     let servers = body.filter_servers.iter().flatten();
-    check_length("filterServerList", servers.map(|server| server.len() + 1).sum())?;
+    let bytes = servers.map(|server| server.len() + 1).sum();
+    check_length("filterServerList", bytes, ADDRESS_BYTES_MAX)?;
     Ok(Registration {
         cluster: cluster_name.clone(),
         broker_name: broker_name.clone(),
@@ -239,11 +243,11 @@ fn registration_of(
     })
 }
 
-fn check_length(what: &str, bytes: usize) -> Result<(), Refusal> {
-    if bytes <= NAME_BYTES_MAX {
+fn check_length(what: &str, bytes: usize, max: usize) -> Result<(), Refusal> {
+    if bytes <= max {
         return Ok(());
     }
-    let remark = format!("{what} has {bytes} bytes, over the limit of {NAME_BYTES_MAX}");
+    let remark = format!("{what} has {bytes} bytes, over the limit of {max}");
     Err(Refusal::new(response::SYSTEM_ERROR, remark))
 }
 

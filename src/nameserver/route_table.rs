@@ -14,7 +14,7 @@
 //! closed connection that registered nothing removes nothing (N-022 compares its address text); an
 //! address that registers under another group's name leaves the group it was in.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::{DataVersion, Permission, TopicConfig, TopicName};
@@ -93,14 +93,14 @@ impl LeftOut {
     }
 }
 
-/// The broker is unknown, or names an unknown cluster, and the tables know as many as they may.
+/// The broker is unknown, or new in its cluster, and the tables know as many as they may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TableFull;
 
 /// How large the tables may become: bounds what a peer can make us hold. The default is no bound.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// Addresses; and clusters, as a group can be in several (N-046).
+    /// Addresses; and pairs of cluster and broker group, as a group can be in several (N-046).
     pub brokers: usize,
     /// Pairs of topic and broker group.
     pub topics: usize,
@@ -144,11 +144,6 @@ impl Brokers {
         let (Ok(place) | Err(place)) = self.place(&group);
         self.0.reserve_exact(1);
         self.0.insert(place, (group, queues));
-    }
-
-    fn remove(&mut self, group: &str) -> bool {
-        let place = self.place(group);
-        place.map(|place| self.0.remove(place)).is_ok()
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
@@ -227,7 +222,8 @@ impl RouteTable {
         self.check_room(&registration)?;
         let Registration { cluster, broker_name, broker_id, address, .. } = registration;
         if self.live.get(&address).is_some_and(|live| live.broker_name != broker_name) {
-            self.leave_group(&address);
+            let ended = self.leave_group(&address);
+            self.forget_groups(&ended.iter().map(String::as_str).collect());
         }
         self.clusters.entry(cluster.clone()).or_default().insert(broker_name.clone());
         let group = self.groups.entry(broker_name.clone()).or_insert_with(|| Group {
@@ -276,13 +272,28 @@ impl RouteTable {
     fn check_room(&self, registration: &Registration) -> Result<(), TableFull> {
         let bounds = self.bounds;
         let is_known = self.live.contains_key(&registration.address);
-        let is_known_cluster = self.clusters.contains_key(&registration.cluster);
+        let of_cluster = self.clusters.get(&registration.cluster);
+        let is_member = of_cluster.is_some_and(|names| names.contains(&registration.broker_name));
         if (!is_known && self.live.len() >= bounds.brokers)
-            || (!is_known_cluster && self.clusters.len() >= bounds.brokers)
+            || (!is_member
+                && self.pairs_without(self.group_ended_by(registration)) >= bounds.brokers)
         {
             return Err(TableFull);
         }
         Ok(())
+    }
+
+    /// The group that ends when a broker registers under another's name.
+    fn group_ended_by(&self, registration: &Registration) -> Option<&str> {
+        let name = self.live.get(&registration.address)?.broker_name.as_str();
+        let is_last = self.groups.get(name).is_some_and(|group| group.addresses.len() == 1);
+        (is_last && name != registration.broker_name).then_some(name)
+    }
+
+    /// Pairs of cluster and group, but for one group's.
+    fn pairs_without(&self, group: Option<&str>) -> usize {
+        let has = |names: &BTreeSet<String>| group.is_some_and(|group| names.contains(group));
+        self.clusters.values().map(|names| names.len() - usize::from(has(names))).sum()
     }
 
     /// Adds or replaces the queues of the topics present; topics that lack stay (N-047, S-36). How many are new or
@@ -356,7 +367,7 @@ impl RouteTable {
         let number = self.groups.get(&live.broker_name).and_then(|group| group.number_of(address));
         match number {
             Some(number) if number != broker_id || live.broker_name != broker_name => None,
-            _ => self.remove_address(address),
+            _ => self.remove_addresses(vec![address.to_owned()]).pop(),
         }
     }
 
@@ -365,8 +376,8 @@ impl RouteTable {
         let is_of = |(address, live): (&String, &Live)| {
             (live.connection == connection).then(|| address.clone())
         };
-        let addresses: Vec<String> = self.live.iter().filter_map(is_of).collect();
-        addresses.into_iter().filter_map(|address| self.remove_address(&address)).collect()
+        let addresses = self.live.iter().filter_map(is_of).collect();
+        self.remove_addresses(addresses)
     }
 
     /// Removes brokers that were silent for more than [`EXPIRY_MS`]; the caller closes their connections (N-020).
@@ -374,18 +385,25 @@ impl RouteTable {
         let is_expired = |(address, live): (&String, &Live)| {
             (live.last_update_ms.saturating_add(EXPIRY_MS) < now_ms).then(|| address.clone())
         };
-        let addresses: Vec<String> = self.live.iter().filter_map(is_expired).collect();
-        addresses.into_iter().filter_map(|address| self.remove_address(&address)).collect()
+        let addresses = self.live.iter().filter_map(is_expired).collect();
+        self.remove_addresses(addresses)
     }
 
-    fn remove_address(&mut self, address: &str) -> Option<Removed> {
-        let broker_name = self.leave_group(address);
-        self.filter_servers.remove(address);
-        let live = self.live.remove(address)?;
-        Some(Removed { address: address.to_owned(), connection: live.connection, broker_name })
+    /// Removes known addresses, and all groups that end by that in one pass: a connection may have registered many.
+    fn remove_addresses(&mut self, addresses: Vec<String>) -> Vec<Removed> {
+        let remove = |address: String| {
+            let broker_name = self.leave_group(&address);
+            self.filter_servers.remove(&address);
+            let connection = self.live.remove(&address)?.connection;
+            Some(Removed { address, connection, broker_name })
+        };
+        let removed: Vec<Removed> = addresses.into_iter().filter_map(remove).collect();
+        let ended = removed.iter().filter_map(|removed| removed.broker_name.as_deref());
+        self.forget_groups(&ended.collect());
+        removed
     }
 
-    /// Takes an address out of its group; the group's name if that was its last (N-023).
+    /// Takes an address out of its group; the group's name if that was its last (N-023): the caller forgets it.
     fn leave_group(&mut self, address: &str) -> Option<String> {
         let name = self.live.get(address)?.broker_name.clone();
         let group = self.groups.get_mut(&name)?;
@@ -394,19 +412,24 @@ impl RouteTable {
         if !group.addresses.is_empty() {
             return None;
         }
-        self.remove_group(&name);
+        self.groups.remove(&name);
         Some(name)
     }
 
-    fn remove_group(&mut self, broker_name: &str) {
-        self.groups.remove(broker_name);
+    /// Takes groups that have ended out of clusters and topics.
+    fn forget_groups(&mut self, ended: &HashSet<&str>) {
+        if ended.is_empty() {
+            return;
+        }
         self.clusters.retain(|_, names| {
-            names.remove(broker_name);
+            names.retain(|name| !ended.contains(name.as_str()));
             !names.is_empty()
         });
         let mut removed = 0;
         self.topics.retain(|_, brokers| {
-            removed += usize::from(brokers.remove(broker_name));
+            let before = brokers.0.len();
+            brokers.0.retain(|(name, _)| !ended.contains(&**name));
+            removed += before - brokers.0.len();
             !brokers.0.is_empty()
         });
         self.queue_data_count -= removed;

@@ -238,6 +238,42 @@ fn peers_cannot_name_clusters_without_end() {
 }
 
 #[test]
+fn peers_cannot_put_groups_into_clusters_without_end() {
+    let mut table = RouteTable::default();
+    table.bounds.brokers = 3;
+    let place = |cluster: &str, group: &str, address: &str| Registration {
+        cluster: cluster.into(),
+        broker_name: group.into(),
+        address: address.into(),
+        ..master(&[])
+    };
+    for taken in [place("c", "a", "a"), place("c", "b", "b"), place("d", "a", "a")] {
+        table.register(taken, 0).unwrap();
+    }
+    assert_eq!(table.register(place("d", "b", "b"), 0), Err(TableFull), "both are known");
+    table.register(place("d", "renamed", "b"), 0).unwrap();
+    assert_eq!(table.clusters()["d"].len(), 2);
+}
+
+#[test]
+fn all_groups_of_a_closed_connection_go_and_the_others_stay() {
+    let mut table = RouteTable::default();
+    for (number, connection) in [(1, 5), (2, 6), (3, 5), (4, 5)] {
+        let registration = Registration {
+            broker_name: format!("group-{number}"),
+            address: format!("127.0.0.1:{number}"),
+            connection,
+            ..master(&[topic("of all", 6), topic(&format!("of {number}"), 6)])
+        };
+        table.register(registration, 0).unwrap();
+    }
+    assert_eq!(table.connection_closed(5).len(), 3);
+    assert_eq!(table.sizes(), (2, 1, 1));
+    assert_eq!(table.topic_names(), ["of 2", "of all"]);
+    assert_eq!(table.queue_data_count, 2);
+}
+
+#[test]
 fn a_known_broker_with_too_many_topics_stays_and_only_the_surplus_is_left_out() {
     let mut table = RouteTable::default();
     table.bounds.topics = 1;

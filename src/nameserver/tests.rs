@@ -437,7 +437,7 @@ async fn names_that_no_broker_has_are_refused_and_such_topics_left_out() {
     let long = "x".repeat(5_000);
     let broker = RegisterBroker { cluster_name: long.clone(), ..header(0, "127.0.0.1:1") };
     let remark = world.call(broker.to_request()).await.remark.unwrap();
-    assert_eq!(remark, "clusterName has 5000 bytes, over the limit of 4096");
+    assert_eq!(remark, "clusterName has 5000 bytes, over the limit of 255");
     let answer = world.call(register(0, "127.0.0.1:1", &[topic(&long), topic("T")])).await;
     assert_eq!(answer.code, response::SUCCESS, "one such topic is left out, not the broker");
     assert!(world.route("T").await.is_some() && world.route(&long).await.is_none());

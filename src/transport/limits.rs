@@ -16,7 +16,7 @@
 //! | `client_memberships_max`, `subscription_bytes_max` | a heartbeat is answered 1 | `broker/clients` |
 //! | `positions_max` | a new position is not kept; known ones go on | `broker/offsets` |
 //! | `order_locks_max` | a queue is not locked | `broker/order_locks` |
-//! | `registered_brokers_max` | the registration of an unknown broker, or cluster, is answered 1 | `nameserver/route_table` |
+//! | `registered_brokers_max` | an unknown broker, or one new in its cluster, is answered 1 | `nameserver/route_table` |
 //! | `registered_topics_max` | new topics of a registration are left out | `nameserver/route_table` |
 //! | `kv_config_bytes_max` | a change of the key-value configuration is answered 1 | `nameserver/kv_config` |
 //! | `light_queues_max` | a message that names a new light queue is answered 1 | `broker/light` |
