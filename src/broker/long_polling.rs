@@ -92,7 +92,7 @@ impl State {
         self.weight += parked.weight;
         let id = self.next_id;
         self.next_id += 1;
-        let topic = &parked.wish.subscription.topic;
+        let topic = &parked.wish.topic;
         let queue = match self.by_queue.get_mut(topic.as_str()) {
             Some(queues) => queues.entry(parked.wish.queue_id),
             None => self.by_queue.entry(topic.clone()).or_default().entry(parked.wish.queue_id),
@@ -108,7 +108,7 @@ impl State {
     fn remove(&mut self, id: u64) -> Option<Pull> {
         let Parked { pull, wish, deadline, weight, .. } = self.parked.remove(&id)?;
         self.weight -= weight;
-        let topic = wish.subscription.topic.as_str();
+        let topic = wish.topic.as_str();
         if let Some(queues) = self.by_queue.get_mut(topic) {
             if let Some(ids) = queues.get_mut(&wish.queue_id) {
                 ids.remove(&id);
@@ -134,9 +134,10 @@ impl State {
         for id in ids.into_iter().flatten() {
             let Some(Parked { wish, is_passed, .. }) = self.parked.get(id) else { continue };
             let Some(behind) = arrival.queue_offset.0.checked_sub(wish.offset) else { continue };
-            let wanted = &wish.subscription;
-            let matches = wanted.matches_tags_code(arrival.tags_code)
-                && (!wanted.needs_properties() || wanted.matches_properties(*properties));
+            let matches = wish.wanted.subscription().is_none_or(|wanted| {
+                wanted.matches_tags_code(arrival.tags_code)
+                    && (!wanted.needs_properties() || wanted.matches_properties(*properties))
+            });
             if matches || behind >= UNMATCHED_MAX {
                 meant.woken.push(*id);
             } else if !is_passed {
@@ -183,9 +184,8 @@ impl LongPolling {
         let fields = pull.request.fields.iter().flat_map(|fields| fields.iter());
         let bytes: usize = fields.map(|(key, value)| key.len() + value.len()).sum();
         let connection = pull.responder.connection().clone();
-        let (subscription, queue_id, offset) =
-            (Arc::clone(&wish.subscription), wish.queue_id, wish.offset);
-        let weight = 1 + (bytes + wish.subscription_bytes) / HEADER_BYTES;
+        let (topic, queue_id, offset) = (wish.topic.clone(), wish.queue_id, wish.offset);
+        let weight = 1 + (bytes + wish.wanted.bytes()) / HEADER_BYTES;
         let id = {
             let mut state = self.lock();
             if state.runtime.is_none() {
@@ -207,7 +207,7 @@ impl LongPolling {
         };
         // Pairs with the fence in `arrived`: a message is seen here, or we are seen there.
         fence(Ordering::SeqCst);
-        let is_late = broker.store.max_offset(subscription.topic.as_str(), queue_id).0 > offset;
+        let is_late = broker.store.max_offset(topic.as_str(), queue_id).0 > offset;
         if is_late || !connection.is_open() {
             let taken = self.take(&mut self.lock(), &[id]);
             for pull in taken.into_iter().filter(|_| is_late) {
@@ -346,7 +346,9 @@ mod tests {
     use super::*;
     use crate::broker::pull::tests::{World, waiting_pull};
     use crate::broker::tests_support;
-    use crate::remoting::headers::PullHeader;
+    use crate::filter::Subscription;
+    use crate::remoting::headers::{PullHeader, pull_flag};
+    use crate::remoting::{Command, request};
 
     #[tokio::test]
     async fn the_number_of_waiting_pulls_is_bounded_and_long_headers_count_more() {
@@ -381,6 +383,35 @@ mod tests {
         let _answer = world.wait(pull).await;
         let weight = world.broker.long_polling.lock().weight;
         assert!(weight > 30, "{weight}: a kilobyte of text is 32 when it is read");
+    }
+
+    /// A heartbeat of the only member of `G`, which reads `T`; what the group is known to want then.
+    async fn heartbeat(world: &World, tag: &str, version: i64) -> Weak<Subscription> {
+        let body = format!(
+            r#"{{"clientID":"c","consumerDataSet":[{{"groupName":"G","subscriptionDataSet":[{{"subString":"{tag}","subVersion":{version},"topic":"T"}}]}}]}}"#
+        );
+        let request = Command::request(request::HEART_BEAT).with_body(body);
+        assert_eq!(world.call(request).await.code, 0);
+        Arc::downgrade(&world.broker.clients.subscription("G", "T").unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_waiting_pull_does_not_keep_what_its_group_wanted_before() {
+        let world = World::new();
+        let first = heartbeat(&world, "a", 1).await;
+        let of_group =
+            PullHeader { subscription: None, sys_flag: pull_flag::SUSPEND, ..waiting_pull() };
+        let answer = world.wait(of_group).await;
+        assert!(first.upgrade().is_some());
+        heartbeat(&world, "b", 2).await;
+        assert!(first.upgrade().is_none());
+        world.store("b", "k").await;
+        assert_eq!(answer.await.code, 0, "it is asked what the group wants now");
+        let answer = world.wait(PullHeader { queue_offset: 1, ..of_group }).await;
+        world.store("a", "k").await;
+        world.parked(1).await;
+        world.store("b", "k").await;
+        assert_eq!((answer.await.code, world.broker.long_polling.count()), (0, 0));
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@
 //! per message here; a pull is executed twice at most for one answer, and only the first time may it wait,
 //! commit a position, or keep the encoding of its request (B-180, B-202).
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::answers::{FAQ, Refusal, send_answer, tell_refused};
 use super::{Broker, flow_control, groups, light, offsets, subscriptions};
@@ -55,15 +55,41 @@ enum Outcome {
 #[derive(Clone, Debug)]
 pub(super) struct Wish {
     /// The queue, and where in it.
+    pub topic: TopicName,
     pub queue_id: QueueId,
     /// The first message wanted; the queue's end when the pull began to wait.
     pub offset: u64,
     /// Which messages are wanted.
-    pub subscription: Arc<Subscription>,
-    /// Bytes that it takes, unless it is its group's.
-    pub subscription_bytes: usize,
+    pub wanted: Wanted,
     /// How long at most, as the client says it.
     pub timeout_ms: i64,
+}
+
+/// Which messages a waiting pull wants.
+#[derive(Clone, Debug)]
+pub(super) enum Wanted {
+    /// What the pull carries.
+    Own(Arc<Subscription>),
+    /// What its group subscribed to. Heartbeats replace it, and those that wait must not keep each one that ever was.
+    OfGroup(Weak<Subscription>),
+}
+
+impl Wanted {
+    /// `None` if the group has another one by now, which the pull finds when it is executed again.
+    pub fn subscription(&self) -> Option<Arc<Subscription>> {
+        match self {
+            Self::Own(subscription) => Some(Arc::clone(subscription)),
+            Self::OfGroup(subscription) => subscription.upgrade(),
+        }
+    }
+
+    /// Bytes that it takes while the pull waits.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Own(subscription) => subscriptions::bytes_of(subscription),
+            Self::OfGroup(_) => 0,
+        }
+    }
 }
 
 /// Answers a pull, now or when there is something to answer.
@@ -162,12 +188,17 @@ fn execute(
     }
     let code = code_of(pulled.status, header.queue_offset);
     if code == response::PULL_NOT_FOUND && pass == Pass::First && header.has(pull_flag::SUSPEND) {
-        let is_own = header.has(pull_flag::SUBSCRIPTION);
+        let topic = subscription.topic.clone();
+        let wanted = if header.has(pull_flag::SUBSCRIPTION) {
+            Wanted::Own(subscription)
+        } else {
+            Wanted::OfGroup(Arc::downgrade(&subscription))
+        };
         return Ok(Outcome::Wait(Wish {
+            topic,
             queue_id,
             offset: u64::try_from(header.queue_offset).unwrap_or(0),
-            subscription_bytes: if is_own { subscriptions::bytes_of(&subscription) } else { 0 },
-            subscription,
+            wanted,
             timeout_ms: header.suspend_timeout_ms,
         }));
     }

@@ -415,10 +415,10 @@ impl Service for TooLate {
     fn on_request(&self, request: Command, responder: Responder) {
         let subscription = Arc::new(Subscription::parse(TOPIC, "*", None, 0).unwrap());
         let wish = Wish {
+            topic: subscription.topic.clone(),
             queue_id: QueueId(0),
             offset: 0,
-            subscription,
-            subscription_bytes: 0,
+            wanted: Wanted::Own(subscription),
             timeout_ms: LONG_MS,
         };
         self.0.long_polling.park(&self.0, Pull { request, responder, pass: Pass::First }, wish);
