@@ -179,6 +179,9 @@ impl LongPolling {
     /// Lets a pull wait until a message arrives or its time is over.
     pub(super) fn park(&self, broker: &Arc<Broker>, mut pull: Pull, wish: Wish) {
         pull.responder.wait();
+        pull.request.remark = None;
+        // Memory for the fields was taken for all that the header was, and a copy takes no more than they need.
+        pull.request.fields = pull.request.fields.clone();
         let timeout_ms = wish.timeout_ms.clamp(0, TIMEOUT_MS_MAX).unsigned_abs();
         let deadline = broker.clock.monotonic() + Duration::from_millis(timeout_ms);
         let fields = pull.request.fields.iter().flat_map(|fields| fields.iter());
@@ -383,6 +386,26 @@ mod tests {
         let _answer = world.wait(pull).await;
         let weight = world.broker.long_polling.lock().weight;
         assert!(weight > 30, "{weight}: a kilobyte of text is 32 when it is read");
+    }
+
+    #[tokio::test]
+    async fn a_waiting_pull_keeps_no_remark_of_its_request() {
+        let world = World::new();
+        let request = waiting_pull().to_request().with_remark("r".repeat(1 << 20));
+        let ask = async {
+            let answer = world.call(request).await;
+            assert_eq!(answer.code, 0);
+        };
+        let look = async {
+            world.parked(1).await;
+            let remarks: Vec<_> = {
+                let state = world.broker.long_polling.lock();
+                state.parked.values().map(|one| one.pull.request.remark.clone()).collect()
+            };
+            assert_eq!(remarks, [None]);
+            world.store("a", "k").await;
+        };
+        tokio::join!(ask, look);
     }
 
     /// A heartbeat of the only member of `G`, which reads `T`; what the group is known to want then.
