@@ -30,6 +30,9 @@ use crate::transport::Connection;
 /// A header with the subscription that it carries that counts once against `limits.waiting_pulls_max`; a longer one counts
 /// once for each started so many.
 const HEADER_BYTES: usize = 1024;
+/// Once half of all places are used, who has more than one in so many of all gets no more: one connection that waits
+/// everywhere must not leave the others none.
+const CONNECTION_PART: usize = 10;
 /// The longest wait, whatever the client says.
 const TIMEOUT_MS_MAX: i64 = 3_600_000;
 /// Messages that do not match after which a pull ends all the same, so that the next one begins behind them; a
@@ -63,6 +66,8 @@ struct State {
     by_queue: HashMap<TopicName, HashMap<QueueId, BTreeSet<u64>>>,
     by_deadline: BTreeSet<(Instant, u64)>,
     by_connection: BTreeSet<(u64, u64)>,
+    /// What the pulls of each connection weigh together.
+    weights: HashMap<u64, usize>,
     /// When the timer looks next; `None` if it waits to be told.
     timer_at: Option<Instant>,
 }
@@ -87,9 +92,18 @@ struct Meant {
 }
 
 impl State {
+    /// Whether a connection may let a pull wait that weighs so much.
+    fn has_room(&self, connection: &Connection, weight: usize, max: usize) -> bool {
+        let own = self.weights.get(&connection.id()).copied().unwrap_or(0);
+        let has_its_part = own > max / CONNECTION_PART && self.weight > max / 2;
+        self.weight + weight <= max && !has_its_part
+    }
+
     /// Puts a pull into all indexes.
     fn insert(&mut self, parked: Parked) -> u64 {
+        let connection = parked.pull.responder.connection().id();
         self.weight += parked.weight;
+        *self.weights.entry(connection).or_default() += parked.weight;
         let id = self.next_id;
         self.next_id += 1;
         let topic = &parked.wish.topic;
@@ -99,7 +113,7 @@ impl State {
         };
         queue.or_default().insert(id);
         self.by_deadline.insert((parked.deadline, id));
-        self.by_connection.insert((parked.pull.responder.connection().id(), id));
+        self.by_connection.insert((connection, id));
         self.parked.insert(id, parked);
         id
     }
@@ -107,7 +121,14 @@ impl State {
     /// Takes a pull out of all indexes.
     fn remove(&mut self, id: u64) -> Option<Pull> {
         let Parked { pull, wish, deadline, weight, .. } = self.parked.remove(&id)?;
+        let connection = pull.responder.connection().id();
         self.weight -= weight;
+        if let Some(own) = self.weights.get_mut(&connection) {
+            *own -= weight;
+            if *own == 0 {
+                self.weights.remove(&connection);
+            }
+        }
         let topic = wish.topic.as_str();
         if let Some(queues) = self.by_queue.get_mut(topic) {
             if let Some(ids) = queues.get_mut(&wish.queue_id) {
@@ -121,7 +142,7 @@ impl State {
             }
         }
         self.by_deadline.remove(&(deadline, id));
-        self.by_connection.remove(&(pull.responder.connection().id(), id));
+        self.by_connection.remove(&(connection, id));
         Some(pull)
     }
 
@@ -196,7 +217,8 @@ impl LongPolling {
                 let remark = "no more pulls can wait now: the broker starts or stops";
                 return pull.refuse(Refusal::new(response::SYSTEM_BUSY, remark));
             }
-            if state.weight + weight > broker.limits().numbers().waiting_pulls_max {
+            let max = broker.limits().numbers().waiting_pulls_max;
+            if !state.has_room(&connection, weight, max) {
                 drop(state);
                 let limit = broker.limits().reached(Limit::WaitingPulls);
                 let remark =
@@ -352,6 +374,7 @@ mod tests {
     use crate::filter::Subscription;
     use crate::remoting::headers::{PullHeader, pull_flag};
     use crate::remoting::{Command, request};
+    use crate::transport::Client;
 
     #[tokio::test]
     async fn the_number_of_waiting_pulls_is_bounded_and_long_headers_count_more() {
@@ -374,6 +397,26 @@ mod tests {
         world.store("a", "k").await;
         assert_eq!((first.await.code, second.await.code), (0, 0));
         assert_eq!(long_polling.lock().weight, max - 2);
+    }
+
+    #[tokio::test]
+    async fn one_connection_does_not_take_all_places() {
+        let world = World::new();
+        tests_support::limit(&world.broker, |limits| limits.waiting_pulls_max = 20);
+        let mut waiting = Vec::new();
+        for _ in 0..11 {
+            waiting.push(world.wait(waiting_pull()).await);
+        }
+        let refused = world.call(waiting_pull().to_request()).await;
+        assert_eq!(refused.code, response::SYSTEM_BUSY, "it has its part, and half is used");
+        let other = Client::new(None);
+        let others = world.wait_as(&other, waiting_pull()).await;
+        world.store("a", "k").await;
+        assert_eq!(others.await.code, 0);
+        for answer in waiting {
+            assert_eq!(answer.await.code, 0);
+        }
+        assert!(world.broker.long_polling.lock().weights.is_empty());
     }
 
     #[tokio::test]
@@ -480,5 +523,6 @@ mod tests {
         let state = world.broker.long_polling.lock();
         assert!(state.parked.is_empty() && state.by_queue.is_empty() && state.weight == 0);
         assert!(state.by_deadline.is_empty() && state.by_connection.is_empty());
+        assert!(state.weights.is_empty());
     }
 }

@@ -97,7 +97,16 @@ impl World {
 
     /// Sends a pull, waits until it is parked, and returns what will be its answer.
     pub async fn wait(&self, header: PullHeader<'_>) -> impl Future<Output = Command> + use<> {
-        let connection = self.client.connection(&self.address).await.unwrap();
+        self.wait_as(&self.client, header).await
+    }
+
+    /// The same as another client.
+    pub async fn wait_as(
+        &self,
+        client: &Client,
+        header: PullHeader<'_>,
+    ) -> impl Future<Output = Command> + use<> {
+        let connection = client.connection(&self.address).await.unwrap();
         let request = Command { serialize_type: SerializeType::RocketMq, ..header.to_request() };
         let before = self.broker.long_polling.count();
         let (sender, receiver) = tokio::sync::oneshot::channel();
