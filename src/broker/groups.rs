@@ -99,6 +99,7 @@ pub(super) fn delete(broker: &Arc<Broker>, request: &Command, connection: &Conne
     if removes_offsets {
         tables.consumer_offsets.remove_group(group);
     }
+    broker.statistics.forget_group(group);
     let group = shown(group);
     tracing::info!(group, was_there, removes_offsets, by = %connection.remote(), "group deleted");
     saved(tables)
@@ -190,6 +191,18 @@ mod tests {
             (26, Some("No group in this broker"))
         );
         assert!(world.broker.store.tables().groups.get("H").is_none(), "asking creates nothing");
+    }
+
+    #[tokio::test]
+    async fn what_was_counted_of_a_group_goes_with_it() {
+        let world = World::new();
+        let statistics = &world.broker.statistics;
+        statistics.messages_out("G", "T", 1, 1);
+        statistics.sent_back("G", "T");
+        let mut tool = world.peer().await;
+        assert_eq!(tool.answer(delete("G", false)).await.code, 0);
+        let saved = statistics.saved();
+        assert!(saved.gets.is_empty() && saved.sent_back.is_empty());
     }
 
     #[tokio::test]

@@ -193,12 +193,14 @@ impl Broker {
         let live_config = broker_config::LiveConfig::new(clock, &options);
         let writers = writers::Writers::new(clock);
         writers.close(!live_config.permission().contains(Permission::WRITE));
+        let store_options = member.store().options();
         let broker = Arc::new(Self {
             clients: clients::Clients::new(clock),
             carried: subscriptions::Carried::default(),
             order_locks: order_locks::OrderLocks::new(clock),
             long_polling: Arc::default(),
-            statistics: saved_statistics::load(&member.store().options().dir, clock),
+            statistics: saved_statistics::load(&store_options.dir, clock)
+                .with_light_queues(store_options.light_queues),
             live_config,
             writers,
             delivery: delay::Moving::default(),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::answers::{Answer, Refusal};
 use super::copies::{append_all, copy_of};
 use super::java_properties::JavaProperties;
-use super::{Broker, delay, flow_control, send, topics};
+use super::{Broker, delay, flow_control, light, send, topics};
 use crate::message::{MessageId, NewMessage, Record, properties};
 use crate::model::{Permission, PhysicalOffset, QueueId, RETRY_PREFIX, TopicName, system};
 use crate::remoting::{Command, response};
@@ -75,7 +75,9 @@ pub(super) fn answer(broker: &Arc<Broker>, request: &Command, _: &Connection) ->
         broker.statistics.stored_under(topic.as_str(), 1, bytes);
         broker.statistics.delayed(queue_id, 1, bytes);
     }
-    let came_from = properties::find(record.properties(), properties::RETRY_TOPIC);
+    // Whoever sent it may have written any name there.
+    let came_from = properties::find(record.properties(), properties::RETRY_TOPIC)
+        .filter(|topic| light::topic(broker, topic).is_some());
     broker.statistics.sent_back(group, came_from.unwrap_or(record.topic()));
     Ok(Command::response(response::SUCCESS))
 }
@@ -230,6 +232,19 @@ mod tests {
         let all = broker.counted("BROKER_PUT_NUMS", "DefaultCluster", "statsMinute").await;
         let waiting = broker.counted("TOPIC_PUT_NUMS", "SCHEDULE_TOPIC_XXXX", "statsMinute").await;
         assert_eq!((all, waiting, statistics.totals().stored.messages), (1, 1, 2));
+    }
+
+    #[tokio::test]
+    async fn what_comes_back_is_counted_by_topics_that_there_are_b372() {
+        let broker = with_message().await;
+        for (topic, came_from) in [("T", "U"), ("V", "T")] {
+            broker.send(topic, &properties(&format!("RETRY_TOPIC={came_from}")), "x").await;
+            let offset = offset_of(broker.records(topic, 0).last().unwrap());
+            assert_eq!(broker.call(given_back("G", offset, 0)).await.code, 0);
+        }
+        let counted = broker.broker.statistics.saved().sent_back;
+        let counted: Vec<_> = counted.iter().map(|(topic, ..)| topic.as_str()).collect();
+        assert_eq!(counted, ["T"]);
     }
 
     #[tokio::test]

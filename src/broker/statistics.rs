@@ -5,8 +5,8 @@
 //! sent them to it. The broker's (B-373) does not, as there, because it counted them as half messages.
 //!
 //! Not the answers to 28 and 208, which read it too, nor the file that keeps it over restarts (`saved_statistics`), nor
-//! items and samples (`statistics_items`). One task takes samples. Invariants: names are only of topics that exist or
-//! existed since the start; a rate is not known before its window has passed.
+//! items and samples (`statistics_items`). One task takes samples. Invariants: names are of topics and groups that there
+//! are or were since the start, and there is an end of them; a rate is not known before its window has passed.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,9 +26,10 @@ use super::statistics_items::{
     Counted, Counter, DAY_MS, Item, Items, Part, Span, Spans, lock, per, seconds_between,
 };
 use crate::clock::Clock;
-use crate::model::{QueueId, system};
+use crate::model::{LIGHT_PREFIX, QueueId, system};
 use crate::remoting::json::{Form, Value};
 use crate::remoting::{Command, response};
+use crate::store::light::is_light;
 use crate::task::{self, Kind};
 
 /// How often totals are sampled.
@@ -43,6 +44,8 @@ const RATE_WINDOWS: [usize; 3] = [10, 60, 600];
 const ITEM_SAMPLE_EVERY: u64 = 10;
 /// Samples of the totals in a minute.
 const MINUTE: u64 = 60;
+/// Topics of groups whose gets, and as many whose messages that came back, are counted; of some 1 500 bytes each.
+const READERS_MAX: usize = 65_536;
 /// Queues of groups whose latency is kept, of some 1 500 bytes each.
 const LATENCIES_MAX: usize = 16_384;
 /// Who takes messages out of the delay queues, as 4.9.4 calls it.
@@ -106,6 +109,8 @@ pub(super) struct Statistics {
     /// How long appends and gets took.
     pub latencies: Latencies,
     history: Mutex<History>,
+    /// Whether light queues are on.
+    has_light_queues: bool,
 }
 
 impl Statistics {
@@ -119,31 +124,38 @@ impl Statistics {
             missed: AtomicU64::new(0),
             all_puts: Item::default(),
             puts: Items::default(),
-            gets: Items::default(),
-            sent_back: Items::default(),
+            gets: Items::limited(READERS_MAX),
+            sent_back: Items::limited(READERS_MAX),
             queue_puts: Items::default(),
             queue_gets: Items::default(),
             get_latencies: Items::limited(LATENCIES_MAX),
             latencies: Latencies::default(),
             history: Mutex::default(),
+            has_light_queues: false,
         }
+    }
+
+    /// The same for a broker that has light queues, or none.
+    pub fn with_light_queues(self, has_light_queues: bool) -> Self {
+        Self { has_light_queues, ..self }
     }
 
     /// Goes on from what was saved.
     pub fn restored(clock: &Clock, saved: Saved) -> Self {
         let now_ms = clock.now_ms();
         let history = History { day: saved.day, mornings: saved.mornings, ..History::default() };
+        let empty = Self::new(clock);
         Self {
             stored: Counter::of(saved.stored),
             failed: AtomicU64::new(saved.failed),
             found: Item::restored(saved.found, now_ms),
             missed: AtomicU64::new(saved.missed),
             all_puts: Item::restored(saved.all_puts, now_ms),
-            puts: Items::restored(saved.puts, now_ms),
-            gets: Items::restored(saved.gets, now_ms),
-            sent_back: Items::restored(saved.sent_back, now_ms),
+            puts: empty.puts.restored(saved.puts, now_ms),
+            gets: empty.gets.restored(saved.gets, now_ms),
+            sent_back: empty.sent_back.restored(saved.sent_back, now_ms),
             history: Mutex::new(history),
-            ..Self::new(clock)
+            ..empty
         }
     }
 
@@ -177,7 +189,7 @@ impl Statistics {
     /// ones, and those that came back.
     pub fn stored_under(&self, topic: &str, count: u64, bytes: u64) {
         self.stored.add(count, bytes);
-        self.puts.add(topic, "", count, bytes);
+        self.puts.add(self.counted_as(topic), "", count, bytes);
     }
 
     /// Counts messages that wait in a delay queue, besides what [`Self::messages_in`] counts (B-374).
@@ -204,13 +216,14 @@ impl Statistics {
             return;
         }
         self.found.counter.add(count, bytes);
-        self.gets.add(topic, group, count, bytes);
+        self.gets.add(self.counted_as(topic), self.counted_as(group), count, bytes);
     }
 
     /// Notes how long it took to find messages of a queue for a group (B-375).
     pub fn get_took(&self, group: &str, topic: &str, queue_id: QueueId, took: Duration) {
         let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.get_latencies.add(topic, &format!("{queue_id}@{group}"), microseconds, 0);
+        let part = format!("{queue_id}@{}", self.counted_as(group));
+        self.get_latencies.add(self.counted_as(topic), &part, microseconds, 0);
     }
 
     /// Counts a pull that found nothing.
@@ -220,13 +233,26 @@ impl Statistics {
 
     /// Counts a message that a group gave back, by the topic that it came from first (B-372).
     pub fn sent_back(&self, group: &str, topic: &str) {
-        self.sent_back.add(topic, group, 1, 0);
+        self.sent_back.add(self.counted_as(topic), self.counted_as(group), 1, 0);
+    }
+
+    /// The name that a topic or a group is counted by. There is no end of light ones, which are counted together as in
+    /// 4.9.4, those that are sent to by their own names too.
+    fn counted_as<'a>(&self, name: &'a str) -> &'a str {
+        if self.has_light_queues && is_light(name) { LIGHT_PREFIX } else { name }
     }
 
     /// Forgets what was counted of a topic that is deleted.
     pub fn forget_topic(&self, topic: &str) {
         for items in self.items() {
             items.forget_topic(topic);
+        }
+    }
+
+    /// Forgets what was counted of a group that is deleted.
+    pub fn forget_group(&self, group: &str) {
+        for items in self.items() {
+            items.forget_group(group);
         }
     }
 
@@ -262,7 +288,8 @@ impl Statistics {
 
     /// Messages that a group got of a topic per second in the last minute (B-380).
     pub fn group_tps(&self, group: &str, topic: &str) -> f64 {
-        let minute = self.gets.spans(topic, group).map(|[minute, ..]| minute);
+        let spans = self.gets.spans(self.counted_as(topic), self.counted_as(group));
+        let minute = spans.map(|[minute, ..]| minute);
         minute.map_or(0.0, |minute| per(minute.counted.messages, minute.seconds))
     }
 
@@ -495,6 +522,35 @@ mod tests {
             let remark = format!("The stats <{name}> <{key}> not exist");
             assert_eq!((answer.code, answer.remark), (1, Some(remark)));
         }
+    }
+
+    #[test]
+    fn light_topics_and_groups_are_counted_together_where_there_are_light_queues() {
+        let names = |has_light_queues| {
+            let statistics = Statistics::new(&Clock::system()).with_light_queues(has_light_queues);
+            for name in ["%LMQ%a", "%LMQ%b"] {
+                statistics.messages_in(name, 1, 1);
+                statistics.messages_out(name, name, 1, 1);
+                statistics.sent_back(name, "T");
+                statistics.get_took(name, name, QueueId(0), Duration::ZERO);
+            }
+            let saved = statistics.saved();
+            let latencies = statistics.get_latencies.saved();
+            [saved.puts.len(), saved.gets.len(), saved.sent_back.len(), latencies.len()]
+        };
+        assert_eq!((names(true), names(false)), ([1; 4], [2; 4]));
+    }
+
+    #[test]
+    fn what_groups_read_has_an_end_after_a_restart_too() {
+        let row = |number: usize| ("T".to_owned(), number.to_string(), Default::default());
+        let gets = (0..=READERS_MAX).map(row).collect();
+        let statistics = Statistics::restored(&Clock::system(), Saved { gets, ..Saved::default() });
+        statistics.messages_out("G", "T", 1, 1);
+        assert_eq!(statistics.gets.saved().len(), READERS_MAX);
+        statistics.forget_group("0");
+        statistics.messages_out("G", "T", 1, 1);
+        assert_eq!(statistics.of_reader("G", "T").0.messages, 1);
     }
 
     #[test]

@@ -199,7 +199,7 @@ pub(super) struct Items {
 }
 
 impl Default for Items {
-    /// As many as there are topics and groups, which have limits of their own.
+    /// As many as there are topics, which have a limit of their own.
     fn default() -> Self {
         Self::limited(usize::MAX)
     }
@@ -243,14 +243,16 @@ impl Items {
         }
     }
 
-    pub fn restored(saved: Vec<(String, String, SavedItem)>, now_ms: i64) -> Self {
+    /// Fills an empty one with what was saved, as far as there is room.
+    pub fn restored(self, mut saved: Vec<(String, String, SavedItem)>, now_ms: i64) -> Self {
+        saved.truncate(self.max);
         let count = AtomicUsize::new(saved.len());
         let mut topics: HashMap<TopicName, HashMap<Box<str>, Item>> = HashMap::new();
         for (topic, part, item) in saved {
             let parts = topics.entry(TopicName::new(&topic)).or_default();
             parts.insert(part.into(), Item::restored(item, now_ms));
         }
-        Self { topics: RwLock::new(topics), count, max: usize::MAX }
+        Self { topics: RwLock::new(topics), count, max: self.max }
     }
 
     pub fn saved(&self) -> Vec<(String, String, SavedItem)> {
@@ -267,6 +269,21 @@ impl Items {
         if let Some(parts) = topics.remove(topic) {
             self.count.fetch_sub(parts.len(), Ordering::Relaxed);
         }
+    }
+
+    /// Forgets what is a group's, or one of its queues'.
+    pub fn forget_group(&self, group: &str) {
+        let is_others = |part: &str| {
+            let of_queue = part.split_once('@').map(|(_, of_queue)| of_queue);
+            part != group && of_queue != Some(group)
+        };
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        topics.retain(|_, parts| {
+            let before = parts.len();
+            parts.retain(|part, _| is_others(part));
+            self.count.fetch_sub(before - parts.len(), Ordering::Relaxed);
+            !parts.is_empty()
+        });
     }
 
     fn read(&self) -> RwLockReadGuard<'_, HashMap<TopicName, HashMap<Box<str>, Item>>> {
@@ -297,8 +314,28 @@ mod tests {
             items.add(topic, part, 1, 1);
         }
         assert_eq!((items.spans("T", "2"), items.spans("U", "1")), (Some(Spans::default()), None));
+        let saved = items.saved();
+        assert_eq!(Items::limited(1).restored(saved, 0).saved().len(), 1);
         items.forget_topic("T");
         items.add("U", "1", 1, 1);
         assert_eq!(items.spans("U", "1"), Some(Spans::default()));
+    }
+
+    #[test]
+    fn a_forgotten_group_is_forgotten_in_all_topics_and_makes_room() {
+        let items = Items::limited(3);
+        for (topic, part) in [("T", "G"), ("T", "7@G"), ("U", "GG"), ("U", "G")] {
+            items.add(topic, part, 1, 1);
+        }
+        items.forget_group("G");
+        let left = |items: &Items| {
+            let mut left: Vec<_> = items.saved().into_iter().map(|(_, part, _)| part).collect();
+            left.sort_unstable();
+            left
+        };
+        assert_eq!(left(&items), ["GG"]);
+        items.add("T", "H", 1, 1);
+        items.add("T", "I", 1, 1);
+        assert_eq!(left(&items), ["GG", "H", "I"]);
     }
 }
