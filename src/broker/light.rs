@@ -156,6 +156,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn light_queues_leave_room_for_topics() {
+        let broker = broker(999);
+        broker.send("T", "", "x").await;
+        let topics = broker.broker.store.tables().topics.count() + 1;
+        limit(&broker.broker, |limits| limits.topics_max = topics);
+        let names: Vec<_> = (0..=10 * topics).map(|number| format!("%LMQ%{number}")).collect();
+        let text = format!("INNER_MULTI_DISPATCH\u{1}{}", names.join(","));
+        assert_eq!(broker.send("T", &text, "x").await.code, 0);
+        assert_eq!(broker.broker.store.light_queues(), names.len());
+        assert_eq!(broker.send("U", "", "x").await.code, 0);
+    }
+
+    #[tokio::test]
     async fn with_light_queues_off_the_names_mean_nothing() {
         let broker = TestBroker::new();
         let sent = broker.send("T", "INNER_MULTI_DISPATCH\u{1}%LMQ%a,T2", "x").await;

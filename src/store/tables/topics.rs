@@ -10,8 +10,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::clock::Clock;
 use crate::model::{
-    DataVersion, LIGHT_PREFIX, Permission, PhysicalOffset, QueueId, TopicConfig, TopicName, system,
+    DataVersion, Permission, PhysicalOffset, QueueId, TopicConfig, TopicName, system,
 };
+use crate::store::light::is_light;
 
 /// What is called after a topic changed. It may be called while the log is held: it only signals.
 pub type TopicHook = Box<dyn Fn(&TopicName) + Send + Sync>;
@@ -105,6 +106,8 @@ struct State {
     unsaved: BTreeSet<TopicName>,
     /// Rows with a configuration: asked whenever a client wants a topic.
     configured: usize,
+    /// Rows of light queues' names: whoever sends may make as many as he likes.
+    light: usize,
 }
 
 impl State {
@@ -134,11 +137,12 @@ impl State {
     }
 
     fn row(&mut self, name: &TopicName) -> &mut TopicRow {
-        let next_id = &mut self.next_id;
-        self.unsaved.insert(name.clone());
-        self.rows.entry(name.clone()).or_insert_with(|| {
+        let Self { rows, next_id, unsaved, light, .. } = self;
+        unsaved.insert(name.clone());
+        rows.entry(name.clone()).or_insert_with(|| {
             let id = *next_id;
             *next_id += 1;
+            *light += usize::from(is_light(name.as_str()));
             TopicRow { id, floor: PhysicalOffset(0), config: None, is_guessed: false }
         })
     }
@@ -203,10 +207,12 @@ impl Topics {
         self.read().configured
     }
 
-    /// How many names are remembered, those of deleted topics too, which keep their floors.
+    /// How many names are remembered, those of deleted topics too, which keep their floors; not those of light queues,
+    /// which stay when their messages are gone, and would leave no room for topics one day.
     #[must_use]
     pub fn names_count(&self) -> usize {
-        self.read().rows.len()
+        let state = self.read();
+        state.rows.len() - state.light
     }
 
     /// The table's version (B-060).
@@ -439,7 +445,8 @@ impl Topics {
         let next_id = rows.iter().map(|(_, row)| row.id + 1).max().unwrap_or(0).max(next_id);
         let rows: BTreeMap<_, _> = rows.into_iter().collect();
         let configured = rows.values().filter(|row| row.config.is_some()).count();
-        *state = State { rows, version, next_id, unsaved: BTreeSet::new(), configured };
+        let light = rows.keys().filter(|name| is_light(name.as_str())).count();
+        *state = State { rows, version, next_id, unsaved: BTreeSet::new(), configured, light };
     }
 
     /// What changed since the last call; `None` if nothing did.
@@ -466,7 +473,7 @@ impl Topics {
 fn is_known(name: &str, row: &TopicRow, queue_id: QueueId) -> bool {
     match &row.config {
         Some(config) => !row.is_guessed || queue_id.0 < config.write_queues,
-        None => is_system_topic(name) || name.starts_with(LIGHT_PREFIX),
+        None => is_system_topic(name) || is_light(name),
     }
 }
 
@@ -580,6 +587,21 @@ mod tests {
         let again = Topics::new(Clock::system());
         again.load(topics.rows(), topics.version(), 9);
         assert_eq!(again.count(), 2);
+    }
+
+    #[test]
+    fn light_queues_that_ever_were_are_no_names_that_are_counted() {
+        let topics = topics();
+        topics.put(config("A", 1));
+        for number in 0..21 {
+            let name = TopicName::new(&format!("%LMQ%{number}"));
+            topics.row_for_record(name.as_str(), QueueId(0), PhysicalOffset(0));
+            topics.forget_queues(&name, PhysicalOffset(9));
+        }
+        assert_eq!((topics.names_count(), topics.rows().len()), (1, 22));
+        let again = Topics::new(Clock::system());
+        again.load(topics.rows(), topics.version(), 99);
+        assert_eq!(again.names_count(), 1);
     }
 
     #[test]
