@@ -39,17 +39,30 @@ pub(super) fn position_queue(broker: &Broker, group: &str, queue_id: QueueId) ->
     if is_light(broker, group) { QueueId(0) } else { queue_id }
 }
 
-/// Refuses a message that names what is no light queue, or more new ones than there is room for.
-pub(super) fn check(broker: &Broker, fields: &JavaProperties<'_>) -> Result<(), Refusal> {
-    let options = broker.store.options();
-    if !options.light_queues {
+/// Refuses a message to a topic that names what is no light queue, or makes more new ones than there is room for.
+pub(super) fn check(
+    broker: &Broker,
+    topic: &str,
+    fields: &JavaProperties<'_>,
+) -> Result<(), Refusal> {
+    if !broker.store.options().light_queues {
         return Ok(());
     }
     let Some(value) = fields.get(properties::LIGHT_QUEUES) else { return Ok(()) };
-    let names = light::names(value)
+    let mut names = light::names(value)
         .map_err(|error| Refusal::new(response::MESSAGE_ILLEGAL, error.to_string()))?;
-    let is_new = |name: &&str| !broker.store.has_queue(name, QueueId(0));
-    let new: HashSet<&str> = names.into_iter().filter(is_new).collect();
+    names.extend(light::is_light(topic).then_some(topic));
+    refuse_beyond_limit(broker, &names)
+}
+
+/// Refuses a message to a light queue's own topic, if that is a new one and there is no room for it.
+pub(super) fn check_topic(broker: &Broker, topic: &str) -> Result<(), Refusal> {
+    if is_light(broker, topic) { refuse_beyond_limit(broker, &[topic]) } else { Ok(()) }
+}
+
+fn refuse_beyond_limit(broker: &Broker, names: &[&str]) -> Result<(), Refusal> {
+    let is_new = |name: &&&str| !broker.store.has_queue(name, QueueId(0));
+    let new: HashSet<&&str> = names.iter().filter(is_new).collect();
     let max = broker.limits().numbers().light_queues_max;
     if new.is_empty() || broker.store.light_queues() + new.len() <= max {
         return Ok(());
@@ -80,7 +93,7 @@ pub(super) fn refuse_in_batch(broker: &Broker, text: &str) -> Result<(), Refusal
 mod tests {
     use super::super::tests_support::{TestBroker, header, limit, times_reached};
     use crate::metrics::Limit;
-    use crate::remoting::headers::{PullHeader, pull_flag};
+    use crate::remoting::headers::{PullHeader, SendHeader, pull_flag};
     use crate::remoting::{Command, request};
 
     fn broker(max: usize) -> TestBroker {
@@ -153,6 +166,25 @@ mod tests {
         }
         assert_eq!(max_offset(&broker, "%LMQ%b").await, 2);
         assert_eq!(times_reached(&broker.broker, Limit::LightQueues), 1);
+    }
+
+    #[tokio::test]
+    async fn whoever_sends_to_light_queues_themselves_makes_no_more_than_there_may_be() {
+        let broker = broker(2);
+        for (topic, code) in [("%LMQ%a", 0), ("%LMQ%b", 0), ("%LMQ%c", 1), ("%LMQ%b", 0)] {
+            assert_eq!(broker.send(topic, "", "x").await.code, code, "{topic}");
+        }
+        assert_eq!(broker.broker.store.light_queues(), 2);
+    }
+
+    #[tokio::test]
+    async fn replies_make_no_more_light_queues_than_there_may_be() {
+        let broker = broker(2);
+        let properties = "INNER_MULTI_DISPATCH\u{1}%LMQ%a,%LMQ%b,%LMQ%c";
+        let reply = SendHeader { properties, ..header() };
+        let (code, remark) = broker.refused(reply.to_request(request::SEND_REPLY_MESSAGE_V2)).await;
+        assert_eq!((code, remark.contains("lmq consumeQueue num exceed")), (1, true), "{remark}");
+        assert_eq!(broker.broker.store.light_queues(), 0);
     }
 
     #[tokio::test]

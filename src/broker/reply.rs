@@ -7,10 +7,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Broker;
 use super::answers::Refusal;
 use super::java_properties::JavaProperties;
 use super::send::{begin, check, choose_queue, is_true, record_bytes, refuse, switched};
+use super::{Broker, light};
 use crate::message::{MessageId, NewMessage, properties};
 use crate::model::{TopicConfig, shown};
 use crate::remoting::headers::{SendHeader, SendResponse};
@@ -62,7 +62,9 @@ fn prepare(
     born_host: SocketAddr,
 ) -> Result<Reply, Refusal> {
     let queue_id = choose_queue(header, topic)?;
-    let wait = JavaProperties::parse(header.properties).get(properties::WAIT);
+    let fields = JavaProperties::parse(header.properties);
+    light::check(broker, header.topic, &fields)?;
+    let wait = fields.get(properties::WAIT);
     let message = NewMessage {
         topic: topic.name.clone(),
         queue_id,

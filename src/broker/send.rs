@@ -137,7 +137,11 @@ pub(super) fn check(
         return Err(Refusal::new(response::SYSTEM_ERROR, remark));
     }
     // H-072; before anything is made for a message that is not stored.
-    if broker.is_slave() { Err(unavailable(&broker.store)) } else { Ok(topic) }
+    if broker.is_slave() {
+        return Err(unavailable(&broker.store));
+    }
+    light::check_topic(broker, name)?;
+    Ok(topic)
 }
 
 /// B-101: of a broker that may not be written to, ordered topics are refused; senders to others see it in the route.
@@ -197,7 +201,7 @@ fn prepare(
         return Err(forbidden(broker, "transaction message"));
     }
     check_body(broker, request.body.len())?;
-    light::check(broker, &fields)?;
+    light::check(broker, topic.name.as_str(), &fields)?;
     let wait = fields.remove(properties::WAIT);
     let mut sys_flag = sys_flag_of(header, &topic);
     let level = if is_half { None } else { delay::level_of(broker, &fields, sys_flag)? };
