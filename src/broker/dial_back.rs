@@ -84,7 +84,7 @@ impl DialBacks {
 
 /// Answers, once the ports have answered or had their time.
 pub(super) fn answer(broker: &Arc<Broker>, request: &Command, responder: Responder) {
-    let asker = responder.connection().remote().ip().to_canonical();
+    let asker = responder.connection().remote().ip();
     let ports = match asked(broker, request, asker) {
         Ok(ports) => ports,
         Err(refusal) => return send_answer(responder, Err(refusal)),

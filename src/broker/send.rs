@@ -61,9 +61,7 @@ pub(super) fn begin<'a>(
     request: &'a Command,
     responder: Responder,
 ) -> Option<(SendHeader<'a>, SocketAddr, Responder)> {
-    let remote = responder.connection().remote();
-    // Java has no IPv4 addresses in IPv6 ones.
-    let born_host = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+    let born_host = responder.connection().remote();
     match SendHeader::parse(request) {
         Ok(header) => Some((header, born_host, responder)),
         Err(error) => {

@@ -81,7 +81,7 @@ impl Server {
                             // The peer is gone already; the first read says so.
                             tracing::debug!(peer = %remote, %error, "cannot set TCP_NODELAY");
                         }
-                        start(&open, &limits, &service, tls.accepted(stream), remote);
+                        start(&open, &limits, &service, tls.accepted(stream), canonical(remote));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a connection");
@@ -165,6 +165,27 @@ impl Drop for Entry {
         };
         if is_empty {
             self.open.emptied.notify_waiters();
+        }
+    }
+}
+
+/// Java, which all compare with, has no IPv4 addresses in IPv6 ones, of which `::` takes peers.
+fn canonical(remote: SocketAddr) -> SocketAddr {
+    SocketAddr::new(remote.ip().to_canonical(), remote.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv4_peer_of_an_ipv6_port_has_its_ipv4_address() {
+        for (remote, shown) in [
+            ("[::ffff:10.0.0.5]:7", "10.0.0.5:7"),
+            ("[::1]:7", "[::1]:7"),
+            ("10.0.0.5:7", "10.0.0.5:7"),
+        ] {
+            assert_eq!(canonical(remote.parse().unwrap()).to_string(), shown);
         }
     }
 }
