@@ -209,7 +209,9 @@ fn with_message(broker: &Broker, mut request: Command) -> Result<Command, Refusa
 }
 
 /// 307, and what follows of 309: hands a request to the client that it names, and the client's answer back (B-332).
-pub(super) fn call(broker: &Broker, mut request: Command, responder: Responder) {
+pub(super) fn call(broker: &Broker, mut request: Command, mut responder: Responder) {
+    // While the client takes its time no thread does, and the asker may be the client: it must be read from.
+    responder.leaves_thread();
     signature::remove(&mut request);
     let code = request.code;
     let (group, client) = match named(&request) {
@@ -422,6 +424,22 @@ mod tests {
             let answer = tool.answer(request.clone().with_field("msgId", id)).await;
             assert!(answer.code == 1 && answer.remark.unwrap().contains(id));
         }
+    }
+
+    #[tokio::test]
+    async fn consumers_that_are_slow_to_consume_do_not_keep_the_asker_from_being_heard() {
+        let world = world().await;
+        let mut tool = world.peer().await;
+        let mut silent = member(&world, 401).await;
+        let request = of_client(request::CONSUME_MESSAGE_DIRECTLY)
+            .with_field("msgId", "7F00000100002A9F0000000000000000");
+        for _ in 0..8 {
+            tool.send(&request).await;
+            assert_eq!(silent.next().await.unwrap().code, 309);
+        }
+        let heard = Command::request(request::HEART_BEAT).with_body(r#"{"clientID":"tool"}"#);
+        tool.send(&Command { opaque: 77, ..heard }).await;
+        assert_eq!(tool.next().await.unwrap().opaque, 77);
     }
 
     #[tokio::test]

@@ -390,6 +390,15 @@ impl Responder {
         }
     }
 
+    /// The thread is done with the request, which goes on without one.
+    pub fn leaves_thread(&mut self) {
+        if std::mem::take(&mut self.on_thread) {
+            let mut state = self.connection.lock();
+            state.on_threads -= 1;
+            wake(state);
+        }
+    }
+
     /// Whether nobody is there any more who wants the answer.
     #[must_use]
     pub fn is_moot(&self) -> bool {
