@@ -34,6 +34,9 @@ const PROPERTIES_BYTES_MAX: usize = 32_767;
 /// How many times the largest body the records of one batch may take: each gets the properties of the batch, so that
 /// a small request could ask for gigabytes. 4.9.4 stops at once the largest body.
 const BATCH_GROWTH_MAX: usize = 4;
+/// Of 2^32.
+const GOLDEN_RATIO: u32 = 0x9E37_79B9;
+
 /// Messages that passed all checks, and what their answer needs.
 struct Prepared<M> {
     messages: M,
@@ -172,10 +175,17 @@ pub(super) fn choose_queue(
     })
 }
 
-/// One of so many queues; where 4.9.4 throws dice, all take turns.
+/// One of so many queues; where 4.9.4 throws dice, all take turns. Steps of the golden ratio spread any regular part of
+/// the turns as evenly as all of them, or two topics that are sent to in turn would use every second queue each.
 pub(super) fn any_queue(queues: u32) -> Option<QueueId> {
     static TURN: AtomicU32 = AtomicU32::new(0);
-    TURN.fetch_add(1, Ordering::Relaxed).checked_rem(queues).map(QueueId)
+    queue_of_turn(TURN.fetch_add(1, Ordering::Relaxed), queues)
+}
+
+fn queue_of_turn(turn: u32, queues: u32) -> Option<QueueId> {
+    let mixed = u64::from(turn.wrapping_mul(GOLDEN_RATIO));
+    let queue = u32::try_from((mixed * u64::from(queues)) >> u32::BITS).ok()?;
+    (queue < queues).then_some(QueueId(queue))
 }
 
 /// One message (B-103 to B-113).

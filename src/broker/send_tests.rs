@@ -1,5 +1,7 @@
 //! Sends over a connection, and what is stored for them.
 
+use std::collections::BTreeSet;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::super::tests_support::{TestBroker, header, properties, readable};
@@ -172,6 +174,18 @@ async fn any_queue_takes_turns_and_is_named_in_the_answer_b105() {
     queues.iter().for_each(|queue| {
         assert!(!broker.records("T", u32::try_from(*queue).unwrap()).is_empty(), "{queues:?}");
     });
+}
+
+#[test]
+fn topics_that_are_sent_to_in_turn_use_all_queues_each_b105() {
+    for (topics, queues) in [(1, 4), (2, 4), (2, 16), (3, 9), (4, 1024)] {
+        for topic in 0..topics {
+            let turns = (0..queues * 4).map(|round| round * topics + topic);
+            let used: BTreeSet<_> = turns.map(|turn| queue_of_turn(turn, queues)).collect();
+            assert_eq!(used.len(), usize::try_from(queues).unwrap(), "{topic} of {topics}");
+        }
+    }
+    assert_eq!(queue_of_turn(7, 0), None);
 }
 
 #[tokio::test]
