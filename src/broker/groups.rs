@@ -12,7 +12,6 @@ use crate::metrics::Limit;
 use crate::model::{SubscriptionGroupConfig, TopicName, shown, system};
 use crate::remoting::bodies::groups::{all_groups, group, parse_group};
 use crate::remoting::{Command, response};
-use crate::store::Tables;
 use crate::transport::Connection;
 
 /// The longest name of a group, in bytes; clients of 4.x take no longer one (C-014).
@@ -68,7 +67,8 @@ pub(super) fn update(broker: &Arc<Broker>, request: &Command, connection: &Conne
     }
     tracing::info!(?config, by = %connection.remote(), "group created or changed");
     tables.groups.put(config);
-    saved(tables)
+    topics::saved(tables, "groups")?;
+    Ok(Command::response(response::SUCCESS))
 }
 
 /// 201: all configurations (B-313).
@@ -102,7 +102,8 @@ pub(super) fn delete(broker: &Arc<Broker>, request: &Command, connection: &Conne
     broker.statistics.forget_group(group);
     let group = shown(group);
     tracing::info!(group, was_there, removes_offsets, by = %connection.remote(), "group deleted");
-    saved(tables)
+    topics::saved(tables, "groups")?;
+    Ok(Command::response(response::SUCCESS))
 }
 
 /// 314: sets a group's positions as another's are, in one topic or in all where that has any (B-335). Topics that the
@@ -130,15 +131,6 @@ pub(super) fn clone_positions(
         let (topic, from, to) = (shown(topic), shown(from), shown(to));
         tracing::info!(topic, from, to, by = %connection.remote(), "positions of a group copied");
     }
-    Ok(Command::response(response::SUCCESS))
-}
-
-/// What an operator is told is done stays done.
-fn saved(tables: &Tables) -> Answer {
-    tables.commit_configs().map_err(|error| {
-        tracing::error!(%error, "groups cannot be saved");
-        Refusal::new(response::SYSTEM_ERROR, format!("the groups cannot be saved: {error}"))
-    })?;
     Ok(Command::response(response::SUCCESS))
 }
 

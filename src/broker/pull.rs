@@ -257,9 +257,7 @@ fn code_of(status: PullStatus, queue_offset: i64) -> i32 {
             response::PULL_RETRY_IMMEDIATELY
         }
         PullStatus::NoMessageInQueue if queue_offset != 0 => response::PULL_OFFSET_MOVED,
-        PullStatus::NoMessageInQueue
-        | PullStatus::OffsetOverflowOne
-        | PullStatus::OffsetFoundNull => response::PULL_NOT_FOUND,
+        PullStatus::NoMessageInQueue | PullStatus::OffsetOverflowOne => response::PULL_NOT_FOUND,
         PullStatus::OffsetTooSmall | PullStatus::OffsetOverflowBadly => response::PULL_OFFSET_MOVED,
     }
 }
@@ -274,7 +272,6 @@ fn name_of(status: PullStatus) -> &'static str {
         PullStatus::OffsetTooSmall => "OFFSET_TOO_SMALL",
         PullStatus::OffsetOverflowOne => "OFFSET_OVERFLOW_ONE",
         PullStatus::OffsetOverflowBadly => "OFFSET_OVERFLOW_BADLY",
-        PullStatus::OffsetFoundNull => "OFFSET_FOUND_NULL",
     }
 }
 

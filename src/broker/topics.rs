@@ -128,7 +128,7 @@ pub(super) fn update(broker: &Arc<Broker>, request: &Command, connection: &Conne
     }
     tracing::info!(?config, by = %connection.remote(), "topic created or changed");
     tables.topics.put(config);
-    saved(tables)?;
+    saved(tables, "topics")?;
     broker.registration.tell_now();
     // S-08: 4.9.4 forgets to take this remark away.
     Ok(Command::response(response::SUCCESS).with_remark("not set any response code"))
@@ -145,7 +145,7 @@ pub(super) fn delete(broker: &Arc<Broker>, request: &Command, connection: &Conne
     let was_there = broker.store.remove_topic(topic);
     tracing::info!(topic, was_there, by = %connection.remote(), "topic deleted");
     broker.statistics.forget_topic(topic);
-    saved(broker.store.tables())?;
+    saved(broker.store.tables(), "topics")?;
     broker.registration.changed();
     Ok(Command::response(response::SUCCESS))
 }
@@ -156,11 +156,11 @@ pub(super) fn refuse_if_slave(broker: &Broker) -> Result<(), Refusal> {
     if broker.is_slave() { Err(Refusal::new(response::SYSTEM_ERROR, remark)) } else { Ok(()) }
 }
 
-/// What an operator is told is done stays done.
-fn saved(tables: &Tables) -> Result<(), Refusal> {
+/// What an operator is told is done stays done; `what` is what he changed.
+pub(super) fn saved(tables: &Tables, what: &str) -> Result<(), Refusal> {
     tables.commit_configs().map_err(|error| {
-        tracing::error!(%error, "topics cannot be saved");
-        Refusal::new(response::SYSTEM_ERROR, format!("the topics cannot be saved: {error}"))
+        tracing::error!(%error, "{what} cannot be saved");
+        Refusal::new(response::SYSTEM_ERROR, format!("the {what} cannot be saved: {error}"))
     })
 }
 

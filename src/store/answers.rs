@@ -124,7 +124,6 @@ pub enum PullStatus {
     OffsetTooSmall,
     OffsetOverflowOne,
     OffsetOverflowBadly,
-    OffsetFoundNull,
 }
 
 /// What a pull found.
