@@ -10,6 +10,7 @@ use clap::Subcommand;
 use super::Settings;
 use super::config_import::{self, ImportArgs};
 use super::config_init::{self, InitArgs};
+use super::in_unit;
 use crate::config::changes::changes;
 use crate::config::{Loaded, REFERENCE, check_text};
 use crate::node;
@@ -48,7 +49,7 @@ pub enum ConfigAction {
 pub fn run(action: &ConfigAction) -> anyhow::Result<ExitCode> {
     match action {
         ConfigAction::Check { settings, running } => {
-            let loaded = settings.load()?;
+            let loaded = in_unit::load(settings)?;
             node::check_accounts(&loaded.config)?;
             node::check_logins(&loaded.config)?;
             let warnings = node::check_tls(&loaded.config)?;
@@ -63,7 +64,7 @@ pub fn run(action: &ConfigAction) -> anyhow::Result<ExitCode> {
             super::print(&(lines.join("\n") + "\n"))?;
         }
         ConfigAction::Show { defaults: true, .. } => super::print(REFERENCE)?,
-        ConfigAction::Show { settings, .. } => super::print(&settings.load()?.listing())?,
+        ConfigAction::Show { settings, .. } => super::print(&in_unit::load(settings)?.listing())?,
         ConfigAction::Init(arguments) => return config_init::run(arguments),
         ConfigAction::Import(arguments) => return config_import::run(arguments),
     }

@@ -4,21 +4,17 @@
 //! that of the worst one, as monitoring plugins have it, but 78 where the settings are wrong.
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::table::safe;
-use super::{EXIT_CONFIG, Settings};
-use crate::config::{DEFAULT_FILE, Sources};
+use super::{EXIT_CONFIG, Settings, in_unit};
 use crate::node::doctor::{Finding, Severity, Unit, examine};
 
 const EXIT_WARNING: u8 = 1;
 const EXIT_ERROR: u8 = 2;
-/// What systemd tells a unit in the environment.
-const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
 
 /// Look for what is wrong with this host and its cluster, before and after the start.
 ///
@@ -115,11 +111,7 @@ impl<'a> Report<'a> {
 /// # Errors
 /// It cannot be printed.
 pub fn run(arguments: &DoctorArgs) -> anyhow::Result<ExitCode> {
-    let mut sources = arguments.settings.sources();
-    let unit = Unit::find().filter(|unit| starts_these(unit, &sources));
-    if let Some(unit) = &unit {
-        as_in_the_unit(unit, &mut sources);
-    }
+    let (sources, unit) = in_unit::sources(&arguments.settings, Unit::find());
     let loaded = crate::config::load(&sources);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -135,27 +127,6 @@ fn print(report: &Report<'_>, output: Output) -> io::Result<()> {
     match output {
         Output::Text => super::print(&report.text()),
         Output::Json => super::print(&(serde_json::to_string_pretty(report)? + "\n")),
-    }
-}
-
-/// Whether the unit runs the node that is asked about, and not another one with other settings.
-fn starts_these(unit: &Unit, sources: &Sources) -> bool {
-    let of_unit = unit.config_file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
-    let same = |file: &PathBuf| file.canonicalize().ok() == of_unit.canonicalize().ok();
-    match &sources.config_file {
-        Some(file) => same(file),
-        None => sources.listen.is_none() && sources.data_dir.is_none() && of_unit.exists(),
-    }
-}
-
-/// What the unit tells the node, this process is not told.
-fn as_in_the_unit(unit: &Unit, sources: &mut Sources) {
-    let is_told = sources.environment.iter().any(|(name, _)| name == STATE_DIRECTORY);
-    if let (Some(folder), false) = (&unit.state_directory, is_told) {
-        sources.environment.push((STATE_DIRECTORY.to_owned(), folder.display().to_string()));
-    }
-    if sources.config_file.is_none() {
-        sources.config_file.clone_from(&unit.config_file);
     }
 }
 
@@ -195,32 +166,5 @@ mod tests {
             .map(|one| code(one, true));
         assert_eq!(codes, [0, 0, 1, 2].map(expected));
         assert_eq!(code(Severity::Error, false), expected(78));
-    }
-
-    #[test]
-    fn a_unit_counts_for_its_own_settings_only() {
-        let dir = tempfile::tempdir().unwrap();
-        let [its, other] = ["its.toml", "other.toml"].map(|name| dir.path().join(name));
-        for file in [&its, &other] {
-            std::fs::write(file, "").unwrap();
-        }
-        let unit = Unit {
-            config_file: Some(its.clone()),
-            state_directory: Some("/var/lib/rmq-node".into()),
-            ..Unit::default()
-        };
-        let named =
-            |file: &PathBuf| Sources { config_file: Some(file.clone()), ..Sources::default() };
-        assert!(starts_these(&unit, &named(&its)) && starts_these(&unit, &Sources::default()));
-        assert!(!starts_these(&unit, &named(&other)));
-        let by_hand = Sources { data_dir: Some("x".to_owned()), ..Sources::default() };
-        assert!(!starts_these(&unit, &by_hand));
-        let mut sources = Sources::default();
-        as_in_the_unit(&unit, &mut sources);
-        assert_eq!(sources.config_file, Some(its));
-        assert_eq!(
-            sources.environment,
-            [("STATE_DIRECTORY".to_owned(), "/var/lib/rmq-node".to_owned())]
-        );
     }
 }

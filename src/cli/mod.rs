@@ -9,6 +9,7 @@
 //! | `mqadmin/` | the commands of 4.9.4's `mqadmin`, under their old names |
 //! | `store` | `rmq-node store adopt` |
 //! | `doctor` | `rmq-node doctor`: what is wrong with this host and its cluster |
+//! | `in_unit` | where the settings of the node that systemd runs come from |
 //! | `table` | plain tables for a terminal |
 //! | `bench` | `rmq-node bench produce`, `consume` |
 //! | `demo` | `rmq-node demo` |
@@ -33,6 +34,7 @@ mod demo;
 pub mod doctor;
 pub mod generate;
 mod hints;
+mod in_unit;
 mod manual;
 mod mqadmin;
 mod progress;
