@@ -99,7 +99,8 @@ impl Host {
     fn check_addresses(&self, mistakes: &mut Vec<String>) {
         let first =
             "the first address that it finds, in a container one that no other host can dial";
-        if !self.settings.contains_key("advertise") {
+        // What 4.9.4 announces are brokers.
+        if !self.brokers.is_empty() && !self.settings.contains_key("advertise") {
             mistakes.push(format!(
                 "brokerIP1 is not written, and 4.9.4 announces {first}; to be written: advertise"
             ));
@@ -183,6 +184,10 @@ impl Host {
             self.settings.iter().partition(|(path, _)| path.contains('.'));
         for (key, value) in top {
             add(format!("{key} = {value}"));
+        }
+        if self.brokers.is_empty() && self.name_server.is_some() {
+            // Without it the built-in broker would run beside the name server.
+            add("broker = []".to_owned());
         }
         if !self.name_servers.is_empty() {
             let servers: Vec<_> = self

@@ -178,6 +178,22 @@ fn a_name_server_with_a_file_keeps_its_port() {
 }
 
 #[test]
+fn a_host_with_a_name_server_only_runs_no_broker() {
+    let imported = one("listenPort=9876\nserverWorkerThreads=8\n");
+    assert!(
+        imported.toml.ends_with("\n\nbroker = []\n\n[name_server]\nport = 9876\n"),
+        "{}",
+        imported.toml
+    );
+    assert!(imported.mistakes.is_empty(), "{:?}", imported.mistakes);
+    let missing = imported.result.unwrap_err().to_string();
+    assert!(missing.contains("advertise is missing: with listen = \"0.0.0.0\""), "{missing}");
+    let written = format!("advertise = \"10.0.0.1\"\n{}", imported.toml);
+    let config = crate::config::check_text("a", &written).unwrap().config;
+    assert!(config.brokers.is_empty() && config.name_server.is_some());
+}
+
+#[test]
 fn each_fate_is_told() {
     use Outcome::{NotNeeded, NotTaken, Taken, Unknown};
     for (text, outcome, expected) in [
