@@ -104,4 +104,14 @@ mod tests {
         let listed = check_text("settings.toml", &running.listing()).unwrap();
         assert_eq!(changes(&listed, &running), Ok(Vec::new()));
     }
+
+    #[test]
+    fn brokers_that_are_listed_keep_their_order() {
+        let broker =
+            |at: usize| format!("[[broker]]\ngroup = \"b{at}\"\nport = {}\n", 20_000 + at * 10);
+        let brokers: String = (0..12).map(broker).collect();
+        let running = loaded(&format!("listen = \"127.0.0.1\"\n[name_server]\n{brokers}"));
+        let listed = check_text("settings.toml", &running.listing()).unwrap();
+        assert_eq!(changes(&listed, &running), Ok(Vec::new()));
+    }
 }

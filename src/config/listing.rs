@@ -7,8 +7,10 @@ impl Loaded {
     #[must_use]
     pub fn listing(&self) -> String {
         // Top-level settings first: below a table's head they would belong to it.
-        let (top, tables): (Vec<_>, Vec<_>) =
+        let (top, mut tables): (Vec<_>, Vec<_>) =
             self.origins.iter().partition(|(path, _)| !path.contains('.'));
+        // As texts, `broker[10]` comes before `broker[1].`.
+        tables.sort_by_key(|&(path, _)| place(path));
         let mut text = String::new();
         let mut head = "";
         for (path, found) in top.into_iter().chain(tables) {
@@ -25,4 +27,10 @@ impl Loaded {
         }
         text + &self.kept.comments()
     }
+}
+
+/// A list with the number of its entry, or a path that has none.
+fn place(path: &str) -> (&str, usize) {
+    let (list, rest) = path.split_once('[').unwrap_or((path, ""));
+    (list, rest.split_once(']').and_then(|(number, _)| number.parse().ok()).unwrap_or(0))
 }
