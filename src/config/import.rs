@@ -180,7 +180,7 @@ impl Importer {
                         text.map_or_else(|| bad("a port"), taken)
                     }
                     Target::Broker(key) => self.of_broker(&at, key, value, broker),
-                    Target::Host(key) => self.of_host(&at, key, value),
+                    Target::Host(key) => self.of_host(file, &at, key, value),
                 }
             }
         }
@@ -232,7 +232,8 @@ impl Importer {
         }
     }
 
-    fn of_host(&mut self, at: &str, key: HostKey, value: &str) -> Fated {
+    fn of_host(&mut self, file: &File<'_>, at: &str, key: HostKey, value: &str) -> Fated {
+        let is_true = |key: &&str| file.last(key).is_some_and(|v| v.eq_ignore_ascii_case("true"));
         match key {
             HostKey::NameServers => self.name_servers(at, value),
             HostKey::Cluster => {
@@ -264,10 +265,10 @@ impl Importer {
                 }
                 Err(_) => bad("a number of percent"),
             },
-            HostKey::Feature(key, _) if value.eq_ignore_ascii_case("true") => {
+            HostKey::Feature(key, needs, _) if needs.iter().all(is_true) => {
                 self.shared(at, key, "true".to_owned())
             }
-            HostKey::Feature(_, off) => (Outcome::NotNeeded, format!("it is so here: {off}")),
+            HostKey::Feature(.., off) => (Outcome::NotNeeded, format!("it is so here: {off}")),
             // K-003: whatever is not true is false.
             HostKey::Flag(key) => {
                 self.shared(at, key, value.eq_ignore_ascii_case("true").to_string())

@@ -43,8 +43,8 @@ pub(super) enum HostKey {
     DiskExpirePercent,
     /// True or false.
     Flag(&'static str),
-    /// What is off unless it is on, and what is said of a file that leaves it off.
-    Feature(&'static str, &'static str),
+    /// What is off unless all these keys are true, and what is said of a file that leaves it off.
+    Feature(&'static str, &'static [&'static str], &'static str),
     /// A file.
     File(&'static str),
     /// A word, as 4.9.4 and as a file of ours write it.
@@ -61,10 +61,13 @@ use HostKey::{
 };
 use Target::{Broker, Host, Port};
 
-const ACCOUNTS: HostKey = Feature("acl.enabled", "accounts are off unless they are on");
-/// What two keys must say.
-const LIGHT_QUEUES: HostKey =
-    Feature("store.light_queues", "there are no light queues unless they are on");
+const ACCOUNTS: HostKey =
+    Feature("acl.enabled", &["aclEnable"], "accounts are off unless they are on");
+const LIGHT_QUEUES: HostKey = Feature(
+    "store.light_queues",
+    &["enableLmq", "enableMultiDispatch"],
+    "there are no light queues unless enableLmq and enableMultiDispatch are true",
+);
 
 const CLIENT: &str = "one client serves all of it";
 const DLEDGER: &str = "it is for DLedger";
@@ -128,7 +131,14 @@ const BROKER: &[(&str, Fate)] = &[
     ("brokerName", Taken(Broker(Group))),
     ("brokerClusterName", Taken(Host(Cluster))),
     ("brokerId", Taken(Broker(Id))),
-    ("brokerPermission", Fixed("6", "a master here is always readable and writable")),
+    (
+        "brokerPermission",
+        Fixed(
+            "6",
+            "a master is readable and writable unless `rmq-node admin brokers config set brokerPermission VALUE`, which \
+             is kept, says otherwise",
+        ),
+    ),
     (
         "defaultTopicQueueNums",
         Fixed("8", "a topic that its first message makes has up to 8 queues"),
@@ -198,7 +208,14 @@ const BROKER: &[(&str, Fate)] = &[
     ("waitTimeMillsInHeartbeatQueue", NotNeeded(IN_FLIGHT)),
     ("waitTimeMillsInTransactionQueue", NotNeeded(IN_FLIGHT)),
     ("startAcceptSendRequestTimeStamp", Fixed("0", "messages are taken from the start")),
-    ("traceOn", Fixed("true", "answers to senders say that traces are on")),
+    (
+        "traceOn",
+        Fixed(
+            "true",
+            "answers to senders say that traces are on unless `rmq-node admin brokers config set traceOn VALUE`, which is \
+             kept, says otherwise",
+        ),
+    ),
     ("enableCalcFilterBitMap", NotNeeded(FILTERS)),
     ("expectConsumerNumUseFilter", NotNeeded(FILTERS)),
     ("maxErrorRateOfBloomFilter", NotNeeded(FILTERS)),

@@ -221,6 +221,23 @@ fn each_fate_is_told() {
             "it is so here: a pull always waits until there is a message",
         ),
         ("longPollingEnable=false", NotTaken, "a pull always waits until there is a message"),
+        (
+            "brokerPermission=4",
+            NotTaken,
+            "a master is readable and writable unless `rmq-node admin brokers config set brokerPermission VALUE`, which is \
+             kept, says otherwise",
+        ),
+        (
+            "traceOn=false",
+            NotTaken,
+            "answers to senders say that traces are on unless `rmq-node admin brokers config set traceOn VALUE`, which is \
+             kept, says otherwise",
+        ),
+        (
+            "enableLmq=true",
+            NotNeeded,
+            "it is so here: there are no light queues unless enableLmq and enableMultiDispatch are true",
+        ),
         ("autoCreateTopicEnable=TRUE", Taken, "auto_create.topics = true"),
         ("autoCreateTopicEnable=false", Taken, "auto_create.topics = false"),
         ("autoCreateSubscriptionGroup=false", Taken, "auto_create.groups = false"),
@@ -246,11 +263,15 @@ fn each_fate_is_told() {
     ] {
         assert_eq!(fate(text), (outcome, expected.to_owned()), "{text}");
     }
+}
+
+#[test]
+fn of_a_key_that_is_said_twice_the_last_line_counts() {
     let twice = one("brokerName=x\nbrokerName=y\n");
     assert_eq!(twice.lines[0].entry, "a:1: brokerName=x");
     assert_eq!(
         (twice.lines[0].outcome, twice.lines[0].text.as_str()),
-        (NotNeeded, "line 2 says it again")
+        (Outcome::NotNeeded, "line 2 says it again")
     );
     assert!(twice.toml.contains("group = \"y\""));
 }
@@ -375,4 +396,6 @@ fn light_queues_are_on_where_they_were() {
     }
     assert_eq!(imported.result, Ok(()));
     assert_eq!(fate("enableLmq=false").0, Outcome::NotNeeded);
+    let half = one(&broker("enableLmq=true\nenableMultiDispatch=false\n"));
+    assert!(!half.toml.contains("light_queues"), "{}", half.toml);
 }
