@@ -218,7 +218,7 @@ pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
     if watch.is_some() && !noun.only_reads() {
         return Ok(print_error(&Status::invalid_argument("--watch is for what only looks")));
     }
-    let way = Way { name_servers: name_server, socket, credentials };
+    let way = Way { name_servers: name_server, socket: socket.clone(), credentials };
     let (door, denied) = match runtime.block_on(way.open())? {
         Ok((door, denied)) => {
             let door = timeout.map_or_else(|| door.clone(), |seconds| within(&door, seconds));
@@ -227,10 +227,12 @@ pub fn run(arguments: AdminArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Ok(print_error(&error)),
     };
     let printed = match watch {
-        None => print(runtime.block_on(act(noun, door, output)), denied.as_ref()),
+        None => {
+            print(runtime.block_on(act(noun, socket.as_deref(), door, output)), denied.as_ref())
+        }
         Some(seconds) => runtime.block_on(async {
             loop {
-                let reported = act(noun.clone(), door.clone(), output).await;
+                let reported = act(noun.clone(), socket.as_deref(), door.clone(), output).await;
                 if io::stdout().is_terminal() {
                     io::stdout().write_all(CLEAR)?;
                 }
@@ -261,7 +263,7 @@ fn print(reported: Reported, denied: Option<&Status>) -> io::Result<ExitCode> {
     }
 }
 
-async fn act(noun: Noun, door: Door, output: Output) -> Reported {
+async fn act(noun: Noun, socket: Option<&Path>, door: Door, output: Output) -> Reported {
     match noun {
         Noun::Cluster => cluster::cluster(door, output).await,
         Noun::Brokers { action } => brokers::run(action, door, output).await,
@@ -269,7 +271,7 @@ async fn act(noun: Noun, door: Door, output: Output) -> Reported {
             resync::run(resync, door, output).await
         }
         Noun::Replication { .. } => cluster::replication(door, output).await,
-        Noun::Node { action } => node::run(action, door, output).await,
+        Noun::Node { action } => node::run(action, socket, door, output).await,
         Noun::Timers { action } => timers::run(action, door, output).await,
         Noun::Topics { action } => topics::run(action, door, output).await,
         Noun::Groups { action } => groups::run(action, door, output).await,

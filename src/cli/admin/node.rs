@@ -1,5 +1,7 @@
 //! `rmq-node admin node`: how the node of this host is, and having it read its settings again; `stop` stops it.
 
+use std::path::Path;
+
 use clap::Subcommand;
 
 use super::door::Door;
@@ -32,19 +34,26 @@ impl NodeAction {
     }
 }
 
-/// Does what the verb says; shows the status without one.
+/// Does what the verb says; shows the status without one. `socket` is that of the node, if it was named.
 ///
 /// # Errors
 /// As the service's.
-pub async fn run(action: Option<NodeAction>, door: Door, output: Output) -> Reported {
+pub async fn run(
+    action: Option<NodeAction>,
+    socket: Option<&Path>,
+    door: Door,
+    output: Output,
+) -> Reported {
     let mut node = NodeClient::new(door.clone());
     Ok(match action.unwrap_or(NodeAction::Status) {
         NodeAction::Status => {
             status(&node.status(NodeStatusRequest {}).await?.into_inner(), output)
         }
         NodeAction::UpgradeCheck => stop::check(node, output).await?,
-        NodeAction::Stop(arguments) => stop::run(arguments, "stop", door, output).await?,
-        NodeAction::Restart(arguments) => stop::run(arguments, "restart", door, output).await?,
+        NodeAction::Stop(arguments) => stop::run(arguments, "stop", socket, door, output).await?,
+        NodeAction::Restart(arguments) => {
+            stop::run(arguments, "restart", socket, door, output).await?
+        }
         NodeAction::Reload => {
             reloaded(&node.reload(ReloadNodeRequest {}).await?.into_inner(), output)
         }

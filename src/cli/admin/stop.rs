@@ -5,6 +5,7 @@
 //! that is confirmed; only what was drained here is put to use again.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -102,13 +103,19 @@ fn checked(check: &UpgradeCheckResponse, output: Output) -> Report {
 ///
 /// # Errors
 /// As the services'; no unit of systemd runs the node, or the user may not.
-pub async fn run(stop: Stop, verb: &str, door: Door, output: Output) -> Reported {
+pub async fn run(
+    stop: Stop,
+    verb: &str,
+    socket: Option<&Path>,
+    door: Door,
+    output: Output,
+) -> Reported {
     let Stop { drain, timeout_s, dry_run, confirmation } = stop;
     let is_restart = verb == "restart";
     let timeout = Duration::from_secs(timeout_s);
     let (mut node, mut brokers) = (NodeClient::new(door.clone()), BrokersClient::new(door));
     let pid = node.status(NodeStatusRequest {}).await?.into_inner().pid;
-    let unit = may(verb, pid, unit_of(pid))?;
+    let unit = may(verb, pid, unit_of(pid), || as_root(verb, drain, socket))?;
     let at = unit.clone().unwrap_or_else(|| format!("process {pid}"));
     let (mut groups, mut notes) = (Vec::new(), Vec::new());
     if drain {
@@ -279,11 +286,24 @@ fn unit_in(groups: &str) -> Option<&str> {
         .find(|name| name.ends_with(".service"))
 }
 
+/// The same command, for who may do it.
+fn as_root(verb: &str, drain: bool, socket: Option<&Path>) -> String {
+    let drain = if drain { " --drain" } else { "" };
+    let socket = socket.map(|path| format!(" --socket {}", path.display())).unwrap_or_default();
+    format!("sudo rmq-node admin node {verb}{drain}{socket}")
+}
+
 /// Whether this user can do it, and by which unit.
-fn may(verb: &str, pid: u32, unit: Option<String>) -> Result<Option<String>, Status> {
+fn may(
+    verb: &str,
+    pid: u32,
+    unit: Option<String>,
+    as_root: impl FnOnce() -> String,
+) -> Result<Option<String>, Status> {
     match unit {
         Some(unit) if !nix::unistd::geteuid().is_root() => Err(Status::permission_denied(format!(
-            "systemd runs the node as {unit}: sudo rmq-node admin node {verb}"
+            "systemd runs the node as {unit}: {}",
+            as_root()
         ))),
         None if verb == "restart" => Err(Status::failed_precondition(format!(
             "no unit of systemd runs process {pid}: stop it with `rmq-node admin node stop`, and start it as it was started"
@@ -370,7 +390,7 @@ mod tests {
     async fn stopped(drain: fn(usize) -> Result<(), Status>) -> Reported {
         let confirmation = Confirmation::default();
         let stop = Stop { drain: true, timeout_s: 0, dry_run: false, confirmation };
-        run(stop, "stop", door(drain), Output::Table).await
+        run(stop, "stop", None, door(drain), Output::Table).await
     }
 
     #[tokio::test]
@@ -419,8 +439,18 @@ would be resumed    b
         assert_eq!(unit_in("0::/user.slice/user-0.slice/session-1.scope\n"), None);
         // Nobody is this process's unit by being above it.
         assert_eq!(unit_of(std::process::id()), None);
-        let refused = may("restart", 7, None).unwrap_err();
+        let refused = may("restart", 7, None, String::new).unwrap_err();
         assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
-        assert_eq!(may("stop", 7, None).unwrap(), None);
+        assert_eq!(may("stop", 7, None, String::new).unwrap(), None);
+    }
+
+    #[test]
+    fn who_may_not_is_told_the_command_as_it_was_given() {
+        let socket = Path::new("/run/rmq-node/b/admin.sock");
+        let told = as_root("restart", true, Some(socket));
+        let expected =
+            "sudo rmq-node admin node restart --drain --socket /run/rmq-node/b/admin.sock";
+        assert_eq!(told, expected);
+        assert_eq!(as_root("stop", false, None), "sudo rmq-node admin node stop");
     }
 }
