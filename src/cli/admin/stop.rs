@@ -274,7 +274,9 @@ fn is_back((status, broker): (&BrokerStatus, &Broker)) -> bool {
 fn unit_of(pid: u32) -> Option<String> {
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     let unit = unit_in(&groups)?;
-    let shown = Command::new("systemctl").args(["show", "-P", "MainPID", unit]).output().ok()?;
+    // systemd before 246 knows no -P.
+    let words = ["show", "--property=MainPID", "--value", unit];
+    let shown = Command::new("systemctl").args(words).output().ok()?;
     (String::from_utf8_lossy(&shown.stdout).trim() == pid.to_string()).then(|| unit.to_owned())
 }
 
