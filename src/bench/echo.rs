@@ -4,6 +4,7 @@
 //! opaque has a fixed place. [`echo_commands`] decodes and encodes, through our transport. Both
 //! answers are as long as the answer to a send.
 
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -26,10 +27,10 @@ const READ_BYTES: usize = 64 << 10;
 /// Listens and answers until `stop`; says on stderr where.
 ///
 /// # Errors
-/// The address cannot be bound.
-pub async fn echo(address: SocketAddr, stop: &CancellationToken) -> std::io::Result<()> {
+/// The address cannot be bound, or not told.
+pub async fn echo(address: SocketAddr, stop: &CancellationToken) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
-    eprintln!("echo on {}", listener.local_addr()?);
+    writeln!(io::stderr(), "echo on {}", listener.local_addr()?)?;
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -47,10 +48,10 @@ pub async fn echo(address: SocketAddr, stop: &CancellationToken) -> std::io::Res
 /// The same through [`crate::transport`], for any request.
 ///
 /// # Errors
-/// The address cannot be bound.
-pub async fn echo_commands(address: SocketAddr, stop: &CancellationToken) -> std::io::Result<()> {
+/// The address cannot be bound, or not told.
+pub async fn echo_commands(address: SocketAddr, stop: &CancellationToken) -> io::Result<()> {
     let server = Server::bind(address, Arc::<Limits>::default())?;
-    eprintln!("echo on {}", server.local_addr());
+    writeln!(io::stderr(), "echo on {}", server.local_addr())?;
     server.serve(Arc::new(Echo), stop.clone()).await;
     Ok(())
 }
@@ -64,7 +65,7 @@ impl Service for Echo {
     }
 }
 
-async fn serve(mut stream: TcpStream) -> std::io::Result<()> {
+async fn serve(mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut template = BytesMut::new();
     let binary = Command { serialize_type: SerializeType::RocketMq, ..answer() };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -115,7 +116,10 @@ impl Meter {
                     let now = self.clock.monotonic();
                     let (messages, bytes) = self.moved_so_far();
                     let rate = Rate::of(messages - messages_then, bytes - bytes_then, now - line_at);
-                    eprintln!("{action}: {messages} messages, {rate}, {} errors", self.error_count());
+                    let errors = self.error_count();
+                    let line = format!("{action}: {messages} messages, {rate}, {errors} errors");
+                    // The run goes on, whether or not somebody reads how it goes.
+                    let _ = writeln!(io::stderr(), "{line}");
                     (line_at, messages_then, bytes_then) = (now, messages, bytes);
                 }
             }

@@ -12,6 +12,8 @@
 //! It measures brokers, not client libraries: no rebalance, no heartbeats, no retries; a failed
 //! request is counted as what it was and the next one follows.
 
+#![deny(clippy::print_stderr)]
+
 mod consume;
 mod echo;
 mod histogram;

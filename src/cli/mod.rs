@@ -20,7 +20,10 @@
 //! | `hints` | what was probably meant by words that are none of these |
 //!
 //! Not here: what the commands do. Invariant: 78 means that the settings are wrong and will stay so,
-//! 1 that something failed which time or a hand can heal; `admin`, `doctor` and `demo` have codes of their own.
+//! 1 that something failed which time or a hand can heal; `admin`, `doctor` and `demo` have codes of their own. Nobody
+//! has to read standard error: what is told there is told by `tell`.
+
+#![deny(clippy::print_stderr)]
 
 pub mod admin;
 pub mod bench;
@@ -159,8 +162,7 @@ pub fn main() -> ExitCode {
             Some(wrong) => (wrong.to_string(), ExitCode::from(EXIT_CONFIG)),
             None => (format!("error: {error:#}"), ExitCode::FAILURE),
         };
-        // The exit code counts, whether or not somebody can read why.
-        let _ = writeln!(io::stderr(), "{text}");
+        tell(&format!("{text}\n"));
         code
     })
 }
@@ -190,7 +192,7 @@ fn wrong_usage(error: &clap::Error) -> ! {
         let words: Vec<String> =
             std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
         if let Some(meant) = hints::meant(&words) {
-            let _ = writeln!(io::stderr(), "Perhaps: {meant}");
+            tell(&format!("Perhaps: {meant}\n"));
         }
     }
     std::process::exit(error.exit_code())
@@ -205,6 +207,11 @@ fn print(text: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
+}
+
+/// Writes to standard error. The exit code counts, whether or not somebody can read why.
+fn tell(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// Addresses of one argument.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar};
 
 use super::table::safe;
+use super::tell;
 
 /// How long nothing is shown.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -90,7 +91,7 @@ impl News {
         let kinds: Vec<String> = waits_for.iter().map(|one| without_digits(one)).collect();
         for (one, kind) in waits_for.iter().zip(&kinds) {
             if !self.told.contains(kind) {
-                eprintln!("waiting: {}", safe(one));
+                tell(&format!("waiting: {}\n", safe(one)));
             }
         }
         self.told = kinds;

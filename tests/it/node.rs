@@ -275,3 +275,16 @@ fn settings_are_shown_to_whoever_reads_only_their_begin() {
         );
     }
 }
+
+#[test]
+fn what_fails_ends_with_its_code_also_where_nobody_reads_why() {
+    let nowhere = ["admin", "cluster", "--socket", "/nonexistent/admin.sock"];
+    for (arguments, code) in
+        [(&nowhere[..], 3), (&["mqadmin", "nothing"], 2), (&["mqadmin", "topicRoute"], 2)]
+    {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = rmq_node(arguments).stderr(writer).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+    }
+}

@@ -20,6 +20,7 @@ use super::{STANDARD, read_text, whole};
 use crate::admin::service::metadata::MESSAGE_BYTES_MAX;
 use crate::cli::progress::Steps;
 use crate::cli::table::safe;
+use crate::cli::tell;
 use crate::proto::v1::metadata_client::MetadataClient;
 use crate::proto::v1::{
     ApplyMetadataRequest, ApplyMetadataResponse, ClusterMetadata, ExportMetadataRequest,
@@ -192,7 +193,7 @@ pub async fn apply(apply: Apply, door: Door, output: Output) -> Reported {
     }
     if let Some(question) = question(&plan.steps) {
         for step in plan.steps.iter().filter(|_| confirmation.asks()) {
-            eprintln!("{}", safe(&line(step)));
+            tell(&format!("{}\n", safe(&line(step))));
         }
         if !confirmation.is_given(&question) {
             return Ok(not_confirmed());

@@ -12,6 +12,7 @@ use tonic::{Code, Status};
 use super::sheet::{Sheet, or_nothing, words};
 use crate::acl;
 use crate::cli::table::safe;
+use crate::cli::tell;
 use crate::node::has_colours;
 use crate::proto::v1::{Done, Outcome, Problem};
 
@@ -100,7 +101,7 @@ impl Confirmation {
         if !io::stdin().is_terminal() {
             return false;
         }
-        eprint!("{} Go on? [y/N] ", safe(question));
+        tell(&format!("{} Go on? [y/N] ", safe(question)));
         let mut answer = String::new();
         let asked = io::stderr().flush().and_then(|()| io::stdin().read_line(&mut answer));
         asked.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
@@ -162,7 +163,7 @@ impl Report {
     /// Standard output cannot be written, also because nobody reads it any more.
     pub fn print(&self) -> io::Result<ExitCode> {
         io::stdout().write_all(self.text.as_bytes())?;
-        eprint!("{}", self.beside(error_word()));
+        tell(&self.beside(error_word()));
         Ok(match (self.has_failed, self.problems.is_empty() && !self.is_partial) {
             (true, _) => ExitCode::FAILURE,
             (false, true) if self.differs => ExitCode::from(EXIT_DIFFERENT),
@@ -174,7 +175,7 @@ impl Report {
 
 /// Prints why nothing was done.
 pub fn print_error(error: &Status) -> ExitCode {
-    eprintln!("{} {}{}", error_word(), safe(error.message()), hint(error));
+    tell(&format!("{} {}{}\n", error_word(), safe(error.message()), hint(error)));
     ExitCode::from(exit_code(error))
 }
 

@@ -50,7 +50,7 @@ use self::table::OldCommand;
 use super::admin::{EXIT_USAGE, print_error};
 use super::credentials::CredentialsArgs;
 use super::table::safe;
-use super::{addresses, print};
+use super::{addresses, print, tell};
 use tonic::Status;
 
 use crate::admin::{Admin, AdminError};
@@ -100,7 +100,10 @@ pub(super) fn main(words: &[String]) -> anyhow::Result<ExitCode> {
         print(&format!("The sub command {name} not exist.\n"))?;
         let meant = similar(name).map(|meant| format!(", perhaps {meant} is meant"));
         let meant = meant.unwrap_or_default();
-        eprintln!("error: there is no command {}{meant}. `mqadmin` alone lists them.", safe(name));
+        tell(&format!(
+            "error: there is no command {}{meant}. `mqadmin` alone lists them.\n",
+            safe(name)
+        ));
         return Ok(ExitCode::from(EXIT_USAGE));
     };
     if is_help {
@@ -111,7 +114,8 @@ pub(super) fn main(words: &[String]) -> anyhow::Result<ExitCode> {
         Ok(code) => Ok(code),
         Err(Failure::Usage(text)) => {
             print(&help::usage(command))?;
-            eprintln!("error: {}. `{TOOL} {} -h` shows its flags.", safe(&text), command.name);
+            let text = safe(&text);
+            tell(&format!("error: {text}. `{TOOL} {} -h` shows its flags.\n", command.name));
             Ok(ExitCode::from(EXIT_USAGE))
         }
         Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {

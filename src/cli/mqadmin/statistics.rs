@@ -1,6 +1,7 @@
 //! Statistics and the monitor: M-110, M-055.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use super::groups::{consumers, stats};
@@ -108,7 +109,7 @@ async fn sum(
 pub(super) async fn monitor(run: &mut Run) -> Done {
     run.wait(FIRST_ROUND).await?;
     loop {
-        eprintln!("[MONITOR] =========================================beginRound");
+        writeln!(io::stderr(), "[MONITOR] =========================================beginRound")?;
         let topics = match run.admin.topic_names().await {
             Ok(topics) => topics,
             Err(error) => {
@@ -117,18 +118,18 @@ pub(super) async fn monitor(run: &mut Run) -> Done {
             }
         };
         for group in topics.iter().filter_map(|topic| topic.strip_prefix(RETRY_PREFIX)) {
-            report_group(run, group).await;
+            report_group(run, group).await?;
         }
-        eprintln!("[MONITOR] =========================================endRound");
+        writeln!(io::stderr(), "[MONITOR] =========================================endRound")?;
         run.wait(ROUND).await?;
     }
 }
 
 /// Tells of one group that is connected.
-async fn report_group(run: &Run, group: &str) {
+async fn report_group(run: &Run, group: &str) -> Done {
     let (Ok(stats), Ok(found)) = (stats(run, group, None).await, consumers(run, group).await)
     else {
-        return;
+        return Ok(());
     };
     let mut topics: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
     for one in &stats.queues {
@@ -138,10 +139,11 @@ async fn report_group(run: &Run, group: &str) {
         *most = behind.max(*most);
     }
     for (topic, (total, most)) in topics {
-        eprintln!(
+        writeln!(
+            io::stderr(),
             "[MONITOR] reportUndoneMsgs: UndoneMsgs [consumerGroup={group}, topic={topic}, undoneMsgsTotal={total}, \
              undoneMsgsSingleMQ={most}]"
-        );
+        )?;
     }
     let mut infos = BTreeMap::new();
     for client in found.connections {
@@ -151,15 +153,18 @@ async fn report_group(run: &Run, group: &str) {
     }
     let now_ms = run.clock.now_ms();
     if !running::is_same_subscription(&infos, now_ms) {
-        eprintln!(
+        writeln!(
+            io::stderr(),
             "[MONITOR]  [NOTIFY] reportConsumerRunningInfo: ConsumerGroup: {group}, Subscription different"
-        );
+        )?;
     }
     for (client, info) in &infos {
         for line in running::stuck_queues(client, info, now_ms) {
-            eprintln!(
+            writeln!(
+                io::stderr(),
                 "[MONITOR]  [NOTIFY] reportConsumerRunningInfo: ConsumerGroup: {group}, ClientId: {client}, {line}"
-            );
+            )?;
         }
     }
+    Ok(())
 }

@@ -13,6 +13,7 @@ use super::output::{Output, Report, Reported, error_word};
 use super::sheet::{Column, Sheet, fact, nothing, numbers, or_nothing, words, yes};
 use super::whole;
 use crate::cli::table::{safe, time_ms, utc};
+use crate::cli::tell;
 use crate::model::{hexdump, indented_json, version_text};
 use crate::proto::v1::messages_client::MessagesClient;
 use crate::proto::v1::{
@@ -184,7 +185,7 @@ async fn tail(
     while let Some(part) = parts.message().await? {
         report.is_partial |= !part.problems.is_empty();
         for problem in &part.problems {
-            eprintln!("{} {}", error_word(), safe(&problem.reason));
+            tell(&format!("{} {}\n", error_word(), safe(&problem.reason)));
         }
         for message in part.messages.iter().take(left) {
             // A reader that has seen enough ends it.
