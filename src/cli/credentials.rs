@@ -87,28 +87,37 @@ impl CredentialsArgs {
     }
 
     /// What signs the requests; nothing if nothing is given. Flags and environment count before the file, and the file
-    /// before the `usual` one.
+    /// before the `usual` one, which may be missing or without keys.
     ///
     /// # Errors
-    /// A file cannot be read, or one of the two is missing.
+    /// The file cannot be read, or one of the two is missing.
     fn signer(&self, usual: Option<&Path>) -> anyhow::Result<Signer> {
         let (access_key, secret) = match (&self.access_key, &self.secret_key, &self.credentials) {
             (Some(access_key), Some(secret), _) => (access_key.clone(), secret.clone()),
-            (None, None, None) if usual.is_none() => return Ok(Signer::default()),
-            (None, None, given) => {
-                let path = given.as_deref().or(usual).unwrap_or(Path::new(""));
-                let name = path.display().to_string();
-                let text = fs::read_to_string(path).with_context(|| name.clone())?;
-                let (access_key, secret) =
-                    file::credentials(&text).with_context(|| name.clone())?;
-                (access_key, secret.0)
-            }
+            (None, None, Some(path)) => keys(path)?,
+            (None, None, None) => match usual.map(keys) {
+                Some(Ok((access_key, secret)))
+                    if !access_key.trim().is_empty() && !secret.trim().is_empty() =>
+                {
+                    (access_key, secret)
+                }
+                // Nobody asked for that file, and 4.9.4's tool goes on unsigned without keys in it.
+                _ => return Ok(Signer::default()),
+            },
             (Some(_), None, _) => bail!("an access key needs its secret: set RMQ_SECRET_KEY"),
             (None, Some(_), _) => bail!("a secret needs its access key: set RMQ_ACCESS_KEY"),
         };
         let key = Key::new(&secret);
         Ok(Signer::new(move |request| key.sign(&access_key, request)))
     }
+}
+
+/// The account of a file.
+fn keys(path: &Path) -> anyhow::Result<(String, String)> {
+    let name = || path.display().to_string();
+    let text = fs::read_to_string(path).with_context(name)?;
+    let (access_key, secret) = file::credentials(&text).with_context(name)?;
+    Ok((access_key, secret.0))
 }
 
 #[cfg(test)]
@@ -132,5 +141,23 @@ mod tests {
         assert!(credentials(text("a"), text("s"), nowhere).signer(None).is_ok());
         let none = credentials(None, None, None);
         assert!(none.signer(None).is_ok() && !none.are_given());
+    }
+
+    #[test]
+    fn a_usual_file_without_keys_is_no_account() {
+        let none = CredentialsArgs::default();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tools.yml");
+        assert!(none.signer(Some(&path)).is_ok());
+        for text in
+            ["", "# accessKey: a\n", "accessKey:\nsecretKey:\n", "accessKey: ' '\nsecretKey: s\n"]
+        {
+            fs::write(&path, text).unwrap();
+            assert!(none.signer(Some(&path)).is_ok(), "{text}");
+        }
+        let asked =
+            CredentialsArgs { credentials: Some(path.clone()), ..CredentialsArgs::default() };
+        fs::write(&path, "").unwrap();
+        assert!(asked.signer(None).is_err());
     }
 }

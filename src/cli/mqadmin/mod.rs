@@ -155,10 +155,10 @@ fn start(command: &'static OldCommand, words: &[String]) -> Result<ExitCode, Fai
     Ok(run.exit_code())
 }
 
-/// Where 4.9.4's tool has its keys, if there is such a file.
+/// Where 4.9.4's tool has its keys, if it has any.
 fn tools_file() -> Option<PathBuf> {
     let home = std::env::var_os("ROCKETMQ_HOME")?;
-    Some(Path::new(&home).join("conf/tools.yml")).filter(|path| path.exists())
+    Some(Path::new(&home).join("conf/tools.yml"))
 }
 
 /// `-n`, else `NAMESRV_ADDR` as for the tool, else those of this host's settings, with its TLS.
