@@ -177,7 +177,11 @@ fn name_servers(given: &Arguments) -> Result<(Vec<String>, Option<config::Tls>),
     }
 }
 
-/// Our own flags for keys, which the tool lacks, taken out of the words.
+/// Our own flags for an account and for TLS, which the tool lacks.
+const OURS: [&str; 6] =
+    ["--credentials", "--access-key", "--secret-key", "--tls-ca", "--tls-certificate", "--tls-key"];
+
+/// Those flags, taken out of the words.
 fn credentials(words: &[String]) -> Result<(Vec<String>, CredentialsArgs), Failure> {
     #[derive(Parser)]
     struct Signing {
@@ -186,7 +190,7 @@ fn credentials(words: &[String]) -> Result<(Vec<String>, CredentialsArgs), Failu
     }
     let is_ours = |word: &str| {
         let name = word.split('=').next().unwrap_or_default();
-        ["--credentials", "--access-key", "--secret-key"].contains(&name)
+        OURS.contains(&name)
     };
     let (mut others, mut ours) = (Vec::new(), vec![TOOL.to_owned()]);
     let mut words = words.iter();
@@ -307,6 +311,8 @@ fn act<'a>(name: &str, run: &'a mut Run) -> Pin<Box<dyn Future<Output = Done> + 
 
 #[cfg(test)]
 mod tests {
+    use clap::Args as _;
+
     use super::*;
 
     #[test]
@@ -338,5 +344,9 @@ mod tests {
         let (others, credentials) = credentials(&words).unwrap();
         assert_eq!(others, ["-t", "T"]);
         assert!(credentials.credentials(None, None).is_ok());
+        let flags = CredentialsArgs::augment_args(clap::Command::new(TOOL));
+        let mut flags: Vec<_> = flags.get_arguments().filter_map(clap::Arg::get_long).collect();
+        flags.retain(|flag| !OURS.iter().any(|ours| ours.strip_prefix("--") == Some(*flag)));
+        assert!(flags.is_empty(), "{flags:?}");
     }
 }
