@@ -133,6 +133,13 @@ fn messages_are_sent_read_and_found() {
     assert_eq!(row[1..], ["0", "1"], "{found}");
     let shown = done(&format!("queryMsgByUniqueKey -t Hello -i {}", row[0]));
     assert!(shown.contains(&format!("{:<20} [blue]\n", "Tags:")), "{shown}");
+    let shown = done("queryMsgByOffset -t Hello -b broker-a -i 0 -o 1");
+    let id = shown.lines().find_map(|line| line.strip_prefix("OffsetID:")).unwrap().trim();
+    // Nobody is connected: each of two fails by itself, and an id of either kind is found.
+    let (_, _, both) = old(address, &format!("queryMsgById -i {id},{id} -g G -d nobody"));
+    let (_, _, one) = old(address, &format!("queryMsgByUniqueKey -t Hello -i {id} -g G -d nobody"));
+    assert_eq!(both, one.repeat(2));
+    assert!(one.contains("nobody"), "{one}");
     let (code, _, error) = old(address, "queryMsgByOffset -t Hello -b broker-a -i 0 -o 9");
     assert_eq!(code, Some(4), "{error}");
     assert!(error.contains("it has 0 to 3"), "{error}");

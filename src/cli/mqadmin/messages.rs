@@ -30,8 +30,7 @@ const UNIQUE_COUNT: i32 = 32;
 pub(super) async fn by_id(run: &mut Run) -> Done {
     let ids = run.given.must('i').to_owned();
     let ids = ids.split(',').map(str::trim).filter(|id| !id.is_empty());
-    let consumer = run.given.get('g').zip(run.given.get('d'));
-    let consumer = consumer.map(|(group, client)| (group.to_owned(), client.to_owned()));
+    let consumer = consumer_of(run);
     for id in ids {
         let message = match message_of(run, id).await {
             Ok(message) => message,
@@ -40,20 +39,34 @@ pub(super) async fn by_id(run: &mut Run) -> Done {
                 continue;
             }
         };
-        run.did();
-        if let Some((group, client)) = &consumer {
-            let address = message.store_host.to_string();
-            let result = run.admin.consume_directly(&address, group, client, id).await?;
-            run.print(format_args!("{}", consumed_text(&result)))?;
-        } else if run.given.has('s') {
-            if run.given.bool_or('s', false) {
-                sending::again(run, id, &message).await?;
-            }
-        } else {
-            show(run, &message, Some(&message.offset_id()), 0).await?;
+        let done = match &consumer {
+            Some(consumer) => consume(run, &message, consumer).await,
+            None if !run.given.has('s') => show(run, &message, Some(&message.offset_id()), 0).await,
+            None if run.given.bool_or('s', false) => sending::again(run, id, &message).await,
+            None => Ok(()),
+        };
+        match done {
+            Ok(()) => run.did(),
+            // One that fails does not keep the others.
+            Err(Failure::Admin(error)) => run.failed(&error)?,
+            Err(other) => return Err(other),
         }
     }
     Ok(())
+}
+
+/// Has a member of a group consume a message, and shows what it made of it.
+async fn consume(run: &mut Run, message: &Message, (group, client): &(String, String)) -> Done {
+    let address = message.store_host.to_string();
+    let id = message.offset_id();
+    let result = run.admin.consume_directly(&address, group, client, &id).await?;
+    run.print(format_args!("{}", consumed_text(&result)))
+}
+
+/// The group and the member of `-g` and `-d`.
+fn consumer_of(run: &Run) -> Option<(String, String)> {
+    let (group, client) = run.given.get('g').zip(run.given.get('d'))?;
+    Some((group.to_owned(), client.to_owned()))
 }
 
 /// The message of an offset id, at the broker that the id names.
@@ -132,18 +145,19 @@ pub(super) async fn query(
 /// `queryMsgByUniqueKey` (M-062).
 pub(super) async fn by_unique_key(run: &mut Run) -> Done {
     let (topic, id) = (run.given.must('t').to_owned(), run.given.must('i').to_owned());
-    let found = query(run, &topic, &id, true, (UNIQUE_COUNT, i64::MAX)).await?;
-    let consumer = run.given.get('g').zip(run.given.get('d'));
-    let consumer = consumer.map(|(group, client)| (group.to_owned(), client.to_owned()));
+    let consumer = consumer_of(run);
+    let found = match query(run, &topic, &id, true, (UNIQUE_COUNT, i64::MAX)).await {
+        // For a consumer 4.9.4 takes offset ids, too; it looks there first, and dials what other ids spell.
+        Err(Failure::Admin(AdminError::NotFound(text))) if consumer.is_some() => {
+            vec![message_of(run, &id).await.map_err(|_| AdminError::NotFound(text))?]
+        }
+        found => found?,
+    };
     for (index, message) in found.iter().enumerate() {
-        let Some((group, client)) = &consumer else {
-            show(run, message, None, index).await?;
-            continue;
-        };
-        let address = message.store_host.to_string();
-        let result =
-            run.admin.consume_directly(&address, group, client, &message.offset_id()).await?;
-        run.print(format_args!("{}", consumed_text(&result)))?;
+        match &consumer {
+            Some(consumer) => consume(run, message, consumer).await?,
+            None => show(run, message, None, index).await?,
+        }
     }
     Ok(())
 }
