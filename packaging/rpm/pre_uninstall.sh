@@ -1,8 +1,7 @@
 # Before removing ($1: how many versions stay): the last one is stopped and disabled; an upgrade leaves it running.
 if [ "$1" -eq 0 ]; then
-    if [ -d /run/systemd/system ]; then
-        systemctl --no-reload disable --now rmq-node.service 'rmq-node@*.service' || :
-    else
-        systemctl --no-reload disable rmq-node.service || :
-    fi
+    [ ! -d /run/systemd/system ] || systemctl stop rmq-node.service 'rmq-node@*.service' || :
+    systemctl --no-reload disable rmq-node.service || :
+    # What is no unit's whole name cannot be disabled.
+    rm -f /etc/systemd/system/*.wants/rmq-node@*.service
 fi
