@@ -1,5 +1,5 @@
-//! A master's start step, carried out: peers are asked, what is missing is copied from them, then an epoch begins
-//!; and what a master that does not serve answers.
+//! A master's start step, carried out: peers are asked, what is missing is copied from them, then an epoch begins;
+//! and what a master that does not serve answers.
 //!
 //! Not what is decided (`replication::start_step`). Invariant: nothing is served before the epoch is on the disk.
 
@@ -207,7 +207,8 @@ impl Driver {
                 self.peers[peer].view = Some((view.clone(), is_plain));
                 Event::Answered { peer, view }
             }
-            Event::Fetched { peer, end, .. } => {
+            // One that broke off says nothing of where the copy ends.
+            Event::Fetched { peer, end, is_done: true, .. } => {
                 let (own, seen) = (end, self.peers[peer].view.as_ref());
                 if let Some((view, true)) = seen.filter(|(view, _)| view.log.end > own) {
                     self.torn.insert(view.log.end, own);
@@ -288,7 +289,8 @@ impl Driver {
             // Only who answered is fetched from.
             let Some((view, _)) = asked.view else { return Event::Silent { peer } };
             let fetched = member.fetch(&asked.address, &view, to, &adopt).await;
-            Event::Fetched { peer, end: fetched.end, adopted: fetched.adopted }
+            let (end, adopted, is_done) = (fetched.end, fetched.adopted, fetched.is_done);
+            Event::Fetched { peer, end, adopted, is_done }
         });
     }
 
@@ -331,11 +333,14 @@ pub(super) async fn is_ours(broker: &Broker, address: &str) -> Result<bool, Peer
 #[cfg(test)]
 mod tests {
     use tokio::net::TcpListener;
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::broker::tests_support::{TestBroker, header};
+    use crate::remoting::Command;
     use crate::remoting::headers::SendHeader;
     use crate::replication::past::Neighbour;
+    use crate::transport::{Limits, Responder, Server, Service};
 
     /// How long a master that starts asks a name server that takes connections and says nothing.
     async fn asks_for(broker: &TestBroker) -> Duration {
@@ -366,6 +371,38 @@ mod tests {
         broker.broker.member.past().note_peer(&peer).unwrap();
         // The first look is waited for, and no other one.
         assert!(asks_for(&broker).await < 2 * CALL_TIMEOUT);
+    }
+
+    /// A slave of 4.9.4 that has 70 bytes, and nobody at its HA port.
+    struct Plain;
+
+    impl Service for Plain {
+        fn on_request(&self, request: Command, responder: Responder) {
+            let table = br#"{"table":{"commitLogMinOffset":"0","commitLogMaxOffset":"70"}}"#;
+            responder.send(match request.code {
+                request::GET_BROKER_RUNTIME_INFO => {
+                    Command::response(response::SUCCESS).with_body(&table[..])
+                }
+                _ => Command::response(response::REQUEST_CODE_NOT_SUPPORTED),
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_copied_from_a_plain_slave_is_waited_for() {
+        let limits = Arc::new(Limits::default());
+        let server = Server::bind("127.0.0.1:0".parse().unwrap(), limits).unwrap();
+        let (address, stop) = (server.local_addr().to_string(), CancellationToken::new());
+        task::spawn(Kind::Ignore, "plain slave", server.serve(Arc::new(Plain), stop));
+        let broker = TestBroker::master(Vec::new());
+        let member = &broker.broker.member;
+        member.past().note_peer(&Neighbour { address, id: 1, node: None }).unwrap();
+        tokio::time::pause();
+        let starting = broker.broker.find_past(None);
+        let begun = tokio::time::timeout(Duration::from_secs(60), starting).await;
+        assert!(begun.is_err(), "{begun:?}");
+        let standing = member.standing().borrow().clone();
+        assert!(matches!(&standing, Standing::Starting(_)), "{standing:?}");
     }
 
     #[tokio::test]

@@ -18,6 +18,8 @@ pub struct Fetched {
     pub end: u64,
     /// Whether the history was taken over.
     pub adopted: bool,
+    /// Whether all came: what the own log lacks of it then is the part of a record.
+    pub is_done: bool,
 }
 
 impl Member {
@@ -30,7 +32,8 @@ impl Member {
         adopt: &History,
     ) -> Fetched {
         let mut adopted = false;
-        if let Err(error) = self.try_fetch(broker, seen, to, adopt, &mut adopted).await {
+        let tried = self.try_fetch(broker, seen, to, adopt, &mut adopted).await;
+        if let Err(error) = &tried {
             let group = &self.options().group;
             tracing::warn!(
                 group,
@@ -39,7 +42,7 @@ impl Member {
                 "not all of what is missing here was copied: {error}"
             );
         }
-        Fetched { end: self.store().log_range().1.0, adopted }
+        Fetched { end: self.store().log_range().1.0, adopted, is_done: tried.is_ok() }
     }
 
     async fn try_fetch(

@@ -96,6 +96,8 @@ pub enum Event {
         end: u64,
         /// Whether the history was adopted.
         adopted: bool,
+        /// Whether all came: where our log ends below it then, a record is torn there.
+        is_done: bool,
     },
     /// The outcome of `TakeTables`.
     TablesTaken {
@@ -334,7 +336,7 @@ impl StartStep {
                 self.outcome(peer, |peer| peer.compared = Some(compared));
             }
             Event::TablesTaken { peer } => self.outcome(peer, |peer| peer.has_given_tables = true),
-            Event::Fetched { peer, end, adopted } => self.fetched(elapsed, peer, end, adopted),
+            Event::Fetched { peer, end, adopted, .. } => self.fetched(elapsed, peer, end, adopted),
             Event::Found { peer } => {
                 actions.push(Action::Ask { peer: self.peers.len() });
                 self.peers.push(Peer::new(peer));

@@ -40,6 +40,10 @@ fn answered(view: PeerView) -> Event {
     Event::Answered { peer: 0, view }
 }
 
+fn fetched(end: u64, is_done: bool) -> Event {
+    Event::Fetched { peer: 0, end, adopted: true, is_done }
+}
+
 fn waits(actions: &[Action]) -> Option<&Waiting> {
     actions.iter().find_map(|action| match action {
         Action::Wait { waiting } => Some(waiting),
@@ -95,8 +99,8 @@ fn a_missing_tail_is_fetched_then_tables_then_it_begins() {
     let (mut step, actions) = after(start(log(&[a], 0, 50)), [answered(slave(theirs.clone()))]);
     assert_eq!(actions, [Action::Fetch { peer: 0, to: 100, adopt: theirs.history.clone() }]);
     assert_eq!(step.on(Duration::from_secs(99), Event::Tick), [], "it takes what it takes");
-    let fetched = Event::Fetched { peer: 0, end: 100, adopted: true };
-    assert_eq!(step.on(Duration::from_secs(99), fetched), [Action::TakeTables { peer: 0 }]);
+    let all = fetched(100, true);
+    assert_eq!(step.on(Duration::from_secs(99), all), [Action::TakeTables { peer: 0 }]);
     let actions = step.on(Duration::from_secs(99), Event::TablesTaken { peer: 0 });
     assert_eq!(begun(&actions), Epoch { nonce: 9, ..epoch(0, 2, 100) });
     assert_eq!(step.on(Duration::from_secs(99), Event::Tick), []);
@@ -107,14 +111,13 @@ fn a_fetch_that_breaks_goes_on_where_it_is_and_its_progress_prolongs_the_wait() 
     let a = epoch(0, 0, 0);
     let theirs = log(&[a], 0, 100);
     let (mut step, _) = after(start(log(&[a], 0, 50)), [answered(slave(theirs.clone()))]);
-    let broken = Event::Fetched { peer: 0, end: 70, adopted: true };
+    let broken = fetched(70, false);
     let actions = step.on(Duration::from_secs(60), broken);
     assert_eq!(waits(&actions).unwrap().left, Some(Duration::from_secs(30)));
     assert_eq!(step.on(Duration::from_secs(61), Event::Tick)[0], Action::Ask { peer: 0 });
     let actions = step.on(Duration::from_secs(61), answered(slave(theirs)));
     assert!(matches!(actions[..], [Action::Fetch { to: 100, .. }]));
-    let actions =
-        step.on(Duration::from_secs(62), Event::Fetched { peer: 0, end: 70, adopted: true });
+    let actions = step.on(Duration::from_secs(62), fetched(70, false));
     assert_eq!(waits(&actions).unwrap().left, Some(Duration::from_secs(28)), "no progress");
     assert_eq!(begun(&step.on(Duration::from_secs(90), Event::Silent { peer: 0 })).start, 70);
 }
@@ -155,8 +158,10 @@ fn who_was_not_connected_is_asked_once_but_waited_for_if_it_has_more() {
     assert!(!waits(&actions).unwrap().forever, "its first outcome comes");
     let (_, actions) = after(unlisted.clone(), [Event::Silent { peer: 0 }]);
     assert_eq!(begun(&actions).start, 50);
-    let events =
-        [answered(slave(log(&[a], 0, 60))), Event::Fetched { peer: 0, end: 50, adopted: false }];
+    let events = [
+        answered(slave(log(&[a], 0, 60))),
+        Event::Fetched { peer: 0, end: 50, adopted: false, is_done: false },
+    ];
     let (_, actions) = after(Start { is_whole: true, ..unlisted }, events);
     assert_eq!(waits(&actions).unwrap().left, Some(Duration::from_millis(29_990)));
 }
@@ -274,7 +279,7 @@ fn a_plain_slaves_tail_is_compared_and_comes_under_an_epoch_of_its_own() {
     let copied = Epoch { nonce: 9, ..epoch(0, 1, 50) };
     let adopt = log(&[a, copied], 0, 0).history;
     assert_eq!(actions, [Action::Fetch { peer: 0, to: 70, adopt }]);
-    let actions = step.on(now, Event::Fetched { peer: 0, end: 70, adopted: true });
+    let actions = step.on(now, fetched(70, true));
     assert_eq!(actions, [Action::TakeTables { peer: 0 }]);
     let actions = step.on(now, Event::TablesTaken { peer: 0 });
     assert_eq!(begun(&actions), Epoch { nonce: 9, ..epoch(0, 2, 70) });

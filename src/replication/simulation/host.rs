@@ -375,11 +375,12 @@ impl World {
             return;
         };
         let (link, adopted) = (fetch.link, fetch.adopted);
-        if end < fetch.to {
+        let is_done = end >= fetch.to;
+        if !is_done {
             self.starting(host).unwrap().views.remove(&fetch.peer);
         }
         self.send(host, link.host, Some(link.incarnation), Message::Close(link.connection));
-        self.on_step(host, Event::Fetched { peer: fetch.peer, end, adopted });
+        self.on_step(host, Event::Fetched { peer: fetch.peer, end, adopted, is_done });
     }
 
     // A slave.
