@@ -77,7 +77,7 @@ impl Member {
         let (mut heard, mut followed) = (false, Followed::new(self));
         let copying = Copying {
             member: self,
-            stream_number: *self.lock_streams_ended(),
+            stream_number: self.lock_incoming().ended,
             goal: Some(to),
             whole_at: None,
             followed: &mut followed,

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::history::{History, Log};
+use super::history::{History, Log, NodeId};
 use super::past::{Neighbour, Past, Role, rows_of};
 use super::sender::Progress;
 use super::state::{CopyState, Phase, SlaveState};
@@ -75,6 +75,15 @@ struct Copying {
     fitting: Option<(String, bool)>,
 }
 
+/// The stream into a log.
+#[derive(Debug, Default)]
+pub(super) struct Incoming {
+    /// How often one was ended.
+    pub(super) ended: u64,
+    /// Which copy this one comes from; `None` until that is known, and of a master of 4.9.4.
+    pub(super) from: Option<NodeId>,
+}
+
 /// A member of a group.
 #[derive(Debug)]
 pub struct Member {
@@ -89,8 +98,8 @@ pub struct Member {
     greeted: Mutex<HashMap<SocketAddr, String>>,
     slaves: Mutex<BTreeMap<u64, Arc<Progress>>>,
     copying: Mutex<Copying>,
-    /// How often streams into this log were ended; held while something of one is appended.
-    streams_ended: Mutex<u64>,
+    /// The stream into this log; held while something of it is appended.
+    incoming: Mutex<Incoming>,
     /// Cancelled when the store is to be opened again: it is to be cut, or its folder was set aside.
     reopen: CancellationToken,
     /// How often the history was replaced by another one: connections to the HA port end with it.
@@ -120,7 +129,7 @@ impl Member {
             greeted: Mutex::default(),
             slaves: Mutex::default(),
             copying: Mutex::new(copying),
-            streams_ended: Mutex::default(),
+            incoming: Mutex::default(),
             reopen: CancellationToken::new(),
             histories: watch::Sender::new(0),
         })
@@ -251,7 +260,7 @@ impl Member {
         if is_member {
             // What is still on its way was written before it started, and would be behind the end that is answered.
             if theirs.role == STARTING && self.is_slave() {
-                *self.lock_streams_ended() += 1;
+                self.end_stream_from(&theirs.node);
             }
             // From elsewhere it may be said by anybody about anybody.
             if theirs.address.parse().is_ok_and(|at: SocketAddr| at.ip() == peer.ip()) {
@@ -358,9 +367,17 @@ impl Member {
         self.lock_slaves().values().filter(started).map(state).collect()
     }
 
-    /// How often streams into this log were ended. Nothing of one is appended while this is held.
-    pub(super) fn lock_streams_ended(&self) -> MutexGuard<'_, u64> {
-        self.streams_ended.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The stream into this log. Nothing of it is appended while this is held.
+    pub(super) fn lock_incoming(&self) -> MutexGuard<'_, Incoming> {
+        self.incoming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the stream into this log if it comes from this node, or nobody knows yet from whom.
+    fn end_stream_from(&self, node: &str) {
+        let mut incoming = self.lock_incoming();
+        if incoming.from.is_none_or(|from| node.parse::<NodeId>() == Ok(from)) {
+            incoming.ended += 1;
+        }
     }
 
     fn lock_copying(&self) -> MutexGuard<'_, Copying> {

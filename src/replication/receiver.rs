@@ -221,10 +221,15 @@ impl Receiver {
         if !is_stopped {
             self.member.enter(Phase::Connecting);
         }
-        let stream_number = *self.member.lock_streams_ended();
+        let stream_number = {
+            let mut incoming = self.member.lock_incoming();
+            incoming.from = None;
+            incoming.ended
+        };
         let tls_changed = self.member.tls().changed();
         let mut stream = self.member.dial_ha(&master.broker, &master.ha).await?;
         let (view, peer) = self.fit(&master.broker, stream.local_addr()?.port()).await?;
+        self.member.lock_incoming().from = view.node;
         let first = match &peer {
             Peer::Ours(_) => self.member.store.log_range().1.0,
             Peer::Plain => first_report(&self.member, &master.broker).await?,
@@ -416,8 +421,8 @@ impl Copying<'_> {
     /// Appends what is complete of the log's bytes at `at`; returns how many these are.
     fn append(&mut self, at: u64, bytes: &[u8]) -> Result<usize, End> {
         let store = Arc::clone(&self.member.store);
-        let ended = self.member.lock_streams_ended();
-        if *ended != self.stream_number {
+        let incoming = self.member.lock_incoming();
+        if incoming.ended != self.stream_number {
             return Err(End::StartsAgain);
         }
         let followed = &mut *self.followed;

@@ -250,6 +250,25 @@ async fn a_slaves_store_takes_nothing_of_its_own() {
     assert_eq!(refused, Err(crate::store::AppendError::IsSlave));
 }
 
+/// What a node of the group says in its start step.
+fn starting(node: &str) -> Hello {
+    let (group, role) = ("broker-a".to_owned(), "starting".to_owned());
+    Hello { group, role, node: node.to_owned(), ..Hello::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_another_node_starts_does_not_end_the_masters_stream() {
+    let (master, slave) = (Master::new().await, TestStore::slave());
+    let _copying = Copying::into(&slave, &master.address);
+    let mut peer = master.accept().await;
+    assert_eq!(peer.read_report().await, 0);
+    let other = starting("00000000000000fe");
+    let _ = slave.member().answer_hello(&other, "127.0.0.1:9".parse().unwrap());
+    let first = record(0, 0, "first");
+    peer.say(&batch(0, &first)).await;
+    assert_eq!(peer.read_report().await, first.len() as u64);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_still_on_its_way_from_a_master_that_starts_again_is_not_taken() {
     let (master, slave) = (Master::new().await, TestStore::slave());
@@ -259,8 +278,7 @@ async fn what_is_still_on_its_way_from_a_master_that_starts_again_is_not_taken()
     let end = first.len() as u64;
     peer.say(&batch(0, &first)).await;
     assert_eq!((peer.read_report().await, peer.read_report().await), (0, end));
-    let (group, role) = ("broker-a".to_owned(), "starting".to_owned());
-    let starting = Hello { group, role, node: "00000000000000ff".into(), ..Hello::default() };
+    let starting = starting("00000000000000ff");
     let answer = slave.member().answer_hello(&starting, "127.0.0.1:9".parse().unwrap());
     assert_eq!(answer.max_offset, end);
     peer.say(&batch(end, &record(end, 1, "late"))).await;
