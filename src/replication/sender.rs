@@ -3,8 +3,8 @@
 //! One task a slave; it reads reports and writes batches side by side, so that a slave that reads slowly is still
 //! heard. Not here: who waits for slaves (`store`). One of ours has compared the logs before it reports, and said so on
 //! the broker port; of all others the last record below their end is compared here. Invariants: nothing is sent to a
-//! slave whose log was not found to fit; a report counts only within what was sent (H-007
-//! repaired); a slave holds up nobody; at most [`CHUNK_BYTES`] of the log are held for it.
+//! slave whose log was not found to fit; a report counts only within what was sent (H-007 repaired); a slave holds up
+//! nobody; whoever says nothing keeps no slave out; at most [`CHUNK_BYTES`] of the log are held for a slave.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -39,7 +39,7 @@ const CHUNK_BYTES: usize = 32 * BATCH_BYTES_MAX;
 /// What is nearer to the log's end is in the kernel's memory: reading it does not wait for the disk.
 const HOT_BYTES: u64 = 4 << 20;
 /// The most slaves at once; there are a few, everybody else is a mistake.
-const SLAVES_MAX: usize = 64;
+pub(super) const SLAVES_MAX: usize = 64;
 /// How often is looked whether what a slave had is on the disk here.
 const FLUSH_LOOK: Duration = Duration::from_millis(500);
 /// How long a small batch waits for a slave to have what was sent before: under load much goes together then, and a slave
@@ -79,6 +79,18 @@ pub(super) struct Known {
 }
 
 impl Progress {
+    fn new(peer: SocketAddr) -> Self {
+        Self {
+            peer,
+            sent_to: AtomicU64::new(0),
+            acknowledged_to: watch::Sender::new(0),
+            heard_at: Mutex::new(Instant::now()),
+            watched: Mutex::default(),
+            started: watch::Sender::new(None),
+            known: OnceLock::new(),
+        }
+    }
+
     /// It is about to be sent the log up to `to`.
     fn watch(&self, to: u64) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,6 +108,13 @@ impl Progress {
     pub(super) fn lock_heard_at(&self) -> MutexGuard<'_, Instant> {
         self.heard_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A connection, being served.
+struct Connection {
+    progress: Arc<Progress>,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
 }
 
 /// Why a slave's connection is closed.
@@ -147,24 +166,28 @@ impl Sender {
 
     /// Serves the port until `stop`; returns when all connections are closed.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
-        let mut tasks = Vec::new();
+        let mut connections = Vec::new();
         let mut next_id = 0;
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
                 accepted = listener.accept() => accepted,
             };
-            tasks.retain(|task: &tokio::task::JoinHandle<()>| !task.is_finished());
+            connections.retain(|one: &Connection| !one.task.is_finished());
             match accepted {
-                Ok((_, peer)) if tasks.len() >= SLAVES_MAX => {
-                    tracing::warn!(%peer, "refused: too many connections to the HA port");
-                }
                 Ok((stream, peer)) => {
+                    if !self.has_room(&mut connections).await {
+                        tracing::warn!(%peer, "refused: too many connections to the HA port");
+                        continue;
+                    }
                     next_id += 1;
-                    let (sender, id, stop) = (Arc::clone(&self), next_id, stop.clone());
-                    tasks.push(task::spawn(Kind::Ignore, "slave", async move {
-                        sender.serve_one(id, stream, peer, stop).await;
-                    }));
+                    let (sender, id, stop) = (Arc::clone(&self), next_id, stop.child_token());
+                    let progress = Arc::new(Progress::new(peer));
+                    let (one, stopped) = (Arc::clone(&progress), stop.clone());
+                    let task = task::spawn(Kind::Ignore, "slave", async move {
+                        sender.serve_one(id, stream, one, stopped).await;
+                    });
+                    connections.push(Connection { progress, stop, task });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection to the HA port");
@@ -172,26 +195,43 @@ impl Sender {
                 }
             }
         }
-        for task in tasks {
+        for one in connections {
             // A panic in it was reported.
-            let _ = task.await;
+            let _ = one.task.await;
         }
     }
 
-    async fn serve_one(&self, id: u64, tcp: TcpStream, peer: SocketAddr, stop: CancellationToken) {
+    /// Whether one more is let in: where there are too many, the oldest that nothing is known of makes room.
+    async fn has_room(&self, connections: &mut Vec<Connection>) -> bool {
+        if connections.len() < SLAVES_MAX {
+            return true;
+        }
+        let is_unknown = |one: &Connection| {
+            let progress = &one.progress;
+            progress.started.borrow().is_none()
+                && !self.member.lock_greeted().contains_key(&progress.peer)
+        };
+        let Some(at) = connections.iter().position(is_unknown) else { return false };
+        let Connection { progress, stop, task } = connections.remove(at);
+        tracing::warn!(peer = %progress.peer, "disconnected: it said nothing, and another one came to a full HA port");
+        stop.cancel();
+        // A panic in it was reported.
+        let _ = task.await;
+        true
+    }
+
+    async fn serve_one(
+        &self,
+        id: u64,
+        tcp: TcpStream,
+        progress: Arc<Progress>,
+        stop: CancellationToken,
+    ) {
+        let peer = progress.peer;
         if let Err(error) = tcp.set_nodelay(true) {
             // The peer is gone already; the first read says so.
             tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
         }
-        let progress = Arc::new(Progress {
-            peer,
-            sent_to: AtomicU64::new(0),
-            acknowledged_to: watch::Sender::new(0),
-            heard_at: Mutex::new(Instant::now()),
-            watched: Mutex::default(),
-            started: watch::Sender::new(None),
-            known: OnceLock::new(),
-        });
         self.member.lock_slaves().insert(id, Arc::clone(&progress));
         let replica = Mutex::new(None);
         let ended = tokio::select! {

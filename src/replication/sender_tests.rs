@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::sender::BATCH_BYTES_MAX;
+use super::sender::{BATCH_BYTES_MAX, SLAVES_MAX};
 use super::tests_support::*;
 use super::{HEARTBEAT, Phase, SILENCE_MAX};
 use crate::store::fault_disk::Fault;
@@ -147,6 +148,25 @@ async fn the_note_of_a_slave_that_has_greeted_again_stays() {
     wait_until("forgotten", || member.lock_greeted().is_empty().then_some(())).await;
     member.forget_peer(address);
     assert!(!noted());
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_keep_no_slave_out() {
+    let master = TestStore::master();
+    master.append("a").await;
+    let port = Port::of(&master).await;
+    let mut known = port.dial().await;
+    known.report(0).await;
+    known.read_batch().await;
+    let mut idle = Vec::new();
+    for _ in 1..SLAVES_MAX {
+        idle.push(Peer(TcpStream::connect(&port.address).await.unwrap()));
+    }
+    let mut slave = port.dial().await;
+    slave.report(0).await;
+    assert_eq!(slave.read_batch().await.0, 0);
+    assert!(idle[0].is_closed().await, "the oldest of them");
+    assert_eq!(port.sender.slaves().len(), 2);
 }
 
 #[tokio::test]
