@@ -80,6 +80,7 @@ impl Member {
             stream_number: self.lock_incoming().ended,
             goal: Some(to),
             whole_at: None,
+            is_ours: matches!(peer, Peer::Ours(_)),
             followed: &mut followed,
             heard: &mut heard,
         };

@@ -3,8 +3,8 @@
 //! Not here: where the master is (the name server says that to `broker`), nor what is decided (`decide`). Invariants:
 //! nothing is reported before the logs were found to fit (a master is silent until then, H-004), nor what the store did
 //! not take; of a record that has not come in full, the part that has come is held in memory; once the logs do not
-//! fit, nothing more is copied from that master; what is no record twice, behind what was copied from the same
-//! master, is a hole of its log, and is copied as one, loudly.
+//! fit, nothing more is copied from that master; what is no record twice, of one of ours or behind what was copied from
+//! the same master, is a hole of its log, and is copied as one, loudly.
 
 use std::io;
 use std::sync::Arc;
@@ -240,7 +240,8 @@ impl Receiver {
         let whole_at = (!self.member.past.is_whole()).then_some(view.log.end);
         let member = &self.member;
         let is_plain = !stream.is_encrypted();
-        let copying = Copying { member, stream_number, goal: None, whole_at, followed, heard };
+        let copying =
+            Copying { member, stream_number, goal: None, whole_at, is_ours, followed, heard };
         tokio::select! {
             ended = copying.run(&mut stream, first) => ended,
             () = tls_changed, if is_plain => Err(End::TlsChanged),
@@ -350,6 +351,8 @@ pub(super) struct Copying<'a> {
     pub(super) goal: Option<u64>,
     /// Once the log reaches this, nothing of it is missing.
     pub(super) whole_at: Option<u64>,
+    /// Whether it comes from one of ours, whose history has shown that it is this log.
+    pub(super) is_ours: bool,
     pub(super) followed: &'a mut Followed,
     /// Becomes true when something came.
     pub(super) heard: &'a mut bool,
@@ -450,7 +453,8 @@ impl Copying<'_> {
                     let CopyError::Damaged { at: bad, .. } = error else {
                         return Err(error.into());
                     };
-                    if bad == followed.from && bad > store.log_range().0.0 {
+                    // Of one of ours it is known, and a hole may have been copied in part before the start.
+                    if !self.is_ours && bad == followed.from && bad > store.log_range().0.0 {
                         return Err(End::Strange(error));
                     }
                     followed.damaged_at = Some(bad);

@@ -161,12 +161,42 @@ async fn what_is_no_record_twice_is_a_hole_up_to_the_next_record_however_it_is_c
     }
 }
 
+/// Says twice, over two connections, what `sent` has from the slave's end up to `to`; returns both.
+async fn say_twice(master: &Master, sent: &[u8], to: usize) -> [Peer; 2] {
+    let mut first = master.accept().await;
+    let at = first.read_report().await;
+    let said = batch(at, &sent[usize::try_from(at).unwrap()..to]);
+    first.say(&said).await;
+    let mut second = master.accept().await;
+    let at = second.read_report().await;
+    second.say(&batch(at, &sent[usize::try_from(at).unwrap()..to])).await;
+    [first, second]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slave_that_starts_again_within_a_hole_goes_on() {
+    let (master, mut slave) = (Master::new().await, TestStore::slave());
+    let (good, hole) = (record(0, 0, "good"), vec![7; 4000]);
+    let behind = (good.len() + hole.len()) as u64;
+    let sent = [good.clone(), hole, record(behind, 2, "behind")].concat();
+    let copying = Copying::into(&slave, &master.address);
+    let peers = say_twice(&master, &sent, good.len() + 2000).await;
+    copying.until("half of it", |state| state.hole_bytes > 1000).await;
+    copying.stop().await;
+    drop(peers);
+    slave.reopen();
+    let copying = Copying::into(&slave, &master.address);
+    let _peers = say_twice(&master, &sent, sent.len()).await;
+    copying.until_at(sent.len() as u64).await;
+    assert_eq!((slave.log(), pulled(&slave.store())), (sent, 3));
+}
+
 #[tokio::test(start_paused = true)]
 async fn another_log_is_not_taken_for_one_with_a_hole() {
     let (master, slave) = (Master::new().await, TestStore::slave());
     let own = record(0, 0, "own");
     slave.store().append_copied(offset(0), &own).unwrap();
-    let copying = Copying::into(&slave, &master.address);
+    let copying = Copying::into_plain(&slave, &master.address, &own);
     let end = own.len() as u64;
     // The end of a longer record, and then one that fits.
     let sent = [vec![7; 50], record(end + 50, 1, "x")].concat();

@@ -234,6 +234,13 @@ impl Copying {
         Self::from(store, &broker, address, stop_broker)
     }
 
+    /// From a master of 4.9.4 at this HA port that has this record, the only one here, and more.
+    pub(super) fn into_plain(store: &TestStore, address: &str, record: &[u8]) -> Self {
+        let plain = Plain { record: record.to_vec() };
+        let (broker, stop_broker) = serve(Arc::new(plain));
+        Self::from(store, &broker, address, stop_broker)
+    }
+
     pub(super) fn of(store: &TestStore, port: &Port) -> Self {
         let member = Arc::clone(&port.member);
         let (broker, stop_broker) =
@@ -276,10 +283,13 @@ impl Copying {
 fn broker_port(
     answer: impl Fn(&Hello) -> Hello + Send + Sync + 'static,
 ) -> (String, CancellationToken) {
+    serve(Arc::new(Greeter(Box::new(answer))))
+}
+
+fn serve(service: Arc<impl Service>) -> (String, CancellationToken) {
     let server = Server::bind("127.0.0.1:0".parse().unwrap(), Arc::new(Limits::default())).unwrap();
     let (address, stop) = (server.local_addr().to_string(), CancellationToken::new());
-    let served = server.serve(Arc::new(Greeter(Box::new(answer))), stop.clone());
-    task::spawn(Kind::Ignore, "broker port", served);
+    task::spawn(Kind::Ignore, "broker port", server.serve(service, stop.clone()));
     (address, stop)
 }
 
@@ -293,6 +303,23 @@ impl Service for Greeter {
         let answer = self.0(&extension::parse(&request.body).unwrap());
         let answer = extension::to_bytes(&answer);
         responder.send(Command::response(response::SUCCESS).with_body(answer));
+    }
+}
+
+/// The broker port of a master of 4.9.4, as far as its slave asks.
+struct Plain {
+    record: Vec<u8>,
+}
+
+impl Service for Plain {
+    fn on_request(&self, request: Command, responder: Responder) {
+        let range = br#"{"table":{"commitLogMinOffset":"0","commitLogMaxOffset":"1000000"}}"#;
+        let answer = Command::response(response::SUCCESS);
+        responder.send(match request.code {
+            request::GET_BROKER_RUNTIME_INFO => answer.with_body(&range[..]),
+            request::VIEW_MESSAGE_BY_ID => answer.with_body(self.record.clone()),
+            _ => Command::response(response::REQUEST_CODE_NOT_SUPPORTED),
+        });
     }
 }
 
