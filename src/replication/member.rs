@@ -199,10 +199,13 @@ impl Member {
     /// # Errors
     /// What the system says; nothing is changed then.
     pub(super) fn follow_history(&self, history: &History) -> std::io::Result<()> {
-        if self.past.history() != *history {
+        let is_another = self.past.history() != *history;
+        self.past.set_history(history, Role::Slave)?;
+        if is_another {
+            // After it, so that whoever connects meanwhile does not keep what it compared with the one before.
             self.histories.send_modify(|count| *count += 1);
         }
-        self.past.set_history(history, Role::Slave)
+        Ok(())
     }
 
     /// Changes when the history is replaced.

@@ -151,6 +151,21 @@ async fn the_note_of_a_slave_that_has_greeted_again_stays() {
 }
 
 #[tokio::test]
+async fn a_history_is_announced_when_it_is_on_the_disk() {
+    let slave = TestStore::slave();
+    let member = slave.member();
+    let histories = member.histories();
+    let history = TestStore::master().member().past().history();
+    let in_the_way = member.store().options().dir.join("epochs.json.tmp");
+    std::fs::create_dir(&in_the_way).unwrap();
+    member.follow_history(&history).unwrap_err();
+    assert!(!histories.has_changed().unwrap());
+    std::fs::remove_dir(&in_the_way).unwrap();
+    member.follow_history(&history).unwrap();
+    assert!(histories.has_changed().unwrap() && member.past().history() == history);
+}
+
+#[tokio::test]
 async fn connections_that_say_nothing_keep_no_slave_out() {
     let master = TestStore::master();
     master.append("a").await;
