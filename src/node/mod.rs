@@ -23,7 +23,8 @@
 //! and every port is bound; a port is closed before the store behind it; what the settings decide stops the node before
 //! anything starts, a role whose own data cannot be used stays down alone, and whatever fails later stops the node as
 //! a whole. Two runtimes: `control` (name server, registration, signals, watchdog) goes on when the disk
-//! behind `data` (broker ports) is slow.
+//! behind `data` (broker ports) is slow; while a disk stalls, the status line waits for a slave's log,
+//! and signals wait with it.
 
 mod admin_door;
 pub mod adopt;

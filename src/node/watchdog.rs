@@ -1,7 +1,8 @@
 //! Tells the service manager that both runtimes make progress, and nothing when one does not.
 //!
-//! Not a monitor of requests: a slow disk is no reason to be killed. Invariant: each notification
-//! follows an answer of the data runtime that was asked for after the notification before.
+//! Not a monitor of requests: a slow disk is no reason to be killed, but workers of the data runtime wait for the disk,
+//! so that one that stalls for the whole timeout is. Invariant: each notification follows an answer of the data runtime
+//! that was asked for after the notification before.
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@
 //!    on its way was written before, and would be behind the end that it answers with;
 //! 6. positions that point beyond the own log's end are not taken over.
 //!
-//! `simulation` shows what happens without each.
+//! `simulation` holds to them all, and shows that they are enough.
 
 use std::fmt;
 

@@ -1,6 +1,6 @@
 //! One broker as a member of its group: what it says of itself, who greeted it, and whether it serves.
 //!
-//! Not the copying (`sender`, `receiver`), nor what is decided (`history`, `decisions`). Invariants: a connection to the
+//! Not the copying (`sender`, `receiver`), nor what is decided (`history`, `decide`). Invariants: a connection to the
 //! HA port counts as checked only if its slave said so on the broker port while it was open; what a peer says of
 //! itself is believed only as far as bytes and epochs show it.
 

@@ -8,7 +8,8 @@
 //!   and everything up to their last report is on this disk.
 //! - [`Start::is_whole`] stays false, over starts and clean stops too, from a start at which the tail may be lost
 //!   until `Begin`, or until as a slave the log reaches the end that its master had at the handshake.
-//! - Slaves and nodes that stay down let others copy their log; a node in its start step does not.
+//! - Slaves let others copy their log; a node in its start step, or one that stays down, does not (`simulation` lets
+//!   the latter).
 //!
 //! Invariants: nothing is begun while a peer that may have our tail can still be waited for; the log only ever grows;
 //! a peer that has something else under a later epoch keeps this node down.
