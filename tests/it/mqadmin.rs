@@ -95,6 +95,10 @@ fn tables_are_those_that_scripts_read() {
             .starts_with("DefaultCluster    broker-a                0     "),
         "{clusters}"
     );
+    let (broker, folder) = (format!("{address}:10911"), dir.path().join("export"));
+    done(&format!("exportMetadata -b {broker} -t true -f {}", folder.display()));
+    let exported = std::fs::read_to_string(folder.join("topic.json")).unwrap();
+    assert!(exported.starts_with("{\n\t\"dataVersion\":{\n\t\t\"counter\":"), "{exported}");
     let group = done("updateSubGroup -c DefaultCluster -g G");
     assert!(group.contains("consumeFromMinEnable=false, consumeBroadcastEnable=false"), "{group}");
     assert!(done("getConsumerConfig -g G").contains(&format!("{:<40}=  16\n", "retryMaxTimes")));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::{Admin, AdminError, CALL_TIMEOUT};
-use crate::model::SubscriptionGroupConfig;
+use crate::model::{DataVersion, SubscriptionGroupConfig};
 use crate::remoting::bodies::clients::{
     ClientConnection, ConsumerConnections, Producer, parse_all_producers,
     parse_consumer_connections, parse_producer_connections,
@@ -41,8 +41,19 @@ impl Admin {
         &self,
         address: &str,
     ) -> Result<Vec<SubscriptionGroupConfig>, AdminError> {
+        Ok(self.group_table(address).await?.1)
+    }
+
+    /// The same with the version of their table.
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub async fn group_table(
+        &self,
+        address: &str,
+    ) -> Result<(DataVersion, Vec<SubscriptionGroupConfig>), AdminError> {
         let request = Command::request(request::GET_ALL_SUBSCRIPTIONGROUP_CONFIG);
-        Ok(self.of(address, request, parse_all_groups).await?.1)
+        self.of(address, request, parse_all_groups).await
     }
 
     /// A broker's settings of one group, of which only all are told (201); `None` if it has none.

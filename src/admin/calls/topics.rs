@@ -1,7 +1,7 @@
 //! Topics at one broker or name server: 17, 21, 202, 215, 216, 300, 305.
 
 use super::super::{Admin, AdminError};
-use crate::model::{TopicConfig, system};
+use crate::model::{DataVersion, TopicConfig, system};
 use crate::remoting::bodies::consume_stats::parse_group_list;
 use crate::remoting::bodies::topic_stats::{TopicOffset, parse_topic_stats};
 use crate::remoting::bodies::topics::{parse_topic_list, parse_topic_table};
@@ -72,8 +72,19 @@ impl Admin {
     /// # Errors
     /// It does not answer, or refuses.
     pub async fn topic_configs(&self, address: &str) -> Result<Vec<TopicConfig>, AdminError> {
+        Ok(self.topic_table(address).await?.1)
+    }
+
+    /// The same with the version of their table.
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub async fn topic_table(
+        &self,
+        address: &str,
+    ) -> Result<(DataVersion, Vec<TopicConfig>), AdminError> {
         let request = Command::request(request::GET_ALL_TOPIC_CONFIG);
-        Ok(self.of(address, request, parse_topic_table).await?.1)
+        self.of(address, request, parse_topic_table).await
     }
 
     /// The topics of the system at a broker (305).

@@ -8,9 +8,11 @@ use super::groups::consumers;
 use super::run::{Done, Failure, Run};
 use crate::admin::{AdminError, Statistics, statistics};
 use crate::model::version_name as version;
-use crate::model::{DLQ_PREFIX, RETRY_PREFIX, SubscriptionGroupConfig, TopicConfig, system};
+use crate::model::{
+    DLQ_PREFIX, DataVersion, RETRY_PREFIX, SubscriptionGroupConfig, TopicConfig, system,
+};
 use crate::remoting::bodies::groups::group_value;
-use crate::remoting::bodies::topics::topic_value;
+use crate::remoting::bodies::topics::{topic_value, version_value};
 use crate::remoting::json::{Form, Value};
 use crate::remoting::{VERSION_4_9_4, response};
 
@@ -61,23 +63,30 @@ fn save(run: &Run, name: &str, content: &Value<'_>) -> Result<String, Failure> {
     Ok(path)
 }
 
-/// The topics of applications at a broker; those for retries and dead letters only with `-s`.
-async fn topics_of(run: &Run, address: &str) -> Result<Vec<TopicConfig>, AdminError> {
+/// The topics of applications at a broker, with the version of its table; those for retries and dead letters only with
+/// `-s`.
+async fn topics_of(
+    run: &Run,
+    address: &str,
+) -> Result<(DataVersion, Vec<TopicConfig>), AdminError> {
     let system = run.admin.system_topics_at(address).await?;
-    let mut topics = run.admin.topic_configs(address).await?;
+    let (version, mut topics) = run.admin.topic_table(address).await?;
     let is_special = |name: &str| name.starts_with(RETRY_PREFIX) || name.starts_with(DLQ_PREFIX);
     topics.retain(|topic| !system.iter().any(|name| name == topic.name.as_str()));
     topics.retain(|topic| run.given.has('s') || !is_special(topic.name.as_str()));
-    Ok(topics)
+    Ok((version, topics))
 }
 
-/// The groups of applications at a broker.
-async fn groups_of(run: &Run, address: &str) -> Result<Vec<SubscriptionGroupConfig>, AdminError> {
-    let mut groups = run.admin.group_configs(address).await?;
+/// The groups of applications at a broker, with the version of its table.
+async fn groups_of(
+    run: &Run,
+    address: &str,
+) -> Result<(DataVersion, Vec<SubscriptionGroupConfig>), AdminError> {
+    let (version, mut groups) = run.admin.group_table(address).await?;
     let is_system =
         |name: &str| name.starts_with(system::GROUP_PREFIX) || SYSTEM_GROUPS.contains(&name);
     groups.retain(|group| !is_system(group.name.as_str()));
-    Ok(groups)
+    Ok((version, groups))
 }
 
 fn topic_table(topics: &BTreeMap<String, TopicConfig>) -> Value<'_> {
@@ -99,8 +108,10 @@ pub(super) async fn metadata(run: &mut Run) -> Done {
         (None, None) => return Err(Failure::Usage("-b or -c is missing".to_owned())),
     };
     let (mut topics, mut groups) = (BTreeMap::new(), BTreeMap::new());
+    let mut of_table = DataVersion::default();
     for address in &addresses {
-        for mut topic in topics_of(run, address).await? {
+        let (of_topics, found) = topics_of(run, address).await?;
+        for mut topic in found {
             // Queues of all masters together.
             let name = topic.name.to_string();
             if let Some(TopicConfig { read_queues, write_queues, .. }) = topics.get(&name) {
@@ -109,7 +120,9 @@ pub(super) async fn metadata(run: &mut Run) -> Done {
             }
             topics.insert(name, topic);
         }
-        for mut group in groups_of(run, address).await? {
+        let (of_groups, found) = groups_of(run, address).await?;
+        of_table = if topics_only { of_topics } else { of_groups };
+        for mut group in found {
             let name = group.name.to_string();
             if let Some(SubscriptionGroupConfig { retry_queue_nums, .. }) = groups.get(&name) {
                 group.retry_queue_nums = group.retry_queue_nums.saturating_add(*retry_queue_nums);
@@ -133,6 +146,8 @@ pub(super) async fn metadata(run: &mut Run) -> Done {
     };
     if broker.is_none() {
         content.push(("exportTime", run.clock.now_ms().into()));
+    } else {
+        content.insert(0, ("dataVersion", version_value(of_table)));
     }
     let path = save(run, name, &Value::object(content))?;
     // With a line's end for a cluster only, as 4.9.4 has it.
@@ -192,7 +207,7 @@ struct Metrics {
 
 impl Metrics {
     async fn of(run: &Run, address: &str) -> Result<Self, AdminError> {
-        let groups = groups_of(run, address).await?;
+        let (_, groups) = groups_of(run, address).await?;
         let mut clients = BTreeSet::new();
         for group in &groups {
             // Who is not connected has no version.
@@ -205,7 +220,7 @@ impl Metrics {
         Ok(Self {
             runtime: run.admin.runtime_info(address).await?,
             settings: run.admin.broker_settings(address).await?,
-            topics: topics_of(run, address).await?.len(),
+            topics: topics_of(run, address).await?.1.len(),
             groups: groups.len(),
             clients,
             half: counted(run, address, system::HALF_TOPIC).await?,
