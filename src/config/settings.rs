@@ -189,7 +189,7 @@ pub struct Limits {
     pub topics_max: usize,
     /// Consumer groups of one broker; as many groups may be connected, and as many of producers.
     pub groups_max: usize,
-    /// Pulls that wait for a message, at one broker.
+    /// Pulls that wait for a message, at one broker; a tenth of them for one connection once half of them wait.
     pub waiting_pulls_max: usize,
     /// Connections in groups of one broker, each counted once for each group it is in.
     pub client_memberships_max: usize,
@@ -199,7 +199,7 @@ pub struct Limits {
     pub positions_max: usize,
     /// Locks of queues that are read in order, at one broker.
     pub order_locks_max: usize,
-    /// Broker addresses that a name server knows, and clusters.
+    /// Broker addresses that a name server knows, clusters, and groups in clusters.
     pub registered_brokers_max: usize,
     /// Topics that a name server knows, each counted once for each broker group that has it.
     pub registered_topics_max: usize,
