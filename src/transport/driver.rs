@@ -55,6 +55,8 @@ pub(super) struct Driver {
     service: Option<Arc<dyn Service>>,
     /// What is being written; the next frames gather in the shared state meanwhile.
     writing: Outgoing,
+    /// The peer has left, so that nothing is written any more; what it sent before is still read.
+    has_left: bool,
     /// Bytes after the last frame that was handed over.
     rest: Trimmed,
     /// Our share of `Limits::half_read_bytes`.
@@ -85,6 +87,7 @@ impl Driver {
             stream,
             service,
             writing: Outgoing::default(),
+            has_left: false,
             rest: Trimmed::default(),
             counted_rest: 0,
             rest_is_ready: false,
@@ -203,6 +206,11 @@ impl Driver {
     /// Writes until nothing is queued; pending when the peer takes no more.
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Closing>> {
         loop {
+            if self.has_left {
+                self.writing = Outgoing::default();
+                self.connection.lock().out = Outgoing::default();
+                return Poll::Ready(Ok(()));
+            }
             if self.writing.is_empty() {
                 let mut state = self.connection.lock();
                 if state.out.is_empty() {
@@ -213,11 +221,13 @@ impl Driver {
                 std::mem::swap(&mut self.writing, &mut state.out);
             }
             let stream = Pin::new(&mut self.stream);
-            let written = ready!(self.writing.poll_write(stream, context)).map_err(lost)?;
-            if written == 0 {
-                return Poll::Ready(Err(Closing::ordinary("the peer takes no bytes")));
+            match ready!(self.writing.poll_write(stream, context)) {
+                Ok(0) => return Poll::Ready(Err(Closing::ordinary("the peer takes no bytes"))),
+                Ok(_) => self.active = true,
+                // A consumer tells how far it came and closes, whatever it has not read. Reads end behind that.
+                Err(_) if !self.stream.is_encrypted() => self.has_left = true,
+                Err(error) => return Poll::Ready(Err(lost(error))),
             }
-            self.active = true;
         }
     }
 

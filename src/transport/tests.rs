@@ -157,6 +157,21 @@ async fn oneway_requests_get_no_answer_and_do_not_count() {
 }
 
 #[tokio::test]
+async fn what_a_peer_sent_before_it_left_counts_although_our_answer_is_not_read() {
+    let mut server = start(LimitNumbers::default());
+    let mut peer = Peer::connect(server.address).await;
+    peer.write(&frame(KEEP, 1, b"")).await;
+    let asked = server.kept.recv().await.unwrap();
+    peer.write(&[frame(DROP, 2, b""), frame(DROP, 3, b"")].concat()).await;
+    // It resets the connection, which its task sees with both: these requests, and an answer that cannot be written.
+    peer.0.set_zero_linger().unwrap();
+    drop(peer);
+    asked.send(Command::response(0));
+    until(|| !server.fake.closed.lock().unwrap().is_empty()).await;
+    assert_eq!(server.fake.requests.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
 async fn frames_may_arrive_byte_by_byte() {
     let server = start(LimitNumbers::default());
     let mut peer = Peer::connect(server.address).await;
