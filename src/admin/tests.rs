@@ -734,7 +734,7 @@ async fn silent() -> (tokio::net::TcpListener, String) {
     (listener, address)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_never_answers_is_missing_before_the_deadline() {
     let (peer, (_listener, silent)) = (Running::start(), silent().await);
     peer.register(&[("a", &peer.address), ("b", &silent)]);

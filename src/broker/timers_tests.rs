@@ -39,17 +39,17 @@ async fn messages_are_delivered_at_their_time_in_its_order_and_not_before() {
     let broker = TestBroker::new();
     broker.start();
     let now_ms = broker.clock.now_ms();
-    send(&broker, &format!("TIMER_DELIVER_MS={}", now_ms + 90_000), "at").await;
-    send(&broker, "TIMER_DELAY_SEC=60", "seconds").await;
-    send(&broker, "TIMER_DELAY_MS=59000 TIMER_DELIVER_MS=1", "milliseconds").await;
+    send(&broker, &format!("TIMER_DELIVER_MS={}", now_ms + 9_000_000), "at").await;
+    send(&broker, "TIMER_DELAY_SEC=6000", "seconds").await;
+    send(&broker, "TIMER_DELAY_MS=5900000 TIMER_DELIVER_MS=1", "milliseconds").await;
     send(&broker, &format!("TIMER_DELIVER_MS={now_ms}"), "the past").await;
     send(&broker, "TIMER_DELAY_MS=-1", "no delay").await;
     assert_eq!(bodies(&broker), ["the past", "no delay"], "5.x: at once");
-    broker.clock.advance(Duration::from_secs(58));
+    broker.clock.advance(Duration::from_secs(5800));
     assert_eq!(bodies(&broker).len(), 2);
-    broker.clock.advance(Duration::from_secs(2));
+    broker.clock.advance(Duration::from_secs(200));
     eventually("both", || bodies(&broker).len() == 4).await;
-    broker.clock.advance(Duration::from_secs(30));
+    broker.clock.advance(Duration::from_secs(3000));
     eventually("all", || bodies(&broker).len() == 5).await;
     assert_eq!(bodies(&broker)[2..], ["milliseconds", "seconds", "at"]);
     assert_eq!(count_waiting(&broker.broker.store), 0);
@@ -57,7 +57,7 @@ async fn messages_are_delivered_at_their_time_in_its_order_and_not_before() {
     let (waited, delivered) =
         (Record::parse(&waited[0]).unwrap(), Record::parse(&records[4]).unwrap());
     assert_eq!(delivered.properties(), waited.properties());
-    let due_ms = now_ms + 90_000;
+    let due_ms = now_ms + 9_000_000;
     let found = readable(delivered.properties());
     for expected in [format!("TIMER_OUT_MS={due_ms}"), "REAL_TOPIC=T".into(), "REAL_QID=0".into()] {
         assert!(found.split(' ').any(|property| property == expected), "{found}");
@@ -70,7 +70,7 @@ async fn messages_are_delivered_at_their_time_in_its_order_and_not_before() {
 async fn one_that_is_due_earlier_than_those_known_is_not_late() {
     let broker = TestBroker::new();
     broker.start();
-    send(&broker, "TIMER_DELAY_MS=9000", "later").await;
+    send(&broker, "TIMER_DELAY_MS=900000", "later").await;
     send(&broker, "TIMER_DELAY_MS=50", "earlier").await;
     eventually("the earlier one", || bodies(&broker) == ["earlier"]).await;
     let records = broker.records("T", 0);
@@ -121,12 +121,12 @@ async fn a_delay_level_counts_before_a_time_as_with_5x() {
     let broker = TestBroker::new();
     broker.start();
     send(&broker, "DELAY=1 TIMER_DELAY_SEC=abc", "level").await;
-    send(&broker, "DELAY=0 TIMER_DELAY_SEC=5", "time").await;
+    send(&broker, "DELAY=0 TIMER_DELAY_SEC=500", "time").await;
     broker.clock.advance(Duration::from_secs(1));
     eventually("the one of the level", || bodies(&broker) == ["level"]).await;
     let records = broker.records("T", 0);
     assert!(!Record::parse(&records[0]).unwrap().properties().contains("TIMER_"));
-    broker.clock.advance(Duration::from_secs(4));
+    broker.clock.advance(Duration::from_secs(500));
     eventually("the one with a time", || bodies(&broker) == ["level", "time"]).await;
 }
 

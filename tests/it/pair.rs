@@ -220,7 +220,7 @@ fn a_host_that_does_not_answer_is_told_of_in_time() {
     nodes[1].signal(Signal::SIGSTOP);
     for noun in ["topics", "groups", "cluster"] {
         for names in [format!("{first},{second}"), format!("{second},{first}")] {
-            let ask = ["admin", noun, "--timeout", "8", "-n", &names];
+            let ask = ["admin", noun, "--timeout", "16", "-n", &names];
             let output = rmq_node(&ask).output().unwrap();
             let error = String::from_utf8(output.stderr).unwrap();
             assert_eq!(output.status.code(), Some(6), "{noun}: {error}");

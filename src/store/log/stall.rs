@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn while_a_write_is_stuck_who_sends_and_who_waits_is_refused_and_not_stored() {
         let disk = Arc::new(StuckDisk::default());
-        let mut world = World::closed(|options| options.busy_after_ms = 1000);
+        let mut world = World::closed(|options| options.busy_after_ms = 60_000);
         world.disk = Arc::<StuckDisk>::clone(&disk);
         world.open().unwrap();
         let store = Arc::clone(world.store());
@@ -209,11 +209,14 @@ mod tests {
         store.write_enqueued();
         store.refuse_long_queued();
         assert!(second.try_recv().is_err(), "not yet too long");
-        world.clock.advance(Duration::from_millis(1500));
-        assert!(matches!(busy(&send(&store, "at once")), Busy::Stalled { write_ms: 1500.. }));
+        world.clock.advance(Duration::from_secs(90));
+        assert!(matches!(busy(&send(&store, "at once")), Busy::Stalled { write_ms: 90_000.. }));
         store.refuse_long_queued();
         let expected = |busy| {
-            matches!(busy, Busy::QueuedBehind { write_ms: 1500.., waited_ms: 1500.., queued: 1 })
+            matches!(
+                busy,
+                Busy::QueuedBehind { write_ms: 90_000.., waited_ms: 90_000.., queued: 1 }
+            )
         };
         assert!(expected(busy(&second)));
         disk.set(false);
@@ -226,13 +229,13 @@ mod tests {
 
     #[test]
     fn what_was_queued_too_long_without_such_a_write_is_refused_and_the_rest_is_not() {
-        let world = World::new();
+        let world = World::with(|options| options.busy_after_ms = 60_000);
         let store = world.store();
         let old = send(store, "old");
-        world.clock.advance(Duration::from_millis(1200));
+        world.clock.advance(Duration::from_secs(72));
         let young = send(store, "young");
         store.refuse_long_queued();
-        assert!(matches!(busy(&old), Busy::QueuedTooLong { waited_ms: 1200.., queued: 2 }));
+        assert!(matches!(busy(&old), Busy::QueuedTooLong { waited_ms: 72_000.., queued: 2 }));
         store.write_enqueued();
         assert!(young.recv_timeout(Duration::from_secs(20)).unwrap().is_ok());
         assert_eq!(world.bodies("T", 0), ["young"]);
