@@ -4,6 +4,7 @@ Each has a folder and an address of its own in 127/8 (4.9.4 binds every interfac
 here checks anything; `pairs`, `takeover`, `transactions` and `timers` do.
 """
 
+import contextlib
 import os
 import random
 import signal
@@ -104,8 +105,9 @@ class Broker:
         """The state of each thread of the process, as the kernel's letter."""
         tasks = f"/proc/{self.process.child.pid}/task"
         for task in os.listdir(tasks):
-            with open(f"{tasks}/{task}/stat") as file:
-                yield file.read().rpartition(") ")[2][0]
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended
+                with open(f"{tasks}/{task}/stat") as file:
+                    yield file.read().rpartition(") ")[2][0]
 
     def segments(self):
         """The log's files with something in them, by name."""

@@ -43,7 +43,7 @@ class Answer:
 class Connection:
     """One TCP connection; every call has a time-out."""
 
-    def __init__(self, address, timeout_s=10):
+    def __init__(self, address, timeout_s=60):
         host, port = address.rsplit(":", 1)
         self.socket = socket.create_connection((host, int(port)), timeout=timeout_s)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

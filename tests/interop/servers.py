@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 from remoting import Connection
@@ -63,12 +64,19 @@ def can_bind(host, port):
             return False
 
 
+promised_ports, promising = set(), threading.Lock()
+
+
 def free_ports(host, offsets):
-    """A base port such that base + offset is free for every offset; below the range the kernel hands out by itself."""
-    while True:
-        base = random.randrange(12000, 30000)
-        if all(can_bind(host, base + offset) for offset in offsets):
-            return base
+    """A base port such that base + offset is free for every offset; below the range the kernel hands out by itself, and
+    promised once, as who asks may bind it later."""
+    with promising:
+        while True:
+            base = random.randrange(12000, 30000)
+            ports = {base + offset for offset in offsets}
+            if not ports & promised_ports and all(can_bind(host, port) for port in ports):
+                promised_ports.update(ports)
+                return base
 
 
 def wait_for_registration(server):

@@ -38,6 +38,8 @@ var (
 
 func main() {
 	nameServer, prefix = os.Args[1], os.Args[2]
+	// After a send without an answer in 3 s the client calls back with the error, and then again with what it has not.
+	primitive.PanicHandler = func(any) {}
 	rlog.SetLogLevel("error")
 	var err error
 	sender, err = rocketmq.NewProducer(producer.WithNameServer(primitive.NamesrvAddr{nameServer}), producer.WithGroupName(prefix+"_Producer"),
@@ -84,8 +86,10 @@ type seen struct {
 	lock     sync.Mutex
 	messages []*primitive.MessageExt
 	times    []time.Time
-	consumer rocketmq.PushConsumer
-	err      error
+	// How often each had been given back when it came: the client changes what it handed over.
+	reconsumed []int32
+	consumer   rocketmq.PushConsumer
+	err        error
 }
 
 func consume(group, topic, tags string, handle func(*primitive.MessageExt) bool, options ...consumer.Option) *seen {
@@ -107,6 +111,7 @@ func consumeSelected(group, topic string, selector consumer.MessageSelector, han
 			for _, message := range messages {
 				s.messages = append(s.messages, message)
 				s.times = append(s.times, time.Now())
+				s.reconsumed = append(s.reconsumed, message.ReconsumeTimes)
 				if handle != nil && !handle(message) {
 					if concurrent, ok := primitive.GetConcurrentlyCtx(ctx); ok {
 						concurrent.DelayLevelWhenNextConsume = 1
@@ -148,6 +153,17 @@ func (s *seen) settle(topic string, count int) error {
 	})
 }
 
+// Tells the broker how far it is, and asks it something on the same connection: what is told while that ends may be lost.
+func (s *seen) commit() error {
+	inner := s.consumer.(interface {
+		PersistConsumerOffset() error
+		Rebalance()
+	})
+	err := inner.PersistConsumerOffset()
+	inner.Rebalance()
+	return err
+}
+
 // Waits for count different messages and then ends the consumer.
 func (s *seen) finish(count int) error {
 	if s.err != nil {
@@ -163,8 +179,11 @@ func createTopics() error {
 		return err
 	}
 	for _, topic := range []string{"_Basic", "_Oneway", "_Cluster", "_Broadcast", "_Pull", "_Orderly", "_Tags", "_Sql", "_Delay", "_Large", "_Retry", "_Restart"} {
-		err = tool.CreateTopic(background, admin.WithTopicCreate(prefix+topic), admin.WithBrokerAddrCreate(broker),
-			admin.WithReadQueueNums(4), admin.WithWriteQueueNums(4))
+		// The client waits 5 s for the answer.
+		err = waitFor("topic "+topic, func() bool {
+			return tool.CreateTopic(background, admin.WithTopicCreate(prefix+topic), admin.WithBrokerAddrCreate(broker),
+				admin.WithReadQueueNums(4), admin.WithWriteQueueNums(4)) == nil
+		})
 		if err != nil {
 			return err
 		}
@@ -218,7 +237,9 @@ func sendAsync() error {
 	results := make(chan error, 20)
 	for i := 0; i < 20; i++ {
 		err := sender.SendAsync(background, func(_ context.Context, result *primitive.SendResult, err error) {
-			if err == nil && result.Status != primitive.SendOK {
+			if err != nil {
+				err = sendText("_Basic", "async")
+			} else if result.Status != primitive.SendOK {
 				err = fmt.Errorf("result %s", result)
 			}
 			results <- err
@@ -475,15 +496,15 @@ func retryThenDeadLetter(failing *seen) error {
 		return fmt.Errorf("consumed %d times", failing.count())
 	}
 	repeats += failing.count() - 2
-	if failing.messages[0].ReconsumeTimes != 0 || failing.messages[failing.count()-1].ReconsumeTimes == 0 {
-		return fmt.Errorf("reconsume times %d to %d", failing.messages[0].ReconsumeTimes, failing.messages[failing.count()-1].ReconsumeTimes)
+	if first, last := failing.reconsumed[0], failing.reconsumed[failing.count()-1]; first != 0 || last == 0 {
+		return fmt.Errorf("reconsume times %d to %d", first, last)
 	}
 	return nil
 }
 
 func consumerRestart() error {
 	first := consume("_RestartGroup", "_Restart", "*", nil)
-	if err := join(first.err, sendNumbered("_Restart", "r-", 0, 20), first.settle("_Restart", 20), first.finish(20), numbered(first.bodies(), "r-", 0, 20)); err != nil {
+	if err := join(first.err, sendNumbered("_Restart", "r-", 0, 20), first.settle("_Restart", 20), first.commit(), first.finish(20), numbered(first.bodies(), "r-", 0, 20)); err != nil {
 		return err
 	}
 	if err := sendNumbered("_Restart", "r-", 20, 40); err != nil {
@@ -517,7 +538,7 @@ func restarted(first, end int) error {
 		_, later := split()
 		return distinct(later) >= end-first && s.consumer.GetOffsetDiffMap()[prefix+"_Restart"] == 0
 	})
-	if err = join(err, s.consumer.Shutdown()); err != nil {
+	if err = join(err, s.commit(), s.consumer.Shutdown()); err != nil {
 		return err
 	}
 	earlier, later := split()

@@ -11,6 +11,7 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Collectors;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
@@ -47,6 +48,9 @@ import org.apache.rocketmq.remoting.protocol.RemotingCommand;
  */
 final class Features {
     private static final int AT_ONCE = 6;
+    /** The delays of levels 1 to 18. */
+    private static final List<Integer> DELAYS_S =
+        List.of(1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 1800, 3600, 7200);
 
     private Features() {
     }
@@ -104,7 +108,8 @@ final class Features {
             Interop.producer.send(new Message(Interop.prefix + "_Limited", Interop.bytes("refused")));
             MessageExt dead = deadLetter(Interop.prefix + "_LimitedGroup");
             Interop.require(dead.getReconsumeTimes() == 2, "given back " + dead.getReconsumeTimes() + " times");
-            Interop.require(refused.get() == 2, "came " + refused + " times");
+            // The letter is there a little before the answer that it was given back.
+            Interop.await("given back twice", () -> refused.get() == 2);
             String retry = MixAll.getRetryTopic(Interop.prefix + "_LimitedGroup");
             int queues = Interop.admin.examineTopicRouteInfo(retry).getQueueDatas().get(0).getReadQueueNums();
             Interop.require(queues == 2 || queues == 1, "retry queues " + queues);
@@ -235,7 +240,8 @@ final class Features {
             Interop.require(sent.getMessageQueue().getTopic().equals("_Spaced"), "sent to " + sent.getMessageQueue());
             MessageExt dead = deadLetter(space + "%_SpacedGroup");
             Interop.require((space + "%_Spaced").equals(dead.getProperty(MessageConst.PROPERTY_RETRY_TOPIC)), "RETRY_TOPIC " + dead.getProperties());
-            Interop.require(topics.equals(List.of("_Spaced 0", "_Spaced 1")), "consumed " + topics);
+            // A client whose request to take the message back is not answered in time consumes it again by itself.
+            Interop.require(List.copyOf(topics).stream().distinct().limit(2).toList().equals(List.of("_Spaced 0", "_Spaced 1")), "consumed " + topics);
             Set<String> all = Interop.admin.fetchAllTopicList().getTopicList();
             Interop.require(all.contains(MixAll.getRetryTopic(space + "%_SpacedGroup")), "no retry topic of the namespace");
         } finally {
@@ -442,6 +448,7 @@ final class Features {
     private static void delayLevels() throws Exception {
         String topic = Interop.prefix + "_Levels";
         Interop.createTopic(topic);
+        long began = System.nanoTime();
         for (int level : List.of(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 100)) {
             MessageQueue queue = new MessageQueue("SCHEDULE_TOPIC_XXXX", "broker-a", Math.min(level, 18) - 1);
             long from = Interop.admin.maxOffset(queue);
@@ -455,7 +462,10 @@ final class Features {
             String said = waiting.getProperty(MessageConst.PROPERTY_DELAY_TIME_LEVEL);
             Interop.require(Integer.toString(Math.min(level, 18)).equals(said), "level " + level + " is " + said);
         }
-        Interop.require(Interop.total("_Levels") <= 2, "came too early: " + Interop.total("_Levels"));
+        long came = Interop.total("_Levels");
+        long took = System.nanoTime() - began;
+        long due = DELAYS_S.stream().filter(delay -> TimeUnit.SECONDS.toNanos(delay) <= took).count();
+        Interop.require(came <= due, "came too early: " + came + ", due were " + due);
     }
 
     /** Others delay messages meanwhile. */
@@ -492,6 +502,7 @@ final class Features {
             } catch (MQBrokerException e) {
                 Interop.require(e.getResponseCode() == 13, "code " + e.getResponseCode() + " " + e.getErrorMessage());
             }
+            Interop.await("queues are filled", () -> Interop.total("_Batch") >= 3);
             Interop.require(Interop.total("_Batch") == 3, "stored " + Interop.total("_Batch"));
         } finally {
             producer.shutdown();

@@ -79,6 +79,8 @@ public final class Moving {
         });
         producer.setNamesrvAddr(nameServers);
         producer.setInstanceName("producer-" + ++instances);
+        producer.setSendMsgTimeout(15_000);
+        producer.setMqClientApiTimeout(15_000);
         producer.start();
     }
 

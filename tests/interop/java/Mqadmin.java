@@ -15,6 +15,7 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.common.MixAll;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageQueue;
@@ -111,7 +112,11 @@ public final class Mqadmin {
                 case "@producer" -> startProducer(words[1], words[2]);
                 case "@send" -> send(words[1], Integer.parseInt(words[2]));
                 case "@consumed" -> await("consumed", () -> consumed.get() >= Integer.parseInt(words[1]));
-                case "@committed" -> consumer.getDefaultMQPushConsumerImpl().persistConsumerOffset();
+                case "@committed" -> {
+                    // The client counts what its listener took a little later.
+                    await("counted", () -> counted() >= consumed.get());
+                    consumer.getDefaultMQPushConsumerImpl().persistConsumerOffset();
+                }
                 case "@reset" -> {
                     // It stands still for ten seconds, and then goes on where it was told to.
                     await("reset begins", () -> consumer.getDefaultMQPushConsumerImpl().isPause());
@@ -128,6 +133,12 @@ public final class Mqadmin {
             e.printStackTrace();
             return 1;
         }
+    }
+
+    private static long counted() {
+        String topic = consumer.getDefaultMQPushConsumerImpl().getSubscriptionInner().keySet().stream()
+            .filter(one -> !one.startsWith(MixAll.RETRY_GROUP_TOPIC_PREFIX)).findFirst().orElseThrow();
+        return consumer.getDefaultMQPushConsumerImpl().getOffsetStore().cloneOffsetTable(topic).values().stream().mapToLong(Long::longValue).sum();
     }
 
     private static void startConsumer(String group, String topic) throws Exception {

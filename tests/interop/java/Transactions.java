@@ -81,6 +81,8 @@ public final class Transactions {
         producer.setNamesrvAddr(nameServers);
         producer.setInstanceName(group + "-" + name);
         producer.setSendMsgTimeout(15_000);
+        // A heartbeat without an answer in 3 s ends the connection, and no check would come before the next one.
+        producer.setMqClientApiTimeout(15_000);
         producer.setTransactionListener(new TransactionListener() {
             @Override
             public LocalTransactionState executeLocalTransaction(Message message, Object state) {

@@ -53,7 +53,7 @@ func obey(words []string) (string, error) {
 
 func send(account primitive.Credentials, topic string) (string, error) {
 	// The client shares what it knows by instance names: each account has its own.
-	sender, err := rocketmq.NewProducer(producer.WithNameServer(nameServers), producer.WithGroupName("GoAccounts"), producer.WithRetry(0),
+	sender, err := rocketmq.NewProducer(producer.WithNameServer(nameServers), producer.WithGroupName("GoAccounts"), producer.WithRetry(2),
 		producer.WithInstanceName(account.AccessKey+account.SecretKey+topic), producer.WithCredentials(account))
 	if err != nil {
 		return "", err
