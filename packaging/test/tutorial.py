@@ -25,13 +25,13 @@ class Repository:
             raise RuntimeError(f"{packages} has {len(found)} packages rmq-node_*.deb, not one: packaging/build makes it")
         self.package = found[0]
         lab.call("dpkg-deb", "-x", self.package, f"{folder}/program")
-        lab.call(f"{lab.ROOT}/packaging/build", "--version", OLDER, "--binary", f"{folder}/program/usr/bin/rmq-node", "--out", older)
+        lab.call(f"{lab.ROOT}/packaging/build", "--version", OLDER, "--binary", f"{folder}/program/usr/bin/rmq-node", "--out", older, timeout_s=600)
         self.older = f"{OLDER}-1"
         self.newer = lab.call("dpkg-deb", "-f", self.package, "Version").strip()
         self.publish(f"{older}/rmq-node_{self.older}_amd64.deb")
 
     def publish(self, package):
-        lab.call(f"{lab.ROOT}/packaging/repo.sh", "--out", self.folder, "--url", f"http://{CLIENT}", package)
+        lab.call(f"{lab.ROOT}/packaging/repo.sh", "--out", self.folder, "--url", f"http://{CLIENT}", package, timeout_s=600)
 
     def publish_newer(self):
         self.publish(self.package)
