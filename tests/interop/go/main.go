@@ -348,7 +348,7 @@ func pull() error {
 	if err = puller.Start(); err != nil {
 		return err
 	}
-	defer puller.Shutdown()
+	// It goes on to the program's end: a message that comes while a consumer shuts down is put into a closed channel, which ends all.
 	var bodies []string
 	var next [4]int64
 	var last error

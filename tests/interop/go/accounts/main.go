@@ -92,7 +92,7 @@ func consume(account primitive.Credentials, group, topic string) (string, error)
 	if err != nil {
 		return "", err
 	}
-	defer reader.Shutdown()
+	// It goes on to the program's end: a message that comes while it shuts down is put into a closed channel, which ends all.
 	select {
 	case <-came:
 		return "consumed", nil
