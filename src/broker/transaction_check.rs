@@ -161,7 +161,7 @@ impl<'a> Run<'a> {
             return Step::End(Ended::Done);
         }
         let age_ms = now.saturating_sub(half.born_timestamp());
-        let immunity_ms = immunity_ms(&half);
+        let immunity_ms = immunity_ms(&half, self.options.timeout_ms);
         // B-264; a negative age is a clock that goes wrong.
         if immunity_ms.is_none() && (0..self.options.timeout_ms).contains(&age_ms) {
             return Step::End(Ended::Done);
@@ -393,11 +393,12 @@ fn was_at(half: &Record<'_>) -> Option<u64> {
     properties::find(half.properties(), properties::PREPARED_QUEUE_OFFSET)?.parse().ok()
 }
 
-/// For how long it asks not to be checked (B-264); `None` if it asks for nothing that can be read.
-fn immunity_ms(half: &Record<'_>) -> Option<i64> {
+/// For how long it asks not to be checked (B-264): `timeout_ms` if that cannot be read, `None` if it does not ask.
+fn immunity_ms(half: &Record<'_>, timeout_ms: i64) -> Option<i64> {
     let seconds = properties::find(half.properties(), properties::CHECK_IMMUNITY_S)?;
-    let seconds: i64 = seconds.parse().ok()?;
-    Some(seconds.saturating_mul(1000)).filter(|_| seconds != -1)
+    // 4.9.4 reads -1 as what is no number.
+    let seconds = seconds.parse::<i64>().ok().filter(|seconds| *seconds != -1);
+    Some(seconds.map_or(timeout_ms, |seconds| seconds.saturating_mul(1000)))
 }
 
 /// The request 39 about a half message that is stored again as `copied` (B-267).

@@ -212,6 +212,32 @@ async fn who_asks_not_to_be_checked_yet_is_not_b264() {
 }
 
 #[tokio::test]
+async fn who_asks_for_nothing_that_can_be_read_holds_nobody_up_b264() {
+    let broker = TestBroker::new();
+    let mut producer = producer(&broker).await;
+    for (immunity, body) in [("soon", "word"), ("-1", "minus"), ("1", "hasty")] {
+        let immunity = format!("CHECK_IMMUNITY_TIME_IN_SECONDS={immunity}");
+        let _ = send_half(&broker, &immunity, body).await;
+    }
+    broker.clock.advance(2 * SECOND);
+    run(&broker);
+    assert_eq!(next_question(&mut producer).await.required_i64("tranStateTableOffset"), Ok(5));
+    assert_eq!(bodies(&broker, HALF, 0), ["word", "minus", "hasty", "word", "minus", "hasty"]);
+    let records = broker.records(HALF, 0);
+    for (at, before) in [(3, "0"), (4, "1")] {
+        let found = property(&records[at], properties::PREPARED_QUEUE_OFFSET);
+        assert_eq!(found.as_deref(), Some(before));
+    }
+    // The timeout is over.
+    broker.clock.advance(5 * SECOND);
+    run(&broker);
+    for at in [6, 7, 8] {
+        let end = next_question(&mut producer).await;
+        assert_eq!(end.required_i64("tranStateTableOffset"), Ok(at));
+    }
+}
+
+#[tokio::test]
 async fn a_mark_is_not_passed_before_what_was_put_back_is_come_to() {
     let broker = TestBroker::new();
     let mut producer = producer(&broker).await;
