@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::super::tests_support::{TestBroker, eventually, properties, readable};
 use super::*;
 use crate::message::Record;
+use crate::model::DelayLevels;
 use crate::replication::Standing;
 use crate::store::Durability;
 
@@ -49,6 +50,31 @@ async fn messages_are_delivered_when_due_and_not_before_b272_b273() {
     let offsets = || broker.broker.store.tables().delay_offsets.snapshot();
     eventually("positions", || [1, 3, 4].iter().all(|level| offsets().get(level) == Some(&1)))
         .await;
+}
+
+#[tokio::test]
+async fn levels_are_those_of_the_settings_b270() {
+    let with = |levels: &str| {
+        let levels = DelayLevels::parse(levels).unwrap();
+        let broker = TestBroker::with(|options| options.delay_levels = levels);
+        broker.start();
+        broker
+    };
+    let broker = with("2s 1m");
+    for (level, body) in [(99, "a minute"), (1, "two seconds")] {
+        send(&broker, level, body).await;
+    }
+    assert!(broker.only_properties("SCHEDULE_TOPIC_XXXX", 1).contains("DELAY=2"));
+    broker.clock.advance(2 * SECOND);
+    eventually("the first", || bodies(&broker, "T") == ["two seconds"]).await;
+    broker.clock.advance(58 * SECOND);
+    eventually("the second", || bodies(&broker, "T") == ["two seconds", "a minute"]).await;
+    // More than the topic has queues.
+    let broker = with(&"1s ".repeat(20));
+    send(&broker, 20, "twenty").await;
+    assert!(broker.only_properties("SCHEDULE_TOPIC_XXXX", 19).contains("DELAY=20"));
+    broker.clock.advance(SECOND);
+    eventually("the one of level 20", || bodies(&broker, "T") == ["twenty"]).await;
 }
 
 #[tokio::test]

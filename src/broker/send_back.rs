@@ -161,7 +161,7 @@ fn told(broker: &Broker, result: Result<Durability, AppendError>) -> Result<(), 
 mod tests {
     use super::super::tests_support::{TestBroker, properties, readable};
     use super::*;
-    use crate::model::{GroupName, SubscriptionGroupConfig, TopicConfig};
+    use crate::model::{DelayLevels, GroupName, SubscriptionGroupConfig, TopicConfig};
     use crate::remoting::request;
     use crate::store::Busy;
 
@@ -176,7 +176,11 @@ mod tests {
 
     /// A broker with one message at offset 0, and a group with three deliveries.
     async fn with_message() -> TestBroker {
-        let broker = TestBroker::new();
+        with_message_at(TestBroker::new()).await
+    }
+
+    /// The same in a broker that is there.
+    async fn with_message_at(broker: TestBroker) -> TestBroker {
         let sent = broker.send("T", &properties("TAGS=a UNIQ_KEY=U KEYS=k"), "body").await;
         assert_eq!(sent.code, 0);
         put_group(&broker, |group| group.retry_max_times = 3);
@@ -221,6 +225,16 @@ mod tests {
         assert_eq!(broker.call(given_back("G", offset, 0)).await.code, 0);
         let stored = broker.only_properties("%DLQ%G", 0);
         assert!(stored.contains("DELAY=0") && stored.contains("RETRY_TOPIC=T"), "{stored}");
+    }
+
+    #[tokio::test]
+    async fn with_fewer_levels_it_waits_at_the_last_one_b132_b270() {
+        let levels = DelayLevels::parse("1s 5s").unwrap();
+        let broker = TestBroker::with(|options| options.delay_levels = levels);
+        let broker = with_message_at(broker).await;
+        assert_eq!(broker.call(given_back("G", 0, 0)).await.code, 0);
+        let waits = broker.only_properties("SCHEDULE_TOPIC_XXXX", 1);
+        assert!(waits.contains("DELAY=2") && waits.contains("REAL_TOPIC=%RETRY%G"), "{waits}");
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ use super::import_keys::{self, BrokerKey, Fate, HostKey, Target};
 use super::properties::{self, Entry};
 use super::read::nearest;
 use super::{ConfigError, Flush, Replication, Role};
+use crate::model::DelayLevels;
 
 /// What became of the files.
 #[derive(Debug)]
@@ -247,6 +248,13 @@ impl Importer {
                     (Outcome::NotTaken, why.to_owned())
                 }
             },
+            HostKey::DelayLevels => match DelayLevels::parse(value) {
+                Ok(levels) => {
+                    let text = toml::Value::from(levels.to_string()).to_string();
+                    self.shared(at, "store.delay_levels", text)
+                }
+                Err(error) => (Outcome::NotTaken, error.to_string()),
+            },
             HostKey::DeleteHours => {
                 let hours = value.split(';').map(|hour| hour.trim().parse::<u8>());
                 match hours.collect::<Result<Vec<u8>, _>>() {
@@ -364,6 +372,10 @@ fn misspelt(at: &str, value: &str, exact: &str, default: &str) -> Option<String>
 
 /// Java keeps blanks at the end of a value, and a number with them is none.
 fn blank_at_end(at: &str, entry: &Entry, target: Target) -> Option<String> {
+    // Blanks are between levels there, and 4.9.4 passes over those behind the last one.
+    if matches!(target, Target::Host(HostKey::DelayLevels)) {
+        return None;
+    }
     let is_text = matches!(
         target,
         Target::Broker(BrokerKey::Group)

@@ -39,6 +39,7 @@ pub(super) enum HostKey {
     NameServers,
     /// An address of this host.
     Address(&'static str),
+    DelayLevels,
     DeleteHours,
     DiskExpirePercent,
     /// True or false.
@@ -56,8 +57,8 @@ pub(super) enum HostKey {
 use BrokerKey::{Flush, Group, Id, Role};
 use Fate::{Fixed, NotNeeded, Taken};
 use HostKey::{
-    Address, Cluster, DeleteHours, DiskExpirePercent, Feature, File, Flag, NameServers, Number,
-    Word,
+    Address, Cluster, DelayLevels, DeleteHours, DiskExpirePercent, Feature, File, Flag,
+    NameServers, Number, Word,
 };
 use Target::{Broker, Host, Port};
 
@@ -292,13 +293,7 @@ const STORE: &[(&str, Fate)] = &[
     ("flushDiskType", Taken(Broker(Flush))),
     ("syncFlushTimeout", Taken(Host(Number("store.sync_flush_timeout_ms")))),
     ("slaveTimeout", Fixed("3000", "a sender waits 3 s for a slave")),
-    (
-        "messageDelayLevel",
-        Fixed(
-            "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h",
-            "the delay levels are 4.9.4's defaults, and messages with other ones would come at other times",
-        ),
-    ),
+    ("messageDelayLevel", Taken(Host(DelayLevels))),
     ("flushDelayOffsetInterval", NotNeeded(INTERVALS)),
     ("cleanFileForciblyEnable", Fixed("true", "the oldest files go when the disk is nearly full")),
     ("warmMapedFileEnable", NotNeeded("no file is mapped")),

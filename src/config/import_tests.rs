@@ -266,6 +266,20 @@ fn each_fate_is_told() {
 }
 
 #[test]
+fn delay_levels_are_taken_as_they_are_b270() {
+    let imported = one(&broker("messageDelayLevel=1s 90s 2h \n"));
+    let line = "delay_levels = \"1s 90s 2h\"";
+    assert!(imported.toml.lines().any(|one| one == line), "{}", imported.toml);
+    assert_eq!((imported.result, imported.mistakes), (Ok(()), Vec::new()));
+    let (outcome, text) = fate("messageDelayLevel=1s 5x");
+    assert_eq!(
+        (outcome, text.starts_with("`5x` is not a delay: ")),
+        (Outcome::NotTaken, true),
+        "{text}"
+    );
+}
+
+#[test]
 fn of_a_key_that_is_said_twice_the_last_line_counts() {
     let twice = one("brokerName=x\nbrokerName=y\n");
     assert_eq!(twice.lines[0].entry, "a:1: brokerName=x");

@@ -10,9 +10,11 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::metrics::Limit;
+use crate::model::DelayLevels;
 
 /// One file, or all layers together.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -131,8 +133,17 @@ pub struct Store {
     pub busy_after_ms: u64,
     /// Largest body of a message (`maxMessageSize`).
     pub max_message_bytes: usize,
+    /// How long messages of each delay level wait (`messageDelayLevel`).
+    #[serde(deserialize_with = "delay_levels")]
+    pub delay_levels: DelayLevels,
     /// Whether messages can go to light queues too (`enableLmq` with `enableMultiDispatch`).
     pub light_queues: bool,
+}
+
+/// Reads them as 4.9.4 writes them, in one text.
+fn delay_levels<'de, D: Deserializer<'de>>(from: D) -> Result<DelayLevels, D::Error> {
+    let text = String::deserialize(from)?;
+    DelayLevels::parse(&text).map_err(D::Error::custom)
 }
 
 /// `[auto_create]`: what clients make at the brokers here by using it.

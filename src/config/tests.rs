@@ -161,6 +161,24 @@ fn wrong_variables_are_refused_all_at_once() {
 }
 
 #[test]
+fn delay_levels_are_one_text_and_a_word_that_is_none_is_told_b270() {
+    let levels = |value: &str| {
+        let files = Files::new("", "").set("RMQ_NODE_STORE__DELAY_LEVELS", value);
+        files.load().map(|loaded| loaded.config.store.delay_levels.to_string())
+    };
+    assert_eq!(levels("1s 90s"), Ok("1s 90s".to_owned()));
+    for (text, expected) in [
+        ("1s 5x", "`5x` is not a delay: write a number and a unit of s, m, h or d, such as `10s`"),
+        ("", "there is no delay level: write delays with blanks between them, such as `1s 5m 2h`"),
+    ] {
+        let told = format!("environment RMQ_NODE_STORE__DELAY_LEVELS: {expected}");
+        assert_eq!(levels(text), Err(told));
+        let told = format!("rmq-node.toml:2:16: {expected}");
+        assert_eq!(refused(&format!("[store]\ndelay_levels = \"{text}\"")), told);
+    }
+}
+
+#[test]
 fn a_file_that_was_named_must_be_there() {
     let sources = Sources { config_file: Some("/nowhere/x.toml".into()), ..Sources::default() };
     let expected = "/nowhere/x.toml: cannot be read: No such file or directory (os error 2)";

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `names` | names of topics and groups |
 //! | `config` | how a topic and a group are configured |
+//! | `delay_levels` | how long messages of each delay level wait |
 //! | `versions` | versions of clients and brokers |
 //! | `bodies` | bodies of messages as people read them |
 //! | `amounts` | sizes and dates as people read them |
@@ -14,12 +15,14 @@
 mod amounts;
 mod bodies;
 mod config;
+mod delay_levels;
 mod names;
 mod versions;
 
 pub use amounts::{date, days, human_bytes, human_seconds, human_time};
 pub use bodies::{hexdump, indented_json};
 pub use config::{DataVersion, Permission, SubscriptionGroupConfig, TopicConfig, TopicFilterType};
+pub use delay_levels::{DelayLevelError, DelayLevels};
 pub use names::{
     DLQ_PREFIX, GroupName, LIGHT_PREFIX, NameError, RETRY_PREFIX, TopicName, java_hash_code, shown,
     system, validate_topic,

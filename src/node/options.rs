@@ -82,6 +82,7 @@ pub fn store(
         sync_flush_timeout_ms: settings.sync_flush_timeout_ms,
         busy_after_ms: settings.busy_after_ms,
         max_message_bytes: settings.max_message_bytes,
+        delay_levels: settings.delay_levels.clone(),
         retention: retention.clone(),
         light_queues: settings.light_queues,
         ..StoreOptions::new(data_dir.join(&broker.group))
@@ -158,6 +159,7 @@ mod tests {
             sync_flush_timeout_ms = 15
             busy_after_ms = 20
             max_message_bytes = 16000
+            delay_levels = "1s 1m"
             light_queues = true
             [auto_create]
             topics = false
@@ -184,6 +186,7 @@ mod tests {
         assert_eq!((store.flush_interval_ms, store.sync_flush_timeout_ms), (14, 15));
         assert_eq!(store.busy_after_ms, 20);
         assert_eq!(store.max_message_bytes, 16_000);
+        assert_eq!(store.delay_levels.to_string(), "1s 1m");
         assert!(store.light_queues);
         let shared = (&Arc::default(), &Tls::default());
         let broker = broker(&config, &config.brokers[0], None, shared, &Arc::default());

@@ -10,8 +10,6 @@ use crate::model::{PhysicalOffset, QueueId, QueueOffset, system};
 
 /// Between the tokens of the `KEYS` property.
 const KEY_SEPARATOR: char = ' ';
-/// Delay of a delayed message whose level is not configured, in milliseconds (B-271).
-const UNKNOWN_LEVEL_DELAY_MS: i64 = 1000;
 
 /// One record as the queues and the index see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +111,7 @@ impl Facts {
             match key {
                 properties::TAGS => tags = Tags::Code(tags_code(value)),
                 properties::DELAY if record.topic() == system::SCHEDULE_TOPIC => {
-                    delay = options.delay_levels.delay_ms(value);
+                    delay = options.delay_levels.asked_ms(value);
                 }
                 properties::TIMER_OUT_MS => due_ms = Some(value),
                 properties::TIMER_DEL_UNIQKEY => is_timer_end = true,
@@ -243,69 +241,6 @@ pub fn key_hash(topic: &str, key: &str) -> u32 {
     if hash == i32::MIN { 0 } else { hash.unsigned_abs() }
 }
 
-/// The delays of the delay levels, level 1 first (B-270).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DelayLevels {
-    delays_ms: Vec<i64>,
-}
-
-/// A delay-level text that cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a delay; write a number and a unit of s, m, h or d, such as `10s`")]
-pub struct DelayLevelError(String);
-
-impl Default for DelayLevels {
-    /// 4.9.4's 18 levels: 1s 5s 10s 30s, 1m to 10m, 20m 30m, 1h 2h.
-    fn default() -> Self {
-        let seconds: [i64; 18] =
-            [1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 1800, 3600, 7200];
-        Self { delays_ms: seconds.iter().map(|seconds| seconds * 1000).collect() }
-    }
-}
-
-impl DelayLevels {
-    /// Reads a list such as `1s 5s 10s`.
-    ///
-    /// # Errors
-    /// [`DelayLevelError`] with the first word that is not a delay.
-    pub fn parse(text: &str) -> Result<Self, DelayLevelError> {
-        let delay = |word: &str| {
-            let (number, unit_ms) = match word.char_indices().last()? {
-                (at, 's') => (&word[..at], 1000),
-                (at, 'm') => (&word[..at], 60_000),
-                (at, 'h') => (&word[..at], 3_600_000),
-                (at, 'd') => (&word[..at], 86_400_000),
-                _ => return None,
-            };
-            number.parse::<u32>().ok().map(|number| i64::from(number) * unit_ms)
-        };
-        let delays_ms = text
-            .split_whitespace()
-            .map(|word| delay(word).ok_or_else(|| DelayLevelError(word.to_owned())))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { delays_ms })
-    }
-
-    /// How many levels there are.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.delays_ms.len()
-    }
-
-    /// The delay of a level, counted from 1, in milliseconds.
-    #[must_use]
-    pub fn level_ms(&self, level: usize) -> Option<i64> {
-        level.checked_sub(1).and_then(|index| self.delays_ms.get(index)).copied()
-    }
-
-    /// The delay that a `DELAY` property asks for; `None` if it asks for none (level 0 or less, not a number).
-    fn delay_ms(&self, property: &str) -> Option<i64> {
-        let level = property.parse::<i32>().ok().filter(|level| *level > 0)?;
-        let level = usize::try_from(level).unwrap_or(usize::MAX).min(self.count());
-        Some(self.level_ms(level).unwrap_or(UNKNOWN_LEVEL_DELAY_MS))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -361,16 +296,6 @@ mod tests {
         ] {
             let facts = facts("T", transaction, "KEYS\u{1}k");
             assert_eq!((facts.in_queue(), facts.key_hashes.len()), (in_queue, keys));
-        }
-    }
-
-    #[test]
-    fn delay_level_texts_are_read_and_refused() {
-        let text = "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h";
-        assert_eq!(DelayLevels::parse(text), Ok(DelayLevels::default()));
-        assert_eq!(DelayLevels::parse("1d").unwrap().level_ms(1), Some(86_400_000));
-        for bad in ["1", "s", "1x", "1s -5s"] {
-            assert!(DelayLevels::parse(bad).is_err(), "{bad}");
         }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use nix::sys::sysinfo::sysinfo;
 
-use super::dispatch::DelayLevels;
 use crate::metrics::LogTimes;
+use crate::model::DelayLevels;
 
 /// When an append is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
