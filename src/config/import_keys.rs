@@ -199,7 +199,7 @@ const BROKER: &[(&str, Fate)] = &[
     ("registerBrokerTimeoutMills", Fixed("6000", "a registration waits 6 s")),
     (
         "slaveReadEnable",
-        Fixed("false", "consumers read from a slave when its master is away or overloaded"),
+        Fixed("false", "consumers read from a slave only while its master is away"),
     ),
     ("disableConsumeIfConsumerReadSlowly", Fixed("false", "slow consumers are not cut off")),
     ("consumerFallbehindThreshold", NotNeeded("it is for disableConsumeIfConsumerReadSlowly=true")),
