@@ -2,8 +2,8 @@
 //! answers.
 //!
 //! Not who asks (`accounts`). Where 4.9.4 is content with any signature for something that changes what others see, the
-//! table asks for the permission that belongs to it; the comment of the line says so. Invariant: a code that has no line
-//! needs an admin.
+//! table asks for the permission that belongs to it; the comment of the line says so. Invariants: at a broker, a code that
+//! has no line needs an admin; a name server answers none that has no line.
 
 use super::account::{Resource, Rights};
 use crate::remoting::bodies::heartbeat::Heartbeat;
@@ -185,17 +185,17 @@ pub enum Needed {
 /// What a code needs at a broker.
 #[must_use]
 pub fn at_broker(code: i32) -> Need {
-    find(BROKER, code)
+    find(BROKER, code).unwrap_or(Admin)
 }
 
-/// What a code needs at a name server.
+/// What a code needs at a name server: one that it does not know gets no answer, whoever asks (N-010).
 #[must_use]
 pub fn at_name_server(code: i32) -> Need {
-    find(NAME_SERVER, code)
+    find(NAME_SERVER, code).unwrap_or(Nothing)
 }
 
-fn find(table: &[(i32, Need)], code: i32) -> Need {
-    table.iter().find(|(known, _)| *known == code).map_or(Admin, |(_, need)| *need)
+fn find(table: &[(i32, Need)], code: i32) -> Option<Need> {
+    table.iter().find(|(known, _)| *known == code).map(|(_, need)| *need)
 }
 
 /// What the parts of a request are.
@@ -255,12 +255,12 @@ mod tests {
     }
 
     #[test]
-    fn no_code_has_two_lines_and_one_without_a_line_needs_an_admin() {
+    fn no_code_has_two_lines_and_one_without_a_line_needs_an_admin_at_brokers_only() {
         for table in [BROKER, NAME_SERVER] {
             let codes: BTreeSet<_> = table.iter().map(|(code, _)| code).collect();
             assert_eq!(codes.len(), table.len());
         }
-        assert_eq!((at_broker(999), at_broker(-1), at_name_server(999)), (Admin, Admin, Admin));
+        assert_eq!((at_broker(999), at_broker(-1), at_name_server(999)), (Admin, Admin, Nothing));
     }
 
     #[test]

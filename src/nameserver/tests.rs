@@ -50,6 +50,27 @@ impl World {
         Self { dir, clock, name_server, address, client: Client::new(None), stop }
     }
 
+    /// One with accounts: the admin `node-account`, and `ordinary`.
+    fn with_accounts() -> Self {
+        let text = "accounts:\n- {accessKey: node-account, secretKey: node-secret, admin: true}\n- {accessKey: \
+                    ordinary, secretKey: secret-1, defaultTopicPerm: PUB|SUB}\n";
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("plain_acl.yml");
+        std::fs::write(&file, text).unwrap();
+        let folder = dir.path().join("none");
+        let options = AclOptions { folder, file, node_account: "node-account".into() };
+        let acl = Acl::open(&options, &Clock::system(), &Arc::default()).unwrap();
+        let kv_config_file = dir.path().join("kvConfig.json");
+        let options = NameServerOptions {
+            kv_config_file,
+            port: 9876,
+            acl: Some(acl),
+            limits: Arc::default(),
+        };
+        let name_server = NameServer::open(options, &Clock::system()).unwrap();
+        Self::of(dir, Clock::system(), name_server)
+    }
+
     async fn call(&self, request: Command) -> Command {
         self.client.call(&self.address, request, TIMEOUT).await.unwrap()
     }
@@ -274,7 +295,12 @@ async fn kv_configuration_and_settings_survive_a_restart_n030_n054() {
 
 #[tokio::test]
 async fn an_unknown_code_gets_no_answer_s05() {
-    let world = World::new();
+    for world in [World::new(), World::with_accounts()] {
+        only_the_known_code_is_answered(&world).await;
+    }
+}
+
+async fn only_the_known_code_is_answered(world: &World) {
     let mut stream = TcpStream::connect(&world.address).await.unwrap();
     let mut frames = bytes::BytesMut::new();
     for (code, opaque) in [(request::SEND_MESSAGE, 1), (9999, 2), (106, 3)] {
@@ -522,19 +548,7 @@ fn signed(mut request: Command) -> Command {
 
 #[tokio::test]
 async fn with_accounts_routes_are_open_and_what_changes_them_needs_an_admin_s48() {
-    let text = "accounts:\n- {accessKey: node-account, secretKey: node-secret, admin: true}\n- {accessKey: \
-                ordinary, secretKey: secret-1, defaultTopicPerm: PUB|SUB}\n";
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("plain_acl.yml");
-    std::fs::write(&file, text).unwrap();
-    let folder = dir.path().join("none");
-    let options = AclOptions { folder, file, node_account: "node-account".into() };
-    let acl = Acl::open(&options, &Clock::system(), &Arc::default()).unwrap();
-    let kv_config_file = dir.path().join("kvConfig.json");
-    let options =
-        NameServerOptions { kv_config_file, port: 9876, acl: Some(acl), limits: Arc::default() };
-    let name_server = NameServer::open(options, &Clock::system()).unwrap();
-    let world = World::of(dir, Clock::system(), name_server);
+    let world = World::with_accounts();
     let exception = "org.apache.rocketmq.acl.common.AclException: ";
     let registration = register(0, "127.0.0.1:1", &[topic("T")]);
     for code in [100, 102, 103, 104, 205, 216, 318, 322, 327] {
