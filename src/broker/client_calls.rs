@@ -6,12 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::answers::{Answer, Refusal, send_answer};
 use super::clients::Reached;
 use super::{Broker, light};
 use crate::acl::signature;
 use crate::message::MessageId;
-use crate::model::{MessageQueue, QueueId, shown};
+use crate::model::{MessageQueue, PhysicalOffset, QueueId, shown};
 use crate::remoting::bodies::client_calls::{
     ConsumerStatus, consumer_statuses, offset_list, offset_table,
 };
@@ -187,23 +189,29 @@ pub(super) fn consume_directly(broker: &Arc<Broker>, request: Command, mut respo
     let broker = Arc::clone(broker);
     responder.goes_to_thread();
     let handle = tokio::runtime::Handle::current();
-    task::spawn_blocking("consume directly", move || match with_message(&broker, request) {
-        Ok(request) => {
-            let _runtime = handle.enter();
-            call(&broker, request, responder);
+    task::spawn_blocking("consume directly", move || {
+        match with_message(&broker, request, |at| broker.store.record_at(at)) {
+            Ok(request) => {
+                let _runtime = handle.enter();
+                call(&broker, request, responder);
+            }
+            Err(refusal) => send_answer(responder, Err(refusal)),
         }
-        Err(refusal) => send_answer(responder, Err(refusal)),
     });
 }
 
-/// The request with the message in its body. Blocks.
-fn with_message(broker: &Broker, mut request: Command) -> Result<Command, Refusal> {
+/// The request with the message in its body, if `look_up` is what finds it.
+pub(super) fn with_message(
+    broker: &Broker,
+    mut request: Command,
+    look_up: impl Fn(PhysicalOffset) -> Option<Bytes>,
+) -> Result<Command, Refusal> {
     request.required_str("consumerGroup")?;
     let id = request.required_str("msgId")?;
     let refusal = |remark: String| Refusal::new(response::SYSTEM_ERROR, remark);
     let parsed: MessageId = id.parse().map_err(|error| refusal(format!("msgId {id}: {error}")))?;
-    let record = broker.store.record_at(parsed.offset);
-    let record = record.ok_or_else(|| refusal(format!("there is no message {id}")))?;
+    let record =
+        look_up(parsed.offset).ok_or_else(|| refusal(format!("there is no message {id}")))?;
     request.set_field("brokerName", &broker.options.group);
     Ok(request.with_body(record))
 }

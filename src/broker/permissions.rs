@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use super::answers::{Refusal, send_answer};
 use super::{Broker, requests};
 use crate::acl::Acl;
 use crate::acl::account::{Resource, Rights};
@@ -13,7 +12,7 @@ use crate::acl::accounts::{Caller, Denied};
 use crate::acl::needs::{self, Need, Needed};
 use crate::message::{MessageId, Record, properties};
 use crate::model::{PhysicalOffset, system};
-use crate::remoting::{Command, response};
+use crate::remoting::Command;
 use crate::task;
 use crate::transport::Responder;
 
@@ -56,8 +55,8 @@ fn after_look_up(
         });
         match (may, &broker.options.acl) {
             (Err(denied), Some(acl)) => refuse(acl, &denied, &request, responder),
-            // Whoever answers might find what has arrived since.
-            _ if topic == Some(None) => send_answer(responder, Err(not_there(&request, field))),
+            // It must not be found if it has arrived since.
+            _ if topic == Some(None) => requests::answer_unfound(&broker, request, responder),
             // What tells no place is refused there.
             _ => requests::answer(&broker, request, responder),
         }
@@ -72,12 +71,6 @@ fn place_of(request: &Command, field: &'static str) -> Option<PhysicalOffset> {
         return Some(request.field(field)?.parse::<MessageId>().ok()?.offset);
     }
     u64::try_from(request.required_i64(field).ok()?).ok().map(PhysicalOffset)
-}
-
-fn not_there(request: &Command, field: &str) -> Refusal {
-    let place = request.field(field).unwrap_or_default();
-    let remark = format!("can not find message by the offset, {place}");
-    Refusal::new(response::SYSTEM_ERROR, remark)
 }
 
 /// The topic of a message, or the one where it belongs if it waits in a system topic.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::acl::signature::Key;
+use crate::broker::send_back;
 use crate::broker::tests_support::{TestBroker, header, properties as text};
 use crate::remoting::{Command, request};
 
@@ -144,8 +145,25 @@ async fn a_place_is_read_as_whoever_answers_reads_it() {
     assert_eq!(denied, "No default permission for topic:Secret");
 }
 
+/// A request about the message at a place, with all else that it needs.
+fn about(code: i32, field: &str, place: &str) -> Command {
+    let request = Command::request(code).with_field(field, place);
+    match code {
+        request::CONSUMER_SEND_MSG_BACK => {
+            request.with_field("group", "G").with_field("delayLevel", 0)
+        }
+        request::END_TRANSACTION => {
+            request.with_field("commitOrRollback", 8).with_field("tranStateTableOffset", 0)
+        }
+        request::CONSUME_MESSAGE_DIRECTLY => {
+            request.with_field("consumerGroup", "G").with_field("clientId", "c")
+        }
+        _ => request,
+    }
+}
+
 #[tokio::test]
-async fn what_is_not_there_yet_is_refused_before_it_may_arrive() {
+async fn what_is_not_there_is_refused_as_without_accounts_b131_b214_b254() {
     let broker = broker();
     let end = broker.broker.store.log_range().1.0;
     for (code, field) in needs::BROKER.iter().filter_map(|(code, need)| match need {
@@ -153,11 +171,29 @@ async fn what_is_not_there_yet_is_refused_before_it_may_arrive() {
         _ => None,
     }) {
         let place = if field == "msgId" { format!("{end:032x}") } else { end.to_string() };
-        let request = Command::request(code).with_field(field, &place);
-        let (code, remark) = broker.refused(signed("consumer", request)).await;
-        let expected = format!("can not find message by the offset, {place}");
-        assert_eq!((code, remark), (1, expected));
+        let expected = match code {
+            request::CONSUMER_SEND_MSG_BACK => format!("look message by offset failed, {place}"),
+            request::END_TRANSACTION => "Find prepared transaction message failed".to_owned(),
+            request::CONSUME_MESSAGE_DIRECTLY => format!("there is no message {place}"),
+            _ => format!("can not find message by the offset, {place}"),
+        };
+        let request = about(code, field, &place);
+        assert_eq!(broker.refused(signed("consumer", request)).await, (1, expected), "{code}");
     }
+    // A field that is missing is told first.
+    let no_level = Command::request(request::CONSUMER_SEND_MSG_BACK).with_field("group", "G");
+    let (_, remark) = broker.refused(signed("consumer", no_level.with_field("offset", end))).await;
+    assert!(remark.contains("`delayLevel`"), "{remark}");
+}
+
+#[tokio::test]
+async fn what_arrives_after_it_was_looked_for_is_not_given_back() {
+    let broker = broker();
+    broker.store("T", "body").await;
+    let request = about(request::CONSUMER_SEND_MSG_BACK, "offset", "0");
+    let refusal = send_back::answer_with(&broker.broker, &request, |_| None).unwrap_err();
+    assert_eq!(refusal.remark, "look message by offset failed, 0");
+    assert!(broker.records(system::SCHEDULE_TOPIC, 2).is_empty());
 }
 
 #[tokio::test]

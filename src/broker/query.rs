@@ -63,9 +63,16 @@ fn find_by_key(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answe
 }
 
 fn find_by_offset(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
+    found_at(request, |at| broker.store.record_at(at))
+}
+
+/// The record at the offset that a request names, if `look_up` is what finds it.
+pub(super) fn found_at(
+    request: &Command,
+    look_up: impl Fn(PhysicalOffset) -> Option<Bytes>,
+) -> Answer {
     let offset = request.required_i64("offset")?;
-    let record =
-        u64::try_from(offset).ok().and_then(|at| broker.store.record_at(PhysicalOffset(at)));
+    let record = u64::try_from(offset).ok().and_then(|at| look_up(PhysicalOffset(at)));
     let record = record.ok_or_else(|| {
         let remark = format!("can not find message by the offset, {offset}");
         Refusal::new(response::SYSTEM_ERROR, remark)

@@ -28,6 +28,22 @@ pub(super) fn answer(broker: &Arc<Broker>, request: Command, responder: Responde
     }
 }
 
+/// Answers a request about a stored message that was looked for and not found, as if it had not arrived since. Blocks.
+pub(super) fn answer_unfound(broker: &Arc<Broker>, request: Command, responder: Responder) {
+    if let Some(refusal) = start_step::refusal(broker, request.code) {
+        return send_answer(responder, Err(refusal));
+    }
+    let answer = match request.code {
+        request::END_TRANSACTION => {
+            return transactions::end_unfound(broker, &request, responder);
+        }
+        request::CONSUMER_SEND_MSG_BACK => send_back::answer_with(broker, &request, |_| None),
+        request::CONSUME_MESSAGE_DIRECTLY => client_calls::with_message(broker, request, |_| None),
+        _ => query::found_at(&request, |_| None),
+    };
+    send_answer(responder, answer);
+}
+
 /// Answers a request of a broker that serves, or one that is answered before too.
 fn answer_served(broker: &Arc<Broker>, request: Command, responder: Responder) {
     match request.code {

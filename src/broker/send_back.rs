@@ -32,6 +32,15 @@ struct Way {
 
 /// Answers 36. Blocks.
 pub(super) fn answer(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
+    answer_with(broker, request, |at| broker.store.record_at(at))
+}
+
+/// The same, if `look_up` is what finds messages.
+pub(super) fn answer_with(
+    broker: &Arc<Broker>,
+    request: &Command,
+    look_up: impl Fn(PhysicalOffset) -> Option<Bytes>,
+) -> Answer {
     let offset = request.required_i64("offset")?;
     let group = request.required_str("group")?;
     let asked_level = request.required_i32("delayLevel")?;
@@ -44,7 +53,7 @@ pub(super) fn answer(broker: &Arc<Broker>, request: &Command, _: &Connection) ->
     else {
         return Ok(Command::response(response::SUCCESS));
     };
-    let look_up = |offset: i64| broker.store.record_at(PhysicalOffset(u64::try_from(offset).ok()?));
+    let look_up = |offset: i64| look_up(PhysicalOffset(u64::try_from(offset).ok()?));
     let not_there = || {
         let remark = format!("look message by offset failed, {offset}");
         Refusal::new(response::SYSTEM_ERROR, remark)

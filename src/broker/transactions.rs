@@ -100,16 +100,10 @@ impl<'a> EndHeader<'a> {
 
 /// 37: ends a transaction (B-252 to B-259).
 pub(super) fn end(broker: &Arc<Broker>, request: Command, mut responder: Responder) {
-    if broker.is_slave() {
-        // H-074.
-        let refusal = Refusal::new(response::SLAVE_NOT_AVAILABLE, NO_CODE_SET);
-        return send_answer(responder, Err(refusal));
-    }
-    let at = match EndHeader::parse(&request) {
-        // B-253: no answer; it is asked for later.
-        Ok(EndHeader { end: End::Unknown, .. }) => return,
-        Ok(header) => header.physical_offset,
-        Err(error) => return send_answer(responder, Err(error.into())),
+    let at = match half_at(broker, &request) {
+        Ok(Some(at)) => at,
+        Ok(None) => return,
+        Err(refusal) => return send_answer(responder, Err(refusal)),
     };
     broker.writers.sent(broker.clock.monotonic());
     // Most end what was just sent: these are written together, as sends are.
@@ -124,6 +118,26 @@ pub(super) fn end(broker: &Arc<Broker>, request: Command, mut responder: Respond
             broker.store.write_enqueued();
         }
     });
+}
+
+/// The same of a half message that was looked for and not found.
+pub(super) fn end_unfound(broker: &Broker, request: &Command, responder: Responder) {
+    match half_at(broker, request) {
+        Ok(Some(_)) => send_answer(responder, Err(refusal(NOT_FOUND))),
+        Ok(None) => {}
+        Err(refusal) => send_answer(responder, Err(refusal)),
+    }
+}
+
+/// Where the half message of a transaction lies that is to be ended; `None` if it gets no answer, because it is asked
+/// for later (B-253).
+fn half_at(broker: &Broker, request: &Command) -> Result<Option<i64>, Refusal> {
+    if broker.is_slave() {
+        // H-074.
+        return Err(Refusal::new(response::SLAVE_NOT_AVAILABLE, NO_CODE_SET));
+    }
+    let header = EndHeader::parse(request)?;
+    Ok(Some(header.physical_offset).filter(|_| header.end != End::Unknown))
 }
 
 /// Queues what a transaction ends with.
