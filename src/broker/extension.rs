@@ -72,3 +72,35 @@ fn hello(broker: &Arc<Broker>, request: &Command, connection: &Connection) -> An
     }
     Ok(Command::response(response::SUCCESS).with_body(extension::to_bytes(&answer)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::tests_support::TestBroker;
+
+    #[tokio::test]
+    async fn who_asks_is_told_who_is_there() {
+        for (broker, id) in [(TestBroker::new(), 0), (TestBroker::slave(Vec::new()), 1)] {
+            let answer = broker.call(Command::request(request::EXTENSION_HELLO)).await;
+            let told: Hello = extension::parse(&answer.body).unwrap();
+            assert_eq!((told.group.as_str(), told.broker_id), ("broker-a", id));
+            assert_eq!(told.copy.is_some(), id == 1, "only a slave copies");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_a_slave_begins_anew() {
+        let master = TestBroker::new();
+        let refused = master.refused(Command::request(request::EXTENSION_RESYNC)).await;
+        let remark = "this is a master: only a slave has somewhere to copy from".to_owned();
+        assert_eq!(refused, (response::SYSTEM_ERROR, remark));
+        assert!(!master.broker.member.reopen().is_cancelled());
+        let slave = TestBroker::slave(Vec::new());
+        let answer = slave.call(Command::request(request::EXTENSION_RESYNC)).await;
+        assert_eq!(answer.code, response::SUCCESS);
+        assert!(slave.broker.member.reopen().is_cancelled());
+        let dir = &slave.broker.store.options().dir;
+        past::set_aside_if_asked(dir).unwrap();
+        assert!(!dir.exists(), "it is set aside when it is opened next");
+    }
+}

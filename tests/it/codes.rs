@@ -13,25 +13,58 @@ use rmq_node::remoting::{decode, request, response};
 
 use crate::golden::{FIRST_OF_BROKER, captured, differences};
 
-/// Codes beyond what was captured, each with a file that asks it.
-const ELSEWHERE: [(i32, &str); 17] = [
-    (50, "src/broker/accounts.rs"),
-    (51, "src/broker/accounts.rs"),
-    (52, "src/broker/accounts.rs"),
-    (53, "src/broker/accounts.rs"),
-    (54, "src/broker/accounts.rs"),
-    (351, "src/broker/topics.rs"),
-    (352, "src/broker/groups.rs"),
-    (9001, "src/admin/tests.rs"),
-    (9003, "src/broker/dial_back.rs"),
-    (9004, "src/broker/positions.rs"),
-    (9005, "src/admin/tests.rs"),
-    (9006, "src/broker/accounts.rs"),
-    (9007, "src/broker/timers_tests.rs"),
-    (9008, "src/broker/timers_tests.rs"),
-    (9009, "src/broker/figures.rs"),
-    (9010, "src/broker/broker_config.rs"),
-    (9011, "src/broker/broker_config.rs"),
+/// A row of what asks a code: the code, the file of a test, and the function of the test with those through which it asks.
+type Row = (i32, &'static str, &'static [&'static str]);
+
+/// Codes beyond what was captured, or of which only refusals were, each with a test that asks it.
+const ELSEWHERE: [Row; 19] = [
+    (
+        46,
+        "src/broker/subscriptions_tests.rs",
+        &["an_expression_is_checked_before_a_client_subscribes_b233", "checked"],
+    ),
+    (46, "tests/interop/java/Interop.java", &["brokenSql"]),
+    (50, "src/broker/accounts.rs", &["a_list_of_nothing_takes_all_permissions_away_b340"]),
+    (51, "src/broker/accounts.rs", &["tools_change_accounts_and_that_counts_at_once_a007"]),
+    (52, "src/broker/accounts.rs", &["tools_change_accounts_and_that_counts_at_once_a007"]),
+    (53, "src/broker/accounts.rs", &["tools_change_accounts_and_that_counts_at_once_a007"]),
+    (
+        54,
+        "src/broker/accounts.rs",
+        &["accounts_are_shown_with_their_secrets_to_admins_that_signed_only_s52"],
+    ),
+    (351, "src/broker/topics.rs", &["one_topic_is_told_as_5x_does"]),
+    (352, "src/broker/groups.rs", &["one_group_is_told_as_5x_does"]),
+    (9001, "src/broker/extension.rs", &["who_asks_is_told_who_is_there"]),
+    (9003, "src/broker/dial_back.rs", &["only_registered_ports_of_the_asker_are_dialled", "ask"]),
+    (
+        9004,
+        "src/broker/positions.rs",
+        &["a_stale_copy_undoes_no_reset_no_deletion_and_no_re_creation", "told"],
+    ),
+    (9005, "src/broker/extension.rs", &["only_a_slave_begins_anew"]),
+    (
+        9006,
+        "src/broker/accounts.rs",
+        &["a_slave_and_its_master_come_to_have_the_same_accounts", "exchange_with", "ask"],
+    ),
+    (9007, "src/broker/timers_tests.rs", &["a_cancelled_message_is_not_delivered", "cancel_as"]),
+    (
+        9008,
+        "src/broker/timers_tests.rs",
+        &["what_waits_is_listed_in_parts_in_the_order_of_its_times"],
+    ),
+    (9009, "src/broker/figures.rs", &["what_a_group_has_not_got_is_told_with_its_age"]),
+    (
+        9010,
+        "src/broker/broker_config.rs",
+        &["what_was_changed_is_kept_over_a_restart_until_it_is_taken_back", "told"],
+    ),
+    (
+        9011,
+        "src/broker/broker_config.rs",
+        &["what_was_changed_is_kept_over_a_restart_until_it_is_taken_back", "reset_key"],
+    ),
 ];
 /// How many exchanges of one code are named.
 const NAMED: usize = 3;
@@ -98,8 +131,8 @@ fn describe(code: i32, seen: &Seen, differences: &BTreeMap<&str, &str>) -> Strin
     if names.is_empty() && broker.is_empty() && !unknown.is_empty() {
         writeln!(text, "  no broker: {}", some(unknown)).unwrap();
     }
-    for (_, file) in ELSEWHERE.iter().filter(|(other, _)| *other == code) {
-        writeln!(text, "  also: {file}").unwrap();
+    for (_, file, functions) in ELSEWHERE.iter().filter(|(other, ..)| *other == code) {
+        writeln!(text, "  also: {file}: {}", functions[0]).unwrap();
     }
     for name in names.iter().chain(broker).chain(silent) {
         if let Some(reason) = differences.get(name) {
@@ -139,12 +172,67 @@ fn differences_are_of_captured_exchanges() {
     }
 }
 
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start().len()
+}
+
+/// The text of a function in a file of Rust, Java, Go or Python, without what stands before the next one.
+fn text_of(file: &str, function: &str) -> String {
+    let heads = ["fn", "void", "func", "def"].map(|word| format!("{word} {function}("));
+    let mut lines = file.lines().skip_while(|line| !heads.iter().any(|head| line.contains(head)));
+    let first = lines.next().unwrap_or_default();
+    // A head of several lines ends as far out as it begins.
+    let is_within = |line: &&str| {
+        line.is_empty() || line.trim_start().starts_with(')') || indent(line) > indent(first)
+    };
+    let rest: Vec<&str> = lines.take_while(is_within).collect();
+    format!("{first}\n{}", rest.join("\n"))
+}
+
+/// Whether a text has a code as a number or by its name.
+fn has_code(text: &str, code: i32) -> bool {
+    let number = code.to_string();
+    let names = [number.as_str(), request::name(code)];
+    let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.any(|word| names.contains(&word))
+}
+
+/// What is wrong with a test that is said to ask a code: each of its functions calls the next one, and the last has the code.
+fn broken(file: &str, code: i32, functions: &[&str]) -> Option<String> {
+    functions.iter().enumerate().find_map(|(at, function)| {
+        let text = text_of(file, function);
+        let asks = match functions.get(at + 1) {
+            Some(next) => text.contains(&format!("{next}(")),
+            None => has_code(&text, code),
+        };
+        (!asks).then(|| format!("{function} does not ask {code}, or is not there"))
+    })
+}
+
 #[test]
-fn files_that_ask_codes_name_them() {
+fn tests_that_ask_codes_are_there_and_name_them() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for (code, file) in ELSEWHERE {
+    for (code, file, functions) in ELSEWHERE {
         let text = fs::read_to_string(root.join(file)).expect(file);
-        let names = [code.to_string(), request::name(code).to_owned()];
-        assert!(names.iter().any(|name| text.contains(name)), "{file} does not ask {code}");
+        assert_eq!(broken(&text, code, functions), None, "{file}");
+    }
+}
+
+#[test]
+fn a_test_that_is_gone_or_asks_no_more_is_told() {
+    let file = "    async fn outer() {\n        asked(1).await;\n    }\n\n    fn asked(\n        a: A,\n    ) -> B {\n        \
+        request(9004)\n    }\n\n    // 9005\n    fn last() {\n        request::EXTENSION_ACCOUNTS_OF(90061)\n    }\n";
+    assert_eq!(broken(file, 9004, &["outer", "asked"]), None);
+    let rows: [(i32, &[&str]); 6] = [
+        (9004, &["outer", "last"]),
+        (9004, &["outer"]),
+        (9004, &["gone"]),
+        (9004, &["outer", "ask"]),
+        (9005, &["asked"]),
+        (9006, &["last"]),
+    ];
+    for (code, functions) in rows {
+        let told = format!("{} does not ask {code}, or is not there", functions[0]);
+        assert_eq!(broken(file, code, functions), Some(told), "{functions:?}");
     }
 }
