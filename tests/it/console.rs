@@ -25,7 +25,7 @@ impl Answer {
 }
 
 /// One request on a connection of its own; `more` are further header lines.
-fn ask(address: impl Into<SocketAddr>, request: &str, more: &str) -> Answer {
+pub fn ask(address: impl Into<SocketAddr>, request: &str, more: &str) -> Answer {
     let address = address.into();
     let mut stream = TcpStream::connect(address).unwrap();
     // Not a byte behind a body: an end with unread bytes would take the answer with it.

@@ -5,6 +5,7 @@
 mod accounts;
 mod admin;
 mod admin_port;
+mod certificates;
 mod codes;
 mod completions;
 mod config;
