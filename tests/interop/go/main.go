@@ -25,7 +25,12 @@ import (
 	"github.com/apache/rocketmq-client-go/v2/rlog"
 )
 
-const wait = 150 * time.Second // its own timers for routes and queues are 30 s and 20 s
+const (
+	wait = 150 * time.Second // its own timers for routes and queues are 30 s and 20 s
+	// A request or a trace whose answer does not come in this time may be lost, and another one is sent.
+	lost       = 5 * time.Second
+	traceTopic = "RMQ_SYS_TRACE_TOPIC"
+)
 
 var (
 	nameServer, prefix string
@@ -33,6 +38,7 @@ var (
 	sender             rocketmq.Producer
 	instances          atomic.Int64
 	background         = context.Background()
+	everything         = consumer.MessageSelector{Type: consumer.TAG, Expression: "*"}
 	repeats            int
 )
 
@@ -78,6 +84,9 @@ func before() {
 	check("delay level", delayLevel)
 	check("compressed body", compressedBody)
 	check("consumer restart keeps offsets", consumerRestart)
+	check("request and reply", requestAndReply)
+	check("trace", trace)
+	check("namespace", namespace)
 	check("retry then dead letter", func() error { return retryThenDeadLetter(failing) })
 }
 
@@ -97,6 +106,11 @@ func consume(group, topic, tags string, handle func(*primitive.MessageExt) bool,
 }
 
 func consumeSelected(group, topic string, selector consumer.MessageSelector, handle func(*primitive.MessageExt) bool, options ...consumer.Option) *seen {
+	return consumeNamed(group, prefix+topic, selector, handle, options...)
+}
+
+// The same of a topic of any name.
+func consumeNamed(group, topic string, selector consumer.MessageSelector, handle func(*primitive.MessageExt) bool, options ...consumer.Option) *seen {
 	s := &seen{}
 	options = append([]consumer.Option{consumer.WithNameServer(primitive.NamesrvAddr{nameServer}), consumer.WithGroupName(prefix + group),
 		consumer.WithInstance(fmt.Sprintf("%s-%d", prefix, instances.Add(1))), consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset)}, options...)
@@ -104,7 +118,7 @@ func consumeSelected(group, topic string, selector consumer.MessageSelector, han
 	if s.err != nil {
 		return s
 	}
-	s.err = s.consumer.Subscribe(prefix+topic, selector,
+	s.err = s.consumer.Subscribe(topic, selector,
 		func(ctx context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
 			s.lock.Lock()
 			defer s.lock.Unlock()
@@ -125,6 +139,17 @@ func consumeSelected(group, topic string, selector consumer.MessageSelector, han
 		s.err = s.consumer.Start()
 	}
 	return s
+}
+
+// A producer of its own.
+func produce(group string, options ...producer.Option) (rocketmq.Producer, error) {
+	options = append([]producer.Option{producer.WithNameServer(primitive.NamesrvAddr{nameServer}), producer.WithGroupName(prefix + group),
+		producer.WithInstanceName(fmt.Sprintf("%s-%d", prefix, instances.Add(1))), producer.WithSendMsgTimeout(10 * time.Second), producer.WithRetry(2)}, options...)
+	made, err := rocketmq.NewProducer(options...)
+	if err == nil {
+		err = made.Start()
+	}
+	return made, err
 }
 
 func (s *seen) count() int {
@@ -178,7 +203,8 @@ func createTopics() error {
 	if err != nil {
 		return err
 	}
-	for _, topic := range []string{"_Basic", "_Oneway", "_Cluster", "_Broadcast", "_Pull", "_Orderly", "_Tags", "_Sql", "_Delay", "_Large", "_Retry", "_Restart"} {
+	for _, topic := range []string{"_Basic", "_Oneway", "_Cluster", "_Broadcast", "_Pull", "_Orderly", "_Tags", "_Sql", "_Delay", "_Large", "_Retry", "_Restart",
+		"_Request", "_Traced", "_SpaceA%Named", "_SpaceB%Named"} {
 		// The client waits 5 s for the answer.
 		err = waitFor("topic "+topic, func() bool {
 			return tool.CreateTopic(background, admin.WithTopicCreate(prefix+topic), admin.WithBrokerAddrCreate(broker),
@@ -547,6 +573,193 @@ func restarted(first, end int) error {
 	}
 	repeats += len(earlier)
 	return numbered(later, "r-", first, end)
+}
+
+// Consumers to which messages may still come go on to the program's end (see pull).
+
+// A reply finds its request while the broker knows the client that asked, which tells of itself every 30 s only: it is asked again until then.
+func requestAndReply() error {
+	replier, err := produce("_Replier")
+	if err != nil {
+		return err
+	}
+	defer replier.Shutdown()
+	var failed error // of the last reply, under the consumer's lock
+	s := consume("_RequestGroup", "_Request", "*", func(request *primitive.MessageExt) bool {
+		if string(request.Body) == "never" {
+			return true
+		}
+		reply, err := consumer.CreateReplyMessage(request, nil)
+		if err == nil {
+			// Given to the line above, the client would take it for properties.
+			reply.Body = []byte("re: " + string(request.Body))
+			_, err = replier.SendSync(background, reply)
+		}
+		failed = err
+		return true
+	})
+	if s.err != nil {
+		return s.err
+	}
+	if err = askAndWait(); err == nil {
+		err = askAndGoOn()
+	}
+	if err != nil {
+		s.lock.Lock()
+		defer s.lock.Unlock()
+		return fmt.Errorf("%w; error of the last reply: %v", err, failed)
+	}
+	_, err = sender.Request(background, time.Second, message("_Request", "never"))
+	if err == nil || !strings.Contains(err.Error(), "wait reply message timeout") {
+		return fmt.Errorf("a request without a reply ended with %v", err)
+	}
+	return nil
+}
+
+func askAndWait() error {
+	var request, reply *primitive.Message
+	err := waitFor("a reply", func() bool {
+		var err error
+		request = message("_Request", "waiting")
+		reply, err = sender.Request(background, lost, request)
+		return err == nil
+	})
+	if err != nil {
+		return err
+	}
+	asked, answered := request.GetProperty(primitive.PropertyCorrelationID), reply.GetProperty(primitive.PropertyCorrelationID)
+	if string(reply.Body) != "re: waiting" || asked == "" || answered != asked {
+		return fmt.Errorf("asked %s, replied %q to %s", asked, reply.Body, answered)
+	}
+	return nil
+}
+
+func askAndGoOn() error {
+	replies := make(chan string, 1)
+	var text string
+	err := waitFor("a reply for a callback", func() bool {
+		err := sender.RequestAsync(background, lost, func(_ context.Context, reply *primitive.Message, _ error) {
+			// The client calls again when it drops the request, and without a reply when none came.
+			if reply != nil {
+				select {
+				case replies <- string(reply.Body):
+				default:
+				}
+			}
+		}, message("_Request", "going on"))
+		if err != nil {
+			return false
+		}
+		select {
+		case text = <-replies:
+			return true
+		case <-time.After(lost):
+			return false
+		}
+	})
+	if err == nil && text != "re: going on" {
+		err = fmt.Errorf("replied %q", text)
+	}
+	return err
+}
+
+func trace() error {
+	// The first message makes the topic, without which the client drops its traces.
+	if _, err := sender.SendSync(background, primitive.NewMessage(traceTopic, []byte("first"))); err != nil {
+		return err
+	}
+	var reader *seen
+	err := waitFor("a route of "+traceTopic, func() bool {
+		reader = consumeNamed("_TraceReader", traceTopic, everything, nil)
+		return reader.err == nil
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %v", err, reader.err)
+	}
+	settings := &primitive.TraceConfig{GroupName: prefix + "_Traces", Access: primitive.Local, NamesrvAddrs: []string{nameServer}}
+	tracer, err := produce("_Tracer", producer.WithTrace(settings))
+	if err != nil {
+		return err
+	}
+	defer tracer.Shutdown()
+	s := consume("_TracedGroup", "_Traced", "*", nil, consumer.WithTrace(settings))
+	if s.err != nil {
+		return s.err
+	}
+	var id string
+	var told map[string][]string
+	sent := map[string]string{} // where each message is stored, by its id
+	err = waitFor("traces of sending and consuming", func() bool {
+		if result, err := tracer.SendSync(background, message("_Traced", "traced")); err == nil {
+			sent[result.MsgID] = result.OffsetMsgID
+		}
+		for deadline := time.Now().Add(lost); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+			told = traces(reader.bodies())
+			for id = range sent {
+				if told["Pub "+id] != nil && told["SubBefore "+id] != nil && told["SubAfter "+id] != nil {
+					return true
+				}
+			}
+		}
+		return false
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %d messages sent, %d records read", err, len(sent), len(told))
+	}
+	pub, before, after := told["Pub "+id], told["SubBefore "+id], told["SubAfter "+id]
+	if pub[2] != "DefaultRegion" || pub[3] != prefix+"_Tracer" || pub[4] != prefix+"_Traced" || pub[12] != sent[id] || pub[13] != "true" ||
+		before[3] != prefix+"_TracedGroup" || after[4] != "true" || after[8] != prefix+"_TracedGroup" {
+		return fmt.Errorf("told %q, %q, %q", pub, before, after)
+	}
+	return nil
+}
+
+// The fields of each whole record in traces, by its kind and the message's id.
+func traces(bodies []string) map[string][]string {
+	ids, counts := map[string]int{"Pub": 5, "SubBefore": 5, "SubAfter": 2}, map[string]int{"Pub": 15, "SubBefore": 9, "SubAfter": 9}
+	found := map[string][]string{}
+	for _, record := range strings.Split(strings.Join(bodies, "\x02"), "\x02") {
+		fields := strings.Split(record, "\x01")
+		if count, known := counts[fields[0]]; known && len(fields) >= count {
+			found[fields[0]+" "+fields[ids[fields[0]]]] = fields
+		}
+	}
+	return found
+}
+
+// The same names in two namespaces are two topics and two groups, and neither is the group of that name without a namespace.
+func namespace() error {
+	spaces := []string{"_SpaceA", "_SpaceB"}
+	var readers []*seen
+	for _, space := range spaces {
+		made, err := produce("_Named", producer.WithNamespace(prefix+space))
+		if err != nil {
+			return err
+		}
+		defer made.Shutdown()
+		for i := 0; i < 10; i++ {
+			if _, err = made.SendSync(background, primitive.NewMessage("Named", []byte(space+strconv.Itoa(i)))); err != nil {
+				return err
+			}
+		}
+		readers = append(readers, consumeNamed("_NamedGroup", "Named", everything, nil, consumer.WithNamespace(prefix+space)))
+	}
+	spaces, readers = append(spaces, spaces[0]), append(readers, consume("_NamedGroup", spaces[0]+"%Named", "*", nil))
+	for i, s := range readers {
+		if s.err != nil {
+			return s.err
+		}
+		s := s
+		if err := waitFor("10 consumed by reader "+strconv.Itoa(i), func() bool { return s.distinct() >= 10 }); err != nil {
+			return err
+		}
+	}
+	for i, s := range readers {
+		if err := join(s.finish(10), numbered(s.bodies(), spaces[i], 0, 10)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func distinct(bodies []string) int {
