@@ -79,6 +79,15 @@ def free_ports(host, offsets):
                 return base
 
 
+def certificate(folder, host):
+    """PEM files of a certificate for a host, which is its own CA, and of its key."""
+    paths = f"{folder}/certificate.pem", f"{folder}/key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", f"/CN={host}", "-addext",
+                    f"subjectAltName=IP:{host}", "-addext", "basicConstraints=critical,CA:FALSE", "-out", paths[0], "-keyout", paths[1]],
+                   check=True, capture_output=True)
+    return paths
+
+
 def wait_for_registration(server):
     """Waits until the name server knows broker-a and its topics."""
     names = Connection(server.name_server)
@@ -141,7 +150,7 @@ def check_settings(checks):
 class Apache:
     """Name server and broker of RocketMQ 4.9.4, from the jars in `lib`."""
 
-    def __init__(self, lib, flush="async", names_port=None, broker_port=None, heap_mb=512, checks=None, accounts=None):
+    def __init__(self, lib, flush="async", names_port=None, broker_port=None, heap_mb=512, checks=None, accounts=None, tls=False):
         self.home = tempfile.mkdtemp(prefix="interop-apache-")
         host = "127.0.0.1"
         names, broker = names_port or free_ports(host, [0]), broker_port or free_ports(host, [-2, 0, 1])
@@ -163,7 +172,13 @@ class Apache:
         if accounts:
             with open(f"{self.home}/conf/plain_acl.yml", "w") as file:
                 file.write(accounts.text)
-        java = ["java", f"-Xms{heap_mb // 2}m", f"-Xmx{heap_mb}m", *JDK_OPENINGS, f"-Duser.home={self.home}", "-cp", f"{os.path.abspath(lib)}/*"]
+        java = ["java", f"-Xms{heap_mb // 2}m", f"-Xmx{heap_mb}m", *JDK_OPENINGS, f"-Duser.home={self.home}"]
+        if tls:
+            self.ca, key = certificate(self.home, host)
+            with open(f"{self.home}/tls.properties", "w") as file:
+                file.write(f"tls.test.mode.enable=false\ntls.server.need.client.auth=none\ntls.server.keyPath={key}\ntls.server.certPath={self.ca}\n")
+            java += ["-Dtls.server.mode=permissive", f"-Dtls.config.file={self.home}/tls.properties"]
+        java += ["-cp", f"{os.path.abspath(lib)}/*"]
         environment = {"ROCKETMQ_HOME": self.home}
         self.names = Process("4.9.4 name server", [*java, "org.apache.rocketmq.namesrv.NamesrvStartup", "-c", f"{self.home}/namesrv.properties"],
                              self.home, f"{self.home}/namesrv.out", environment)
@@ -203,7 +218,7 @@ class Apache:
 class Ours:
     """One node of ours with its default ports on a loopback address of its own; a lonely one is a name server only."""
 
-    def __init__(self, binary, flush="async", checks=None, lonely=False, accounts=None):
+    def __init__(self, binary, flush="async", checks=None, lonely=False, accounts=None, tls=False):
         self.home = tempfile.mkdtemp(prefix="interop-ours-")
         while True:
             host = f"127.{random.randrange(1, 255)}.{random.randrange(0, 255)}.{random.randrange(1, 255)}"
@@ -212,7 +227,7 @@ class Ours:
                 break
         self.name_server = f"{host}:9876"
         command = [binary, "run", "--data-dir", f"{self.home}/data"]
-        if flush == "async" and not checks and not lonely and not accounts:
+        if flush == "async" and not checks and not lonely and not accounts and not tls:
             command += ["--listen", host]
         else:
             with open(f"{self.home}/rmq-node.toml", "w") as file:
@@ -224,6 +239,9 @@ class Ours:
                                f'flush = "{flush}"\n{check_settings(checks)}')
                 if accounts:
                     file.write(f'\n[acl]\nenabled = true\nnode_account = "{accounts.node}"\naccounts_dir = "{self.home}/accounts"\n')
+                if tls:
+                    self.ca, key = certificate(self.home, host)
+                    file.write(f'\n[tls]\nmode = "permissive"\ncertificate_file = "{self.ca}"\nkey_file = "{key}"\n')
             if accounts:
                 os.makedirs(f"{self.home}/accounts")
                 with open(f"{self.home}/accounts/plain_acl.yml", "w") as file:
