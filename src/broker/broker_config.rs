@@ -3,8 +3,8 @@
 //! Not the node's settings, which are read at the start, and which nothing here writes. Invariants: what 26 says is in
 //! force; keys that mean nothing here are left out. 25 changes all that it is asked, or nothing. What it changes is kept
 //! over restarts (`config::Overrides`), until it is what the settings say, or 9011 takes it back: `brokerPermission`,
-//! `autoCreateTopicEnable`, `autoCreateSubscriptionGroup`, `rejectTransactionMessage` and `traceOn` of this broker, how
-//! long messages are kept of all brokers of the node.
+//! `autoCreateTopicEnable`, `autoCreateSubscriptionGroup`, `rejectTransactionMessage`, `slaveReadEnable` and `traceOn` of
+//! this broker, how long messages are kept of all brokers of the node.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -40,6 +40,8 @@ pub(super) struct LiveConfig {
     is_traced: AtomicBool,
     /// `rejectTransactionMessage`
     rejects_transactions: AtomicBool,
+    /// `slaveReadEnable`
+    reads_from_slaves: AtomicBool,
     /// How often something was changed.
     version: Mutex<DataVersion>,
 }
@@ -58,12 +60,14 @@ impl LiveConfig {
         }
         let AutoCreate { topics, groups } = options.auto_create;
         let reject = kept.rejects_transactions.unwrap_or(options.transactions.reject);
+        let slaves = kept.reads_from_slaves.unwrap_or(options.reads_from_slaves);
         Self {
             permission: AtomicU32::new(kept.permission.unwrap_or(Permission::READ_WRITE).0),
             creates_topics: AtomicBool::new(kept.creates_topics.unwrap_or(topics)),
             creates_groups: AtomicBool::new(kept.creates_groups.unwrap_or(groups)),
             is_traced: AtomicBool::new(kept.is_traced.unwrap_or(true)),
             rejects_transactions: AtomicBool::new(reject),
+            reads_from_slaves: AtomicBool::new(slaves),
             version: Mutex::new(DataVersion { timestamp: clock.now_ms(), counter: 0 }),
         }
     }
@@ -91,6 +95,11 @@ impl LiveConfig {
     /// Whether half messages are refused.
     pub fn rejects_transactions(&self) -> bool {
         self.rejects_transactions.load(Ordering::Relaxed)
+    }
+
+    /// Whether consumers that are far behind are told to read from a slave (B-190).
+    pub fn reads_from_slaves(&self) -> bool {
+        self.reads_from_slaves.load(Ordering::Relaxed)
     }
 }
 
@@ -152,6 +161,7 @@ fn in_force(broker: &Broker) -> Properties {
         ("syncFlushTimeout", store.sync_flush_timeout_ms.to_string()),
         ("slaveTimeout", store.slave_timeout_ms.to_string()),
         ("rejectTransactionMessage", broker.live_config.rejects_transactions().to_string()),
+        ("slaveReadEnable", broker.live_config.reads_from_slaves().to_string()),
         ("transactionTimeOut", own.transactions.timeout_ms.to_string()),
         ("transactionCheckMax", own.transactions.checks_max.to_string()),
         ("transactionCheckInterval", own.transactions.check_interval_ms.to_string()),
@@ -174,6 +184,7 @@ struct Change {
     creates_groups: Option<bool>,
     is_traced: Option<bool>,
     rejects_transactions: Option<bool>,
+    reads_from_slaves: Option<bool>,
     hours: Option<u64>,
     delete_hours: Option<Vec<u8>>,
     disk_expire_percent: Option<u8>,
@@ -229,6 +240,7 @@ fn settings(broker: &Broker) -> Properties {
         ("diskMaxUsedSpaceRatio", store.disk_expire_percent.to_string()),
         ("fileReservedTime", store.retention_hours.to_string()),
         ("rejectTransactionMessage", broker.options.transactions.reject.to_string()),
+        ("slaveReadEnable", broker.options.reads_from_slaves.to_string()),
         ("traceOn", true.to_string()),
     ]
 }
@@ -304,6 +316,7 @@ impl Change {
             "autoCreateSubscriptionGroup" => self.creates_groups = flag()?,
             "traceOn" => self.is_traced = flag()?,
             "rejectTransactionMessage" => self.rejects_transactions = flag()?,
+            "slaveReadEnable" => self.reads_from_slaves = flag()?,
             "fileReservedTime" => {
                 let hours = value.parse().ok().filter(|hours| *hours > 0);
                 self.hours = Some(hours.ok_or_else(|| bad("a number of hours from 1 on"))?);
@@ -335,6 +348,7 @@ impl Change {
         let own = kept.brokers.entry(broker.options.group.clone()).or_default();
         let AutoCreate { topics, groups } = broker.options.auto_create;
         let reject = broker.options.transactions.reject;
+        let slaves = broker.options.reads_from_slaves;
         let text = |is_on: Option<bool>| is_on.map(|is_on| is_on.to_string());
         for (key, value, usual) in [
             (
@@ -346,6 +360,7 @@ impl Change {
             ("autoCreateSubscriptionGroup", text(self.creates_groups), groups.to_string()),
             ("traceOn", text(self.is_traced), true.to_string()),
             ("rejectTransactionMessage", text(self.rejects_transactions), reject.to_string()),
+            ("slaveReadEnable", text(self.reads_from_slaves), slaves.to_string()),
         ] {
             let mut there = own.remove(key);
             keep(&mut there, value, |value| *value != usual);
@@ -380,6 +395,7 @@ fn apply(broker: &Broker, change: Change) {
         (&live.creates_groups, change.creates_groups),
         (&live.is_traced, change.is_traced),
         (&live.rejects_transactions, change.rejects_transactions),
+        (&live.reads_from_slaves, change.reads_from_slaves),
     ] {
         if let Some(is_on) = new {
             flag.store(is_on, Ordering::Relaxed);
@@ -481,10 +497,11 @@ mod tests {
             ("noSuchKey=1", "4.9.4 has no key `noSuchKey`"),
             ("rocketmqHome=/tmp/x", "`rocketmqHome` changes nothing here: "),
             ("storePathRootDir=/", "`storePathRootDir` changes nothing here: "),
-            ("slaveReadEnable=true", "`slaveReadEnable` is always `false` here: "),
+            ("longPollingEnable=false", "`longPollingEnable` is always `true` here: "),
             ("maxMessageSize=1", "`maxMessageSize` is read at the start only: "),
             ("brokerPermission=7", "`brokerPermission` is 2 (write), 4 (read) or 6, not `7`"),
             ("traceOn=yes", "`traceOn` is true or false, not `yes`"),
+            ("slaveReadEnable=1", "`slaveReadEnable` is true or false, not `1`"),
             ("deleteWhen=24", "`deleteWhen` is hours from 00 to 23 with `;`, not `24`"),
             ("diskMaxUsedSpaceRatio=x", "`diskMaxUsedSpaceRatio` is a percentage, not `x`"),
             (
@@ -594,14 +611,15 @@ mod tests {
         let broker = TestBroker::new();
         assert_eq!(told(&broker).await, BrokerState::default());
         let text = "brokerPermission=4\ntraceOn=false\nrejectTransactionMessage=true\nfileReservedTime=48\n\
-            autoCreateSubscriptionGroup=false\n";
+            autoCreateSubscriptionGroup=false\nslaveReadEnable=true\n";
         assert_eq!(updated(&broker, text).await.0, 0);
         assert_eq!(broker.send("T", "", "x").await.code, 0);
         let broker = broker.restarted().await;
         let now = shown(&broker).await.0;
-        let keys = "brokerPermission traceOn rejectTransactionMessage autoCreateSubscriptionGroup";
+        let keys = "brokerPermission traceOn rejectTransactionMessage autoCreateSubscriptionGroup \
+            slaveReadEnable";
         let texts: Vec<_> = keys.split(' ').map(|key| &*now[key]).collect();
-        assert_eq!(texts, ["4", "false", "true", "false"]);
+        assert_eq!(texts, ["4", "false", "true", "false", "true"]);
         let BrokerState { overrides, closed_ms, last_send_ms, .. } = told(&broker).await;
         assert_eq!((closed_ms.is_some(), last_send_ms), (true, None));
         let row = |key: &str, value: &str, instead_of: &str| OverrideRow {
@@ -615,6 +633,7 @@ mod tests {
             row("brokerPermission", "4", "6"),
             row("fileReservedTime", "48", &settings.retention_hours.to_string()),
             row("rejectTransactionMessage", "true", "false"),
+            row("slaveReadEnable", "true", "false"),
             row("traceOn", "false", "true"),
         ];
         assert_eq!(overrides, expected);
@@ -622,7 +641,7 @@ mod tests {
         assert_eq!(updated(&broker, "brokerPermission=6\n").await.0, 0);
         assert_eq!(reset_key(&broker, "traceOn").await.0, 0);
         let BrokerState { overrides, closed_ms, .. } = told(&broker).await;
-        assert_eq!((overrides.len(), closed_ms), (3, None));
+        assert_eq!((overrides.len(), closed_ms), (4, None));
         let (code, why) = reset_key(&broker, "maxMessageSize").await;
         assert_eq!((code, why.starts_with("`maxMessageSize` is read at the start")), (1, true));
     }

@@ -137,6 +137,8 @@ pub struct BrokerOptions {
     pub name_servers: Vec<String>,
     /// What clients make by using it, until 25 says otherwise.
     pub auto_create: AutoCreate,
+    /// Whether consumers that are far behind are told to read from a slave, until 25 says otherwise (`slaveReadEnable`).
+    pub reads_from_slaves: bool,
     /// How transactions are checked.
     pub transactions: TransactionOptions,
     /// The accounts, where they are on.

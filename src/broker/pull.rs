@@ -284,7 +284,7 @@ fn found(
     mut code: i32,
 ) -> (Command, PullResponse) {
     let mut fields = PullResponse {
-        suggest_which_broker_id: 0,
+        suggest_which_broker_id: suggested(broker, group, pulled.is_far_behind),
         next_begin_offset: pulled.next_offset.to_wire(),
         min_offset: pulled.min_offset.to_wire(),
         max_offset: pulled.max_offset.to_wire(),
@@ -312,6 +312,15 @@ fn found(
     }
     let answer = Command::response(code).with_remark(name_of(pulled.status));
     (answer.with_body(pulled.body), fields)
+}
+
+/// The broker of the group that the consumer is to ask next: the master, unless slaves are read from, too (B-190).
+fn suggested(broker: &Broker, group: &SubscriptionGroupConfig, is_far_behind: bool) -> i64 {
+    match (broker.live_config.reads_from_slaves(), is_far_behind) {
+        (false, _) => 0,
+        (true, true) => group.which_broker_when_consume_slowly,
+        (true, false) => group.broker_id,
+    }
 }
 
 /// Stores the note that a group asked for an offset that does not exist (B-171); nobody waits for it.

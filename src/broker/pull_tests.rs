@@ -9,8 +9,8 @@ use super::*;
 use crate::broker::{BrokerOptions, BrokerService, tests_support};
 use crate::clock::Clock;
 use crate::message::Record;
-use crate::model::{BrokerId, TopicConfig};
-use crate::remoting::{ExtFields, SerializeType};
+use crate::model::{BrokerId, GroupName, TopicConfig};
+use crate::remoting::{ExtFields, SerializeType, request};
 use crate::store::{Appended, StoreOptions};
 use crate::transport::{Client, Limits, Server, Service};
 
@@ -249,6 +249,46 @@ async fn a_slave_leaves_offsets_as_they_are_b172() {
 }
 
 #[tokio::test]
+async fn who_is_far_behind_is_sent_to_a_slave_where_slaves_are_read_from_b190() {
+    for id in [0, 1] {
+        let world = World::with_id(id, |options| options.in_memory_bytes = 1000);
+        for _ in 0..40 {
+            world.store("a", "k").await;
+        }
+        let suggested = async |header: PullHeader<'_>| {
+            let answer = world.call(header.to_request()).await;
+            (answer.code, summary(&answer).2[3])
+        };
+        let switch = async |text: &'static str| {
+            let request = Command::request(request::UPDATE_BROKER_CONFIG).with_body(text);
+            assert_eq!(world.call(request).await.code, 0);
+        };
+        let near = PullHeader { queue_offset: 39, ..pull() };
+        // It looks at all of them, and so it is near again.
+        let none = PullHeader { subscription: Some("b"), ..pull() };
+        let end = PullHeader { queue_offset: 40, ..pull() };
+        let asked = [pull(), near, none, end];
+        assert_eq!(suggested(pull()).await, (0, 0), "off");
+        switch("slaveReadEnable=true").await;
+        for (header, expected) in asked.into_iter().zip([(0, 1), (0, 0), (20, 0), (19, 0)]) {
+            assert_eq!(suggested(header).await, expected, "{header:?}");
+        }
+        world.broker.store.tables().groups.put(SubscriptionGroupConfig {
+            broker_id: 2,
+            which_broker_when_consume_slowly: 3,
+            ..SubscriptionGroupConfig::new(GroupName::new("G"))
+        });
+        for (header, expected) in asked.into_iter().zip([(0, 3), (0, 2), (20, 2), (19, 2)]) {
+            assert_eq!(suggested(header).await, expected, "{header:?}");
+        }
+        switch("slaveReadEnable=false").await;
+        for header in asked {
+            assert_eq!(suggested(header).await.1, 0, "off again: {header:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn checks_come_in_the_order_of_b162_and_b163() {
     const FAQ: &str = "\nSee http://rocketmq.apache.org/docs/faq/ for further details.";
     let world = World::new();
@@ -256,7 +296,7 @@ async fn checks_come_in_the_order_of_b162_and_b163() {
     let closed = TopicName::new("closed");
     let permission = Permission::WRITE;
     tables.topics.put(TopicConfig { permission, ..TopicConfig::new(closed, 1) });
-    let disabled = crate::model::GroupName::new("disabled");
+    let disabled = GroupName::new("disabled");
     let config = SubscriptionGroupConfig::new(disabled);
     tables.groups.put(SubscriptionGroupConfig { consume_enable: false, ..config });
     let plain = PullHeader { sys_flag: 0, ..pull() };

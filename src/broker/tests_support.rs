@@ -44,6 +44,7 @@ pub(super) fn options_of(cluster: &str) -> BrokerOptions {
         ha_address: "127.0.0.1:10912".parse().unwrap(),
         name_servers: Vec::new(),
         auto_create: AutoCreate::default(),
+        reads_from_slaves: false,
         transactions: TransactionOptions::default(),
         acl: None,
         credentials: Credentials::default(),

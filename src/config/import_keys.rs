@@ -197,10 +197,7 @@ const BROKER: &[(&str, Fate)] = &[
     ("maxDelayTime", NotNeeded(UNUSED)),
     ("regionId", Fixed("DefaultRegion", "answers to senders name this region")),
     ("registerBrokerTimeoutMills", Fixed("6000", "a registration waits 6 s")),
-    (
-        "slaveReadEnable",
-        Fixed("false", "consumers read from a slave only while its master is away"),
-    ),
+    ("slaveReadEnable", Taken(Host(Flag("store.read_from_slaves")))),
     ("disableConsumeIfConsumerReadSlowly", Fixed("false", "slow consumers are not cut off")),
     ("consumerFallbehindThreshold", NotNeeded("it is for disableConsumeIfConsumerReadSlowly=true")),
     ("brokerFastFailureEnable", NotNeeded(IN_FLIGHT)),

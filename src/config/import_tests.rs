@@ -205,6 +205,7 @@ fn each_fate_is_told() {
         ("diskMaxUsedSpaceRatio=95", Taken, "store.disk_expire_percent = 85"),
         ("transactionCheckMax=3", Taken, "transactions.checks_max = 3"),
         ("rejectTransactionMessage=TRUE", Taken, "transactions.reject = true"),
+        ("slaveReadEnable=true", Taken, "store.read_from_slaves = true"),
         ("deleteWhen=04;16", Taken, "store.delete_hours = [4, 16], which are hours of UTC"),
         ("brokerIP2=10.0.0.1", Taken, "replication_advertise = \"10.0.0.1\""),
         ("brokerIP1=host", NotTaken, "it is an IP address here, because message ids carry it"),

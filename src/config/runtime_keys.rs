@@ -32,11 +32,11 @@ mod tests {
 
     #[test]
     fn each_kind_of_key_has_its_reason() {
-        let reasons = ["x", "sendMessageThreadPoolNums", "slaveReadEnable", "maxMessageSize"];
+        let reasons = ["x", "sendMessageThreadPoolNums", "longPollingEnable", "maxMessageSize"];
         let [unknown, needless, fixed, taken] = reasons.map(why_not_now);
         assert_eq!(unknown, "4.9.4 has no key `x`");
         assert!(needless.starts_with("`sendMessageThreadPoolNums` changes nothing here: "));
-        assert!(fixed.starts_with("`slaveReadEnable` is always `false` here: "));
+        assert!(fixed.starts_with("`longPollingEnable` is always `true` here: "));
         assert!(taken.ends_with("change the settings, and restart the node"));
     }
 }

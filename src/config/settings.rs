@@ -138,6 +138,8 @@ pub struct Store {
     pub delay_levels: DelayLevels,
     /// Whether messages can go to light queues too (`enableLmq` with `enableMultiDispatch`).
     pub light_queues: bool,
+    /// Whether consumers that are far behind are told to read from a slave (`slaveReadEnable`).
+    pub read_from_slaves: bool,
 }
 
 /// Reads them as 4.9.4 writes them, in one text.

@@ -105,6 +105,7 @@ pub fn broker(
         ha_address: SocketAddr::new(config.replication_advertise, broker.port + 1),
         name_servers: config.name_servers.clone(),
         auto_create: config.auto_create,
+        reads_from_slaves: config.store.read_from_slaves,
         transactions: TransactionOptions {
             timeout_ms: i64::try_from(transactions.timeout_ms).unwrap_or(i64::MAX),
             checks_max: i32::try_from(transactions.checks_max).unwrap_or(i32::MAX),
@@ -161,6 +162,7 @@ mod tests {
             max_message_bytes = 16000
             delay_levels = "1s 1m"
             light_queues = true
+            read_from_slaves = true
             [auto_create]
             topics = false
             groups = false
@@ -202,6 +204,7 @@ mod tests {
         };
         assert_eq!(broker.transactions, checks);
         assert_eq!(broker.auto_create, AutoCreate { topics: false, groups: false });
+        assert!(broker.reads_from_slaves);
     }
 
     #[test]
@@ -219,5 +222,6 @@ mod tests {
         let own = broker(&config, &config.brokers[0], None, shared, &Arc::default());
         assert_eq!(own.transactions, TransactionOptions::default());
         assert_eq!(own.auto_create, AutoCreate::default());
+        assert!(!own.reads_from_slaves);
     }
 }

@@ -141,6 +141,9 @@ pub struct Pulled {
     pub body: Bytes,
     /// How many records.
     pub count: u32,
+    /// Whether the last record that was looked at is so far behind the log's end that it does not count as in memory
+    /// (B-190); false if none was looked at.
+    pub is_far_behind: bool,
 }
 
 /// What a pull asks for.

@@ -64,6 +64,7 @@ impl Store {
             max_offset,
             body: Bytes::new(),
             count: 0,
+            is_far_behind: false,
         };
         let offset = u64::try_from(request.offset).ok();
         let (status, next) = match offset {
@@ -121,6 +122,7 @@ impl Store {
             }
         }
         pulled.next_offset = QueueOffset(offset + scanned as u64);
+        pulled.is_far_behind = answer.is_far_behind;
         let counted = answer.count;
         // What is left to be read is newer than what was read.
         let left = u32::try_from(answer.ranges.len()).unwrap_or(u32::MAX);
@@ -144,6 +146,10 @@ impl Store {
         answer: &mut Answer<'_>,
     ) -> Result<Looked, ReadError> {
         let place = Place::of(entry, answer.log_end, self.in_memory_bytes);
+        // What is lost lies nowhere.
+        if !entry.is_hole() {
+            answer.is_far_behind = place.is_on_disk;
+        }
         if answer.is_full(&place) {
             return Ok(Looked::Later);
         }
@@ -541,12 +547,14 @@ struct Answer<'a> {
     bytes: u64,
     /// How many they are.
     count: u32,
+    /// Whether the last record that was looked at counts as on the disk.
+    is_far_behind: bool,
 }
 
 impl<'a> Answer<'a> {
     fn new(limits: &'a Limits, count_max: u32, log_end: u64) -> Self {
         let (body, ranges) = (BytesMut::new(), Vec::new());
-        Self { limits, count_max, log_end, body, ranges, bytes: 0, count: 0 }
+        Self { limits, count_max, log_end, body, ranges, bytes: 0, count: 0, is_far_behind: false }
     }
 
     /// Whether one more record would be too much; the first one never is (B-173).

@@ -44,6 +44,7 @@ fn options() -> anyhow::Result<BrokerOptions> {
         ha_address: "127.0.0.1:10912".parse()?,
         name_servers: Vec::new(),
         auto_create: AutoCreate::default(),
+        reads_from_slaves: false,
         transactions: TransactionOptions::default(),
         acl: None,
         credentials: Credentials::default(),

@@ -174,6 +174,7 @@ impl Servers {
             ha_address: "127.9.9.9:10912".parse().expect("an address"),
             name_servers: Vec::new(),
             auto_create: AutoCreate::default(),
+            reads_from_slaves: false,
             transactions: TransactionOptions::default(),
             acl,
             credentials: Credentials::default(),

@@ -24,7 +24,8 @@ pub enum ConfigAction {
     /// Change a setting at once, and for good: an rmq-node keeps it in its data directory, not in its file.
     Set {
         /// 4.9.4's key; those of a node of ours that change: autoCreateSubscriptionGroup, autoCreateTopicEnable,
-        /// brokerPermission, deleteWhen, diskMaxUsedSpaceRatio, fileReservedTime, rejectTransactionMessage, traceOn.
+        /// brokerPermission, deleteWhen, diskMaxUsedSpaceRatio, fileReservedTime, rejectTransactionMessage,
+        /// slaveReadEnable, traceOn.
         key: String,
         /// What it shall be.
         value: String,
