@@ -5,7 +5,7 @@
 //!
 //! | level | module | what it does |
 //! | --- | --- | --- |
-//! | 0 | [`clock`] | time behind a handle, so that tests can move it |
+//! | 0 | [`clock`] | time behind a handle, so that tests can move it, and the host's time zone |
 //! | 0 | [`files`] | replacing a file as a whole |
 //! | 0 | [`metrics`] | the registry and every metric's name |
 //! | 0 | [`model`] | the nouns: topics, queues, offsets, permissions |

@@ -17,7 +17,7 @@ use crate::files;
 /// What is kept.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Saved {
-    /// Of the newest sample, in days since 1970.
+    /// Of the newest sample, in days since 1970 in the time zone that the host had.
     pub day: Option<i64>,
     pub mornings: Mornings,
     pub stored: Counted,

@@ -82,7 +82,7 @@ struct History {
     samples: VecDeque<(i64, Totals)>,
     /// How often was sampled.
     rounds: u64,
-    /// Of the newest sample, in days since 1970; `None` if nothing was ever sampled.
+    /// Of the newest sample, in days since 1970 in the clock's zone; `None` if nothing was ever sampled.
     day: Option<i64>,
     mornings: Mornings,
 }
@@ -271,7 +271,7 @@ impl Statistics {
         }
     }
 
-    /// The totals of the last two mornings (UTC).
+    /// The totals of the last two mornings, in the clock's zone.
     pub fn mornings(&self) -> Mornings {
         lock(&self.history).mornings
     }
@@ -353,8 +353,9 @@ impl Statistics {
         if history.samples.len() > SAMPLES_MAX {
             history.samples.pop_front();
         }
-        let day = now_ms.div_euclid(DAY_MS);
-        if let Some(before) = history.day.filter(|before| *before != day) {
+        let day = self.clock.local_ms().div_euclid(DAY_MS);
+        // A day that comes again, in another zone or because the clock was put back, is no new one.
+        if let Some(before) = history.day.filter(|before| *before < day) {
             // Over more than a night the broker stood still.
             let is_next = day == before + 1;
             let yesterday = if is_next { history.mornings.today } else { totals };
@@ -417,6 +418,7 @@ pub(super) fn view(broker: &Broker, request: &Command) -> Answer {
 mod tests {
     use super::super::tests_support::TestBroker;
     use super::*;
+    use crate::clock::Zone;
     use crate::remoting::{json, request};
 
     fn sample_for(statistics: &Statistics, seconds: u64, mut each: impl FnMut()) {
@@ -567,5 +569,28 @@ mod tests {
         let mornings = statistics.mornings();
         let messages = (mornings.yesterday.stored.messages, mornings.today.stored.messages);
         assert_eq!(messages, (3, 6));
+    }
+
+    #[test]
+    fn midnight_is_that_of_the_clocks_zone_b361() {
+        const HALF_HOUR_MS: i64 = 1_800_000;
+        let clock = Clock::system().in_zone(Zone::named("XXX-5"));
+        let statistics = Statistics::new(&clock);
+        // To half an hour before it: UTC has the same day then and half an hour behind it.
+        let step_ms = 2 * DAY_MS - HALF_HOUR_MS - clock.local_ms().rem_euclid(DAY_MS);
+        clock.advance(Duration::from_millis(u64::try_from(step_ms).unwrap()));
+        statistics.messages_in("T", 1, 1);
+        statistics.sample();
+        assert_eq!(statistics.mornings(), Mornings::default());
+        clock.advance(Duration::from_secs(3600));
+        statistics.messages_in("T", 2, 1);
+        statistics.sample();
+        assert_eq!(statistics.mornings().today.stored.messages, 3);
+        // What ran in a zone where the next day has come already.
+        let day = Some(clock.local_ms().div_euclid(DAY_MS) + 1);
+        let statistics = Statistics::restored(&clock, Saved { day, ..statistics.saved() });
+        statistics.messages_in("T", 4, 1);
+        statistics.sample();
+        assert_eq!(statistics.mornings().today.stored.messages, 3);
     }
 }

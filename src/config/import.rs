@@ -258,11 +258,7 @@ impl Importer {
             HostKey::DeleteHours => {
                 let hours = value.split(';').map(|hour| hour.trim().parse::<u8>());
                 match hours.collect::<Result<Vec<u8>, _>>() {
-                    Ok(hours) => {
-                        let (outcome, text) =
-                            self.shared(at, "store.delete_hours", format!("{hours:?}"));
-                        (outcome, text + ", which are hours of UTC")
-                    }
+                    Ok(hours) => self.shared(at, "store.delete_hours", format!("{hours:?}")),
                     Err(_) => bad("hours with ; between them"),
                 }
             }

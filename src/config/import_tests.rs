@@ -206,7 +206,7 @@ fn each_fate_is_told() {
         ("transactionCheckMax=3", Taken, "transactions.checks_max = 3"),
         ("rejectTransactionMessage=TRUE", Taken, "transactions.reject = true"),
         ("slaveReadEnable=true", Taken, "store.read_from_slaves = true"),
-        ("deleteWhen=04;16", Taken, "store.delete_hours = [4, 16], which are hours of UTC"),
+        ("deleteWhen=04;16", Taken, "store.delete_hours = [4, 16]"),
         ("brokerIP2=10.0.0.1", Taken, "replication_advertise = \"10.0.0.1\""),
         ("brokerIP1=host", NotTaken, "it is an IP address here, because message ids carry it"),
         ("brokerId=3", NotNeeded, "a master's id is 0, in 4.9.4 too whatever its file says"),

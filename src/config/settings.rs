@@ -117,7 +117,7 @@ pub struct Store {
     pub segment_bytes: u64,
     /// How long messages are kept (`fileReservedTime`).
     pub retention_hours: u64,
-    /// UTC hours in which expired files are deleted (`deleteWhen`).
+    /// Hours of the day, in this host's time zone, in which expired files are deleted (`deleteWhen`).
     pub delete_hours: Vec<u8>,
     /// Disk use above which they are deleted at any hour (`diskMaxUsedSpaceRatio`).
     pub disk_expire_percent: u8,

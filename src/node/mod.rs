@@ -55,7 +55,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::acl::Acl;
 use crate::admin::service::logins::Logins;
-use crate::clock::Clock;
+use crate::clock::{Clock, Zone};
 use crate::config::{Config, ConfigError, Loaded};
 use crate::metrics::Metrics;
 use crate::systemd;
@@ -121,7 +121,7 @@ struct Base {
 /// # Errors
 /// It could not start, or something that it cannot be without ended.
 pub fn run(loaded: &Loaded) -> Result<(), StartError> {
-    let clock = Clock::system();
+    let clock = Clock::system().in_zone(Zone::local());
     let (rate_limit, threshold) = logging::start(loaded.config.log.level, &clock);
     let tls = Tls::new(certificates::read(&loaded.config)?);
     let logins = Logins::new(admin_door::read_logins(&loaded.config)?);

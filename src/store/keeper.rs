@@ -170,7 +170,7 @@ impl Keeper {
     }
 
     fn is_delete_hour(&self, retention: &Retention) -> bool {
-        let hour = self.clock.now_ms().div_euclid(HOUR_MS).rem_euclid(24);
+        let hour = self.clock.local_ms().div_euclid(HOUR_MS).rem_euclid(24);
         retention.delete_hours.iter().any(|wanted| i64::from(*wanted) == hour)
     }
 

@@ -32,7 +32,7 @@ pub enum StoreRole {
 pub struct Retention {
     /// Age of a segment's last message after which the segment is deleted (ST-091, S-62).
     pub hours: u64,
-    /// Hours of the day (UTC) in which expired segments are deleted (ST-090).
+    /// Hours of the day, in the zone of the store's clock, in which expired segments are deleted (ST-090).
     pub delete_hours: Vec<u8>,
     /// Disk use in percent above which expired segments are deleted at any hour (ST-090).
     pub disk_expire_percent: u8,

@@ -13,11 +13,11 @@ use super::{
     All, AppendResult, EntryFilter, OpenError, PullRequest, PullStatus, Pulled, ReadError,
     StartTopics, Store, StoreOptions,
 };
-use crate::clock::Clock;
+use crate::clock::{Clock, Zone};
 use crate::message::{BLANK_HEADER_BYTES, NewMessage, Record};
 use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicConfig, TopicName};
 
-/// 4.9.4's retention, but for the hours (UTC) in which old segments go.
+/// 4.9.4's retention, but for the hours in which old segments go.
 pub(super) fn deleting_at(hours: std::ops::Range<u8>) -> SharedRetention {
     Retention { delete_hours: hours.collect(), ..Retention::default() }.into()
 }
@@ -481,6 +481,33 @@ fn a_retention_that_is_changed_holds_for_an_open_store() {
     retention.set(Retention { hours: 2, ..Retention::clone(&retention.get()) });
     world.store().keeper.clean().unwrap();
     assert!(world.store().log_range().0 > PhysicalOffset(0));
+}
+
+#[test]
+fn the_hour_is_that_of_the_clocks_zone_st090() {
+    const HOUR_MS: i64 = 3_600_000;
+    let mut world = World::closed(|options| options.retention = deleting_at(0..0));
+    world.clock = Clock::system().in_zone(Zone::named("XXX-5:30"));
+    world.open().unwrap();
+    for body in names(2000) {
+        world.append("T", 0, &body);
+    }
+    world.store().saver.save().unwrap();
+    world.store().keeper.stop();
+    // To a quarter past an hour of UTC, which is a quarter to one there.
+    let past_ms = world.clock.now_ms().rem_euclid(HOUR_MS);
+    let step_ms = u64::try_from(74 * HOUR_MS + HOUR_MS / 4 - past_ms).unwrap();
+    world.clock.advance(Duration::from_millis(step_ms));
+    world.append("T", 0, "new");
+    let utc = u8::try_from(world.clock.now_ms().div_euclid(HOUR_MS).rem_euclid(24)).unwrap();
+    let is_deleted_at = |hour: u8| {
+        let delete_hours = vec![hour % 24];
+        world.options.retention.set(Retention { delete_hours, ..Retention::default() });
+        world.store().keeper.clean().unwrap();
+        world.store().log_range().0 > PhysicalOffset(0)
+    };
+    assert!(!is_deleted_at(utc));
+    assert!(is_deleted_at(utc + 5));
 }
 
 #[test]

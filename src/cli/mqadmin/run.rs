@@ -10,11 +10,10 @@ use std::time::Duration;
 use tonic::Status;
 
 use super::arguments::Arguments;
-use super::time::Zone;
 use crate::admin::{Admin, AdminError};
 use crate::cli::admin::{EXIT_PARTIAL, exit_code, print_error};
 use crate::cli::table::safe;
-use crate::clock::Clock;
+use crate::clock::{Clock, Zone};
 
 /// How a command ends.
 pub(super) type Done = Result<(), Failure>;

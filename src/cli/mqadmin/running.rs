@@ -7,8 +7,8 @@ use std::path::Path;
 use super::groups;
 use super::java::queue_text;
 use super::run::{Done, Run};
-use super::time::Zone;
 use crate::admin::AdminError;
+use crate::clock::Zone;
 use crate::model::version_name as version;
 use crate::remoting::bodies::running_info::{ProcessQueue, RunningInfo};
 

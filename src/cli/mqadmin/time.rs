@@ -1,12 +1,10 @@
 //! Times as 4.9.4's tools write and read them: in this host's time zone.
 //!
-//! Invariant: a time zone that cannot be read is UTC.
+//! Not which zone that is (`clock`). Invariant: a moment that is beyond all dates is written in seconds.
 
-use tz::{TimeZone, UtcDateTime};
+use tz::UtcDateTime;
 
-/// The time zone of this host: `TZ`, else /etc/localtime.
-#[derive(Debug)]
-pub(super) struct Zone(TimeZone);
+use crate::clock::Zone;
 
 /// A moment, taken apart.
 struct Parts {
@@ -16,17 +14,9 @@ struct Parts {
 }
 
 impl Zone {
-    /// Reads it.
-    pub(super) fn local() -> Self {
-        let named = std::env::var("TZ").ok().filter(|name| !name.is_empty());
-        let zone = named.map_or_else(TimeZone::local, |name| TimeZone::from_posix_tz(&name));
-        Self(zone.unwrap_or_else(|_| TimeZone::utc()))
-    }
-
     fn parts(&self, ms: i64) -> Parts {
         let (seconds, rest) = (ms.div_euclid(1000), ms.rem_euclid(1000));
-        let offset = self.0.find_local_time_type(seconds).map_or(0, |kind| kind.ut_offset());
-        let moment = UtcDateTime::from_timespec(seconds.saturating_add(i64::from(offset)), 0);
+        let moment = UtcDateTime::from_timespec(seconds.saturating_add(self.offset_s(seconds)), 0);
         let Ok(moment) = moment else {
             return Parts { date: seconds.to_string(), time: String::new(), ms: rest };
         };
@@ -67,10 +57,7 @@ impl Zone {
                 .ok()?;
         let seconds = moment.unix_time();
         // The offset of a moment that is near is the moment's own, but for the hour in which it changes.
-        let offset_at = |seconds| {
-            self.0.find_local_time_type(seconds).map_or(0, |kind| i64::from(kind.ut_offset()))
-        };
-        let offset = offset_at(seconds - offset_at(seconds));
+        let offset = self.offset_s(seconds - self.offset_s(seconds));
         Some((seconds - offset) * 1000 + i64::from(ms))
     }
 }
@@ -81,8 +68,8 @@ mod tests {
 
     #[test]
     fn moments_are_written_in_the_zone_and_read_back() {
-        let berlin = Zone(TimeZone::from_posix_tz("CET-1CEST,M3.5.0,M10.5.0/3").unwrap());
-        let utc = Zone(TimeZone::utc());
+        let berlin = Zone::named("CET-1CEST,M3.5.0,M10.5.0/3");
+        let utc = Zone::default();
         let (summer, winter) = (1_650_000_000_123, 1_640_995_200_000);
         assert_eq!(utc.millis(summer), "2022-04-15 05:20:00,123");
         assert_eq!(berlin.millis(summer), "2022-04-15 07:20:00,123");
