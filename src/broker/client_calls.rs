@@ -18,6 +18,7 @@ use crate::remoting::bodies::client_calls::{
     ConsumerStatus, consumer_statuses, offset_list, offset_table,
 };
 use crate::remoting::{Command, Language, request, response};
+use crate::store::ReadError;
 use crate::task;
 use crate::transport::{CallError, Connection, Responder};
 
@@ -204,14 +205,14 @@ pub(super) fn consume_directly(broker: &Arc<Broker>, request: Command, mut respo
 pub(super) fn with_message(
     broker: &Broker,
     mut request: Command,
-    look_up: impl Fn(PhysicalOffset) -> Option<Bytes>,
+    look_up: impl Fn(PhysicalOffset) -> Result<Option<Bytes>, ReadError>,
 ) -> Result<Command, Refusal> {
     request.required_str("consumerGroup")?;
     let id = request.required_str("msgId")?;
     let refusal = |remark: String| Refusal::new(response::SYSTEM_ERROR, remark);
     let parsed: MessageId = id.parse().map_err(|error| refusal(format!("msgId {id}: {error}")))?;
     let record =
-        look_up(parsed.offset).ok_or_else(|| refusal(format!("there is no message {id}")))?;
+        look_up(parsed.offset)?.ok_or_else(|| refusal(format!("there is no message {id}")))?;
     request.set_field("brokerName", &broker.options.group);
     Ok(request.with_body(record))
 }

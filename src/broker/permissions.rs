@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::answers::send_answer;
 use super::{Broker, requests};
 use crate::acl::Acl;
 use crate::acl::account::{Resource, Rights};
@@ -13,6 +14,7 @@ use crate::acl::needs::{self, Need, Needed};
 use crate::message::{MessageId, Record, properties};
 use crate::model::{PhysicalOffset, system};
 use crate::remoting::Command;
+use crate::store::ReadError;
 use crate::task;
 use crate::transport::Responder;
 
@@ -49,7 +51,10 @@ fn after_look_up(
         if responder.is_moot() {
             return;
         }
-        let topic = place_of(&request, field).map(|at| topic_at(&broker, at));
+        let topic = match place_of(&request, field).map(|at| topic_at(&broker, at)).transpose() {
+            Ok(topic) => topic,
+            Err(error) => return send_answer(responder, Err(error.into())),
+        };
         let may = topic.as_ref().and_then(Option::as_ref).map_or(Ok(()), |topic| {
             caller.may(request.code, &Needed::Resources(vec![Resource::topic(topic, rights)]))
         });
@@ -73,10 +78,11 @@ fn place_of(request: &Command, field: &'static str) -> Option<PhysicalOffset> {
     u64::try_from(request.required_i64(field).ok()?).ok().map(PhysicalOffset)
 }
 
-/// The topic of a message, or the one where it belongs if it waits in a system topic.
-fn topic_at(broker: &Broker, at: PhysicalOffset) -> Option<String> {
-    let record = broker.store.record_at(at)?;
-    let record = Record::parse(&record).ok()?;
+/// The topic of a message, or the one where it belongs if it waits in a system topic; `None` if there is no message.
+fn topic_at(broker: &Broker, at: PhysicalOffset) -> Result<Option<String>, ReadError> {
+    let bytes = broker.store.record_at(at)?;
+    let record = bytes.as_ref().and_then(|bytes| Record::parse(bytes).ok());
+    let Some(record) = record else { return Ok(None) };
     let waits = matches!(
         record.topic(),
         system::HALF_TOPIC
@@ -85,7 +91,7 @@ fn topic_at(broker: &Broker, at: PhysicalOffset) -> Option<String> {
             | system::CHECK_MAX_TIME_TOPIC
     );
     let real = properties::find(record.properties(), properties::REAL_TOPIC).filter(|_| waits);
-    Some(real.unwrap_or(record.topic()).to_owned())
+    Ok(Some(real.unwrap_or(record.topic()).to_owned()))
 }
 
 #[cfg(test)]

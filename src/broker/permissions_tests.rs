@@ -89,7 +89,7 @@ async fn a_transaction_is_ended_by_who_may_send_to_its_topic_s48() {
     let broker = broker();
     let half = text("REAL_TOPIC=T TRAN_MSG=true");
     broker.store_with(system::HALF_TOPIC, "half", &half).await;
-    assert_eq!(topic_at(&broker.broker, PhysicalOffset(0)).as_deref(), Some("T"));
+    assert_eq!(topic_at(&broker.broker, PhysicalOffset(0)).unwrap().as_deref(), Some("T"));
     let end = || Command::request(request::END_TRANSACTION).with_field("commitLogOffset", 0);
     let denied = refused(&broker, signed("consumer", end())).await;
     assert_eq!(denied, "No default permission for topic:T");
@@ -187,11 +187,29 @@ async fn what_is_not_there_is_refused_as_without_accounts_b131_b214_b254() {
 }
 
 #[tokio::test]
+async fn what_the_disk_does_not_give_now_is_not_taken_for_what_is_not_there() {
+    for (broker, has_accounts) in [(broker(), true), (TestBroker::new(), false)] {
+        broker.store("T", "body").await;
+        broker.lose_first_segment();
+        let unavailable = (1, ReadError::Unavailable.to_string());
+        for (code, field) in needs::BROKER.iter().filter_map(|(code, need)| match need {
+            Need::TopicAt(_, field, _) => Some((*code, *field)),
+            _ => None,
+        }) {
+            let place = if field == "msgId" { "0".repeat(32) } else { "0".to_owned() };
+            let request = about(code, field, &place);
+            let request = if has_accounts { signed("consumer", request) } else { request };
+            assert_eq!(broker.refused(request).await, unavailable, "{code}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_arrives_after_it_was_looked_for_is_not_given_back() {
     let broker = broker();
     broker.store("T", "body").await;
     let request = about(request::CONSUMER_SEND_MSG_BACK, "offset", "0");
-    let refusal = send_back::answer_with(&broker.broker, &request, |_| None).unwrap_err();
+    let refusal = send_back::answer_with(&broker.broker, &request, |_| Ok(None)).unwrap_err();
     assert_eq!(refusal.remark, "look message by offset failed, 0");
     assert!(broker.records(system::SCHEDULE_TOPIC, 2).is_empty());
 }
@@ -220,7 +238,7 @@ async fn what_waits_is_of_the_topic_that_it_is_for() {
     for topic in [system::TIMER_TOPIC, system::CHECK_MAX_TIME_TOPIC] {
         let at = broker.broker.store.log_range().1;
         broker.store_with(topic, "body", &text("REAL_TOPIC=T")).await;
-        assert_eq!(topic_at(&broker.broker, at).as_deref(), Some("T"));
+        assert_eq!(topic_at(&broker.broker, at).unwrap().as_deref(), Some("T"));
     }
 }
 

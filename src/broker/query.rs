@@ -12,6 +12,7 @@ use super::Broker;
 use super::answers::{Answer, Refusal, blocking_then, send_answer};
 use crate::model::PhysicalOffset;
 use crate::remoting::{Command, response};
+use crate::store::ReadError;
 use crate::transport::{Connection, Responder};
 
 /// Messages that one answer has at most (`maxMsgsNumBatch`).
@@ -69,10 +70,13 @@ fn find_by_offset(broker: &Arc<Broker>, request: &Command, _: &Connection) -> An
 /// The record at the offset that a request names, if `look_up` is what finds it.
 pub(super) fn found_at(
     request: &Command,
-    look_up: impl Fn(PhysicalOffset) -> Option<Bytes>,
+    look_up: impl Fn(PhysicalOffset) -> Result<Option<Bytes>, ReadError>,
 ) -> Answer {
     let offset = request.required_i64("offset")?;
-    let record = u64::try_from(offset).ok().and_then(|at| look_up(PhysicalOffset(at)));
+    let record = match u64::try_from(offset) {
+        Ok(at) => look_up(PhysicalOffset(at))?,
+        Err(_) => None,
+    };
     let record = record.ok_or_else(|| {
         let remark = format!("can not find message by the offset, {offset}");
         Refusal::new(response::SYSTEM_ERROR, remark)
@@ -84,6 +88,7 @@ pub(super) fn found_at(
 mod tests {
     use super::*;
     use crate::broker::pull::tests::World;
+    use crate::broker::tests_support::{TestBroker, properties};
     use crate::message::Record;
     use crate::remoting::{SerializeType, request};
 
@@ -113,7 +118,7 @@ mod tests {
         let answer = world.call(by_key("k2", 1, 0, i64::MAX)).await;
         assert_eq!((answer.code, &answer.remark), (0, &None));
         assert_eq!(answer.serialize_type, SerializeType::Json, "R-048");
-        assert_eq!(world.broker.store.record_at(first.physical_offset), Some(answer.body));
+        assert_eq!(world.broker.store.record_at(first.physical_offset), Ok(Some(answer.body)));
         for (max, found) in [(1, 1), (2, 2), (1_000, 3)] {
             let answer = world.call(by_key("k1", max, 0, i64::MAX)).await;
             assert_eq!((answer.code, count(&answer.body)), (0, found));
@@ -139,6 +144,30 @@ mod tests {
             assert_eq!(answer.serialize_type, SerializeType::RocketMq);
             assert_eq!(answer.field("indexLastUpdatePhyoffset"), Some("0"));
             assert_eq!(answer.field("indexLastUpdateTimestamp"), Some("0"));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_disk_does_not_give_now_is_not_taken_for_not_found() {
+        let broker = TestBroker::new();
+        broker.store_with("T", "body", &properties("KEYS=k1")).await;
+        let at_time = |code| {
+            let request = Command::request(code).with_field("topic", "T");
+            request.with_field("queueId", 0).with_field("timestamp", 1)
+        };
+        let asked = [
+            by_key("k1", 1, 0, i64::MAX),
+            at_time(request::SEARCH_OFFSET_BY_TIMESTAMP),
+            at_time(request::GET_EARLIEST_MSG_STORETIME),
+        ];
+        let log = broker.lose_first_segment();
+        let unavailable = (1, ReadError::Unavailable.to_string());
+        for request in asked.clone() {
+            assert_eq!(broker.refused(request.clone()).await, unavailable, "{}", request.code);
+        }
+        std::fs::write(broker.first_segment(), log).unwrap();
+        for request in asked {
+            assert_eq!(broker.call(request).await.code, 0);
         }
     }
 

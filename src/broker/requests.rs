@@ -37,9 +37,11 @@ pub(super) fn answer_unfound(broker: &Arc<Broker>, request: Command, responder: 
         request::END_TRANSACTION => {
             return transactions::end_unfound(broker, &request, responder);
         }
-        request::CONSUMER_SEND_MSG_BACK => send_back::answer_with(broker, &request, |_| None),
-        request::CONSUME_MESSAGE_DIRECTLY => client_calls::with_message(broker, request, |_| None),
-        _ => query::found_at(&request, |_| None),
+        request::CONSUMER_SEND_MSG_BACK => send_back::answer_with(broker, &request, |_| Ok(None)),
+        request::CONSUME_MESSAGE_DIRECTLY => {
+            client_calls::with_message(broker, request, |_| Ok(None))
+        }
+        _ => query::found_at(&request, |_| Ok(None)),
     };
     send_answer(responder, answer);
 }

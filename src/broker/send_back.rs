@@ -14,7 +14,7 @@ use super::{Broker, delay, flow_control, light, send, topics};
 use crate::message::{MessageId, NewMessage, Record, properties};
 use crate::model::{Permission, PhysicalOffset, QueueId, RETRY_PREFIX, TopicName, system};
 use crate::remoting::{Command, response};
-use crate::store::{AppendError, Durability};
+use crate::store::{AppendError, Durability, ReadError};
 use crate::transport::Connection;
 
 /// The delay level of a message that comes back for the first time (B-132).
@@ -39,7 +39,7 @@ pub(super) fn answer(broker: &Arc<Broker>, request: &Command, _: &Connection) ->
 pub(super) fn answer_with(
     broker: &Arc<Broker>,
     request: &Command,
-    look_up: impl Fn(PhysicalOffset) -> Option<Bytes>,
+    look_up: impl Fn(PhysicalOffset) -> Result<Option<Bytes>, ReadError>,
 ) -> Answer {
     let offset = request.required_i64("offset")?;
     let group = request.required_str("group")?;
@@ -53,18 +53,21 @@ pub(super) fn answer_with(
     else {
         return Ok(Command::response(response::SUCCESS));
     };
-    let look_up = |offset: i64| look_up(PhysicalOffset(u64::try_from(offset).ok()?));
+    let look_up = |offset: i64| match u64::try_from(offset) {
+        Ok(at) => look_up(PhysicalOffset(at)),
+        Err(_) => Ok(None),
+    };
     let not_there = || {
         let remark = format!("look message by offset failed, {offset}");
         Refusal::new(response::SYSTEM_ERROR, remark)
     };
     if broker.is_slave() {
         // H-073; a topic of its own would be gone with the next sync.
-        let found = look_up(offset).ok_or_else(not_there);
+        let found = look_up(offset)?.ok_or_else(not_there);
         return found.and(Err(Refusal::new(response::SYSTEM_ERROR, SERVICE_NOT_AVAILABLE)));
     }
     let retry = retry_topic(broker, group, queues, request.flag_bool("unitMode"))?;
-    let stored = look_up(offset).ok_or_else(not_there)?;
+    let stored = look_up(offset)?.ok_or_else(not_there)?;
     let record = Record::parse(&stored).map_err(|_| not_there())?;
     let times = record.reconsume_times();
     let way = if times >= send::times_max(&config, request, own_times_max) || asked_level < 0 {

@@ -14,7 +14,7 @@ use super::answers::Refusal;
 use super::{Broker, positions};
 use crate::remoting::{request, response};
 use crate::replication::Standing;
-use crate::replication::decide::{PeerRole, PeerView};
+use crate::replication::decide::{Compared, PeerRole, PeerView};
 use crate::replication::history::History;
 use crate::replication::past::{self, Role};
 use crate::replication::peers::{CALL_TIMEOUT, Peer, PeerError};
@@ -273,6 +273,8 @@ impl Driver {
         self.spawn(async move {
             match member.compare(&asked.address, below).await {
                 Ok(compared) => Event::Compared { peer, compared },
+                // Its own log is not known: to take that for a silent peer would let this master begin without it.
+                Err(PeerError::Own(_)) => Event::Compared { peer, compared: Compared::Different },
                 Err(error) => {
                     tracing::warn!(peer = asked.address, %error, "compared in vain");
                     Event::Silent { peer }

@@ -277,6 +277,15 @@ impl TestBroker {
         log.write_all_at(&[!record[4]], at + 4).unwrap();
     }
 
+    /// Lets whoever reads the log's first segment fail, until what is returned is written to its file.
+    pub fn lose_first_segment(&self) -> Vec<u8> {
+        let path = self.first_segment();
+        let log = std::fs::read(&path).unwrap();
+        // Reading fails at the end of a file that is too short.
+        std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+        log
+    }
+
     /// The file that the log begins with.
     pub fn first_segment(&self) -> std::path::PathBuf {
         self.store_options.dir.join("commitlog").join(format!("{:020}", 0))

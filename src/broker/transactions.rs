@@ -167,9 +167,8 @@ fn prepare_end(
     request: &Command,
 ) -> Result<(Option<NewMessage>, NewMessage, Command), Refusal> {
     let header = EndHeader::parse(request)?;
-    let bytes = u64::try_from(header.physical_offset).ok();
-    let bytes = bytes.and_then(|at| broker.store.record_at(PhysicalOffset(at)));
-    let bytes = bytes.ok_or_else(|| refusal(NOT_FOUND))?;
+    let at = u64::try_from(header.physical_offset).map_err(|_| refusal(NOT_FOUND))?;
+    let bytes = broker.store.record_at(PhysicalOffset(at))?.ok_or_else(|| refusal(NOT_FOUND))?;
     let half = Record::parse(&bytes).map_err(|_| refusal(NOT_FOUND))?;
     check(&half, &header)?;
     let (mark, answer) = (mark_of(broker, &half), Command::response(response::SUCCESS));
@@ -298,7 +297,7 @@ pub(super) fn resume(broker: &Arc<Broker>, request: &Command, by: &Connection) -
     let exception = || refusal(&format!("Exception was thrown when {BACK}"));
     let id: MessageId =
         request.field("msgId").and_then(|id| id.parse().ok()).ok_or_else(exception)?;
-    let bytes = broker.store.record_at(id.offset).ok_or_else(exception)?;
+    let bytes = broker.store.record_at(id.offset)?.ok_or_else(exception)?;
     let half = Record::parse(&bytes).map_err(|_| exception())?;
     let is_half = [system::HALF_TOPIC, system::CHECK_MAX_TIME_TOPIC].contains(&half.topic());
     let (topic, _) = destination(&half).filter(|_| is_half).ok_or_else(exception)?;

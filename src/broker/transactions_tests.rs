@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::remoting::headers::SendHeader;
 use crate::remoting::request;
+use crate::store::ReadError;
 
 pub(in crate::broker) const HALF: &str = system::HALF_TOPIC;
 pub(in crate::broker) const OVER: &str = system::OP_HALF_TOPIC;
@@ -64,6 +65,21 @@ async fn a_half_message_waits_where_nobody_reads_it_b108_b250() {
     assert!(broker.records("T", 1).is_empty() && broker.records(OVER, 0).is_empty());
     assert_eq!(broker.send("T", "TRAN_MSG\u{1}false", "whole").await.code, 0);
     assert_eq!(bodies(&broker, "T", 0), ["whole"]);
+}
+
+#[tokio::test]
+async fn a_half_message_that_the_disk_does_not_give_now_is_ended_later() {
+    let broker = TestBroker::new();
+    let end = commit_of(send_half(&broker, "", "half").await);
+    let log = broker.lose_first_segment();
+    let unavailable = (1, ReadError::Unavailable.to_string());
+    assert_eq!(broker.refused(end.clone()).await, unavailable);
+    let resume = Command::request(request::RESUME_CHECK_HALF_MESSAGE);
+    let resume = resume.with_field("msgId", "0".repeat(32));
+    assert_eq!(broker.refused(resume).await, unavailable);
+    std::fs::write(broker.first_segment(), log).unwrap();
+    assert_eq!(broker.call(end).await.code, 0);
+    assert_eq!(bodies(&broker, "T", 1), ["half"]);
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use crate::model::{PhysicalOffset, shown};
 use crate::remoting::bodies::extension::{self, Hello};
 use crate::remoting::bodies::route::ClusterInfo;
 use crate::remoting::{Command, DecodeError, json, request, response};
+use crate::store::ReadError;
 use crate::task::{self, Kind};
 use crate::transport::CallError;
 
@@ -69,6 +70,9 @@ pub enum PeerError {
          `rmq-node admin replication resync`"
     )]
     WasOurs(String),
+    /// What it is asked about cannot be read here.
+    #[error(transparent)]
+    Own(#[from] ReadError),
 }
 
 impl Member {
@@ -168,7 +172,11 @@ impl Member {
         let answer = self.client.call(address, request, CALL_TIMEOUT).await?;
         match answer.code {
             response::SUCCESS => Ok(Some(answer.body)),
-            // B-214: there is none.
+            // What one of ours says that cannot read its log now, which says nothing of what is there.
+            response::SYSTEM_ERROR if answer.remark == Some(ReadError::Unavailable.to_string()) => {
+                Err(refused(address, answer))
+            }
+            // B-214: there is none; 4.9.4 has other texts, too, for what lies in the middle of a record.
             response::SYSTEM_ERROR => Ok(None),
             _ => Err(refused(address, answer)),
         }
@@ -218,14 +226,15 @@ impl Member {
     /// Compares the last whole record of this log below `end` with what a peer has there.
     ///
     /// # Errors
-    /// [`PeerError`]: the peer did not say.
+    /// [`PeerError`]: the peer did not say, or this log's own record cannot be read.
     pub async fn compare(&self, address: &str, end: u64) -> Result<Compared, PeerError> {
         let store = Arc::clone(&self.store);
         let looking = task::spawn_blocking("last record", move || {
             store.last_record_below(PhysicalOffset(end))
         });
         // It fails only if it panics, which is reported.
-        let Some((at, own)) = looking.await.ok().flatten() else { return Ok(Compared::Different) };
+        let own = looking.await.unwrap_or(Ok(None))?;
+        let Some((at, own)) = own else { return Ok(Compared::Different) };
         let theirs = self.record_of(address, at).await?;
         let is_equal = theirs.is_some_and(|theirs| theirs == own);
         Ok(if is_equal { Compared::Equal } else { Compared::Different })

@@ -7,12 +7,15 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
+use super::peers::PeerError;
 use super::tests_support::*;
 use super::wire::header;
 use super::{HEARTBEAT, Phase, SILENCE_MAX};
 use crate::remoting::bodies::extension::Hello;
-use crate::store::StoreOptions;
+use crate::remoting::{Command, response};
 use crate::store::options::StoreRole;
+use crate::store::{ReadError, StoreOptions};
+use crate::transport::{Responder, Service};
 
 /// A master's HA port that the test speaks for.
 struct Master {
@@ -36,6 +39,43 @@ impl Master {
             }
         }
     }
+}
+
+/// A broker port that answers everything with this remark.
+struct Refusing(String);
+
+impl Service for Refusing {
+    fn on_request(&self, _request: Command, responder: Responder) {
+        responder.send(Command::response(response::SYSTEM_ERROR).with_remark(self.0.clone()));
+    }
+}
+
+#[tokio::test]
+async fn a_master_that_cannot_read_its_log_now_is_not_taken_for_one_without_the_record_b214() {
+    let slave = TestStore::slave();
+    let unavailable = ReadError::Unavailable.to_string();
+    let refusals = [
+        ("can not find message by the offset, 7", true),
+        ("java.lang.IllegalArgumentException: null", true),
+        (&*unavailable, false),
+    ];
+    for (remark, is_none) in refusals {
+        let (address, _stop) = serve(Arc::new(Refusing(remark.to_owned())));
+        let found = slave.member().record_of(&address, offset(7)).await;
+        assert_eq!(found.is_ok_and(|found| found.is_none()), is_none, "{remark}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_read_now_is_not_taken_for_another_one() {
+    let master = TestStore::master();
+    master.append("a").await;
+    let end = master.end();
+    let segment = master.store().options().dir.join("commitlog").join(format!("{:020}", 0));
+    // Reading fails at the end of a file that is too short.
+    std::fs::OpenOptions::new().write(true).open(segment).unwrap().set_len(0).unwrap();
+    let compared = master.member().compare("127.0.0.1:1", end).await;
+    assert!(matches!(compared, Err(PeerError::Own(_))), "{compared:?}");
 }
 
 fn batch(at: u64, body: &[u8]) -> Vec<u8> {

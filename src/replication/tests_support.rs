@@ -286,7 +286,7 @@ fn broker_port(
     serve(Arc::new(Greeter(Box::new(answer))))
 }
 
-fn serve(service: Arc<impl Service>) -> (String, CancellationToken) {
+pub(super) fn serve(service: Arc<impl Service>) -> (String, CancellationToken) {
     let server = Server::bind("127.0.0.1:0".parse().unwrap(), Arc::new(Limits::default())).unwrap();
     let (address, stop) = (server.local_addr().to_string(), CancellationToken::new());
     task::spawn(Kind::Ignore, "broker port", server.serve(service, stop.clone()));

@@ -39,7 +39,7 @@ pub enum ReadError {
     #[error("the disk would have to be read")]
     WouldBlock,
     /// A part of the queues is being made again, or the disk fails: come again later.
-    #[error("a part of the queues is not available now")]
+    #[error("a part of the log or of its queues is not available now")]
     Unavailable,
 }
 

@@ -462,7 +462,7 @@ fn a_slice_condemned_while_consumers_read_it_shows_them_nothing_wrong() {
                                     for entry in &entries {
                                         assert!(!entry.is_hole(), "at {at}");
                                         let record = store.record_at(entry.physical_offset);
-                                        let record = record.unwrap();
+                                        let record = record.unwrap().unwrap();
                                         let record =
                                             crate::message::Record::parse(&record).unwrap();
                                         assert_eq!(record.body(), expected[at].1.as_bytes());

@@ -245,7 +245,7 @@ fn check_prefix(world: &World, events: &[Event]) {
     let end = world.store().log_range().1;
     for event in events {
         if let Event::Acknowledged { physical, body, .. } = event {
-            let record = world.store().record_at(crate::model::PhysicalOffset(*physical));
+            let record = world.store().record_at(crate::model::PhysicalOffset(*physical)).unwrap();
             let is_there = record
                 .is_some_and(|record| Record::parse(&record).unwrap().body() == body.as_bytes());
             assert_eq!(is_there, *physical < end.0, "{physical} of {end}");

@@ -32,7 +32,7 @@ impl World {
 
     /// What the message at an offset of the log says of its offsets in light queues.
     fn offsets_at(&self, place: Appended) -> Option<String> {
-        let bytes = self.store().record_at(place.physical_offset).unwrap();
+        let bytes = self.store().record_at(place.physical_offset).unwrap().unwrap();
         let text = Record::parse(&bytes).unwrap().properties().to_owned();
         properties::find(&text, properties::LIGHT_OFFSETS).map(str::to_owned)
     }
@@ -130,10 +130,7 @@ fn copied(master: &World) -> World {
     });
     let (mut at, end) = master.store().log_range();
     while at < end {
-        let bytes = match master.store().record_at(at) {
-            Some(bytes) => bytes,
-            None => break,
-        };
+        let Some(bytes) = master.store().record_at(at).unwrap() else { break };
         let taken = slave.store().append_copied(at, &bytes).unwrap();
         at = PhysicalOffset(at.0 + taken as u64);
     }

@@ -359,9 +359,15 @@ impl Store {
 
     /// The last whole record that ends at or below `end`, if one is found within the size of the largest record;
     /// it may be a part of a larger one that looks like a record. May block on the disk.
-    #[must_use]
-    pub fn last_record_below(&self, end: PhysicalOffset) -> Option<(PhysicalOffset, Bytes)> {
-        self.log.last_record_below(end.0)
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`]: the disk does not give it now.
+    pub fn last_record_below(
+        &self,
+        end: PhysicalOffset,
+    ) -> Result<Option<(PhysicalOffset, Bytes)>, ReadError> {
+        let found = self.log.last_record_below(end.0);
+        found.map_err(|error| reading::unreadable(end.0, &error))
     }
 
     /// Up to where the log is on the disk.

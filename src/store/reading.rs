@@ -5,6 +5,7 @@
 //! memory; what is read from the disk, or by the broker itself, is checked; what the disk does not give now is not taken
 //! for gone.
 
+use std::cell::Cell;
 use std::io;
 use std::ops::{Range, RangeInclusive};
 
@@ -369,8 +370,9 @@ impl Store {
         offset: QueueOffset,
     ) -> Result<Option<i64>, ReadError> {
         let entries = self.derived.queues().entries(topic, queue, offset, 1, true)?;
-        let entry = entries.first().filter(|entry| !entry.is_hole());
-        Ok(entry.and_then(|entry| self.log.store_time_at(entry.physical_offset, entry.size)))
+        let Some(entry) = entries.first().filter(|entry| !entry.is_hole()) else { return Ok(None) };
+        let at = entry.physical_offset;
+        self.log.store_time_at(at, entry.size).map_err(|error| unreadable(at.0, &error))
     }
 
     /// How many light queues there are.
@@ -415,7 +417,7 @@ impl Store {
         Ok(place.is_some_and(|place| place.is_on_disk))
     }
 
-    /// Store time of the log's first record. Blocks.
+    /// Store time of the log's first record, in milliseconds since 1970; `None` too if that cannot be read now. Blocks.
     #[must_use]
     pub fn earliest_store_time(&self) -> Option<i64> {
         let list = self.log.segments().all();
@@ -429,24 +431,18 @@ impl Store {
     }
 
     /// The record at a physical offset, if there is one. Blocks, unless it [`Self::reads_at_once`].
-    #[must_use]
-    pub fn record_at(&self, offset: PhysicalOffset) -> Option<Bytes> {
-        self.log.record_at(offset)
-    }
-
-    /// The record at a physical offset, if there is one, for who would drop it if there were none. Blocks, unless it
-    /// [`Self::reads_at_once`].
     ///
     /// # Errors
-    /// [`ReadError::Unavailable`]
-    pub fn read_record_at(&self, offset: PhysicalOffset) -> Result<Option<Bytes>, ReadError> {
-        self.log.read_record_at(offset).map_err(|error| unreadable(offset.0, &error))
+    /// [`ReadError::Unavailable`]: the disk does not give it now, and it may be whole.
+    pub fn record_at(&self, offset: PhysicalOffset) -> Result<Option<Bytes>, ReadError> {
+        self.log.record_at(offset).map_err(|error| unreadable(offset.0, &error))
     }
 
     /// The newest records of a key hash (B-210 to B-212): one at least, further ones up to 15 MiB. Blocks.
     ///
     /// # Errors
-    /// [`ReadError::Unavailable`]
+    /// [`ReadError::Unavailable`], also if only one of them cannot be read now: without it another one would seem to be
+    /// the newest, or none to be there.
     pub fn query(
         &self,
         topic: &str,
@@ -455,15 +451,20 @@ impl Store {
         times: RangeInclusive<i64>,
     ) -> Result<Queried, ReadError> {
         let index = self.derived.index();
+        // The index knows no errors of the log: the first one is kept here, and nothing is read after it.
+        let read = Cell::new(Ok::<(), ReadError>(()));
         let store_time = |offset| {
-            let record = self.log.record_at(offset)?;
-            Record::parse(&record).ok().map(|record| record.store_timestamp())
+            read.get().ok()?;
+            let found = self.record_at(offset).inspect_err(|error| read.set(Err(*error)));
+            Some(Record::parse(&found.ok()??).ok()?.store_timestamp())
         };
         let hash = key_hash(topic, key);
         let mut offsets = index.query(hash, &times, count_max, &store_time)?;
+        read.get()?;
         offsets.sort_unstable();
         let (mut records, mut bytes) = (Vec::new(), 0);
-        for record in offsets.into_iter().rev().filter_map(|offset| self.log.record_at(offset)) {
+        for offset in offsets.into_iter().rev() {
+            let Some(record) = self.record_at(offset)? else { continue };
             bytes += record.len();
             if bytes > QUERIED_BYTES_MAX && !records.is_empty() {
                 break;
@@ -476,7 +477,7 @@ impl Store {
 }
 
 /// Tells that the disk does not give a part of the log. What is there may be whole, so nobody may step over it.
-fn unreadable(physical_offset: u64, error: &io::Error) -> ReadError {
+pub(super) fn unreadable(physical_offset: u64, error: &io::Error) -> ReadError {
     tracing::error!(
         physical_offset,
         %error,

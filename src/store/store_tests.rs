@@ -172,9 +172,9 @@ fn messages_are_pulled_in_order_and_found_by_key_time_and_place() {
     let found = store.query("T", "key-m9", 10, 0..=i64::MAX).unwrap();
     assert_eq!(Record::parse(&found.records[0]).unwrap().body(), b"m9");
     assert_eq!(found.index_last.unwrap().0, appended[39].physical_offset);
-    let record = store.record_at(appended[3].physical_offset).unwrap();
+    let record = store.record_at(appended[3].physical_offset).unwrap().unwrap();
     assert_eq!(Record::parse(&record).unwrap().body(), b"m3");
-    assert_eq!(store.record_at(PhysicalOffset(appended[3].physical_offset.0 + 1)), None);
+    assert_eq!(store.record_at(PhysicalOffset(appended[3].physical_offset.0 + 1)), Ok(None));
     let at = appended[20].store_timestamp;
     for (time, offset) in [(at, 20), (at + 100, 20), (at + 900, 21), (0, 0), (i64::MAX, 39)] {
         assert_eq!(store.offset_by_time("T", QueueId(0), time).unwrap(), QueueOffset(offset));
@@ -232,7 +232,10 @@ fn pulls_outside_a_queue_say_where_to_go_on_b170() {
 #[test]
 fn what_the_disk_does_not_give_now_is_not_taken_for_gone() {
     let mut world = World::new();
-    let at = world.append("T", 0, "m").physical_offset;
+    let first = world.append("T", 0, "m");
+    let at = first.physical_offset;
+    world.clock.advance(Duration::from_secs(5));
+    world.append("T", 0, "n");
     let (path, _) = world.file_of(at.0);
     // Hot, and as after a start.
     for _ in 0..2 {
@@ -240,10 +243,21 @@ fn what_the_disk_does_not_give_now_is_not_taken_for_gone() {
         // Reading fails at the end of a file that is too short.
         OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
         assert_eq!(world.try_pull("T", 0, 0).unwrap_err(), ReadError::Unavailable);
-        assert_eq!(world.store().read_record_at(at), Err(ReadError::Unavailable));
+        let store = world.store();
+        let unavailable = ReadError::Unavailable;
+        assert_eq!(store.record_at(at), Err(unavailable));
+        assert_eq!(store.last_record_below(store.log_range().1), Err(unavailable));
+        let time = first.store_timestamp;
+        assert_eq!(store.offset_by_time("T", QueueId(0), time), Err(unavailable));
+        assert_eq!(store.store_time_of("T", QueueId(0), QueueOffset(1)), Err(unavailable));
+        // The run of keys lies within these times, or its records' own times are asked for.
+        for times in [0..=i64::MAX, time..=time] {
+            assert_eq!(store.query("T", "key-m", 9, times).unwrap_err(), unavailable);
+        }
         fs::write(&path, log).unwrap();
-        assert_eq!(world.bodies("T", 0), ["m"]);
-        assert!(world.store().read_record_at(at).unwrap().is_some());
+        assert_eq!(world.bodies("T", 0), ["m", "n"]);
+        assert!(world.store().record_at(at).unwrap().is_some());
+        assert_eq!(world.store().query("T", "key-m", 9, time..=time).unwrap().records.len(), 1);
         assert_eq!(world.store().damaged_places(), 0);
         world.reopen();
     }

@@ -47,7 +47,7 @@ pub fn run(bytes: &[u8]) {
     let mut rest = &log[..usize::try_from(taken).expect("no more than was sent")];
     while let Ok(record) = Record::parse(rest) {
         rest = &rest[record.bytes().len()..];
-        let stored = store.record_at(record.physical_offset());
+        let stored = store.record_at(record.physical_offset()).expect("the disk is whole");
         assert_eq!(stored.as_deref(), Some(record.bytes()));
         for offset in [0, record.queue_offset().to_wire()] {
             let (topic, queue_id) = (record.topic(), record.queue_id());

@@ -365,18 +365,12 @@ impl CommitLog {
         }
     }
 
-    /// [`Self::read_record_at`]; `None` too if that cannot be read now. May block.
-    #[must_use]
-    pub fn record_at(&self, offset: PhysicalOffset) -> Option<Bytes> {
-        self.read_record_at(offset).ok().flatten()
-    }
-
     /// The record that begins at `offset`, if there is one: its own offset and its lengths must agree (unlike B-214). May
     /// block.
     ///
     /// # Errors
     /// What the system says: what is there may be whole.
-    pub fn read_record_at(&self, offset: PhysicalOffset) -> io::Result<Option<Bytes>> {
+    pub fn record_at(&self, offset: PhysicalOffset) -> io::Result<Option<Bytes>> {
         let mut head = [0; HEAD_BYTES];
         if !self.read_if_there(offset.0..offset.0.saturating_add(head.len() as u64), &mut head)? {
             return Ok(None);
@@ -384,19 +378,14 @@ impl CommitLog {
         let size = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
         let says_it_lies_here = head[28..] == offset.0.to_be_bytes();
         if says_it_lies_here && size <= RECORD_BYTES_MAX {
-            self.read_record_of(offset, size)
+            self.record_of(offset, size)
         } else {
             Ok(None)
         }
     }
 
     /// The record of `size` bytes at `offset`, checked like [`Self::record_at`].
-    #[must_use]
-    pub fn record_of(&self, offset: PhysicalOffset, size: u32) -> Option<Bytes> {
-        self.read_record_of(offset, size).ok().flatten()
-    }
-
-    fn read_record_of(&self, offset: PhysicalOffset, size: u32) -> io::Result<Option<Bytes>> {
+    fn record_of(&self, offset: PhysicalOffset, size: u32) -> io::Result<Option<Bytes>> {
         let mut bytes = BytesMut::zeroed(usize::try_from(size).map_err(io::Error::other)?);
         let range = offset.0..offset.0.saturating_add(u64::from(size));
         let is_there = self.read_if_there(range, &mut bytes)?;
@@ -417,18 +406,23 @@ impl CommitLog {
     }
 
     /// The last whole record that ends at or below `end`; see [`super::Store::last_record_below`].
-    pub(super) fn last_record_below(&self, end: u64) -> Option<(PhysicalOffset, Bytes)> {
+    pub(super) fn last_record_below(
+        &self,
+        end: u64,
+    ) -> io::Result<Option<(PhysicalOffset, Bytes)>> {
         const WINDOW: u64 = 64 << 10;
         let end = end.min(self.end());
         let oldest = self.start().max(end.saturating_sub(u64::from(RECORD_BYTES_MAX)));
         let mut to = end;
         while to > oldest {
-            let segment = self.segments.holding(to - 1)?;
+            let Some(segment) = self.segments.holding(to - 1) else { return Ok(None) };
             let from = to.saturating_sub(WINDOW).max(segment.start()).max(oldest);
             // A header that begins before `to` may end behind it.
             let read_to = (to + HEAD_BYTES as u64).min(segment.end()).min(end);
-            let mut bytes = vec![0; usize::try_from(read_to - from).ok()?];
-            self.read_into(from..read_to, &mut bytes).ok()?;
+            let mut bytes = vec![0; usize::try_from(read_to - from).map_err(io::Error::other)?];
+            if !self.read_if_there(from..read_to, &mut bytes)? {
+                return Ok(None);
+            }
             let starts = bytes.windows(HEAD_BYTES).enumerate().rev();
             let looks_right = |(index, head): &(usize, &[u8])| {
                 head[4..8] == MESSAGE_MAGIC.to_be_bytes()
@@ -436,27 +430,30 @@ impl CommitLog {
             };
             for (index, _) in starts.filter(looks_right) {
                 let at = PhysicalOffset(from + index as u64);
-                let record = self.record_at(at);
+                let record = self.record_at(at)?;
                 if let Some(record) = record.filter(|record| at.0 + record.len() as u64 <= end) {
-                    return Some((at, record));
+                    return Ok(Some((at, record)));
                 }
             }
             to = from;
         }
-        None
+        Ok(None)
     }
 
-    /// The store time of the record at `offset`. May block.
-    #[must_use]
-    pub fn store_time_at(&self, offset: PhysicalOffset, size: u32) -> Option<i64> {
+    /// The store time of the record at `offset`, in milliseconds since 1970, if there is one. May block.
+    ///
+    /// # Errors
+    /// What the system says: what is there may be whole.
+    pub fn store_time_at(&self, offset: PhysicalOffset, size: u32) -> io::Result<Option<i64>> {
         let record = self.record_of(offset, size)?;
-        Record::parse(&record).ok().map(|record| record.store_timestamp())
+        Ok(record.and_then(|record| Some(Record::parse(&record).ok()?.store_timestamp())))
     }
 
-    /// The store time of a segment's first record, if it has one. May block.
+    /// The store time of a segment's first record, in milliseconds since 1970; `None` too if that cannot be read now: who
+    /// asks how old something is waits then. May block.
     #[must_use]
     pub fn first_store_time_in(&self, segment: &Segment) -> Option<i64> {
-        let record = self.record_at(PhysicalOffset(segment.start()))?;
+        let record = self.record_at(PhysicalOffset(segment.start())).ok().flatten()?;
         Record::parse(&record).ok().map(|record| record.store_timestamp())
     }
 
