@@ -80,11 +80,12 @@ pub(super) fn own_message(
     }
 }
 
-/// Stores messages of any queues with one write, without waiting for the disk; results in their order. Blocks.
-pub(super) fn append_all(
-    store: &Store,
-    messages: Vec<NewMessage>,
-) -> Vec<Result<(Appended, Durability), AppendError>> {
+/// What became of one message.
+pub(super) type AppendOutcome = Result<(Appended, Durability), AppendError>;
+
+/// Stores messages of any queues with one write, without waiting for the disk; results in their order. Any of them may fail
+/// alone. Blocks.
+pub(super) fn append_all(store: &Store, messages: Vec<NewMessage>) -> Vec<AppendOutcome> {
     let mut results = vec![Err(AppendError::Stopping); messages.len()];
     let (sender, receiver) = mpsc::channel();
     for (at, message) in messages.into_iter().enumerate() {

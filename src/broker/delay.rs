@@ -5,6 +5,7 @@
 //! comes meanwhile is not due earlier. Invariants: a level's position passes a message only when that is stored again,
 //! or can never be; a level with much to deliver does not hold up the others.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,11 +13,11 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::Refusal;
-use super::copies::{append_all, bound_for, copy_of, destination};
+use super::copies::{AppendOutcome, append_all, bound_for, copy_of, destination};
 use super::java_properties::JavaProperties;
 use super::{Broker, send};
 use crate::message::{NewMessage, Record, properties, sys_flag};
-use crate::model::{QueueId, QueueOffset, TopicName, system};
+use crate::model::{PhysicalOffset, QueueId, QueueOffset, TopicName, system};
 use crate::remoting::response;
 use crate::store::{All, AppendError, PullRequest, PullStatus, Pulled, Store};
 use crate::task;
@@ -114,13 +115,15 @@ pub(super) async fn run(broker: Arc<Broker>, stop: CancellationToken) {
 }
 
 /// One delay level.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Level {
     /// Counted from 1.
     level: u32,
     delay_ms: i64,
     /// When it is looked at again, in milliseconds since 1970.
     look_at: i64,
+    /// Where those wait that were stored again behind one that could not be: the position does not pass them yet.
+    ahead: BTreeSet<PhysicalOffset>,
 }
 
 /// All delay levels.
@@ -136,7 +139,7 @@ impl Levels {
         let delays = &broker.store.options().delay_levels;
         let levels = (1..=delays.count()).filter_map(|level| {
             let delay_ms = delays.level_ms(level)?;
-            Some(Level { level: u32::try_from(level).ok()?, delay_ms, look_at: 0 })
+            Some(Level::new(u32::try_from(level).ok()?, delay_ms))
         });
         Self { levels: levels.collect(), is_clamped: false }
     }
@@ -177,8 +180,8 @@ fn clamp(store: &Store, levels: &[Level]) -> Option<()> {
 
 /// What a level's next messages are.
 struct Turn {
-    /// What is due, with its offset in the level's queue.
-    due: Vec<(QueueOffset, NewMessage)>,
+    /// What is due, with its offsets in the level's queue and in the log.
+    due: Vec<((QueueOffset, PhysicalOffset), NewMessage)>,
     /// The position once all that is delivered.
     next: QueueOffset,
     /// When the message there is due; `None` if there may be more that is due already.
@@ -186,6 +189,10 @@ struct Turn {
 }
 
 impl Level {
+    fn new(level: u32, delay_ms: i64) -> Self {
+        Self { level, delay_ms, look_at: 0, ahead: BTreeSet::new() }
+    }
+
     /// Whether its time has come, or is further away than any is: then the clock was put back since.
     fn is_looked_at(&self, now: i64) -> bool {
         let (_, longest) = LOOK_AGAIN_MS;
@@ -193,7 +200,7 @@ impl Level {
     }
 
     /// Delivers some of what is due; returns when to look again.
-    fn deliver(self, broker: &Broker) -> i64 {
+    fn deliver(&mut self, broker: &Broker) -> i64 {
         let now = broker.clock.now_ms();
         let offset = self.position(broker);
         let request = PullRequest {
@@ -211,7 +218,10 @@ impl Level {
             }
         };
         match pulled.status {
-            PullStatus::Found => self.deliver_turn(broker, self.turn(broker, &pulled, now), now),
+            PullStatus::Found => {
+                let turn = self.turn(broker, &pulled, now);
+                self.deliver_turn(broker, turn, now, append_all)
+            }
             PullStatus::NoMessageInQueue | PullStatus::OffsetOverflowOne => self.later(now),
             // Messages are missing, or the queue began anew.
             _ if pulled.next_offset.to_wire() != offset => {
@@ -223,13 +233,13 @@ impl Level {
     }
 
     /// When an empty level is looked at again.
-    fn later(self, now: i64) -> i64 {
+    fn later(&self, now: i64) -> i64 {
         let (shortest, longest) = LOOK_AGAIN_MS;
         now.saturating_add(self.delay_ms.clamp(shortest, longest))
     }
 
     /// Sorts what was pulled.
-    fn turn(self, broker: &Broker, pulled: &Pulled, now: i64) -> Turn {
+    fn turn(&self, broker: &Broker, pulled: &Pulled, now: i64) -> Turn {
         let mut turn = Turn { due: Vec::new(), next: pulled.next_offset, wait_until: None };
         let mut rest = &pulled.body[..];
         while let Ok(record) = Record::parse(rest) {
@@ -241,25 +251,40 @@ impl Level {
                 turn.wait_until = Some(due_at);
                 break;
             }
-            if let Some(message) = delivered(broker, &pulled.body, &record) {
-                turn.due.push((record.queue_offset(), message));
+            let at = (record.queue_offset(), record.physical_offset());
+            if !self.ahead.contains(&at.1)
+                && let Some(message) = delivered(broker, &pulled.body, &record)
+            {
+                turn.due.push((at, message));
             }
         }
         turn
     }
 
-    fn deliver_turn(self, broker: &Broker, turn: Turn, now: i64) -> i64 {
+    /// Stores again what is due, with `append`. What fails is tried again, and nothing with it that did not: the log
+    /// may refuse what was queued first, and take what comes behind it.
+    fn deliver_turn(
+        &mut self,
+        broker: &Broker,
+        turn: Turn,
+        now: i64,
+        append: impl FnOnce(&Store, Vec<NewMessage>) -> Vec<AppendOutcome>,
+    ) -> i64 {
         let (offsets, messages): (Vec<_>, Vec<_>) = turn.due.into_iter().unzip();
         let counted: Vec<_> = messages
             .iter()
             .map(|message| (message.topic.clone(), send::record_bytes(message)))
             .collect();
-        let results = append_all(&broker.store, messages);
-        for ((offset, (topic, bytes)), result) in offsets.into_iter().zip(counted).zip(results) {
+        let results = append(&broker.store, messages);
+        let mut failed_at = None;
+        for ((at, (topic, bytes)), result) in offsets.into_iter().zip(counted).zip(results) {
             match result {
                 Ok(_) => {
                     broker.statistics.messages_in(topic.as_str(), 1, bytes);
                     broker.statistics.delivered(queue_of(self.level), bytes);
+                    if failed_at.is_some() {
+                        self.ahead.insert(at.1);
+                    }
                 }
                 Err(error @ (AppendError::Illegal(_) | AppendError::TooLarge { .. })) => {
                     tracing::error!(topic = topic.as_str(), %error, "a delayed message can never be delivered: dropped");
@@ -267,22 +292,27 @@ impl Level {
                 Err(error) => {
                     broker.statistics.append_failed();
                     tracing::debug!(topic = topic.as_str(), %error, "a delayed message is delivered later");
-                    self.set_position(broker, offset);
-                    return now.saturating_add(FAILURE_PAUSE_MS);
+                    failed_at.get_or_insert(at);
                 }
             }
         }
+        if let Some((offset, physical)) = failed_at {
+            self.ahead = self.ahead.split_off(&physical);
+            self.set_position(broker, offset);
+            return now.saturating_add(FAILURE_PAUSE_MS);
+        }
+        self.ahead.clear();
         self.set_position(broker, turn.next);
         let (shortest, longest) = LOOK_AGAIN_MS;
         turn.wait_until.map_or(now, |at| at.clamp(now + shortest, now + longest))
     }
 
-    fn position(self, broker: &Broker) -> i64 {
+    fn position(&self, broker: &Broker) -> i64 {
         let offsets = &broker.store.tables().delay_offsets;
         i32::try_from(self.level).ok().and_then(|level| offsets.get(level)).unwrap_or(0)
     }
 
-    fn set_position(self, broker: &Broker, offset: QueueOffset) {
+    fn set_position(&self, broker: &Broker, offset: QueueOffset) {
         if let Ok(level) = i32::try_from(self.level) {
             broker.store.tables().delay_offsets.set(level, offset.to_wire());
         }

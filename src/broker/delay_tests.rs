@@ -175,6 +175,46 @@ async fn of_a_turn_only_what_is_damaged_is_lost() {
 }
 
 #[tokio::test]
+async fn of_a_turn_only_what_failed_is_stored_again_later() {
+    let broker = TestBroker::new();
+    for number in 0..5 {
+        send(&broker, 1, &number.to_string()).await;
+    }
+    broker.clock.advance(SECOND);
+    let mut level = Level::new(1, 1000);
+    let now = broker.clock.now_ms();
+    // The log refuses the second and the fourth, as it refuses what was queued for too long, and takes the others.
+    let append = |store: &Store, messages: Vec<NewMessage>| -> Vec<AppendOutcome> {
+        let odd = |at: &usize| at % 2 == 1;
+        let taken = messages.iter().enumerate().filter(|(at, _)| !odd(at));
+        let taken = taken.map(|(_, message)| message.clone()).collect();
+        let mut stored = append_all(store, taken).into_iter();
+        let refused = || Err(AppendError::DiskFull);
+        (0..messages.len())
+            .map(|at| if odd(&at) { refused() } else { stored.next().unwrap() })
+            .collect()
+    };
+    let request = PullRequest {
+        topic: system::SCHEDULE_TOPIC,
+        queue_id: queue_of(1),
+        offset: 0,
+        count_max: 9,
+        filter: &All,
+    };
+    let pulled = broker.broker.store.pull_own(&request).unwrap();
+    let turn = level.turn(&broker.broker, &pulled, now);
+    let again_at = level.deliver_turn(&broker.broker, turn, now, append);
+    assert_eq!(again_at, now + FAILURE_PAUSE_MS);
+    assert_eq!((bodies(&broker, "T"), level.position(&broker.broker)), (texts("024"), 1));
+    level.deliver(&broker.broker);
+    assert_eq!((bodies(&broker, "T"), level.position(&broker.broker)), (texts("02413"), 5));
+}
+
+fn texts(digits: &str) -> Vec<String> {
+    digits.chars().map(String::from).collect()
+}
+
+#[tokio::test]
 async fn a_master_whose_place_is_taken_delivers_nothing() {
     let broker = TestBroker::new();
     send(&broker, 1, "due").await;
@@ -206,7 +246,7 @@ async fn a_clock_that_was_put_back_does_not_keep_levels_from_being_looked_at() {
 async fn a_clock_that_was_put_back_does_not_hold_messages_for_ever_b272() {
     let broker = TestBroker::new();
     send(&broker, 3, "of the future").await;
-    let level = Level { level: 3, delay_ms: 10_000, look_at: 0 };
+    let level = Level::new(3, 10_000);
     let pulled = || {
         let request = PullRequest {
             topic: system::SCHEDULE_TOPIC,
