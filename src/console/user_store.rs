@@ -231,7 +231,7 @@ impl UserStore {
             }
             None => batch.remove(key),
         }
-        self.database.apply(tree, batch)?;
-        self.database.flush()
+        // The history of the charts is in the same database.
+        self.database.apply_flushed(tree, batch)
     }
 }

@@ -284,6 +284,29 @@ fn what_another_users_error_took_away_is_told_at_the_flush() {
 }
 
 #[test]
+fn the_error_of_one_user_hides_no_change_of_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = SledDatabase::create(&dir.path().join("kv"), IDENTITY).unwrap();
+    let failing = |work: &dyn Fn() -> Result<(), KvError>| {
+        faults::set(dir.path(), |_, moment| match moment {
+            faults::Moment::Apply => Err(std::io::Error::other("the disk fails")),
+            faults::Moment::Flushed => Ok(()),
+        });
+        assert!(matches!(work(), Err(KvError::Io(_))));
+        faults::clear(dir.path());
+    };
+    database.apply("t", rows(0)).unwrap();
+    failing(&|| database.apply_flushed("other", rows(0)));
+    let lost = database.flush();
+    assert!(matches!(lost, Err(KvError::Io(_))), "{lost:?}");
+    database.apply("t", rows(0)).unwrap();
+    database.apply_flushed("other", rows(0)).unwrap();
+    failing(&|| database.apply("t", rows(1)));
+    let first = [0u32.to_be_bytes(), 0u32.to_be_bytes()].concat();
+    assert!(database.get("other", &first).unwrap().is_some());
+}
+
+#[test]
 fn a_failed_flush_ends_the_process() {
     let dir = tempfile::tempdir().unwrap();
     let status = run_child("child_whose_flush_fails", dir.path(), 1 << 20);

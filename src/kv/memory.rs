@@ -59,6 +59,10 @@ impl Database for MemoryDatabase {
         Ok(())
     }
 
+    fn apply_flushed(&self, tree: &'static str, batch: Batch) -> Result<(), KvError> {
+        self.apply(tree, batch)
+    }
+
     fn flush(&self) -> Result<(), KvError> {
         Ok(())
     }

@@ -149,6 +149,13 @@ pub trait Database: fmt::Debug + Send + Sync {
     /// [`KvError`]; then none of them is made, and what was applied since the last flush may be lost too.
     fn apply(&self, tree: &'static str, batch: Batch) -> Result<(), KvError>;
 
+    /// Makes a batch of changes and returns once it is on the disk: for whoever is not a database's only user. Between
+    /// [`Self::apply`] and [`Self::flush`], an error that another user is told may take away what was applied.
+    ///
+    /// # Errors
+    /// [`KvError`]; the changes may be made or not.
+    fn apply_flushed(&self, tree: &'static str, batch: Batch) -> Result<(), KvError>;
+
     /// Returns once everything applied before is on the disk.
     ///
     /// # Errors

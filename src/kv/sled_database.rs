@@ -6,7 +6,8 @@
 //! is off, one thread writes and flushes; sled's own flush is `sync_file_range` on Linux, which brings neither
 //! the file's size nor the disk's cache to the disk, so it is followed by one that does; sled refuses everything
 //! after an I/O error, so it is opened again before the next use. Invariants: an I/O error never condemns; a flush
-//! that returns has all changes since the one before; a failed flush of the file ends the process.
+//! that returns has all changes since the one before, of one user that applies and flushes, others do both at once; a
+//! failed flush of the file ends the process.
 
 use std::collections::HashMap;
 use std::fs;
@@ -193,6 +194,23 @@ impl SledDatabase {
         assert!(matches!(failed, Err(KvError::Io(_))));
     }
 
+    fn apply_to(
+        &self,
+        open: &Open,
+        tree: &'static str,
+        changes: sled::Batch,
+    ) -> Result<(), sled::Error> {
+        #[cfg(test)]
+        super::faults::ask(&self.dir, super::faults::Moment::Apply)?;
+        open.tree(tree)?.apply_batch(changes)
+    }
+
+    fn flush_of(&self, open: &Open) -> Result<(), sled::Error> {
+        let flushed = open.database.flush();
+        self.flush_file(&open.file);
+        flushed.map(|_| ())
+    }
+
     /// Brings sled's file to the disk; a failure ends the process, because the kernel may have marked pages clean
     /// that it could not write.
     fn flush_file(&self, file: &fs::File) {
@@ -249,29 +267,26 @@ impl Database for SledDatabase {
     }
 
     fn apply(&self, tree: &'static str, batch: Batch) -> Result<(), KvError> {
-        batch.check()?;
-        let mut changes = sled::Batch::default();
-        for (key, value) in batch.changes {
-            match value {
-                Some(value) => changes.insert(key, value),
-                None => changes.remove(key),
-            }
-        }
+        let changes = changes_of(batch)?;
         self.run(|open| {
             self.is_unflushed.store(true, Ordering::Release);
-            #[cfg(test)]
-            super::faults::ask(&self.dir, super::faults::Moment::Apply)?;
-            open.tree(tree)?.apply_batch(changes)
+            self.apply_to(open, tree, changes)
         })
         .inspect_err(|_| self.is_unflushed.store(false, Ordering::Release))
     }
 
+    /// While it runs nobody opens the database again: what is flushed is what was applied. Another user's changes are
+    /// flushed with it, and stay noted as unflushed if that fails, so that he is told.
+    fn apply_flushed(&self, tree: &'static str, batch: Batch) -> Result<(), KvError> {
+        let changes = changes_of(batch)?;
+        self.run(|open| {
+            self.apply_to(open, tree, changes)?;
+            self.flush_of(open)
+        })
+    }
+
     fn flush(&self) -> Result<(), KvError> {
-        let flushed = self.run(|open| {
-            let flushed = open.database.flush();
-            self.flush_file(&open.file);
-            flushed.map(|_| ())
-        });
+        let flushed = self.run(|open| self.flush_of(open));
         self.is_unflushed.store(false, Ordering::Release);
         flushed?;
         if self.has_lost.swap(false, Ordering::AcqRel) {
@@ -280,6 +295,18 @@ impl Database for SledDatabase {
         }
         Ok(())
     }
+}
+
+fn changes_of(batch: Batch) -> Result<sled::Batch, KvError> {
+    batch.check()?;
+    let mut changes = sled::Batch::default();
+    for (key, value) in batch.changes {
+        match value {
+            Some(value) => changes.insert(key, value),
+            None => changes.remove(key),
+        }
+    }
+    Ok(changes)
 }
 
 impl From<sled::Error> for KvError {
