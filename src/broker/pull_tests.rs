@@ -440,7 +440,7 @@ async fn waiting_pulls_of_a_closed_connection_are_dropped() {
     let world = World::new();
     drop(world.wait(waiting_pull()).await);
     drop(world.wait(PullHeader { queue_id: 1, ..waiting_pull() }).await);
-    world.client.close(&world.address, "test").await;
+    world.client.connection(&world.address).await.unwrap().close("test");
     world.parked(0).await;
 }
 

@@ -5,7 +5,7 @@
 //! is to be kept.
 
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
@@ -170,7 +170,8 @@ impl Drop for Pair {
         if !self.keep
             && let Err(error) = fs::remove_dir_all(&self.folder)
         {
-            eprintln!("{} is left: {error}", self.folder.display());
+            // Whether or not somebody can read it.
+            let _ = writeln!(io::stderr(), "{} is left: {error}", self.folder.display());
         }
     }
 }

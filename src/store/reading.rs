@@ -161,18 +161,24 @@ impl Store {
             return Ok(Looked::Done);
         }
         if !may_block && !self.is_in_memory(place.range.start, answer.log_end) {
-            return match self.read_cached(filter, &place.range, &mut answer.body) {
-                Some(is_match) => Ok(answer.count_read(&place, is_match)),
-                None if answer.count > 0 => Ok(Looked::Later),
-                None => Err(ReadError::WouldBlock),
-            };
+            match self.read_cached(filter, &place.range, &mut answer.body) {
+                Some(true) => answer.count(&place),
+                Some(false) => {}
+                None if answer.count > 0 => return Ok(Looked::Later),
+                None => return Err(ReadError::WouldBlock),
+            }
+            return Ok(Looked::Done);
         }
         if !filter.needs_properties() {
             answer.add(place);
             return Ok(Looked::Done);
         }
-        let read = self.read_matching(filter, &place.range, &mut answer.body)?;
-        Ok(read.map_or(Looked::Gone, |is_match| answer.count_read(&place, is_match)))
+        match self.read_matching(filter, &place.range, &mut answer.body)? {
+            Some(true) => answer.count(&place),
+            Some(false) => {}
+            None => return Ok(Looked::Gone),
+        }
+        Ok(Looked::Done)
     }
 
     /// Whether reading there does not wait for the disk.
@@ -575,14 +581,6 @@ impl<'a> Answer<'a> {
     fn add(&mut self, place: Place) {
         self.count(&place);
         self.ranges.push(place.range);
-    }
-
-    /// Counts a record that was read, if it matches and is in the body.
-    fn count_read(&mut self, place: &Place, is_match: bool) -> Looked {
-        if is_match {
-            self.count(place);
-        }
-        Looked::Done
     }
 
     fn count(&mut self, place: &Place) {

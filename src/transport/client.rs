@@ -157,16 +157,6 @@ impl Client {
         Ok(connection)
     }
 
-    /// Closes the connection to `host:port`, if there is one.
-    pub async fn close(&self, address: &str, reason: &str) {
-        let slot = self.0.lock_slots().remove(address);
-        if let Some(slot) = slot
-            && let Some(made) = slot.lock().await.take()
-        {
-            made.connection.close(reason);
-        }
-    }
-
     /// With TLS if it is on; in mode permissive without, if the peer does not take it or cannot be believed.
     async fn connect(&self, address: &str) -> Result<Connection, CallError> {
         let tls = &self.0.credentials.tls;

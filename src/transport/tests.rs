@@ -655,8 +655,9 @@ async fn callers_share_a_connection_and_a_lost_one_is_made_anew() {
     assert!(matches!(lost, Err(CallError::Lost { .. })));
     let answer = client.call(&address, Command::request(ECHO).with_body("again"), LONG).await;
     assert_eq!(answer.unwrap().body, "again");
-    assert_ne!(client.connection(&address).await.unwrap(), first);
-    client.close(&address, "test").await;
+    let second = client.connection(&address).await.unwrap();
+    assert_ne!(second, first);
+    second.close("test");
     until(|| server.limits.connections() == 0).await;
 }
 
