@@ -1,14 +1,15 @@
 //! The store as a whole: what was appended is there, in its queue and under its key, after whatever happened.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak, mpsc};
 use std::time::Duration;
 
 use super::disk::{Disk, SystemDisk};
-use super::options::{FlushMode, Retention, SharedRetention};
+use super::options::{FlushMode, Retention, SharedRetention, StoreRole};
 use super::{
     All, AppendResult, EntryFilter, OpenError, PullRequest, PullStatus, Pulled, ReadError,
     StartTopics, Store, StoreOptions,
@@ -261,6 +262,88 @@ fn what_the_disk_does_not_give_now_is_not_taken_for_gone() {
         assert_eq!(world.store().damaged_places(), 0);
         world.reopen();
     }
+}
+
+/// A disk that looks at what readers are given when bytes of the log are in their file, and the store does not know yet.
+#[derive(Debug, Default)]
+struct LookingDisk {
+    store: OnceLock<Weak<Store>>,
+    looks: AtomicUsize,
+}
+
+impl LookingDisk {
+    /// A store on such a disk.
+    fn world(role: StoreRole) -> (Arc<Self>, World) {
+        let disk = Arc::new(Self::default());
+        let mut world = World::closed(|options| options.role = role);
+        world.disk = Arc::<Self>::clone(&disk);
+        world.open().unwrap();
+        disk.store.set(Arc::downgrade(world.store())).unwrap();
+        (disk, world)
+    }
+
+    fn look(&self, written_at: u64) {
+        let Some(store) = self.store.get().and_then(Weak::upgrade) else { return };
+        let (queue_id, end) = (QueueId(0), store.log_range().1);
+        assert_eq!(end.0, written_at, "the log ends before what is being written");
+        assert_eq!(store.record_at(end), Ok(None));
+        let next = store.max_offset("T", queue_id);
+        let entries = store.entries("T", queue_id, QueueOffset(0), 1000).unwrap();
+        assert_eq!(entries.len() as u64, next.0);
+        let ends = entries.iter().map(|entry| entry.physical_offset.0 + u64::from(entry.size));
+        assert!(ends.max().unwrap_or(0) <= end.0, "no entry is ahead of the log");
+        let offset = next.to_wire();
+        let request = PullRequest { topic: "T", queue_id, offset, count_max: 32, filter: &All };
+        assert_eq!(store.pull(&request, true).unwrap().count, 0);
+        self.looks.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Disk for LookingDisk {
+    fn write(&self, file: &File, path: &Path, bytes: &[u8], at: u64) -> io::Result<()> {
+        SystemDisk.write(file, path, bytes, at)?;
+        let name = path.file_name().and_then(|name| name.to_str());
+        if let Some(start) = name.and_then(|name| name.parse::<u64>().ok()) {
+            self.look(start + at);
+        }
+        Ok(())
+    }
+    fn flush(&self, file: &File, path: &Path) -> io::Result<()> {
+        SystemDisk.flush(file, path)
+    }
+    fn flush_dir(&self, dir: &Path) -> io::Result<()> {
+        SystemDisk.flush_dir(dir)
+    }
+    fn allocate(&self, file: &File, at: u64, bytes: u64) -> io::Result<()> {
+        SystemDisk.allocate(file, at, bytes)
+    }
+    fn used_percent(&self, _: &Path) -> io::Result<f64> {
+        Ok(0.0)
+    }
+    fn flush_failed(&self, _: &Path, _: &io::Error) {}
+}
+
+#[test]
+fn nobody_is_given_what_lies_behind_the_logs_end() {
+    let (disk, master) = LookingDisk::world(StoreRole::Master);
+    let long = "x".repeat(3000);
+    for _ in 0..30 {
+        master.append("T", 0, &long);
+        let batch: Vec<_> = names(3).iter().map(|body| message("T", 0, body)).collect();
+        master.try_append(&batch).unwrap();
+    }
+    let (mut at, end) = (0, master.store().log_range().1.0);
+    assert!(end > master.options.segment_bytes, "a segment ended, too");
+    assert!(disk.looks.load(Ordering::Relaxed) > 60);
+    let (disk, slave) = LookingDisk::world(StoreRole::Slave);
+    while at < end {
+        let (path, within) = master.file_of(at);
+        let mut bytes = fs::read(path).unwrap().split_off(usize::try_from(within).unwrap());
+        bytes.truncate(usize::try_from(end - at).unwrap());
+        at += slave.store().append_copied(PhysicalOffset(at), &bytes).unwrap() as u64;
+    }
+    assert!(disk.looks.load(Ordering::Relaxed) > 1);
+    assert_eq!(slave.bodies("T", 0), master.bodies("T", 0));
 }
 
 #[test]
