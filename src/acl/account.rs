@@ -219,15 +219,17 @@ impl Account {
 }
 
 /// A-004, without the secret in the text.
-fn check_keys(of: &Description) -> Result<(), Mistake> {
+pub(super) fn check_keys(of: &Description) -> Result<(), Mistake> {
     let is_short = |text: &str| text.encode_utf16().count() <= KEY_LENGTH_MIN;
     let field = match (is_short(&of.access_key), is_short(&of.secret_key.0)) {
         (true, _) => "accessKey",
         (_, true) => "secretKey",
         _ => return Ok(()),
     };
+    // As 4.9.4 shows one that is not given.
+    let secret = if of.secret_key.0.is_empty() { "null" } else { "***" };
     let text = format!(
-        "The accessKey={} and secretKey=*** cannot be null and length should longer than 6",
+        "The accessKey={} and secretKey={secret} cannot be null and length should longer than 6",
         of.access_key
     );
     Err(Mistake { field, item: None, text })

@@ -10,7 +10,7 @@ use std::sync::{MutexGuard, PoisonError};
 
 use sha1::{Digest as _, Sha1};
 
-use super::account::{Description, Rights, split};
+use super::account::{Description, Rights, check_keys, split};
 use super::file::{self, AclFile};
 use super::files::Files;
 use super::guard::{Acl, current};
@@ -31,11 +31,12 @@ pub enum Standing {
 }
 
 impl Acl {
-    /// Makes an account, or changes what is given of one that is there. Blocks.
+    /// Makes an account, or changes what is given of one that is there, where the secret has to be given too. Blocks.
     ///
     /// # Errors
     /// Why not, in 4.9.4's words where it has some; nothing has changed then.
     pub fn update_account(&self, given: &Description) -> Result<(), String> {
+        check_keys(given).map_err(|mistake| mistake.text)?;
         for list in [&given.topic_perms, &given.group_perms] {
             list.iter().flatten().try_for_each(|text| check_permission(text))?;
         }
@@ -185,9 +186,7 @@ impl Acl {
 
 /// What is given replaces what was there; of texts an empty one is not given, but for the address.
 fn merge(account: &mut Description, given: &Description) {
-    if !given.secret_key.0.is_empty() {
-        account.secret_key.clone_from(&given.secret_key);
-    }
+    account.secret_key.clone_from(&given.secret_key);
     account.admin = given.admin;
     if given.white_remote_address.is_some() {
         account.white_remote_address.clone_from(&given.white_remote_address);
@@ -335,6 +334,11 @@ mod tests {
         let refused = |account: Description| node.acl.update_account(&account).unwrap_err();
         let short = Description { secret_key: Secret("short".into()), ..account("application") };
         assert!(refused(short).starts_with("The accessKey=application and secretKey=*** cannot"));
+        let bare = Description { secret_key: Secret(String::new()), ..account("application") };
+        let without = "The accessKey=application and secretKey=null cannot be null and length should longer than 6";
+        assert_eq!(refused(bare), without);
+        let both = Description { topic_perms: Some(vec!["T=pub".into()]), ..account("short6") };
+        assert!(refused(both).starts_with("The accessKey=short6 and"), "keys come first");
         let of_topics = |text: &str| {
             let topic_perms = Some(vec![text.to_owned()]);
             refused(Description { topic_perms, ..account("application") })

@@ -24,7 +24,7 @@ pub struct AccountVersions {
 }
 
 impl Admin {
-    /// Makes or changes an account (50); what is not given stays.
+    /// Makes or changes an account (50); what is not given stays, but for the secret, which brokers want each time.
     ///
     /// # Errors
     /// It does not answer, refuses, or has no accounts.

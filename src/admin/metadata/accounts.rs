@@ -130,7 +130,7 @@ fn plan_at(plan: &mut MetadataPlan, there: &There<'_>, wanted: &AccountsMetadata
             let reason = "a new account needs its secret_key, which is not said".to_owned();
             plan.add(step, Action::Impossible(reason));
         } else {
-            plan.add(step, Action::PutAccount(to_put(key, account)));
+            plan.add(step, Action::PutAccount(to_put(key, account, before)));
         }
     }
     if unknown_secrets > 0 {
@@ -244,11 +244,13 @@ fn changes(before: Option<&Account>, wanted: &AccountMetadata) -> Vec<SettingCha
     changes
 }
 
-fn to_put(key: &str, wanted: &AccountMetadata) -> Account {
+/// What is not said stays by itself, but for the secret: brokers take no change without one.
+fn to_put(key: &str, wanted: &AccountMetadata, before: Option<&Account>) -> Account {
+    let secret_before = before.and_then(|one| one.secret_key.as_ref());
     let list = |list: &[String]| Some(sorted(list)).filter(|list| !list.is_empty());
     Account {
         access_key: key.to_owned(),
-        secret_key: wanted.secret_key.clone(),
+        secret_key: wanted.secret_key.as_ref().or(secret_before).cloned(),
         white_remote_address: wanted.white_remote_address.clone(),
         admin: wanted.admin,
         default_topic_perm: wanted.default_topic_perm.clone(),

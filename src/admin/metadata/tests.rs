@@ -324,6 +324,12 @@ async fn accounts_are_changed_as_they_are_named_and_no_step_shows_a_secret() {
     assert_eq!(plan.steps[0].changes, changes);
     let plan = planned(&peer, wanted(vec![("the-admin", admin)], &[]), true).await;
     assert_eq!(lines(&plan.steps), ["delete account orders-app at a"]);
+    // Brokers take no change without a secret: where none is said, the one that is there is sent.
+    let metadata = Some(wanted(vec![("orders-app", account(None))], &[]));
+    let request = ApplyMetadataRequest { metadata, prune: false, cluster: None };
+    let plan = peer.admin().plan_metadata(&request).await.unwrap();
+    let Some((_, Action::PutAccount(put))) = plan.steps.front() else { panic!("{plan:?}") };
+    assert_eq!(put.secret_key.as_deref(), Some("87654321"));
     // A broker that does not tell secrets leaves open whether they are the same.
     peer.answer_body(
         54,
