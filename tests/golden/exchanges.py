@@ -11,6 +11,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "interop"))
+import accounts  # noqa: E402,F401
 import sweep  # noqa: E402
 from remoting import Answer, Connection, create_topic, pull_fields, send_fields  # noqa: E402
 from servers import wait_until  # noqa: E402

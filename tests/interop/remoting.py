@@ -3,6 +3,9 @@
 Requests carry a JSON header. A connection is used by one thread: call, then read the answer with that opaque.
 """
 
+import base64
+import hashlib
+import hmac
 import json
 import socket
 import struct
@@ -23,6 +26,15 @@ def frame(code, fields=None, body=b"", opaque=1, flag=0, version=VERSION_4_9_4, 
 
 def text(value):
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def signed(account, fields, body=b"", without=()):
+    """The fields with a signature as 4.9.4's client makes it, but for the names that are left out of it; the same each time."""
+    fields = {key: text(value) for key, value in (fields or {}).items() if value is not None}
+    fields["AccessKey"] = account[0]
+    content = "".join(fields[key] for key in sorted(fields) if key not in without).encode() + body
+    fields["Signature"] = base64.b64encode(hmac.new(account[1].encode(), content, hashlib.sha1).digest()).decode()
+    return fields
 
 
 class Answer:

@@ -243,8 +243,9 @@ class Ours:
                     self.ca, key = certificate(self.home, host)
                     file.write(f'\n[tls]\nmode = "permissive"\ncertificate_file = "{self.ca}"\nkey_file = "{key}"\n')
             if accounts:
-                os.makedirs(f"{self.home}/accounts")
-                with open(f"{self.home}/accounts/plain_acl.yml", "w") as file:
+                # Where tools change it, as they do 4.9.4's.
+                os.makedirs(f"{self.home}/data/acl")
+                with open(f"{self.home}/data/acl/plain_acl.yml", "w") as file:
                     file.write(accounts.text)
             command += ["--config", f"{self.home}/rmq-node.toml"]
         self.node = Process("rmq-node", command, self.home, f"{self.home}/node.log", UNIT_ENVIRONMENT)

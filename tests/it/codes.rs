@@ -1,8 +1,8 @@
 //! The list of all request codes, `tests/golden/codes.txt`: who answers each, and what shows that the answers are 4.9.4's.
 //!
 //! Made of the exchanges captured from 4.9.4 and of the list of differences, which `tests/golden/compare` holds a node
-//! against; what 4.9.4 has no answer to, or only with accounts, is named by hand. Invariants: no code is without
-//! anything that shows how it is answered; the committed list is the one that is made here.
+//! against; what 4.9.4 has no answer to is named by hand. Invariants: no code is without anything that shows how it is
+//! answered; the committed list is the one that is made here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -17,22 +17,13 @@ use crate::golden::{FIRST_OF_BROKER, captured, differences};
 type Row = (i32, &'static str, &'static [&'static str]);
 
 /// Codes beyond what was captured, or of which only refusals were, each with a test that asks it.
-const ELSEWHERE: [Row; 19] = [
+const ELSEWHERE: [Row; 14] = [
     (
         46,
         "src/broker/subscriptions_tests.rs",
         &["an_expression_is_checked_before_a_client_subscribes_b233", "checked"],
     ),
     (46, "tests/interop/java/Interop.java", &["brokenSql"]),
-    (50, "src/broker/accounts.rs", &["a_list_of_nothing_takes_all_permissions_away_b340"]),
-    (51, "src/broker/accounts.rs", &["tools_change_accounts_and_that_counts_at_once_a007"]),
-    (52, "src/broker/accounts.rs", &["tools_change_accounts_and_that_counts_at_once_a007"]),
-    (53, "src/broker/accounts.rs", &["tools_change_accounts_and_that_counts_at_once_a007"]),
-    (
-        54,
-        "src/broker/accounts.rs",
-        &["accounts_are_shown_with_their_secrets_to_admins_that_signed_only_s52"],
-    ),
     (351, "src/broker/topics.rs", &["one_topic_is_told_as_5x_does"]),
     (352, "src/broker/groups.rs", &["one_group_is_told_as_5x_does"]),
     (9001, "src/broker/extension.rs", &["who_asks_is_told_who_is_there"]),
