@@ -4,9 +4,7 @@ Part of exchanges.py, which says how requests are handed on. A signature depends
 requests. What we refuse and 4.9.4 does comes last, because accounts are not the same after it.
 """
 
-import json
-
-from remoting import Connection, signed
+from remoting import Connection, has_read_accounts, signed
 from servers import wait_until
 
 ADMIN, APP, NEW = ("golden-admin", "golden-secret"), ("golden-app", "app-secret"), ("golden-new", "new-secret")
@@ -81,11 +79,6 @@ def strangers(seen, connection, ask):
 
 
 def wait_until_read(connection):
-    """4.9.4 tells the new version of its file only when it has looked at it again, every 5 s."""
     other = Connection("{}:{}".format(*connection.socket.getpeername()))
-
-    def is_read():
-        fields = other.must(52, signed(ADMIN, None)).fields
-        return json.loads(fields["version"]) in json.loads(fields["allAclFileVersion"]).values()
-    wait_until("the accounts read again", is_read)
+    wait_until("the accounts read again", lambda: has_read_accounts(other, ADMIN))
     other.close()
