@@ -68,7 +68,9 @@ fn a_node_that_is_told_twice_waits_for_nobody() {
     node.signal(Signal::SIGTERM);
     let (status, log) = node.wait();
     assert_eq!(status.code(), Some(1), "{log}");
-    assert!(log.ends_with("error: told twice to stop: not all was answered or flushed\n"), "{log}");
+    // What still goes on elsewhere may tell of itself behind it.
+    let told = "error: told twice to stop: not all was answered or flushed";
+    assert!(log.lines().any(|line| line == told), "{log}");
     assert!(!log.contains("task ended"), "{log}");
     // The node may have ended before it read all.
     let _ = asked.join().unwrap();
