@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::answers::Refusal;
 use super::{Broker, positions};
 use crate::remoting::{request, response};
 use crate::replication::Standing;
-use crate::replication::decide::{Compared, PeerRole, PeerView};
+use crate::replication::decide::{PeerRole, PeerView};
 use crate::replication::history::History;
 use crate::replication::past::{self, Role};
 use crate::replication::peers::{CALL_TIMEOUT, Peer, PeerError};
@@ -26,6 +26,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long a name server that is silent is waited for by a master that has all it ever wrote and no slave: what it may
 /// still say is that another master was made meanwhile, which is asked for again before each registration.
 const NAME_SERVERS_WAIT: Duration = Duration::from_millis(500);
+/// What a master waits for that can compare its log with no other one.
+const UNREADABLE: &str = "waiting until its own log can be read";
 /// How many outcomes may wait; there are a few peers.
 const OUTCOMES_MAX: usize = 256;
 
@@ -207,6 +209,11 @@ impl Driver {
                 self.peers[peer].view = Some((view.clone(), is_plain));
                 Event::Answered { peer, view }
             }
+            Event::Unreadable { .. } => {
+                let what = UNREADABLE.to_owned();
+                self.broker.member.set_standing(Standing::Starting(what));
+                event
+            }
             // One that broke off says nothing of where the copy ends.
             Event::Fetched { peer, end, is_done: true, .. } => {
                 let (own, seen) = (end, self.peers[peer].view.as_ref());
@@ -273,8 +280,10 @@ impl Driver {
         self.spawn(async move {
             match member.compare(&asked.address, below).await {
                 Ok(compared) => Event::Compared { peer, compared },
-                // Its own log is not known: to take that for a silent peer would let this master begin without it.
-                Err(PeerError::Own(_)) => Event::Compared { peer, compared: Compared::Different },
+                Err(PeerError::Own(_)) => {
+                    sleep(TICK).await;
+                    Event::Unreadable { peer }
+                }
                 Err(error) => {
                     tracing::warn!(peer = asked.address, %error, "compared in vain");
                     Event::Silent { peer }
@@ -334,11 +343,13 @@ pub(super) async fn is_ours(broker: &Broker, address: &str) -> Result<bool, Peer
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use tokio::net::TcpListener;
     use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::broker::tests_support::{TestBroker, header};
+    use crate::model::PhysicalOffset;
     use crate::remoting::Command;
     use crate::remoting::headers::SendHeader;
     use crate::replication::past::Neighbour;
@@ -375,30 +386,59 @@ mod tests {
         assert!(asks_for(&broker).await < 2 * CALL_TIMEOUT);
     }
 
-    /// A slave of 4.9.4 that has 70 bytes, and nobody at its HA port.
-    struct Plain;
+    /// A slave of 4.9.4 that has 7000 bytes, this record wherever it is asked for one, and nobody at its HA port.
+    struct Plain(Bytes);
 
     impl Service for Plain {
         fn on_request(&self, request: Command, responder: Responder) {
-            let table = br#"{"table":{"commitLogMinOffset":"0","commitLogMaxOffset":"70"}}"#;
+            let table = br#"{"table":{"commitLogMinOffset":"0","commitLogMaxOffset":"7000"}}"#;
             responder.send(match request.code {
                 request::GET_BROKER_RUNTIME_INFO => {
                     Command::response(response::SUCCESS).with_body(&table[..])
+                }
+                request::VIEW_MESSAGE_BY_ID => {
+                    Command::response(response::SUCCESS).with_body(self.0.clone())
                 }
                 _ => Command::response(response::REQUEST_CODE_NOT_SUPPORTED),
             });
         }
     }
 
-    #[tokio::test]
-    async fn what_cannot_be_copied_from_a_plain_slave_is_waited_for() {
+    /// Lets a master have such a slave.
+    fn note_plain_slave(broker: &TestBroker, record: Bytes) {
         let limits = Arc::new(Limits::default());
         let server = Server::bind("127.0.0.1:0".parse().unwrap(), limits).unwrap();
         let (address, stop) = (server.local_addr().to_string(), CancellationToken::new());
-        task::spawn(Kind::Ignore, "plain slave", server.serve(Arc::new(Plain), stop));
+        task::spawn(Kind::Ignore, "plain slave", server.serve(Arc::new(Plain(record)), stop));
+        let past = broker.broker.member.past();
+        past.note_peer(&Neighbour { address, id: 1, node: None }).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_master_that_cannot_read_its_log_now_does_not_begin_without_what_a_slave_has() {
         let broker = TestBroker::master(Vec::new());
+        broker.store("T", "body").await;
+        let record = broker.broker.store.record_at(PhysicalOffset(0)).unwrap().unwrap();
+        note_plain_slave(&broker, record);
+        let log = broker.lose_first_segment();
+        let mut standing = broker.broker.member.standing();
+        let is_unread = |standing: &Standing| matches!(standing, Standing::Starting(what) if what == UNREADABLE);
+        let seen = async {
+            standing.wait_for(is_unread).await.unwrap();
+            std::fs::write(broker.first_segment(), log).unwrap();
+            standing.wait_for(|standing| !is_unread(standing)).await.unwrap().clone()
+        };
+        tokio::select! {
+            ended = broker.broker.find_past(None) => panic!("{ended:?}"),
+            next = seen => assert!(matches!(next, Standing::Starting(_)), "{next:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_copied_from_a_plain_slave_is_waited_for() {
+        let broker = TestBroker::master(Vec::new());
+        note_plain_slave(&broker, Bytes::new());
         let member = &broker.broker.member;
-        member.past().note_peer(&Neighbour { address, id: 1, node: None }).unwrap();
         tokio::time::pause();
         let starting = broker.broker.find_past(None);
         let begun = tokio::time::timeout(Duration::from_secs(60), starting).await;

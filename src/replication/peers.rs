@@ -172,7 +172,8 @@ impl Member {
         let answer = self.client.call(address, request, CALL_TIMEOUT).await?;
         match answer.code {
             response::SUCCESS => Ok(Some(answer.body)),
-            // What one of ours says that cannot read its log now, which says nothing of what is there.
+            // What one of ours says that cannot read its log now, which says nothing of what is there. Peers that were
+            // built from another version know it by this text.
             response::SYSTEM_ERROR if answer.remark == Some(ReadError::Unavailable.to_string()) => {
                 Err(refused(address, answer))
             }
@@ -233,7 +234,7 @@ impl Member {
             store.last_record_below(PhysicalOffset(end))
         });
         // It fails only if it panics, which is reported.
-        let own = looking.await.unwrap_or(Ok(None))?;
+        let own = looking.await.unwrap_or(Err(ReadError::Unavailable))?;
         let Some((at, own)) = own else { return Ok(Compared::Different) };
         let theirs = self.record_of(address, at).await?;
         let is_equal = theirs.is_some_and(|theirs| theirs == own);

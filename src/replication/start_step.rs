@@ -89,6 +89,11 @@ pub enum Event {
         /// What was found.
         compared: Compared,
     },
+    /// The other outcome of `Compare`: our own log cannot be read now.
+    Unreadable {
+        /// With whom it was to be compared.
+        peer: usize,
+    },
     /// The outcome of `Fetch`, whole or not.
     Fetched {
         /// From whom.
@@ -122,7 +127,7 @@ pub enum Action {
         /// Whom.
         peer: usize,
     },
-    /// Compare the last whole record below an offset with a peer's (code 33): `Compared` or `Silent`.
+    /// Compare the last whole record below an offset with a peer's (code 33): `Compared`, `Silent` or `Unreadable`.
     Compare {
         /// With whom.
         peer: usize,
@@ -294,6 +299,7 @@ enum Phase {
 /// | a peer is in its start step too, and the last epoch of both logs is its own | stay down |
 /// | a peer has something else, and its last epoch is not earlier than ours | stay down |
 /// | a peer is plain, or shares no epoch | compare a record; other records of a plain peer are left to it |
+/// | our own log cannot be read | ask that peer again, and wait |
 /// | a peer was never tried | wait for its first outcome |
 /// | a peer was connected last, or had more, and does not answer | wait: 3 s if nothing can be missing here, else `start_without_slave_after` |
 /// | peers have more | fetch it from the one with the latest epoch, of these the longest |
@@ -306,7 +312,7 @@ pub struct StartStep {
     phase: Phase,
     /// The greatest number in any history.
     seen: Option<EpochNumber>,
-    /// Since when is waited: the start, or the last bytes that were fetched.
+    /// Since when is waited: the start, the last bytes that were fetched, or when our own log could not be read last.
     waiting_since: Duration,
 }
 
@@ -335,6 +341,11 @@ impl StartStep {
             Event::Silent { peer } => self.outcome(peer, |peer| peer.view = None),
             Event::Compared { peer, compared } => {
                 self.outcome(peer, |peer| peer.compared = Some(compared));
+            }
+            Event::Unreadable { peer } => {
+                self.waiting_since = elapsed;
+                self.outcome(peer, |peer| peer.is_pending = true);
+                actions.push(Action::Ask { peer });
             }
             Event::TablesTaken { peer } => self.outcome(peer, |peer| peer.has_given_tables = true),
             Event::Fetched { peer, end, adopted, .. } => self.fetched(elapsed, peer, end, adopted),

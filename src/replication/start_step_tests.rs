@@ -287,6 +287,19 @@ fn a_plain_slaves_tail_is_compared_and_comes_under_an_epoch_of_its_own() {
     let different = Event::Compared { peer: 0, compared: Compared::Different };
     let (_, actions) = after(start(log(&[a], 0, 50)), [answered(plain(70)), different]);
     assert_eq!(begun(&actions).start, 50);
+    // What cannot be compared now is neither the same nor another log, however long it takes.
+    let whole = Start { is_whole: true, ..start(log(&[a], 0, 50)) };
+    let (mut step, _) = after(whole, [answered(plain(70))]);
+    for seconds in [50, 100] {
+        let now = Duration::from_secs(seconds);
+        let actions = step.on(now, Event::Unreadable { peer: 0 });
+        assert_eq!(actions[0], Action::Ask { peer: 0 });
+        assert!(waits(&actions).is_some());
+        let actions = step.on(now, answered(plain(70)));
+        assert_eq!(actions[0], Action::Compare { peer: 0, below: 50 });
+    }
+    let actions = step.on(Duration::from_secs(101), Event::Silent { peer: 0 });
+    assert_eq!(waits(&actions).unwrap().left, Some(Duration::from_secs(2)), "3 s from then on");
     // An empty log is nobody's past, whatever it is told: all comes, with nobody's name on it.
     let (_, actions) = after(start(log(&[], 0, 0)), [answered(plain(70))]);
     assert_eq!(actions, [Action::Fetch { peer: 0, to: 70, adopt: History::default() }]);
