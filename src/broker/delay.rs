@@ -114,6 +114,9 @@ pub(super) async fn run(broker: Arc<Broker>, stop: CancellationToken) {
     }
 }
 
+/// Where a message that waits is, in its level's queue and in the log.
+type At = (QueueOffset, PhysicalOffset);
+
 /// One delay level.
 #[derive(Debug)]
 struct Level {
@@ -122,8 +125,8 @@ struct Level {
     delay_ms: i64,
     /// When it is looked at again, in milliseconds since 1970.
     look_at: i64,
-    /// Where those wait that were stored again behind one that could not be: the position does not pass them yet.
-    ahead: BTreeSet<PhysicalOffset>,
+    /// Those that are done with behind one that could not be stored again: the position does not pass them yet.
+    ahead: BTreeSet<At>,
 }
 
 /// All delay levels.
@@ -180,8 +183,8 @@ fn clamp(store: &Store, levels: &[Level]) -> Option<()> {
 
 /// What a level's next messages are.
 struct Turn {
-    /// What is due, with its offsets in the level's queue and in the log.
-    due: Vec<((QueueOffset, PhysicalOffset), NewMessage)>,
+    /// What is due.
+    due: Vec<(At, NewMessage)>,
     /// The position once all that is delivered.
     next: QueueOffset,
     /// When the message there is due; `None` if there may be more that is due already.
@@ -225,7 +228,10 @@ impl Level {
             PullStatus::NoMessageInQueue | PullStatus::OffsetOverflowOne => self.later(now),
             // Messages are missing, or the queue began anew.
             _ if pulled.next_offset.to_wire() != offset => {
-                self.set_position(broker, pulled.next_offset);
+                let next = pulled.next_offset;
+                tracing::warn!(level = self.level, position = offset, %next, status = ?pulled.status, "a delay level goes on behind messages that are damaged, or went with their files: were these kept for less than the messages wait?");
+                self.ahead = self.ahead.split_off(&(next, PhysicalOffset(0)));
+                self.set_position(broker, next);
                 now
             }
             _ => now.saturating_add(UNAVAILABLE_PAUSE_MS),
@@ -239,7 +245,7 @@ impl Level {
     }
 
     /// Sorts what was pulled.
-    fn turn(&self, broker: &Broker, pulled: &Pulled, now: i64) -> Turn {
+    fn turn(&mut self, broker: &Broker, pulled: &Pulled, now: i64) -> Turn {
         let mut turn = Turn { due: Vec::new(), next: pulled.next_offset, wait_until: None };
         let mut rest = &pulled.body[..];
         while let Ok(record) = Record::parse(rest) {
@@ -252,10 +258,14 @@ impl Level {
                 break;
             }
             let at = (record.queue_offset(), record.physical_offset());
-            if !self.ahead.contains(&at.1)
-                && let Some(message) = delivered(broker, &pulled.body, &record)
-            {
-                turn.due.push((at, message));
+            if self.ahead.contains(&at) {
+                continue;
+            }
+            match delivered(broker, &pulled.body, &record) {
+                Some(message) => turn.due.push((at, message)),
+                None => {
+                    self.ahead.insert(at);
+                }
             }
         }
         turn
@@ -282,9 +292,6 @@ impl Level {
                 Ok(_) => {
                     broker.statistics.messages_in(topic.as_str(), 1, bytes);
                     broker.statistics.delivered(queue_of(self.level), bytes);
-                    if failed_at.is_some() {
-                        self.ahead.insert(at.1);
-                    }
                 }
                 Err(error @ (AppendError::Illegal(_) | AppendError::TooLarge { .. })) => {
                     tracing::error!(topic = topic.as_str(), %error, "a delayed message can never be delivered: dropped");
@@ -292,17 +299,20 @@ impl Level {
                 Err(error) => {
                     broker.statistics.append_failed();
                     tracing::debug!(topic = topic.as_str(), %error, "a delayed message is delivered later");
-                    failed_at.get_or_insert(at);
+                    failed_at.get_or_insert(at.0);
+                    continue;
                 }
             }
+            if failed_at.is_some() {
+                self.ahead.insert(at);
+            }
         }
-        if let Some((offset, physical)) = failed_at {
-            self.ahead = self.ahead.split_off(&physical);
-            self.set_position(broker, offset);
+        let next = failed_at.unwrap_or(turn.next);
+        self.ahead = self.ahead.split_off(&(next, PhysicalOffset(0)));
+        self.set_position(broker, next);
+        if failed_at.is_some() {
             return now.saturating_add(FAILURE_PAUSE_MS);
         }
-        self.ahead.clear();
-        self.set_position(broker, turn.next);
         let (shortest, longest) = LOOK_AGAIN_MS;
         turn.wait_until.map_or(now, |at| at.clamp(now + shortest, now + longest))
     }

@@ -206,6 +206,11 @@ async fn of_a_turn_only_what_failed_is_stored_again_later() {
     let again_at = level.deliver_turn(&broker.broker, turn, now, append);
     assert_eq!(again_at, now + FAILURE_PAUSE_MS);
     assert_eq!((bodies(&broker, "T"), level.position(&broker.broker)), (texts("024"), 1));
+    // A shorter turn forgets nothing of what the longer one was done with.
+    let pulled = broker.broker.store.pull_own(&PullRequest { offset: 1, count_max: 1, ..request });
+    let turn = level.turn(&broker.broker, &pulled.unwrap(), now);
+    level.deliver_turn(&broker.broker, turn, now, append_all);
+    assert_eq!((bodies(&broker, "T"), level.position(&broker.broker)), (texts("0241"), 2));
     level.deliver(&broker.broker);
     assert_eq!((bodies(&broker, "T"), level.position(&broker.broker)), (texts("02413"), 5));
 }
@@ -246,7 +251,7 @@ async fn a_clock_that_was_put_back_does_not_keep_levels_from_being_looked_at() {
 async fn a_clock_that_was_put_back_does_not_hold_messages_for_ever_b272() {
     let broker = TestBroker::new();
     send(&broker, 3, "of the future").await;
-    let level = Level::new(3, 10_000);
+    let mut level = Level::new(3, 10_000);
     let pulled = || {
         let request = PullRequest {
             topic: system::SCHEDULE_TOPIC,
@@ -258,7 +263,7 @@ async fn a_clock_that_was_put_back_does_not_hold_messages_for_ever_b272() {
         broker.broker.store.pull(&request, true).unwrap()
     };
     let stored_at = Record::parse(&pulled().body).unwrap().store_timestamp();
-    let due = |now| level.turn(&broker.broker, &pulled(), now).due.len();
+    let mut due = |now| level.turn(&broker.broker, &pulled(), now).due.len();
     assert_eq!((due(stored_at), due(stored_at + 9_999), due(stored_at + 10_000)), (0, 0, 1));
     assert_eq!(due(stored_at - 1), 1);
     let turn = level.turn(&broker.broker, &pulled(), stored_at);

@@ -1,7 +1,8 @@
 //! What the log tells the consume queues and the key index about one record (ST-012, ST-030, ST-043, B-271).
 //!
-//! Not the queues or the index themselves. Invariant: all of it is computable from the record alone,
-//! so that master, slave, recovery and rebuild agree.
+//! Not the queues or the index themselves. Invariant: all of it is computable from the record and the options alone, so
+//! that master, slave, recovery and rebuild agree where these do; the time in a delayed message's entry, which follows the
+//! delay levels, is told by 317 and decides nothing.
 
 use super::light::{self, LightPlace};
 use super::options::StoreOptions;
