@@ -28,6 +28,8 @@ const CHARS_MIN: usize = 6;
 /// What an account without a word of it may do.
 pub const DENIED: &str = "DENY";
 const NO_SECRET: &str = "it does not have the account, and cannot get it without a secret";
+/// Brokers take no change without the secret.
+pub(super) const UNTOLD_SECRET: &str = "it tells the account's secret only to an admin's account that signs, and takes no change without it: sign as one, or give the secret";
 
 /// A broker that can have accounts.
 struct Place {
@@ -311,6 +313,8 @@ impl Admin {
                         let wanted = settings.over(there.unwrap_or(&new), secret);
                         if there == Some(&wanted) {
                             unchanged()
+                        } else if wanted.secret_key.is_none() {
+                            failed(&UNTOLD_SECRET)
                         } else if is_dry {
                             dry_run()
                         } else {

@@ -9,6 +9,7 @@ use super::{
     Action, Admin, AdminError, MetadataAction, MetadataKind, MetadataPlan, Place, SettingChange,
     change, step,
 };
+use crate::admin::accounts::UNTOLD_SECRET;
 use crate::admin::all;
 use crate::proto::v1::{AccountMetadata, AccountsMetadata, Problem};
 use crate::remoting::bodies::accounts::{Account, Accounts};
@@ -126,11 +127,13 @@ fn plan_at(plan: &mut MetadataPlan, there: &There<'_>, wanted: &AccountsMetadata
         }
         let action = if before.is_some() { MetadataAction::Change } else { MetadataAction::Create };
         let step = step(MetadataKind::Account, key, action, place, changes);
-        if before.is_none() && account.secret_key.is_none() {
-            let reason = "a new account needs its secret_key, which is not said".to_owned();
-            plan.add(step, Action::Impossible(reason));
+        let put = to_put(key, account, before);
+        if put.secret_key.is_some() {
+            plan.add(step, Action::PutAccount(put));
         } else {
-            plan.add(step, Action::PutAccount(to_put(key, account, before)));
+            let new = "a new account needs its secret_key, which is not said";
+            let reason = if before.is_none() { new } else { UNTOLD_SECRET };
+            plan.add(step, Action::Impossible(reason.to_owned()));
         }
     }
     if unknown_secrets > 0 {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::admin::accounts::UNTOLD_SECRET;
 use crate::admin::tests::{NOBODY, Running};
 use crate::proto::v1::{
     AccountMetadata, AccountsMetadata, GroupConfiguration, GroupMetadata, GroupsMetadata,
@@ -338,6 +339,10 @@ async fn accounts_are_changed_as_they_are_named_and_no_step_shows_a_secret() {
     let accounts = vec![("orders-app", account(Some("other-secret")))];
     let plan = planned(&peer, wanted(accounts, &[]), false).await;
     assert_eq!((plan.steps.len(), plan.problems.len()), (0, 1), "{plan:?}");
+    let other = AccountMetadata { topic_perms: vec!["S=SUB".to_owned()], ..account(None) };
+    let plan = planned(&peer, wanted(vec![("orders-app", other)], &[]), false).await;
+    let expected = format!("change account orders-app at a: failed: {UNTOLD_SECRET}");
+    assert_eq!(lines(&plan.steps), [expected]);
 }
 
 #[tokio::test]
