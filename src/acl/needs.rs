@@ -188,10 +188,10 @@ pub fn at_broker(code: i32) -> Need {
     find(BROKER, code).unwrap_or(Admin)
 }
 
-/// What a code needs at a name server: one that it does not know gets no answer, whoever asks (N-010).
+/// What a code needs at a name server; `None` of one that it does not know, which gets no answer, whoever asks (N-010).
 #[must_use]
-pub fn at_name_server(code: i32) -> Need {
-    find(NAME_SERVER, code).unwrap_or(Nothing)
+pub fn at_name_server(code: i32) -> Option<Need> {
+    find(NAME_SERVER, code)
 }
 
 fn find(table: &[(i32, Need)], code: i32) -> Option<Need> {
@@ -260,7 +260,7 @@ mod tests {
             let codes: BTreeSet<_> = table.iter().map(|(code, _)| code).collect();
             assert_eq!(codes.len(), table.len());
         }
-        assert_eq!((at_broker(999), at_broker(-1), at_name_server(999)), (Admin, Admin, Nothing));
+        assert_eq!((at_broker(999), at_broker(-1), at_name_server(999)), (Admin, Admin, None));
     }
 
     #[test]
@@ -316,10 +316,10 @@ mod tests {
             assert_eq!(at_broker(code), Admin, "{code}");
         }
         for code in [100, 102, 103, 104, 205, 216, 318, 327] {
-            assert_eq!(at_name_server(code), Admin, "{code}");
+            assert_eq!(at_name_server(code), Some(Admin), "{code}");
         }
         for code in [101, 105, 106, 206, 219, 224, 304, 319] {
-            assert_eq!(at_name_server(code), Nothing, "{code}");
+            assert_eq!(at_name_server(code), Some(Nothing), "{code}");
         }
     }
 }

@@ -175,7 +175,8 @@ async fn what_is_not_there_is_refused_as_without_accounts_b131_b214_b254() {
             request::CONSUMER_SEND_MSG_BACK => format!("look message by offset failed, {place}"),
             request::END_TRANSACTION => "Find prepared transaction message failed".to_owned(),
             request::CONSUME_MESSAGE_DIRECTLY => format!("there is no message {place}"),
-            _ => format!("can not find message by the offset, {place}"),
+            request::VIEW_MESSAGE_BY_ID => format!("can not find message by the offset, {place}"),
+            _ => panic!("{code} has no expectation"),
         };
         let request = about(code, field, &place);
         assert_eq!(broker.refused(signed("consumer", request)).await, (1, expected), "{code}");

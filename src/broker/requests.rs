@@ -41,7 +41,9 @@ pub(super) fn answer_unfound(broker: &Arc<Broker>, request: Command, responder: 
         request::CONSUME_MESSAGE_DIRECTLY => {
             client_calls::with_message(broker, request, |_| Ok(None))
         }
-        _ => query::found_at(&request, |_| Ok(None)),
+        request::VIEW_MESSAGE_BY_ID => query::found_at(&request, |_| Ok(None)),
+        // Of no other code it is looked for; none is answered whose permissions were not checked.
+        _ => return not_supported(&request, responder),
     };
     send_answer(responder, answer);
 }

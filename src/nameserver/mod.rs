@@ -162,8 +162,9 @@ pub struct NameServerService(pub Arc<NameServer>);
 impl Service for NameServerService {
     fn on_request(&self, request: Command, responder: Responder) {
         if let Some(acl) = &self.0.acl {
-            let (need, from) =
-                (needs::at_name_server(request.code), responder.connection().remote().ip());
+            // As without accounts, and so that none is answered whose needs were forgotten.
+            let Some(need) = needs::at_name_server(request.code) else { return };
+            let from = responder.connection().remote().ip();
             if let Err(denied) = acl.admit(&request, need, from) {
                 return responder.send(acl.refusal(&denied, &request, from));
             }
