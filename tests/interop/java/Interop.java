@@ -573,7 +573,6 @@ public final class Interop {
         consumer.subscribe(prefix + "_Sql", MessageSelector.bySql("number >"));
         consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> ConsumeConcurrentlyStatus.CONSUME_SUCCESS);
         try {
-            // The client asks CHECK_CLIENT_CONFIG before anything else.
             consumer.start();
             throw new IllegalStateException("a consumer with broken SQL started");
         } catch (MQClientException e) {
