@@ -11,7 +11,7 @@ import signal
 import tempfile
 
 from remoting import Connection, pull_fields
-from servers import JDK_OPENINGS, LOGBACK, Process, can_bind, check_properties, check_settings, free_ports, is_open, wait_until
+from servers import CONSOLE, JDK_OPENINGS, LOGBACK, Process, can_bind, check_properties, check_settings, free_ports, is_open, wait_until
 
 SEGMENT_BYTES = 2 << 20
 MAX_MESSAGE_BYTES = 4 << 20
@@ -33,7 +33,7 @@ class Names:
 
     def __init__(self, binary):
         self.home = tempfile.mkdtemp(prefix="pairs-names-")
-        host = loopback([9876])
+        host = loopback([CONSOLE, 9876])
         self.address = f"{host}:9876"
         with open(f"{self.home}/node.toml", "w") as file:
             # Without the empty list there would be a broker too.
@@ -133,7 +133,7 @@ class Ours(Broker):
 
     def __init__(self, binary, names, role, number, sync=False, segment_bytes=SEGMENT_BYTES, checks=None, light_queues=False, group="broker-a"):
         self.home = tempfile.mkdtemp(prefix=f"pairs-ours-{role}-")
-        host = loopback([10909, 10911, 10912])
+        host = loopback([CONSOLE, 10909, 10911, 10912])
         self.address, self.log = f"{host}:10911", f"{self.home}/data/{group}/commitlog"
         self.settings = f"{self.home}/node.toml"
         with open(self.settings, "w") as file:

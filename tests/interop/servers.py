@@ -13,9 +13,12 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.request
 
 from remoting import Connection
 
+# Of the web console and /metrics.
+CONSOLE = 8080
 START_TIMEOUT_S = 150
 STOP_TIMEOUT_S = 90
 
@@ -42,6 +45,10 @@ def wait_until(what, condition, timeout_s=START_TIMEOUT_S):
         if time.monotonic() > deadline:
             raise TimeoutError(f"timed out after {timeout_s} s: {what}")
         time.sleep(0.02)
+
+
+# Opens what is asked over HTTP, here always on loopback: a proxy of the environment knows nothing of it.
+open_url = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
 def is_open(host, port):
@@ -223,7 +230,7 @@ class Ours:
         while True:
             host = f"127.{random.randrange(1, 255)}.{random.randrange(0, 255)}.{random.randrange(1, 255)}"
             self.ports = [(host, 9876), (host, 10911)]
-            if all(can_bind(host, port) for port in (9876, 10909, 10911, 10912)):
+            if all(can_bind(host, port) for port in (CONSOLE, 9876, 10909, 10911, 10912)):
                 break
         self.name_server = f"{host}:9876"
         command = [binary, "run", "--data-dir", f"{self.home}/data"]
