@@ -755,7 +755,7 @@ func namespace() error {
 		}
 	}
 	for i, s := range readers {
-		if err := join(s.finish(10), numbered(s.bodies(), spaces[i], 0, 10)); err != nil {
+		if err := numbered(s.bodies(), spaces[i], 0, 10); err != nil {
 			return err
 		}
 	}
