@@ -4,7 +4,9 @@ Part of exchanges.py, which says how requests are handed on. A signature depends
 requests. What we refuse and 4.9.4 does comes last, because accounts are not the same after it.
 """
 
-from remoting import Connection, has_read_accounts, signed
+import json
+
+from remoting import Connection, signed
 from servers import wait_until
 
 ADMIN, APP, NEW = ("golden-admin", "golden-secret"), ("golden-app", "app-secret"), ("golden-new", "new-secret")
@@ -79,6 +81,11 @@ def strangers(seen, connection, ask):
 
 
 def wait_until_read(connection):
+    """4.9.4 looks at its file every 5 s, shows the new version only then, and may lose a change that comes while it looks."""
     other = Connection("{}:{}".format(*connection.socket.getpeername()))
-    wait_until("the accounts read again", lambda: has_read_accounts(other, ADMIN))
+
+    def has_read():
+        fields = other.must(52, signed(ADMIN, None)).fields
+        return json.loads(fields["version"]) in json.loads(fields["allAclFileVersion"]).values()
+    wait_until("the accounts read again", has_read)
     other.close()

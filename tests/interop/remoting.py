@@ -99,13 +99,6 @@ class Connection:
         return answer
 
 
-def has_read_accounts(broker, account):
-    """Whether the broker of that connection has looked at its accounts since tools changed them: 4.9.4 does every 5 s, shows the new version
-    only then, and may lose a change that comes while it looks."""
-    fields = broker.must(52, signed(account, None)).fields
-    return json.loads(fields["version"]) in json.loads(fields["allAclFileVersion"]).values()
-
-
 def send_fields(topic, queue_id, properties="", group="P"):
     """The header of a send (310) with 4.9.4's one-letter keys."""
     return {"a": group, "b": topic, "c": "TBW102", "d": 4, "e": queue_id, "f": 0, "g": 1_600_000_000_000, "h": 0, "i": properties,
