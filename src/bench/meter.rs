@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +24,8 @@ const REMARK_CHARS_MAX: usize = 160;
 #[derive(Debug)]
 pub(super) struct Meter {
     pub(super) clock: Clock,
+    /// Before anything is sent, or waits for its turn.
+    started: Instant,
     /// Messages that may still be claimed.
     left: AtomicU64,
     ended: AtomicBool,
@@ -36,6 +38,7 @@ pub(super) struct Meter {
 impl Meter {
     pub(super) fn new(load: &Load, clock: Clock) -> Self {
         Self {
+            started: clock.monotonic(),
             clock,
             left: AtomicU64::new(load.messages.unwrap_or(u64::MAX)),
             ended: AtomicBool::new(false),
@@ -101,11 +104,10 @@ impl Meter {
         stop: &CancellationToken,
         workers: impl Future<Output = ()>,
     ) -> Summary {
-        let started = self.clock.monotonic();
         let deadline = tokio::time::sleep(duration.unwrap_or(Duration::from_secs(u32::MAX.into())));
         let mut seconds = tokio::time::interval(Duration::from_secs(1));
         seconds.tick().await;
-        let (mut line_at, mut messages_then, mut bytes_then) = (started, 0, 0);
+        let (mut line_at, mut messages_then, mut bytes_then) = (self.started, 0, 0);
         tokio::pin!(deadline, workers);
         loop {
             tokio::select! {
@@ -124,7 +126,7 @@ impl Meter {
                 }
             }
         }
-        self.sum_up(action, self.clock.monotonic() - started)
+        self.sum_up(action, self.clock.monotonic() - self.started)
     }
 
     fn moved_so_far(&self) -> (u64, u64) {
