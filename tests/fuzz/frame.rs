@@ -22,7 +22,8 @@ pub fn run(bytes: &[u8]) {
     }
     let Ok(command) = decode(Bytes::copy_from_slice(bytes)) else { return };
     headers(&command);
-    for need in [needs::at_broker(command.code), needs::at_name_server(command.code)] {
+    let known = needs::at_name_server(command.code);
+    for need in known.into_iter().chain([needs::at_broker(command.code)]) {
         if let Need::Parts(parts) = need {
             let _any = needs::resources(parts, &command).is_ok();
         }
