@@ -76,7 +76,7 @@ const DATA_THREADS_MIN: usize = 2;
 const BLOCKING_THREADS_MAX: usize = 32;
 /// After so many turns of tasks sockets are looked at, even when there is always a task with work: tokio's own number,
 /// 61, lets floods over a few connections keep all others waiting for tens of milliseconds.
-const EVENT_INTERVAL: u32 = 16;
+const EVENT_INTERVAL: u32 = 8;
 /// How long blocking work that outlives everything else is waited for.
 const RUNTIME_GRACE: Duration = Duration::from_secs(5);
 /// How long a start waits for name servers.

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::connection::{Closing, Phase, State};
 use super::outgoing::Outgoing;
@@ -30,12 +30,9 @@ use crate::remoting::{self, Command, DecodeError, response};
 /// A connection without read and write for this long is closed, up to one tick later.
 const IDLE_TICKS: u32 = 4;
 const TICK: Duration = Duration::from_secs(30);
-/// Reads of one turn of the task, so that a flood on one connection does not keep the others waiting.
-const READS_PER_TURN: u32 = 8;
-/// Requests of one turn, and their bytes: a read may have hundreds, and who sends one at a time waits for the turns of
-/// all floods.
-const REQUESTS_PER_TURN: u32 = 64;
-const REQUEST_BYTES_PER_TURN: usize = 64 << 10;
+/// A turn of the task begins nothing after so long: a read may have hundreds of requests, and who sends one at a time
+/// waits for the turns of all floods. In time, because a request may take a microsecond or make a topic.
+const TURN: Duration = Duration::from_micros(200);
 /// Requests of one connection that occupy a thread for blocking work, or wait for one.
 const ON_THREADS_MAX: usize = 8;
 /// What a frame has at least behind its length word.
@@ -63,9 +60,7 @@ pub(super) struct Driver {
     counted_rest: usize,
     /// `rest` was left by a limit and may begin with complete frames.
     rest_is_ready: bool,
-    /// Requests that were handed over in this turn.
-    turn_requests: u32,
-    turn_bytes: usize,
+    turn_began: Instant,
     /// Something was read or written since the last tick.
     active: bool,
     quiet_ticks: u32,
@@ -79,7 +74,7 @@ impl Driver {
         stream: Stream,
         service: Option<Arc<dyn Service>>,
     ) -> Self {
-        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
+        let mut ticks = tokio::time::interval_at(Instant::now() + TICK, TICK);
         // After a stall of the machine the peer gets its whole time again.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
@@ -91,8 +86,7 @@ impl Driver {
             rest: Trimmed::default(),
             counted_rest: 0,
             rest_is_ready: false,
-            turn_requests: 0,
-            turn_bytes: 0,
+            turn_began: Instant::now(),
             active: false,
             quiet_ticks: 0,
             ticks,
@@ -136,8 +130,8 @@ impl Driver {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<std::convert::Infallible, Closing>> {
-        let mut reads = 0;
-        (self.turn_requests, self.turn_bytes) = (0, 0);
+        self.turn_began = Instant::now();
+        let mut has_read = false;
         loop {
             let may_read = {
                 let mut state = self.connection.lock();
@@ -148,12 +142,12 @@ impl Driver {
                 self.may_read(&state)
             };
             let is_stuck = self.poll_write(context)?.is_pending();
-            if may_read && (reads == READS_PER_TURN || self.is_turn_over()) {
+            if may_read && has_read && self.is_turn_over() {
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
             if may_read && self.poll_input(context)?.is_ready() {
-                reads += 1;
+                has_read = true;
                 continue;
             }
             while self.ticks.poll_tick(context).is_ready() {
@@ -187,7 +181,7 @@ impl Driver {
 
     /// Whether others are to have their turn before more is handed over.
     fn is_turn_over(&self) -> bool {
-        self.turn_requests >= REQUESTS_PER_TURN || self.turn_bytes >= REQUEST_BYTES_PER_TURN
+        self.turn_began.elapsed() >= TURN
     }
 
     /// Whether the limits let us take more requests from this peer.
@@ -298,8 +292,6 @@ impl Driver {
                 continue;
             }
             requests += 1;
-            self.turn_requests += 1;
-            self.turn_bytes += frame.len();
             self.request(command, frame.len());
             let state = self.connection.lock();
             if !self.may_read(&state) {

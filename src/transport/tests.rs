@@ -24,6 +24,8 @@ const ECHO: i32 = 1001;
 const KEEP: i32 = 1002;
 /// Dropped without an answer.
 const DROP: i32 = 1003;
+/// Occupies the thread for a millisecond, and is dropped.
+const SLOW: i32 = 1004;
 
 /// Does what the request code says, and counts.
 struct Fake {
@@ -39,6 +41,7 @@ impl Service for Fake {
         match request.code {
             ECHO => responder.send(Command::response(0).with_body(request.body)),
             KEEP => self.kept.send(responder).unwrap(),
+            SLOW => std::thread::sleep(Duration::from_millis(1)),
             _ => drop(responder),
         }
     }
@@ -129,14 +132,35 @@ async fn until(condition: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn requests_of_one_read_are_one_batch_and_answers_may_come_out_of_order() {
+async fn requests_of_one_read_are_one_batch() {
+    let server = start(LimitNumbers::default());
+    let mut peer = Peer::connect(server.address).await;
+    let three = frame(ECHO, 1, b"").repeat(3);
+    let batches = || server.fake.batches.load(Ordering::SeqCst);
+    let one_batch = async {
+        loop {
+            let before = batches();
+            peer.write(&three).await;
+            for _ in 0..3 {
+                peer.answer().await;
+            }
+            // A machine that stands still meanwhile ends a turn, and with it a batch: once more then.
+            if batches() == before + 1 {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(LONG, one_batch).await.unwrap();
+}
+
+#[tokio::test]
+async fn answers_may_come_out_of_order() {
     let mut server = start(LimitNumbers::default());
     let mut peer = Peer::connect(server.address).await;
     peer.write(&[frame(KEEP, 1, b""), frame(ECHO, 2, b"two"), frame(KEEP, 3, b"")].concat()).await;
     let first = server.kept.recv().await.unwrap();
     let third = server.kept.recv().await.unwrap();
     assert_eq!(peer.answer().await.opaque, 2);
-    assert_eq!(server.fake.batches.load(Ordering::SeqCst), 1);
     let late = std::thread::spawn(move || {
         third.send(Command::response(0));
         first.send(Command::response(0));
@@ -419,19 +443,29 @@ async fn a_slow_reader_gets_everything_in_the_end() {
 
 #[tokio::test]
 async fn a_flood_over_one_connection_does_not_keep_another_waiting_for_all_of_it() {
-    const FLOOD: usize = 50_000;
+    waits_for_less_than(50_000, ECHO).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_slow_requests_has_turns_of_few() {
+    // With turns of dozens the runtime would not have looked at the other socket before it was over.
+    waits_for_less_than(1_000, SLOW).await;
+}
+
+/// One connection sends so many requests of a code, another that asks meanwhile is answered before the last.
+async fn waits_for_less_than(flood: usize, code: i32) {
     let server = start(LimitNumbers::default());
     let mut honest = Peer::connect(server.address).await;
     honest.echo(1, "is there").await;
-    let mut flooding = Peer::connect(server.address).await;
-    let request = encoded(&Command::request(ECHO).oneway()).repeat(FLOOD);
-    let flood = crate::task::spawn(crate::task::Kind::Ignore, "flood", async move {
-        flooding.write(&request).await;
+    let mut peer = Peer::connect(server.address).await;
+    let request = encoded(&Command::request(code).oneway()).repeat(flood);
+    let flooding = crate::task::spawn(crate::task::Kind::Ignore, "flood", async move {
+        peer.write(&request).await;
     });
     until(|| server.fake.requests.load(Ordering::SeqCst) > 1).await;
     honest.echo(2, "is answered").await;
-    assert!(server.fake.requests.load(Ordering::SeqCst) < FLOOD, "not behind the whole flood");
-    flood.await.unwrap();
+    assert!(server.fake.requests.load(Ordering::SeqCst) < flood, "not behind the whole flood");
+    flooding.await.unwrap();
 }
 
 #[tokio::test]
