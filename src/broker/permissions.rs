@@ -75,7 +75,7 @@ fn place_of(request: &Command, field: &'static str) -> Option<PhysicalOffset> {
     if field == needs::MESSAGE_ID {
         return Some(request.field(field)?.parse::<MessageId>().ok()?.offset);
     }
-    u64::try_from(request.required_i64(field).ok()?).ok().map(PhysicalOffset)
+    PhysicalOffset::from_wire(request.required_i64(field).ok()?)
 }
 
 /// The topic of a message, or the one where it belongs if it waits in a system topic; `None` if there is no message.

@@ -73,10 +73,7 @@ pub(super) fn found_at(
     look_up: impl Fn(PhysicalOffset) -> Result<Option<Bytes>, ReadError>,
 ) -> Answer {
     let offset = request.required_i64("offset")?;
-    let record = match u64::try_from(offset) {
-        Ok(at) => look_up(PhysicalOffset(at))?,
-        Err(_) => None,
-    };
+    let record = PhysicalOffset::from_wire(offset).map(look_up).transpose()?.flatten();
     let record = record.ok_or_else(|| {
         let remark = format!("can not find message by the offset, {offset}");
         Refusal::new(response::SYSTEM_ERROR, remark)

@@ -53,9 +53,9 @@ pub(super) fn answer_with(
     else {
         return Ok(Command::response(response::SUCCESS));
     };
-    let look_up = |offset: i64| match u64::try_from(offset) {
-        Ok(at) => look_up(PhysicalOffset(at)),
-        Err(_) => Ok(None),
+    let look_up = || match PhysicalOffset::from_wire(offset) {
+        Some(at) => look_up(at),
+        None => Ok(None),
     };
     let not_there = || {
         let remark = format!("look message by offset failed, {offset}");
@@ -63,11 +63,11 @@ pub(super) fn answer_with(
     };
     if broker.is_slave() {
         // H-073; a topic of its own would be gone with the next sync.
-        let found = look_up(offset)?.ok_or_else(not_there);
+        let found = look_up()?.ok_or_else(not_there);
         return found.and(Err(Refusal::new(response::SYSTEM_ERROR, SERVICE_NOT_AVAILABLE)));
     }
     let retry = retry_topic(broker, group, queues, request.flag_bool("unitMode"))?;
-    let stored = look_up(offset)?.ok_or_else(not_there)?;
+    let stored = look_up()?.ok_or_else(not_there)?;
     let record = Record::parse(&stored).map_err(|_| not_there())?;
     let times = record.reconsume_times();
     let way = if times >= send::times_max(&config, request, own_times_max) || asked_level < 0 {

@@ -107,7 +107,7 @@ pub(super) fn end(broker: &Arc<Broker>, request: Command, mut responder: Respond
     };
     broker.writers.sent(broker.clock.monotonic());
     // Most end what was just sent: these are written together, as sends are.
-    if u64::try_from(at).is_ok_and(|at| broker.store.reads_at_once(PhysicalOffset(at))) {
+    if PhysicalOffset::from_wire(at).is_some_and(|at| broker.store.reads_at_once(at)) {
         return end_known(broker, &request, responder);
     }
     let broker = Arc::clone(broker);
@@ -167,8 +167,9 @@ fn prepare_end(
     request: &Command,
 ) -> Result<(Option<NewMessage>, NewMessage, Command), Refusal> {
     let header = EndHeader::parse(request)?;
-    let at = u64::try_from(header.physical_offset).map_err(|_| refusal(NOT_FOUND))?;
-    let bytes = broker.store.record_at(PhysicalOffset(at))?.ok_or_else(|| refusal(NOT_FOUND))?;
+    let at = PhysicalOffset::from_wire(header.physical_offset);
+    let bytes = at.map(|at| broker.store.record_at(at)).transpose()?.flatten();
+    let bytes = bytes.ok_or_else(|| refusal(NOT_FOUND))?;
     let half = Record::parse(&bytes).map_err(|_| refusal(NOT_FOUND))?;
     check(&half, &header)?;
     let (mark, answer) = (mark_of(broker, &half), Command::response(response::SUCCESS));

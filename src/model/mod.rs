@@ -59,6 +59,12 @@ pub struct MessageQueue {
 }
 
 impl PhysicalOffset {
+    /// The position that 4.x puts on the wire; nothing lies at a negative one.
+    #[must_use]
+    pub fn from_wire(offset: i64) -> Option<Self> {
+        u64::try_from(offset).ok().map(Self)
+    }
+
     /// The position `bytes` further on.
     #[must_use]
     pub fn plus(self, bytes: u64) -> Self {
