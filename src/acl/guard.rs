@@ -160,8 +160,13 @@ impl Acl {
     ///
     /// # Errors
     /// [`Denied::Login`].
-    pub fn caller(&self, request: &Command, from: IpAddr) -> Result<Caller, Denied> {
+    fn caller(&self, request: &Command, from: IpAddr) -> Result<Caller, Denied> {
         self.current.load().accounts.caller(request, from)
+    }
+
+    /// Whether an admin signed the request, wherever it comes from.
+    pub fn is_signed_by_admin(&self, request: &Command) -> bool {
+        self.current.load().accounts.is_signed_by_admin(request)
     }
 
     /// Who a request comes from, if it may be done as far as it tells itself; nobody is asked for where it needs nothing.

@@ -92,10 +92,9 @@ pub(super) fn versions(broker: &Arc<Broker>, _: &Command, _: &Connection) -> Ans
 }
 
 /// 54.
-pub(super) fn all(broker: &Arc<Broker>, request: &Command, connection: &Connection) -> Answer {
+pub(super) fn all(broker: &Arc<Broker>, request: &Command, _: &Connection) -> Answer {
     let acl = acl(broker, response::SYSTEM_ERROR)?;
-    let caller = acl.caller(request, connection.remote().ip());
-    let shows_secrets = caller.is_ok_and(|caller| caller.is_signed_admin());
+    let shows_secrets = acl.is_signed_by_admin(request);
     let (white, accounts) = acl.all();
     let accounts = accounts.iter().map(|account| account_value(account, shows_secrets));
     let body = Value::object([
